@@ -1,0 +1,133 @@
+/* view: the immutable, epoch-stamped picture that the data plane reads, and its bytes.
+ *
+ * control compiles a configuration file into a view (conf/), encodes it into a sealed memfd, and
+ * the supervisor hands that to every process. Whoever holds a view needs nobody else to go on
+ * (static stability). A view never changes; a new one replaces it.
+ *
+ * Pure: structs, a codec, and a comparison. The decoder trusts nothing: a damaged view is refused
+ * whole. All strings and arrays live in the view's arena; view_free ends all of it. Durations are
+ * nanoseconds. */
+#ifndef HF_VIEW_H
+#define HF_VIEW_H
+
+#include "base/base.h"
+#include "balance/balance.h"
+
+enum {
+    VIEW_MAX_SERVICES = 4096,
+    VIEW_MAX_SOCKETS = 4096,
+    VIEW_MAX_SLOTS = 16384, /* instances in all services together */
+    VIEW_FORMAT = 1,        /* of the encoding; a decoder refuses others */
+};
+
+/* Something that the supervisor opens once, keeps over every restart, and hands to the process that
+ * uses it. */
+enum socket_use {
+    SOCKET_HTTP,       /* a listening socket of the proxy */
+    SOCKET_METRICS,    /* a listening socket of control: GET /metrics over TCP */
+    SOCKET_ACCESS_LOG, /* a file opened for appending, written by the proxy; path in addr.path (kind
+                          ADDR_UNIX) */
+    SOCKET_USES
+};
+struct view_socket {
+    uint8_t use; /* enum socket_use */
+    struct addr addr;
+};
+
+enum { CHECK_NONE, CHECK_TCP, CHECK_HTTP };
+struct view_check {
+    uint8_t kind;
+    struct str path;                 /* CHECK_HTTP: the target of the GET, "/health" */
+    struct str host;                 /* Host header; empty: the instance's address */
+    uint16_t status_min, status_max; /* inclusive; default 200..399 */
+    struct str body;                 /* bytes that the body must contain; empty: any */
+    uint64_t interval, fast_interval, timeout;
+    uint32_t rise, fall;
+};
+
+struct view_timeouts {
+    uint64_t client_idle;  /* keep-alive connection without a request */
+    uint64_t request_head; /* from the first byte of a head to its end */
+    uint64_t connect;
+    uint64_t first_byte; /* request sent, no byte of the response */
+    uint64_t idle;       /* between two bytes of a body, either way */
+    uint64_t tunnel;     /* an upgraded connection without a byte either way */
+    uint64_t
+        drain; /* what a removed listener's or stopping daemon's connections are given to end */
+};
+
+enum { RETRY_CONNECT = 1, RETRY_RESET = 2, RETRY_TIMEOUT = 4, RETRY_5XX = 8 };
+struct view_retry {
+    uint32_t on;       /* RETRY_* bits */
+    uint32_t attempts; /* tries in all, the first included; 1..16 */
+    uint32_t budget_permille;
+    uint32_t reserve;    /* retries per ten seconds besides the share */
+    uint64_t replay_max; /* bytes of an idempotent request's body kept for replay */
+};
+
+struct view_eject {
+    uint32_t after;          /* failed requests in a row; 0 never */
+    uint32_t share_permille; /* of a pool at most */
+    uint64_t hold, hold_max;
+};
+
+struct view_limits {
+    uint32_t head_bytes;  /* of a request or response head */
+    uint32_t head_fields; /* header fields in one head */
+    uint64_t body_bytes;  /* of a request; 0 is no limit */
+};
+
+struct view_instance {
+    struct str name; /* as written; unique within the service. Its text address if the file gave no
+                        other */
+    struct addr addr;
+    uint32_t weight; /* 0..1000, default 1 */
+    uint32_t slot;   /* row of the shared tables; stable over reloads while service and name stay */
+};
+
+struct view_service {
+    struct str name;   /* unique */
+    uint32_t slot;     /* row of the services' table; stable while the name stays */
+    uint32_t *sockets; /* indices into view.sockets, use SOCKET_HTTP */
+    uint32_t n_sockets;
+    int32_t access_log; /* index into view.sockets or -1 */
+    uint8_t balance;    /* enum algorithm */
+    struct view_instance *instances;
+    uint32_t n_instances;
+    struct view_check check;
+    struct view_timeouts timeouts;
+    struct view_retry retry;
+    struct view_eject eject;
+    struct view_limits limits;
+};
+
+struct view {
+    struct arena arena;
+    uint64_t epoch;   /* rises with every view */
+    uint32_t workers; /* proxy threads; fixed at start, a reload that changes it is refused */
+    struct str file;  /* the configuration's path, for people */
+    struct view_socket *sockets;
+    uint32_t n_sockets;
+    struct view_service *services;
+    uint32_t n_services;
+};
+
+/* Appends the encoding to out; check out->failed. */
+void view_encode(const struct view *v, struct buf *out);
+/* *out is new and the caller's to free with view_free. Checks every bound and cross-reference named
+ * above. */
+int view_decode(struct str bytes, struct view **out, struct err *e);
+/* NULL is allowed. */
+void view_free(struct view *v);
+/* An empty view with its arena; NULL when memory is out. */
+struct view *view_new(void);
+
+const struct view_service *view_service_find(const struct view *v, struct str name);
+const struct view_instance *view_instance_find(const struct view_service *s, struct str name);
+
+/* Gives every service and instance of `next` its slot: the one that it has in `now` (may be NULL)
+ * by service and instance name, else a free one that `now` does not use. ERR_LIMIT when the tables
+ * are full. */
+int view_assign_slots(struct view *next, const struct view *now, struct err *e);
+
+#endif
