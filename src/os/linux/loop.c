@@ -27,8 +27,7 @@ struct loop {
     uint64_t turns;
     uint64_t hand; /* the next slot number (time / SLOT_NS) to be handled */
     uint64_t timers;
-    uint64_t
-        next_due; /* no timer fires before this; a lower bound, UINT64_MAX when there is none */
+    uint64_t next; /* no timer lies in a slot before this one: a lower bound; UINT64_MAX for none */
     struct list wheel[SLOTS];
     struct list tasks;
     int batch_n;
