@@ -1,0 +1,90 @@
+# A thin front for Meson and the scripts in tools/: every target first has the Debian packages that it needs.
+# `make help` lists the targets. CC=clang builds with clang; BUILD=dir builds elsewhere.
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+BUILD  ?= build
+PREFIX ?= /usr/local
+ROUNDS ?= 20
+RUNS   ?= 100000
+export CC
+
+MAKEFLAGS += --no-print-directory
+SOURCES := $(shell find src fuzz test bench -name '*.c' -o -name '*.h' | sort)
+CHECKED := $(filter src/%.c,$(SOURCES))
+STAMPS  := $(BUILD)/check
+
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+.PHONY: help build demo test check fresh sanitize soak fuzz bench format install clean
+
+help: ## what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+build: ## build/holdfast
+	@tools/need.sh build $(if $(findstring clang,$(CC)),clang)
+	@tools/compile.sh $(BUILD)
+
+demo: build ## the main job, live: load balancing while backends die and return
+	@tools/need.sh demo
+	@tools/demo.sh
+
+test: ## all tests; ends with "N passed, N failed"
+	@tools/need.sh build test
+	@tools/compile.sh $(BUILD) -Dtests=enabled
+	@tools/run-tests --build $(BUILD) $(ARGS)
+
+check: ## the fast loop: both compilers, units, format, lint, the repository's rules
+	@tools/need.sh build test lint
+	@tools/compile.sh $(BUILD) -Dtests=enabled
+	@CC=clang tools/compile.sh build-clang -Dtests=enabled
+	@$(MAKE) -s $(SOURCES:%=$(STAMPS)/%.format) $(STAMPS)/cppcheck
+	@$(MAKE) -s -j2 -Otarget $(CHECKED:%=$(STAMPS)/%.tidy)
+	@tools/run-tests --build $(BUILD) test/rules
+
+$(STAMPS)/%.format: % .clang-format
+	@clang-format --dry-run -Werror $< && mkdir -p $(@D) && touch $@
+
+$(STAMPS)/%.tidy: % $(filter %.h,$(SOURCES)) .clang-tidy
+	@clang-tidy -p build-clang --quiet $< 2>$(STAMPS)/tidy.err || { cat $(STAMPS)/tidy.err; exit 1; }
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/cppcheck: $(filter src/%,$(SOURCES)) Makefile
+	@mkdir -p $(STAMPS)/cppcheck.d
+	@cppcheck -q -j2 --cppcheck-build-dir=$(STAMPS)/cppcheck.d --std=c11 --enable=warning,portability \
+	    --inline-suppr --error-exitcode=1 -D_GNU_SOURCE -D__GNUC__ -Isrc src
+	@touch $@
+
+fresh: ## both commands of the README in a bare Debian root, as a stranger runs them
+	@tools/need.sh fresh
+	@tools/fresh.sh
+
+sanitize: ## the tests under AddressSanitizer with UBSan, then under ThreadSanitizer
+	@tools/need.sh build test
+	@tools/compile.sh build-asan -Dtests=enabled -Db_sanitize=address,undefined
+	@tools/run-tests --build build-asan --slower 5 $(ARGS)
+	@tools/compile.sh build-tsan -Dtests=enabled -Db_sanitize=thread
+	@tools/run-tests --build build-tsan --slower 10 $(ARGS)
+
+soak: ## whatever is long: 20 rounds of every scenario, 5 million fuzz executions a decoder
+	@HOLDFAST_ROUNDS=$(ROUNDS) $(MAKE) test
+	@$(MAKE) fuzz RUNS=5000000
+
+fuzz: ## fuzz every decoder for RUNS executions, with coverage
+	@tools/need.sh build fuzz
+	@tools/fuzz.sh $(RUNS)
+
+bench: build ## holdfast beside haproxy, nginx and the floors: CPU per request (QUICK=1 for 2 minutes)
+	@tools/need.sh bench
+	@bench/run.py $(if $(QUICK),--quick) $(ARGS)
+
+format: ## clang-format, in place
+	@tools/need.sh lint
+	@clang-format -i $(SOURCES)
+
+install: build ## install below PREFIX (default /usr/local; honours DESTDIR)
+	@meson configure $(BUILD) -Dprefix=$(PREFIX) && meson install -C $(BUILD) --quiet
+
+clean: ## remove everything that was built
+	@rm -rf build build-clang build-asan build-tsan build-fuzz
