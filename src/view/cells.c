@@ -1,1 +1,76 @@
-#include "base/base.h"
+/* Where the tables of the shared region lie. Sizes come from the header, once, and are compared
+ * with the region before anything points into it. */
+#include "view/cells.h"
+#include "view/view.h"
+
+enum { CELLS_VERSION = 1, ROW = 64 };
+
+_Static_assert(sizeof(struct cells_header) <= ROW, "the header takes one row");
+_Static_assert(sizeof(struct process_row) % ROW == 0, "no two writers share a cache line");
+_Static_assert(sizeof(struct service_row) % ROW == 0, "no two writers share a cache line");
+_Static_assert(sizeof(struct instance_verdict) % ROW == 0, "no two writers share a cache line");
+_Static_assert(sizeof(struct instance_row) % ROW == 0, "no two writers share a cache line");
+_Static_assert(sizeof(size_t) == 8, "the largest region must not overflow");
+
+struct layout {
+    size_t processes, services, verdicts, instances, end;
+};
+
+static struct layout lay_out(uint32_t workers, uint32_t services, uint32_t slots)
+{
+    struct layout l;
+    l.processes = ROW;
+    l.services = l.processes + ((size_t)PROCESS_WORKER0 + workers) * sizeof(struct process_row);
+    l.verdicts = l.services + (size_t)workers * services * sizeof(struct service_row);
+    l.instances = l.verdicts + (size_t)slots * sizeof(struct instance_verdict);
+    l.end = l.instances + (size_t)workers * slots * sizeof(struct instance_row);
+    return l;
+}
+
+static bool sizes_valid(uint32_t workers, uint32_t services, uint32_t slots)
+{
+    return workers >= 1 && workers <= CELLS_MAX_WORKERS && services <= VIEW_MAX_SERVICES &&
+           slots <= VIEW_MAX_SLOTS;
+}
+
+size_t cells_size(uint32_t workers, uint32_t services, uint32_t slots)
+{
+    CHECK(sizes_valid(workers, services, slots));
+    return lay_out(workers, services, slots).end;
+}
+
+void cells_format(void *region, uint32_t workers, uint32_t services, uint32_t slots, uint64_t now)
+{
+    CHECK(sizes_valid(workers, services, slots));
+    CHECK((uintptr_t)region % ROW == 0);
+    struct cells_header *h = region;
+    *h = (struct cells_header){CELLS_MAGIC, CELLS_VERSION, workers, services, slots, now};
+}
+
+int cells_attach(struct cells *c, void *region, size_t size, struct err *e)
+{
+    CHECK((uintptr_t)region % ROW == 0);
+    if (size < sizeof(struct cells_header))
+        return err_set(e, ERR_PROTO, "a region of %zu bytes is too small for shared tables", size);
+    struct cells_header h;
+    memcpy(&h, region, sizeof h);
+    if (h.magic != CELLS_MAGIC || h.version != CELLS_VERSION)
+        return err_set(e, ERR_PROTO, "the region does not hold shared tables of version %d",
+                       CELLS_VERSION);
+    if (!sizes_valid(h.workers, h.services, h.slots))
+        return err_set(e, ERR_PROTO, "the shared tables have impossible sizes");
+    struct layout l = lay_out(h.workers, h.services, h.slots);
+    if (l.end > size)
+        return err_set(e, ERR_PROTO, "the shared tables need %zu bytes, the region has %zu", l.end,
+                       size);
+    char *base = region;
+    *c = (struct cells){
+        .header = region,
+        .processes = (void *)(base + l.processes),
+        .services = (void *)(base + l.services),
+        .verdicts = (void *)(base + l.verdicts),
+        .instances = (void *)(base + l.instances),
+        .size = l.end,
+    };
+    return 0;
+}

@@ -1,1 +1,131 @@
-#include "base/base.h"
+/* The life of a view, and the slots that tie it to the shared tables.
+ *
+ * A slot is a row number. It stays with its service (by name) and its instance (by service and
+ * instance name) for as long as they stay in the file, because counters and verdicts live in that
+ * row. A slot that the current view uses is not given to anybody else in the next one: during a
+ * reload both views are served for a moment, and two instances must not write one row. */
+#include "view/view.h"
+
+struct view *view_new(void)
+{
+    struct view *v = mem_zero(1, sizeof *v);
+    if (v) {
+        v->workers = 1;
+        v->file = STR("");
+    }
+    return v;
+}
+
+void view_free(struct view *v)
+{
+    if (!v)
+        return;
+    arena_free(&v->arena);
+    mem_free(v);
+}
+
+const struct view_service *view_service_find(const struct view *v, struct str name)
+{
+    for (uint32_t i = 0; i < v->n_services; i++)
+        if (str_eq(v->services[i].name, name))
+            return &v->services[i];
+    return NULL;
+}
+
+const struct view_instance *view_instance_find(const struct view_service *s, struct str name)
+{
+    for (uint32_t i = 0; i < s->n_instances; i++)
+        if (str_eq(s->instances[i].name, name))
+            return &s->instances[i];
+    return NULL;
+}
+
+/* One bit a row, and where the search for the next free one goes on: what lies before was taken. */
+struct rows {
+    uint64_t *bits;
+    uint32_t n, next;
+};
+
+static void rows_take(struct rows *r, uint32_t i)
+{
+    CHECK(i < r->n);
+    r->bits[i / 64] |= 1ull << (i % 64);
+}
+
+/* The lowest free row, or n when there is none. */
+static uint32_t rows_find(struct rows *r)
+{
+    while (r->next < r->n && (r->bits[r->next / 64] >> (r->next % 64) & 1))
+        r->next++;
+    if (r->next < r->n)
+        rows_take(r, r->next);
+    return r->next;
+}
+
+static void take_used(const struct view *now, struct rows *services, struct rows *slots)
+{
+    for (uint32_t i = 0; i < now->n_services; i++) {
+        const struct view_service *s = &now->services[i];
+        rows_take(services, s->slot);
+        for (uint32_t k = 0; k < s->n_instances; k++)
+            rows_take(slots, s->instances[k].slot);
+    }
+}
+
+/* Names usually keep their order over a reload: look at the same place first. */
+static const struct view_instance *same_instance(const struct view_service *was, uint32_t at,
+                                                 struct str name)
+{
+    if (at < was->n_instances && str_eq(was->instances[at].name, name))
+        return &was->instances[at];
+    return view_instance_find(was, name);
+}
+
+static int assign_instances(struct view_service *s, const struct view_service *was,
+                            struct rows *slots, struct err *e)
+{
+    for (uint32_t k = 0; k < s->n_instances; k++) {
+        struct view_instance *n = &s->instances[k];
+        const struct view_instance *old = was ? same_instance(was, k, n->name) : NULL;
+        n->slot = old ? old->slot : rows_find(slots);
+        if (n->slot >= slots->n)
+            return err_set(
+                e, ERR_LIMIT,
+                "no free row for instance %.*s of service %.*s: at most %u instances fit, "
+                "those that this change removes included",
+                STR_ARG(n->name), STR_ARG(s->name), slots->n);
+    }
+    return 0;
+}
+
+static const struct view_service *same_service(const struct view *now, uint32_t at, struct str name)
+{
+    if (!now)
+        return NULL;
+    if (at < now->n_services && str_eq(now->services[at].name, name))
+        return &now->services[at];
+    return view_service_find(now, name);
+}
+
+int view_assign_slots(struct view *next, const struct view *now, struct err *e)
+{
+    uint64_t service_bits[VIEW_MAX_SERVICES / 64] = {0}, slot_bits[VIEW_MAX_SLOTS / 64] = {0};
+    struct rows services = {service_bits, VIEW_MAX_SERVICES, 0};
+    struct rows slots = {slot_bits, VIEW_MAX_SLOTS, 0};
+    if (now)
+        take_used(now, &services, &slots);
+    for (uint32_t i = 0; i < next->n_services; i++) {
+        struct view_service *s = &next->services[i];
+        const struct view_service *was = same_service(now, i, s->name);
+        s->slot = was ? was->slot : rows_find(&services);
+        if (s->slot >= services.n)
+            return err_set(e, ERR_LIMIT,
+                           "no free row for service %.*s: at most %u services fit, those that this "
+                           "change removes included",
+                           STR_ARG(s->name), services.n);
+        int rc = assign_instances(s, was, &slots, e);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}

@@ -18,7 +18,16 @@ enum {
     VIEW_MAX_SOCKETS = 4096,
     VIEW_MAX_SLOTS = 16384, /* instances in all services together */
     VIEW_FORMAT = 1,        /* of the encoding; a decoder refuses others */
+    VIEW_MAX_WORKERS = 64,
+    VIEW_MAX_WEIGHT = 1000,
+    VIEW_MAX_ATTEMPTS = 16,
+    VIEW_MAX_HEAD = 256 * 1024, /* bytes of a head */
+    VIEW_MAX_HEAD_FIELDS = 256,
+    VIEW_MAX_REPLAY = 16 * 1024 * 1024,
+    VIEW_MAX_BYTES = 64 * 1024 * 1024, /* of an encoded view */
 };
+/* No duration in a view is longer, so that adding one to a clock never overflows. */
+#define VIEW_MAX_DURATION (366ull * 24 * 3600 * 1000000000)
 
 /* Something that the supervisor opens once, keeps over every restart, and hands to the process that
  * uses it. */
@@ -119,7 +128,7 @@ void view_encode(const struct view *v, struct buf *out);
 int view_decode(struct str bytes, struct view **out, struct err *e);
 /* NULL is allowed. */
 void view_free(struct view *v);
-/* An empty view with its arena; NULL when memory is out. */
+/* An empty view with its arena and one worker; NULL when memory is out. */
 struct view *view_new(void);
 
 const struct view_service *view_service_find(const struct view *v, struct str name);
@@ -129,5 +138,10 @@ const struct view_instance *view_instance_find(const struct view_service *s, str
  * by service and instance name, else a free one that `now` does not use. ERR_LIMIT when the tables
  * are full. */
 int view_assign_slots(struct view *next, const struct view *now, struct err *e);
+
+/* True when names, bounds, indices and (once the epoch is not 0) slots are as promised above: what
+ * view_decode accepts. Says what is wrong otherwise. A view of epoch 0 has not been given its slots
+ * yet. */
+int view_verify(const struct view *v, struct err *e);
 
 #endif

@@ -1,0 +1,193 @@
+/* A view from bytes. The bytes may come from a process that has gone mad: every count is compared
+ * with what is left before anything is allocated for it, what is out of range is refused, and a
+ * refused view leaves nothing behind. The shape is checked here, the meaning in verify.c. */
+#include "view/view.h"
+#include "view/format.h"
+
+/* Reading goes on after a failure: the reader returns zeros, and memory that is out is told apart
+ * at the end. */
+struct decoder {
+    struct reader r;
+    struct view *v;
+    bool nomem;
+};
+
+/* Zeroed room for n records of at least `min` encoded bytes each; *n becomes 0 when that fails. */
+static void *get_array(struct decoder *d, uint32_t *n, size_t min, size_t size)
+{
+    *n = get_count(&d->r, min);
+    if (*n == 0)
+        return NULL;
+    void *p = arena_array(&d->v->arena, *n, size);
+    if (!p) {
+        d->nomem = true;
+        d->r.failed = true;
+        *n = 0;
+    }
+    return p;
+}
+
+static struct str get_text(struct decoder *d)
+{
+    struct str s = get_str(&d->r);
+    if (s.n == 0)
+        return STR("");
+    if (memchr(s.p, 0, s.n)) {
+        d->r.failed = true;
+        return STR("");
+    }
+    struct str copy = arena_str(&d->v->arena, s);
+    if (!copy.p) {
+        d->nomem = true;
+        d->r.failed = true;
+        return STR("");
+    }
+    return copy;
+}
+
+static void get_bytes(struct decoder *d, uint8_t *to, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = get_u8(&d->r);
+}
+
+static void get_addr(struct decoder *d, struct addr *a)
+{
+    a->kind = get_u8(&d->r);
+    a->port = get_u16(&d->r);
+    get_bytes(d, a->ip, sizeof a->ip);
+    struct str path = get_str(&d->r);
+    if (path.n >= sizeof a->path || (path.n && memchr(path.p, 0, path.n)))
+        d->r.failed = true;
+    else
+        str_copy(a->path, sizeof a->path, path);
+}
+
+static void get_instance(struct decoder *d, struct view_instance *n)
+{
+    n->name = get_text(d);
+    get_addr(d, &n->addr);
+    n->weight = get_u32(&d->r);
+    n->slot = get_u32(&d->r);
+}
+
+static void get_check(struct decoder *d, struct view_check *c)
+{
+    c->kind = get_u8(&d->r);
+    c->path = get_text(d);
+    c->host = get_text(d);
+    c->status_min = get_u16(&d->r);
+    c->status_max = get_u16(&d->r);
+    c->body = get_text(d);
+    c->interval = get_u64(&d->r);
+    c->fast_interval = get_u64(&d->r);
+    c->timeout = get_u64(&d->r);
+    c->rise = get_u32(&d->r);
+    c->fall = get_u32(&d->r);
+}
+
+static void get_timeouts(struct decoder *d, struct view_timeouts *t)
+{
+    t->client_idle = get_u64(&d->r);
+    t->request_head = get_u64(&d->r);
+    t->connect = get_u64(&d->r);
+    t->first_byte = get_u64(&d->r);
+    t->idle = get_u64(&d->r);
+    t->tunnel = get_u64(&d->r);
+    t->drain = get_u64(&d->r);
+}
+
+static void get_policies(struct decoder *d, struct view_service *s)
+{
+    s->retry.on = get_u32(&d->r);
+    s->retry.attempts = get_u32(&d->r);
+    s->retry.budget_permille = get_u32(&d->r);
+    s->retry.reserve = get_u32(&d->r);
+    s->retry.replay_max = get_u64(&d->r);
+    s->eject.after = get_u32(&d->r);
+    s->eject.share_permille = get_u32(&d->r);
+    s->eject.hold = get_u64(&d->r);
+    s->eject.hold_max = get_u64(&d->r);
+    s->limits.head_bytes = get_u32(&d->r);
+    s->limits.head_fields = get_u32(&d->r);
+    s->limits.body_bytes = get_u64(&d->r);
+}
+
+static void get_service(struct decoder *d, struct view_service *s)
+{
+    s->name = get_text(d);
+    s->slot = get_u32(&d->r);
+    s->sockets = get_array(d, &s->n_sockets, 4, sizeof *s->sockets);
+    for (uint32_t i = 0; i < s->n_sockets; i++)
+        s->sockets[i] = get_u32(&d->r);
+    s->access_log = (int32_t)get_u32(&d->r);
+    s->balance = get_u8(&d->r);
+    s->instances = get_array(d, &s->n_instances, VIEW_INSTANCE_MIN, sizeof *s->instances);
+    for (uint32_t i = 0; i < s->n_instances && !d->r.failed; i++)
+        get_instance(d, &s->instances[i]);
+    get_check(d, &s->check);
+    get_timeouts(d, &s->timeouts);
+    get_policies(d, s);
+}
+
+static void get_view(struct decoder *d)
+{
+    struct view *v = d->v;
+    v->epoch = get_u64(&d->r);
+    v->workers = get_u32(&d->r);
+    v->file = get_text(d);
+    v->sockets = get_array(d, &v->n_sockets, VIEW_SOCKET_MIN, sizeof *v->sockets);
+    for (uint32_t i = 0; i < v->n_sockets && !d->r.failed; i++) {
+        v->sockets[i].use = get_u8(&d->r);
+        get_addr(d, &v->sockets[i].addr);
+    }
+    v->services = get_array(d, &v->n_services, VIEW_SERVICE_MIN, sizeof *v->services);
+    for (uint32_t i = 0; i < v->n_services && !d->r.failed; i++)
+        get_service(d, &v->services[i]);
+}
+
+/* Magic, format and hash; afterwards d->r stands at the first field and ends before the hash. */
+static int open_bytes(struct decoder *d, struct str bytes, struct err *e)
+{
+    enum { HASH = 8 };
+    if (bytes.n > VIEW_MAX_BYTES)
+        return err_set(e, ERR_LIMIT, "a view of %zu bytes is too large", bytes.n);
+    d->r = reader_of(bytes.p, bytes.n);
+    if (get_u32(&d->r) != VIEW_MAGIC)
+        return err_set(e, ERR_PROTO, "these bytes are not a view");
+    uint32_t format = get_u32(&d->r);
+    if (format != VIEW_FORMAT)
+        return err_set(e, ERR_PROTO, "the view has format %u, this program reads format %d", format,
+                       VIEW_FORMAT);
+    if ((size_t)(d->r.end - d->r.p) < HASH)
+        return err_set(e, ERR_PROTO, "the view is cut short");
+    d->r.end -= HASH;
+    struct reader tail = reader_of(d->r.end, HASH);
+    if (get_u64(&tail) != str_hash((struct str){bytes.p, bytes.n - HASH}))
+        return err_set(e, ERR_PROTO, "the view is damaged: its hash does not match");
+    return 0;
+}
+
+int view_decode(struct str bytes, struct view **out, struct err *e)
+{
+    struct decoder d = {0};
+    int rc = open_bytes(&d, bytes, e);
+    if (rc)
+        return rc;
+    d.v = view_new();
+    if (!d.v)
+        return err_set(e, ERR_NOMEM, "no memory for a view");
+    get_view(&d);
+    if (d.nomem)
+        rc = err_set(e, ERR_NOMEM, "no memory for a view of %zu bytes", bytes.n);
+    else if (!reader_done(&d.r))
+        rc = err_set(e, ERR_PROTO, "the view is malformed");
+    else
+        rc = view_verify(d.v, e);
+    if (rc) {
+        view_free(d.v);
+        return rc;
+    }
+    *out = d.v;
+    return 0;
+}

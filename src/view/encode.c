@@ -1,0 +1,101 @@
+/* A view as bytes: fields in the order of view.h, little-endian, strings and arrays with a u32
+ * count before them (base/codec.h). It begins with a magic number and the format, and ends with a
+ * hash of all before, so that damage is noticed whatever it hits. decode.c is the mirror image: a
+ * field that is added goes into both, and VIEW_FORMAT is raised. */
+#include "view/view.h"
+#include "view/format.h"
+
+static void put_addr(struct buf *b, const struct addr *a)
+{
+    put_u8(b, a->kind);
+    put_u16(b, a->port);
+    buf_add(b, a->ip, sizeof a->ip);
+    put_str(b, a->kind == ADDR_UNIX ? str_of(a->path) : STR(""));
+}
+
+static void put_instance(struct buf *b, const struct view_instance *n)
+{
+    put_str(b, n->name);
+    put_addr(b, &n->addr);
+    put_u32(b, n->weight);
+    put_u32(b, n->slot);
+}
+
+static void put_check(struct buf *b, const struct view_check *c)
+{
+    put_u8(b, c->kind);
+    put_str(b, c->path);
+    put_str(b, c->host);
+    put_u16(b, c->status_min);
+    put_u16(b, c->status_max);
+    put_str(b, c->body);
+    put_u64(b, c->interval);
+    put_u64(b, c->fast_interval);
+    put_u64(b, c->timeout);
+    put_u32(b, c->rise);
+    put_u32(b, c->fall);
+}
+
+static void put_timeouts(struct buf *b, const struct view_timeouts *t)
+{
+    put_u64(b, t->client_idle);
+    put_u64(b, t->request_head);
+    put_u64(b, t->connect);
+    put_u64(b, t->first_byte);
+    put_u64(b, t->idle);
+    put_u64(b, t->tunnel);
+    put_u64(b, t->drain);
+}
+
+static void put_policies(struct buf *b, const struct view_service *s)
+{
+    put_u32(b, s->retry.on);
+    put_u32(b, s->retry.attempts);
+    put_u32(b, s->retry.budget_permille);
+    put_u32(b, s->retry.reserve);
+    put_u64(b, s->retry.replay_max);
+    put_u32(b, s->eject.after);
+    put_u32(b, s->eject.share_permille);
+    put_u64(b, s->eject.hold);
+    put_u64(b, s->eject.hold_max);
+    put_u32(b, s->limits.head_bytes);
+    put_u32(b, s->limits.head_fields);
+    put_u64(b, s->limits.body_bytes);
+}
+
+static void put_service(struct buf *b, const struct view_service *s)
+{
+    put_str(b, s->name);
+    put_u32(b, s->slot);
+    put_u32(b, s->n_sockets);
+    for (uint32_t i = 0; i < s->n_sockets; i++)
+        put_u32(b, s->sockets[i]);
+    put_u32(b, (uint32_t)s->access_log);
+    put_u8(b, s->balance);
+    put_u32(b, s->n_instances);
+    for (uint32_t i = 0; i < s->n_instances; i++)
+        put_instance(b, &s->instances[i]);
+    put_check(b, &s->check);
+    put_timeouts(b, &s->timeouts);
+    put_policies(b, s);
+}
+
+void view_encode(const struct view *v, struct buf *out)
+{
+    size_t start = out->n;
+    put_u32(out, VIEW_MAGIC);
+    put_u32(out, VIEW_FORMAT);
+    put_u64(out, v->epoch);
+    put_u32(out, v->workers);
+    put_str(out, v->file);
+    put_u32(out, v->n_sockets);
+    for (uint32_t i = 0; i < v->n_sockets; i++) {
+        put_u8(out, v->sockets[i].use);
+        put_addr(out, &v->sockets[i].addr);
+    }
+    put_u32(out, v->n_services);
+    for (uint32_t i = 0; i < v->n_services; i++)
+        put_service(out, &v->services[i]);
+    if (!out->failed)
+        put_u64(out, str_hash((struct str){out->p + start, out->n - start}));
+}

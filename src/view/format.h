@@ -1,0 +1,14 @@
+/* format: what the two halves of the codec share. Inside this room only. */
+#ifndef HF_VIEW_FORMAT_H
+#define HF_VIEW_FORMAT_H
+
+enum {
+    VIEW_MAGIC = 0x57564648, /* "HFVW" */
+    /* The least bytes that a record takes, so that a count can be trusted before its records. */
+    VIEW_ADDR_MIN = 1 + 2 + 16 + 4,
+    VIEW_SOCKET_MIN = 1 + VIEW_ADDR_MIN,
+    VIEW_INSTANCE_MIN = 4 + VIEW_ADDR_MIN + 4 + 4,
+    VIEW_SERVICE_MIN = 4 + 4 + 4 + 4 + 1 + 4 + 49 + 56 + 60,
+};
+
+#endif

@@ -1,0 +1,189 @@
+/* What every view promises its readers, checked once so that they need not: names are there and
+ * unique, numbers within the bounds of view.h, indices inside their tables, no slot used twice. */
+#include "view/view.h"
+
+static int bad(struct err *e, struct str where, const char *what)
+{
+    if (where.n == 0)
+        return err_set(e, ERR_PROTO, "the view has %s", what);
+    return err_set(e, ERR_PROTO, "service %.*s of the view has %s", (int)MIN(where.n, 60u), where.p,
+                   what);
+}
+
+static bool addr_valid(const struct addr *a)
+{
+    switch (a->kind) {
+    case ADDR_IP4:
+    case ADDR_IP6: return a->port != 0 && a->path[0] == 0;
+    case ADDR_UNIX: return a->port == 0 && (a->path[0] == '/' || a->path[0] == '@');
+    default: return false;
+    }
+}
+
+/* Puts a key into the set; 1 when it was there, -1 when memory is out. */
+static int set_add(struct map *set, struct str key)
+{
+    static char present;
+    if (map_get(set, key))
+        return 1;
+    return map_put(set, key, &present) ? 0 : -1;
+}
+
+static int unique(struct map *set, struct str key, struct str where, const char *what,
+                  struct err *e)
+{
+    int seen = set_add(set, key);
+    if (seen < 0)
+        return err_set(e, ERR_NOMEM, "no memory to check a view");
+    return seen ? bad(e, where, what) : 0;
+}
+
+static int verify_sockets(const struct view *v, struct err *e)
+{
+    struct map seen = {0};
+    int rc = 0;
+    if (v->n_sockets > VIEW_MAX_SOCKETS)
+        return bad(e, STR(""), "too many sockets");
+    for (uint32_t i = 0; i < v->n_sockets && !rc; i++) {
+        const struct view_socket *s = &v->sockets[i];
+        bool file = s->use == SOCKET_ACCESS_LOG;
+        if (s->use >= SOCKET_USES || !addr_valid(&s->addr) ||
+            (file && (s->addr.kind != ADDR_UNIX || s->addr.path[0] != '/'))) {
+            rc = bad(e, STR(""), "an invalid socket");
+            break;
+        }
+        char key[ADDR_TEXT_MAX + 1];
+        key[0] = (char)('0' + (file ? 1 : 0)); /* a listener and a log file never collide */
+        size_t n = addr_format(&s->addr, key + 1);
+        rc = unique(&seen, (struct str){key, n + 1}, STR(""), "a socket twice", e);
+    }
+    map_free(&seen);
+    return rc;
+}
+
+static bool check_valid(const struct view_check *c)
+{
+    if (c->kind == CHECK_NONE)
+        return true;
+    if (c->kind > CHECK_HTTP || c->rise < 1 || c->rise > 100 || c->fall < 1 || c->fall > 100)
+        return false;
+    const uint64_t times[] = {c->interval, c->fast_interval, c->timeout};
+    for (size_t i = 0; i < ARRAY_LEN(times); i++)
+        if (times[i] == 0 || times[i] > VIEW_MAX_DURATION)
+            return false;
+    if (c->kind == CHECK_TCP)
+        return true;
+    return c->path.n && c->path.p[0] == '/' && c->status_min >= 100 &&
+           c->status_min <= c->status_max && c->status_max <= 599;
+}
+
+static bool timeouts_valid(const struct view_timeouts *t)
+{
+    const uint64_t times[] = {t->client_idle, t->request_head, t->connect, t->first_byte,
+                              t->idle,        t->tunnel,       t->drain};
+    for (size_t i = 0; i < ARRAY_LEN(times); i++)
+        if (times[i] > VIEW_MAX_DURATION)
+            return false;
+    return true;
+}
+
+static bool retry_valid(const struct view_retry *r)
+{
+    const uint32_t all = RETRY_CONNECT | RETRY_RESET | RETRY_TIMEOUT | RETRY_5XX;
+    return (r->on & ~all) == 0 && r->attempts >= 1 && r->attempts <= VIEW_MAX_ATTEMPTS &&
+           r->budget_permille <= 1000 && r->reserve <= 1000000 && r->replay_max <= VIEW_MAX_REPLAY;
+}
+
+static bool eject_valid(const struct view_eject *j)
+{
+    return j->after <= 1000 && j->share_permille <= 1000 && j->hold <= VIEW_MAX_DURATION &&
+           j->hold_max <= VIEW_MAX_DURATION;
+}
+
+static int verify_links(const struct view *v, const struct view_service *s, struct err *e)
+{
+    for (uint32_t i = 0; i < s->n_sockets; i++)
+        if (s->sockets[i] >= v->n_sockets || v->sockets[s->sockets[i]].use != SOCKET_HTTP)
+            return bad(e, s->name, "a listener that does not exist");
+    if (s->access_log < -1 ||
+        (s->access_log >= 0 && ((uint32_t)s->access_log >= v->n_sockets ||
+                                v->sockets[s->access_log].use != SOCKET_ACCESS_LOG)))
+        return bad(e, s->name, "an access log that does not exist");
+    return 0;
+}
+
+static int verify_instances(const struct view_service *s, struct err *e)
+{
+    struct map names = {0};
+    int rc = 0;
+    for (uint32_t i = 0; i < s->n_instances && !rc; i++) {
+        const struct view_instance *n = &s->instances[i];
+        if (n->name.n == 0 || !addr_valid(&n->addr) || n->weight > VIEW_MAX_WEIGHT ||
+            n->slot >= VIEW_MAX_SLOTS)
+            rc = bad(e, s->name, "an invalid instance");
+        else
+            rc = unique(&names, n->name, s->name, "two instances of one name", e);
+    }
+    map_free(&names);
+    return rc;
+}
+
+static int verify_service(const struct view *v, const struct view_service *s, struct err *e)
+{
+    if (s->name.n == 0)
+        return bad(e, STR(""), "a service without a name");
+    if (s->slot >= VIEW_MAX_SERVICES || s->n_instances > POOL_MAX || s->balance >= ALGORITHMS)
+        return bad(e, s->name, "a number out of range");
+    if (!check_valid(&s->check))
+        return bad(e, s->name, "an invalid check");
+    if (!timeouts_valid(&s->timeouts) || !retry_valid(&s->retry) || !eject_valid(&s->eject) ||
+        s->limits.head_bytes > VIEW_MAX_HEAD || s->limits.head_fields > VIEW_MAX_HEAD_FIELDS)
+        return bad(e, s->name, "a setting out of range");
+    int rc = verify_links(v, s, e);
+    return rc ? rc : verify_instances(s, e);
+}
+
+static bool taken(uint64_t *bits, uint32_t i)
+{
+    uint64_t bit = 1ull << (i % 64);
+    bool was = (bits[i / 64] & bit) != 0;
+    bits[i / 64] |= bit;
+    return was;
+}
+
+/* Called when every slot is known to be in range. */
+static int verify_slots(const struct view *v, struct err *e)
+{
+    uint64_t services[VIEW_MAX_SERVICES / 64] = {0}, slots[VIEW_MAX_SLOTS / 64] = {0};
+    if (v->epoch == 0)
+        return 0;
+    for (uint32_t i = 0; i < v->n_services; i++) {
+        const struct view_service *s = &v->services[i];
+        if (taken(services, s->slot))
+            return bad(e, s->name, "the slot of another service");
+        for (uint32_t k = 0; k < s->n_instances; k++)
+            if (taken(slots, s->instances[k].slot))
+                return bad(e, s->name, "a slot twice");
+    }
+    return 0;
+}
+
+int view_verify(const struct view *v, struct err *e)
+{
+    if (v->workers < 1 || v->workers > VIEW_MAX_WORKERS || v->n_services > VIEW_MAX_SERVICES)
+        return bad(e, STR(""), "a number out of range");
+    int rc = verify_sockets(v, e);
+    struct map names = {0};
+    uint32_t total = 0;
+    for (uint32_t i = 0; i < v->n_services && !rc; i++) {
+        const struct view_service *s = &v->services[i];
+        rc = verify_service(v, s, e);
+        if (!rc)
+            rc = unique(&names, s->name, STR(""), "two services of one name", e);
+        total += s->n_instances;
+        if (!rc && total > VIEW_MAX_SLOTS)
+            rc = bad(e, STR(""), "too many instances");
+    }
+    map_free(&names);
+    return rc ? rc : verify_slots(v, e);
+}

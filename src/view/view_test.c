@@ -1,0 +1,461 @@
+/* The codec is driven over every truncation and every single-byte corruption of a full view, the
+ * slots over reloads. */
+#include "view/view.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#define SECOND 1000000000ull
+
+static struct addr address(const char *text)
+{
+    struct addr a;
+    assert_true(addr_parse(str_of(text), &a));
+    return a;
+}
+
+static void add_instances(struct view *v, struct view_service *s, const char *const *names)
+{
+    while (names[s->n_instances])
+        s->n_instances++;
+    s->instances = arena_array(&v->arena, s->n_instances, sizeof *s->instances);
+    for (uint32_t i = 0; i < s->n_instances; i++)
+        s->instances[i] = (struct view_instance){str_of(names[i]), address("10.0.0.1:80"), 1, 0};
+}
+
+static void defaults(struct view_service *s)
+{
+    s->access_log = -1;
+    s->check = (struct view_check){CHECK_HTTP, STR("/health"), STR("web.example"), 200,    399,
+                                   STR("ok"),  SECOND,         SECOND / 5,         SECOND, 2,
+                                   3};
+    s->timeouts = (struct view_timeouts){1, 2, 3, 4, 5, 6, 7};
+    s->retry = (struct view_retry){RETRY_CONNECT | RETRY_5XX, 3, 200, 32, 65536};
+    s->eject = (struct view_eject){5, 700, SECOND, 30 * SECOND};
+    s->limits = (struct view_limits){16384, 100, 1ull << 40};
+}
+
+/* Services by name; of each, instances by name. Names are string literals. */
+static struct view *make(const char *const *services, const char *const *instances)
+{
+    struct view *v = view_new();
+    assert_non_null(v);
+    while (services[v->n_services])
+        v->n_services++;
+    v->services = arena_array(&v->arena, v->n_services, sizeof *v->services);
+    for (uint32_t i = 0; i < v->n_services; i++) {
+        v->services[i].name = str_of(services[i]);
+        defaults(&v->services[i]);
+        add_instances(v, &v->services[i], instances);
+    }
+    return v;
+}
+
+#define NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static struct view *full(void)
+{
+    struct view *v = make(NAMES("web", "api"), NAMES("a", "b", "c"));
+    v->epoch = 7;
+    v->workers = 3;
+    v->file = STR("/etc/web.conf");
+    v->n_sockets = 3;
+    v->sockets = arena_array(&v->arena, 3, sizeof *v->sockets);
+    v->sockets[0] = (struct view_socket){SOCKET_HTTP, address("0.0.0.0:8080")};
+    v->sockets[1] = (struct view_socket){SOCKET_ACCESS_LOG, address("unix:/tmp/log")};
+    v->sockets[2] = (struct view_socket){SOCKET_HTTP, address("[::1]:8081")};
+    v->services[0].n_sockets = 2;
+    v->services[0].sockets = arena_array(&v->arena, 2, sizeof(uint32_t));
+    v->services[0].sockets[1] = 2;
+    v->services[0].access_log = 1;
+    v->services[1].check = (struct view_check){.kind = CHECK_NONE};
+    v->services[1].balance = ALGORITHM_LEAST_REQUESTS;
+    v->services[1].instances[2].addr = address("unix:@app");
+    assert_int_equal(view_assign_slots(v, NULL, NULL), 0);
+    return v;
+}
+
+static struct buf encoded(const struct view *v)
+{
+    struct buf b = {0};
+    view_encode(v, &b);
+    assert_false(b.failed);
+    return b;
+}
+
+static void round_trip(void **state)
+{
+    struct view *v = full(), *back = NULL;
+    struct buf one = encoded(v);
+    struct err e = {0};
+    assert_int_equal(view_decode(buf_str(&one), &back, &e), 0);
+    struct buf two = encoded(back);
+    assert_int_equal(one.n, two.n);
+    assert_memory_equal(one.p, two.p, one.n);
+
+    assert_int_equal(back->epoch, 7);
+    assert_int_equal(back->workers, 3);
+    assert_true(str_eq(back->file, STR("/etc/web.conf")));
+    const struct view_service *web = view_service_find(back, STR("web"));
+    assert_non_null(web);
+    assert_int_equal(web->sockets[1], 2);
+    assert_int_equal(web->access_log, 1);
+    assert_true(addr_eq(&back->sockets[2].addr, &v->sockets[2].addr));
+    assert_memory_equal(&web->timeouts, &v->services[0].timeouts, sizeof web->timeouts);
+    assert_memory_equal(&web->retry, &v->services[0].retry, sizeof web->retry);
+    assert_memory_equal(&web->eject, &v->services[0].eject, sizeof web->eject);
+    assert_memory_equal(&web->limits, &v->services[0].limits, sizeof web->limits);
+    assert_true(str_eq(web->check.path, STR("/health")));
+    assert_true(str_eq(web->check.host, STR("web.example")));
+    assert_true(str_eq(web->check.body, STR("ok")));
+    assert_int_equal(web->check.status_max, 399);
+    assert_int_equal(web->check.fast_interval, SECOND / 5);
+    const struct view_service *api = view_service_find(back, STR("api"));
+    assert_int_equal(api->access_log, -1);
+    assert_int_equal(api->balance, ALGORITHM_LEAST_REQUESTS);
+    const struct view_instance *c = view_instance_find(api, STR("c"));
+    assert_true(addr_eq(&c->addr, &v->services[1].instances[2].addr));
+    assert_int_equal(c->slot, v->services[1].instances[2].slot);
+    assert_null(view_instance_find(api, STR("d")));
+    assert_null(view_service_find(back, STR("we")));
+    buf_free(&one);
+    buf_free(&two);
+    view_free(v);
+    view_free(back);
+    view_free(NULL);
+}
+
+/* Fuzzers and the corruption test repair the hash, so that what lies behind it is reached too. */
+static void repair(struct buf *b)
+{
+    uint64_t h = str_hash((struct str){b->p, b->n - 8});
+    b->n -= 8;
+    put_u64(b, h);
+}
+
+static void every_truncation_is_refused(void **state)
+{
+    struct view *v = full(), *out = NULL;
+    struct buf b = encoded(v);
+    for (size_t n = 0; n < b.n; n++) {
+        struct err e = {0};
+        char *copy = mem_alloc(n); /* of exactly this size: reading past it is seen by ASan */
+        memcpy(copy, b.p, n);
+        assert_int_equal(view_decode((struct str){copy, n}, &out, &e), -ERR_PROTO);
+        assert_int_not_equal(e.text[0], 0);
+        if (n >= 16) {
+            struct buf cut = {copy, n, n, n, false};
+            repair(&cut);
+            assert_int_equal(view_decode(buf_str(&cut), &out, NULL), -ERR_PROTO);
+        }
+        mem_free(copy);
+    }
+    assert_null(out);
+    buf_add(&b, "x", 1);
+    repair(&b);
+    assert_int_equal(view_decode(buf_str(&b), &out, NULL), -ERR_PROTO);
+    buf_free(&b);
+    view_free(v);
+}
+
+/* What a reader relies on, written independently of verify.c. */
+static void assert_sound(const struct view *v)
+{
+    uint32_t total = 0;
+    assert_in_range(v->workers, 1, 64);
+    for (uint32_t i = 0; i < v->n_services; i++) {
+        const struct view_service *s = &v->services[i];
+        assert_true(s->slot < VIEW_MAX_SERVICES);
+        assert_true(s->balance < ALGORITHMS);
+        for (uint32_t k = 0; k < s->n_sockets; k++) {
+            assert_true(s->sockets[k] < v->n_sockets);
+            assert_int_equal(v->sockets[s->sockets[k]].use, SOCKET_HTTP);
+        }
+        assert_true(s->access_log == -1 ||
+                    (s->access_log >= 0 && (uint32_t)s->access_log < v->n_sockets &&
+                     v->sockets[s->access_log].use == SOCKET_ACCESS_LOG));
+        for (uint32_t k = 0; k < s->n_instances; k++) {
+            const struct view_instance *n = &s->instances[k];
+            assert_true(n->slot < VIEW_MAX_SLOTS && n->weight <= 1000 && n->name.n);
+            assert_ptr_equal(view_instance_find(s, n->name), n);
+            assert_int_equal(n->name.p[n->name.n], 0);
+            assert_in_range(n->addr.kind, ADDR_IP4, ADDR_UNIX);
+        }
+        total += s->n_instances;
+        assert_ptr_equal(view_service_find(v, s->name), s);
+        assert_in_range(s->retry.attempts, 1, 16);
+        assert_true(s->check.kind == CHECK_NONE || (s->check.rise >= 1 && s->check.interval > 0));
+    }
+    assert_true(total <= VIEW_MAX_SLOTS);
+}
+
+static void every_corruption_is_refused_or_sound(void **state)
+{
+    struct view *v = full();
+    struct buf good = encoded(v);
+    size_t accepted = 0;
+    for (size_t at = 0; at < good.n; at++) {
+        for (int byte = 0; byte < 256; byte++) {
+            struct buf b = {0};
+            struct view *out = NULL;
+            if ((uint8_t)good.p[at] == byte)
+                continue;
+            buf_add(&b, good.p, good.n);
+            b.p[at] = (char)byte;
+            assert_int_equal(view_decode(buf_str(&b), &out, NULL), -ERR_PROTO);
+            repair(&b);
+            if (at < b.n - 8 && view_decode(buf_str(&b), &out, NULL) == 0) {
+                assert_sound(out);
+                accepted++;
+            }
+            view_free(out);
+            buf_free(&b);
+        }
+    }
+    assert_true(accepted > 1000); /* names, ports and durations may be anything */
+    buf_free(&good);
+    view_free(v);
+}
+
+static void bounds_are_checked(void **state)
+{
+    struct view *v = full(), *out;
+    struct view_service *web = &v->services[0];
+#define REFUSED(lvalue, value)                                                                     \
+    do {                                                                                           \
+        __typeof__(lvalue) was = (lvalue);                                                         \
+        struct err e = {0};                                                                        \
+        (lvalue) = (value);                                                                        \
+        struct buf b = encoded(v);                                                                 \
+        assert_int_equal(view_decode(buf_str(&b), &out, &e), -ERR_PROTO);                          \
+        assert_int_equal(view_verify(v, &e), -ERR_PROTO);                                          \
+        buf_free(&b);                                                                              \
+        (lvalue) = was;                                                                            \
+        assert_int_equal(view_verify(v, &e), 0);                                                   \
+    } while (0)
+    REFUSED(v->workers, 0u);
+    REFUSED(v->workers, 65u);
+    REFUSED(web->name, STR(""));
+    REFUSED(web->name, STR("api"));
+    REFUSED(web->slot, (uint32_t)VIEW_MAX_SERVICES);
+    REFUSED(web->slot, v->services[1].slot);
+    REFUSED(web->sockets[0], 1u); /* the access log */
+    REFUSED(web->sockets[0], 3u);
+    REFUSED(web->access_log, 0);
+    REFUSED(web->access_log, -2);
+    REFUSED(web->access_log, 3);
+    REFUSED(web->balance, (uint8_t)ALGORITHMS);
+    REFUSED(web->instances[0].name, STR(""));
+    REFUSED(web->instances[0].name, STR("b"));
+    REFUSED(web->instances[0].slot, (uint32_t)VIEW_MAX_SLOTS);
+    REFUSED(web->instances[0].slot, v->services[1].instances[2].slot);
+    REFUSED(web->instances[0].weight, 1001u);
+    REFUSED(web->instances[0].addr.kind, (uint8_t)ADDR_NONE);
+    REFUSED(web->instances[0].addr.port, (uint16_t)0);
+    REFUSED(web->check.kind, (uint8_t)3);
+    REFUSED(web->check.path, STR("health"));
+    REFUSED(web->check.status_min, (uint16_t)400);
+    REFUSED(web->check.status_max, (uint16_t)600);
+    REFUSED(web->check.interval, (uint64_t)0);
+    REFUSED(web->check.fast_interval, (uint64_t)0);
+    REFUSED(web->check.timeout, VIEW_MAX_DURATION + 1);
+    REFUSED(web->check.rise, 0u);
+    REFUSED(web->check.fall, 101u);
+    REFUSED(web->timeouts.drain, VIEW_MAX_DURATION + 1);
+    REFUSED(web->retry.on, 16u);
+    REFUSED(web->retry.attempts, 0u);
+    REFUSED(web->retry.attempts, 17u);
+    REFUSED(web->retry.budget_permille, 1001u);
+    REFUSED(web->retry.replay_max, (uint64_t)VIEW_MAX_REPLAY + 1);
+    REFUSED(web->eject.share_permille, 1001u);
+    REFUSED(web->eject.hold_max, UINT64_MAX);
+    REFUSED(web->limits.head_fields, 257u);
+    REFUSED(v->sockets[0].use, (uint8_t)SOCKET_USES);
+    REFUSED(v->sockets[1].addr.path[0], '@');
+    REFUSED(v->sockets[2].addr, v->sockets[0].addr);
+#undef REFUSED
+    view_free(v);
+}
+
+static void format_and_size(void **state)
+{
+    struct view *v = full(), *out;
+    struct buf b = encoded(v);
+    struct err e = {0};
+    b.p[4] = 9;
+    repair(&b);
+    assert_int_equal(view_decode(buf_str(&b), &out, &e), -ERR_PROTO);
+    assert_string_equal(e.text, "the view has format 9, this program reads format 1");
+    assert_int_equal(view_decode((struct str){b.p, VIEW_MAX_BYTES + 1u}, &out, &e), -ERR_LIMIT);
+    buf_free(&b);
+    view_free(v);
+    b.limit = 100; /* an encoding that does not fit is marked failed, not cut */
+    v = full();
+    view_encode(v, &b);
+    assert_true(b.failed);
+    buf_free(&b);
+    view_free(v);
+}
+
+static void an_unassigned_view_travels(void **state)
+{
+    struct view *v = make(NAMES("web", "api"), NAMES("a", "b")), *out = NULL;
+    struct buf b = encoded(v);
+    assert_int_equal(view_decode(buf_str(&b), &out, NULL), 0); /* epoch 0: all slots are 0 */
+    view_free(out);
+    buf_free(&b);
+    v->epoch = 1;
+    b = encoded(v);
+    assert_int_equal(view_decode(buf_str(&b), &out, NULL), -ERR_PROTO);
+    buf_free(&b);
+    view_free(v);
+}
+
+static uint32_t slot_of(const struct view *v, const char *service, const char *instance)
+{
+    const struct view_service *s = view_service_find(v, str_of(service));
+    assert_non_null(s);
+    const struct view_instance *n = view_instance_find(s, str_of(instance));
+    assert_non_null(n);
+    return n->slot;
+}
+
+static void slots_stay_over_reloads(void **state)
+{
+    struct view *one = make(NAMES("web", "api"), NAMES("a", "b", "c"));
+    struct view *two = make(NAMES("new", "api", "web"), NAMES("c", "d", "a"));
+    struct view *three = make(NAMES("api"), NAMES("e", "a", "f", "b"));
+    assert_int_equal(view_assign_slots(one, NULL, NULL), 0);
+    assert_int_equal(view_assign_slots(two, one, NULL), 0);
+    assert_int_equal(view_assign_slots(three, two, NULL), 0);
+    one->epoch = two->epoch = three->epoch = 1; /* verify: nothing twice */
+    assert_int_equal(view_verify(one, NULL), 0);
+    assert_int_equal(view_verify(two, NULL), 0);
+    assert_int_equal(view_verify(three, NULL), 0);
+
+    assert_int_equal(two->services[2].slot, one->services[0].slot);
+    assert_int_equal(two->services[1].slot, one->services[1].slot);
+    assert_int_equal(three->services[0].slot, one->services[1].slot);
+    assert_int_equal(slot_of(two, "web", "a"), slot_of(one, "web", "a"));
+    assert_int_equal(slot_of(two, "api", "c"), slot_of(one, "api", "c"));
+    assert_int_equal(slot_of(three, "api", "a"), slot_of(one, "api", "a"));
+    /* web's b left with the second view: its row rests for one view, then it is used again. */
+    uint32_t left = slot_of(one, "web", "b");
+    for (uint32_t i = 0; i < two->n_services; i++)
+        for (uint32_t k = 0; k < two->services[i].n_instances; k++)
+            assert_int_not_equal(two->services[i].instances[k].slot, left);
+    assert_int_equal(slot_of(three, "api", "e"), left);
+    view_free(one);
+    view_free(two);
+    view_free(three);
+}
+
+/* `count` instances in services of at most POOL_MAX, named by number with a prefix. */
+static struct view *many(uint32_t services, uint32_t instances, char prefix)
+{
+    struct view *v = view_new();
+    v->n_services = services;
+    v->services = arena_array(&v->arena, services, sizeof *v->services);
+    for (uint32_t i = 0; i < services; i++) {
+        struct view_service *s = &v->services[i];
+        char name[16];
+        defaults(s);
+        snprintf(name, sizeof name, "%c%u", prefix, i);
+        s->name = arena_str(&v->arena, str_of(name));
+        s->n_instances = instances;
+        s->instances = arena_array(&v->arena, instances, sizeof *s->instances);
+        for (uint32_t k = 0; k < instances; k++) {
+            snprintf(name, sizeof name, "%c%u", prefix, k);
+            s->instances[k].name = arena_str(&v->arena, str_of(name));
+            s->instances[k].addr = address("10.0.0.1:80");
+        }
+    }
+    return v;
+}
+
+static void full_tables(void **state)
+{
+    struct view *all = many(16, 1024, 'a'), *other = many(1, 1, 'b'), *same = many(16, 1024, 'a');
+    struct err e = {0};
+    assert_int_equal(view_assign_slots(all, NULL, &e), 0);
+    all->epoch = 1;
+    assert_int_equal(view_verify(all, &e), 0);
+    assert_int_equal(view_assign_slots(same, all, &e), 0);
+    assert_int_equal(view_assign_slots(other, all, &e), -ERR_LIMIT);
+    assert_non_null(strstr(e.text, "instance b0 of service b0"));
+    struct view *toomany = many(17, 1024, 'a');
+    assert_int_equal(view_assign_slots(toomany, NULL, &e), -ERR_LIMIT);
+    assert_int_equal(view_verify(toomany, &e), -ERR_PROTO);
+    struct view *pool = many(1, 1025, 'a');
+    assert_int_equal(view_verify(pool, &e), -ERR_PROTO);
+    view_free(all);
+    view_free(other);
+    view_free(same);
+    view_free(toomany);
+    view_free(pool);
+
+    struct view *services = many(4096, 0, 'a');
+    other = many(1, 0, 'b');
+    assert_int_equal(view_assign_slots(services, NULL, &e), 0);
+    services->epoch = 1;
+    assert_int_equal(view_verify(services, &e), 0);
+    assert_int_equal(view_assign_slots(other, services, &e), -ERR_LIMIT);
+    assert_non_null(strstr(e.text, "service b0"));
+    view_free(services);
+    view_free(other);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    struct view *v = full();
+    struct buf good = encoded(v);
+    unsigned long n = 0;
+    do {
+        struct view *out = NULL;
+        struct err e = {0};
+        mem_fail_at(++n);
+        int rc = view_decode(buf_str(&good), &out, &e);
+        mem_fail_at(0);
+        assert_true(rc == 0 || rc == -ERR_NOMEM);
+        assert_true((rc == 0) == (out != NULL));
+        view_free(out);
+        if (rc == 0)
+            break;
+    } while (n < 1000);
+    assert_in_range(n, 10, 999);
+
+    for (n = 1; n < 100; n++) {
+        struct buf b = {0};
+        mem_fail_at(n);
+        view_encode(v, &b);
+        int happened = mem_failed();
+        mem_fail_at(0);
+        assert_int_equal(b.failed, happened);
+        buf_free(&b);
+        if (!happened)
+            break;
+    }
+    assert_in_range(n, 2, 99);
+    mem_fail_at(1);
+    assert_null(view_new());
+    buf_free(&good);
+    view_free(v);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(every_truncation_is_refused),
+        cmocka_unit_test(every_corruption_is_refused_or_sound),
+        cmocka_unit_test(bounds_are_checked),
+        cmocka_unit_test(format_and_size),
+        cmocka_unit_test(an_unassigned_view_travels),
+        cmocka_unit_test(slots_stay_over_reloads),
+        cmocka_unit_test(full_tables),
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
