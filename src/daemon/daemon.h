@@ -1,0 +1,29 @@
+/* daemon: the processes of one node, and what they share. The front door of this room.
+ *
+ * `holdfast run` becomes the supervisor (supervisor_run). It starts the other processes by
+ * executing its own binary again with a hidden first argument, so that no process carries memory,
+ * descriptors or secrets of another: the command line's dispatcher calls control_main for
+ * "@control" and proxy_main (proxy/proxy.h) for "@proxy". See docs/processes.md. */
+#ifndef HF_DAEMON_H
+#define HF_DAEMON_H
+
+#include "base/base.h"
+
+struct run_options {
+    const char *file;      /* the configuration */
+    const char *state_dir; /* NULL: the usual place (paths.h) */
+    const char *log;       /* least level that is logged: a name of log.h; NULL: "info" */
+};
+
+/* Runs one node in the foreground until it is told to stop. 0 after an orderly end; else what kept
+ * it from starting. The problems of a bad configuration are printed to standard error, and e then
+ * holds their summary; anything else is in e for the caller to print. */
+int supervisor_run(const struct run_options *o, struct err *e);
+
+/* The control process: @control --file FILE --state DIR --log LEVEL. argv[0] is "@control".
+ * Descriptors as ipc.h has them. Returns the exit code. */
+int control_main(int argc, char **argv);
+
+/* The proxy process, declared in proxy/proxy.h: @proxy --log LEVEL. */
+
+#endif

@@ -1,0 +1,45 @@
+#include "daemon/sandbox.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+
+#include "daemon/sandbox_steps.h"
+
+void sandbox_note(struct sandbox_notes *n, const char *what)
+{
+    if (!n)
+        return;
+    size_t used = strlen(n->text);
+    snprintf(n->text + used, sizeof n->text - used, "%s%s", used ? "; " : "", what);
+}
+
+static int common(enum sandbox_role role, struct err *e)
+{
+    /* Changing the user clears the death signal and sets dumpable anew: these come after it. */
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        return err_errno(e, "cannot renounce new privileges");
+    if (prctl(PR_SET_DUMPABLE, SANDBOX_SANITIZER, 0, 0, 0))
+        return err_errno(e, "cannot close this process to debuggers");
+    if (role == SANDBOX_CONTROL && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
+        return err_errno(e, "cannot tie this process to its supervisor");
+    return 0;
+}
+
+int sandbox_enter(enum sandbox_role role, struct sandbox_notes *notes, struct err *e)
+{
+    if (notes)
+        notes->text[0] = 0;
+    bool control = role == SANDBOX_CONTROL;
+    prctl(PR_SET_NAME, control ? "holdfast-ctrl" : "holdfast-proxy", 0, 0, 0);
+    const char *read_all = getenv(SANDBOX_READ_ALL);
+    int r = sandbox_drop_user(control && read_all && strcmp(read_all, "1") == 0, notes, e);
+    if (r == 0)
+        r = common(role, e);
+    if (r == 0 && !control)
+        r = sandbox_landlock(notes, e);
+    if (r == 0 && !control)
+        r = sandbox_seccomp(notes, e);
+    return r;
+}

@@ -1,0 +1,30 @@
+/* sandbox_steps: the single steps of sandbox.h, each in its own file. Inside this room only. */
+#ifndef HF_SANDBOX_STEPS_H
+#define HF_SANDBOX_STEPS_H
+
+#include "daemon/sandbox.h"
+
+/* A sanitizer build must read /proc and trace itself at its end. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANDBOX_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
+    __has_feature(memory_sanitizer)
+#define SANDBOX_SANITIZER 1
+#endif
+#endif
+#ifndef SANDBOX_SANITIZER
+#define SANDBOX_SANITIZER 0
+#endif
+
+/* Appends to the notes; NULL is allowed. */
+void sandbox_note(struct sandbox_notes *n, const char *what);
+
+/* 0 when dropped, when there is nothing to drop, or when this container cannot (noted). */
+int sandbox_drop_user(bool keep_read_all, struct sandbox_notes *n, struct err *e);
+/* Denies every use of the file system from here on. Open descriptors stay usable. */
+int sandbox_landlock(struct sandbox_notes *n, struct err *e);
+/* The proxy's filter of system calls. Needs no_new_privs. */
+int sandbox_seccomp(struct sandbox_notes *n, struct err *e);
+
+#endif
