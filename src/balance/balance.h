@@ -40,19 +40,25 @@ struct pool {
     uint32_t eject_permille; /* 0..1000: never more than this share of the members is left out for
                                 uncertain evidence */
     bool panic; /* nobody is healthy enough: every member that is not draining may be picked */
+    bool begun; /* the first turn was drawn */
     struct prng prng;
+    uint16_t *order; /* owned: pool_update's scratch */
 };
 
-/* members are zeroed: the owner sets weight and verdict, then calls pool_update. n may be 0. */
+/* members are zeroed: the owner sets weight and verdict, then calls pool_update; until then nobody
+ * is pickable. n may be 0. Pools of equal seed behave alike: give each worker its own. ERR_LIMIT
+ * above POOL_MAX, ERR_NOMEM; the pool is empty then and may be freed. */
 int pool_init(struct pool *p, enum algorithm a, uint32_t n, uint32_t eject_permille, uint64_t seed,
               struct err *e);
+/* A zeroed pool is allowed. */
 void pool_free(struct pool *p);
 
 /* Decides anew who may be picked. Call after any change of weight, verdict, certain or draining.
  * Cost O(n log n), not per request. Failed members are left out: those with certain evidence
- * always, the others, longest failed first, up to eject_permille (rounded down, at least one of
- * two). If nobody is left, all that do not drain are pickable (panic): a wrong verdict must not
- * stop a service. */
+ * always, the others, longest failed first, up to eject_permille of all members (rounded down, but
+ * one at least where there are two or more; 0 leaves none out). Where no member with a weight is
+ * well, those with weight 0 that are join. If nobody is left, all that do not drain are pickable
+ * (panic): a wrong verdict must not stop a service. */
 void pool_update(struct pool *p);
 
 /* The members already tried for this request; a retry goes elsewhere. */
@@ -91,6 +97,7 @@ struct budget {
 };
 void budget_init(struct budget *b, uint32_t share_permille, uint32_t reserve);
 void budget_request(struct budget *b, uint64_t now);
-bool budget_retry(struct budget *b, uint64_t now); /* takes one if there is one */
+/* Takes one if there is one. Each worker has its own budget: what it sees is a sample of all. */
+bool budget_retry(struct budget *b, uint64_t now);
 
 #endif

@@ -1,0 +1,153 @@
+/* The judge in words: one sentence for the rule that tipped the verdict, one for the latest
+ * signals. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/base.h"
+#include "detect/detect.h"
+
+struct out {
+    char *p;
+    size_t size, n;
+};
+
+static void say(struct out *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void say(struct out *o, const char *fmt, ...)
+{
+    if (o->n + 1 >= o->size)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(o->p + o->n, o->size - o->n, fmt, ap);
+    va_end(ap);
+    if (n > 0)
+        o->n = MIN(o->n + (size_t)n, o->size - 1);
+}
+
+static void say_span(struct out *o, uint64_t from, uint64_t to)
+{
+    uint64_t ms = to > from ? (to - from) / 1000000 : 0;
+    if (ms < 10000)
+        say(o, "%" PRIu64 ".%" PRIu64 " s", ms / 1000, ms % 1000 / 100);
+    else
+        say(o, "%" PRIu64 " s", ms / 1000);
+}
+
+static void say_signal(struct out *o, const struct signal *s, uint64_t now)
+{
+    switch ((enum signal_kind)s->kind) {
+    case SIGNAL_CHECK_OK:
+    case SIGNAL_REQ_OK:
+        say(o, "answered after %u.%u ms", s->detail / 1000, s->detail % 1000 / 100);
+        break;
+    case SIGNAL_CHECK_REFUSED:
+    case SIGNAL_REQ_REFUSED: say(o, "connection refused"); break;
+    case SIGNAL_CHECK_TIMEOUT:
+    case SIGNAL_REQ_TIMEOUT: say(o, "no answer in time"); break;
+    case SIGNAL_CHECK_RESET:
+    case SIGNAL_REQ_RESET: say(o, "connection cut before a whole answer"); break;
+    case SIGNAL_CHECK_BAD:
+        if (s->detail)
+            say(o, "answered %u, or not the wanted body", s->detail);
+        else
+            say(o, "answer is not HTTP");
+        break;
+    case SIGNAL_REQ_5XX: say(o, "answered %u", s->detail); break;
+    case SIGNAL_KINDS: break;
+    }
+    say(o, ", ");
+    say_span(o, s->at, now);
+    say(o, " ago");
+}
+
+static const char *plural(uint32_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+static void say_last(struct out *o, const struct judge *j, uint64_t now)
+{
+    if (j->restored) {
+        say(o, ", known from before a restart");
+    } else if (j->tipped.count) {
+        say(o, ", last: ");
+        say_signal(o, &j->tipped, now);
+    }
+}
+
+static void say_hold(struct out *o, const struct judge *j, uint64_t now)
+{
+    if (j->hold_until <= now)
+        return;
+    say(o, "; a trial in ");
+    say_span(o, now, j->hold_until);
+    if (j->ejections > 1)
+        say(o, " (ejected %u times)", j->ejections);
+}
+
+static void say_rule(struct out *o, const struct judge *j, uint64_t now)
+{
+    const struct judge_params *p = &j->params;
+    uint64_t bad = (uint64_t)j->window_bad + j->last_bad;
+    uint64_t all = bad + j->window_ok + j->last_ok;
+    switch (j->reason) {
+    case REASON_UNCHECKED:
+        say(o, p->checked ? "No check has ended yet" : "No request was answered yet");
+        break;
+    case REASON_CHECKS_PASS: say(o, "Checks pass, %u in a row", j->good_checks); break;
+    case REASON_SERVING: say(o, "Requests are answered"); break;
+    case REASON_CHECK_FAILING:
+        if (j->bad_checks)
+            say(o, "%u check%s in a row failed, failed from %u on", j->bad_checks,
+                plural(j->bad_checks), MAX(p->fall, 2));
+        else
+            say(o, "Checks failed, %u of the %u passes wanted are in", j->good_checks, p->rise);
+        break;
+    case REASON_CHECKS_FAIL:
+        if (j->bad_checks)
+            say(o, "%u checks in a row failed", j->bad_checks);
+        else
+            say(o, "Checks failed, %u of the %u passes wanted are in", j->good_checks, p->rise);
+        break;
+    case REASON_REQUESTS_FAIL:
+        say(o, "%u request%s in a row failed", j->bad_requests, plural(j->bad_requests));
+        break;
+    case REASON_ERROR_RATE:
+        say(o, "%" PRIu64 " of the last %" PRIu64 " requests failed", bad, all);
+        break;
+    case REASON_RECOVERING:
+        say(o, "Was failed, on trial for ");
+        say_span(o, j->reason_since, now);
+        say(o, ", %u of %u requests answered in a row", MIN(j->good_requests, JUDGE_TRIAL_REQUESTS),
+            JUDGE_TRIAL_REQUESTS);
+        break;
+    case REASONS: break;
+    }
+    if (j->reason != REASON_UNCHECKED)
+        say_last(o, j, now);
+    if (j->verdict == VERDICT_FAILED)
+        say_hold(o, j, now);
+    say(o, ".");
+}
+
+size_t judge_explain(const struct judge *j, uint64_t now, char *out, size_t size)
+{
+    struct out o = {out, size, 0};
+    if (size == 0)
+        return 0;
+    out[0] = 0;
+    say_rule(&o, j, now);
+    uint64_t shown = MIN(j->evidence_n, JUDGE_EVIDENCE);
+    if (shown)
+        say(&o, " Latest signals: ");
+    for (uint64_t i = 0; i < shown; i++) { /* the latest first */
+        const struct signal *s = &j->evidence[(j->evidence_n - 1 - i) % JUDGE_EVIDENCE];
+        say(&o, "%s%s", i ? ", " : "", signal_name((enum signal_kind)s->kind));
+        if (s->count > 1)
+            say(&o, " x%u", s->count);
+    }
+    if (shown)
+        say(&o, ".");
+    return o.n;
+}
