@@ -1,18 +1,82 @@
 /* admin: the API that operators and scripts use: JSON over HTTP/1.1 on the node's Unix socket, and
  * Prometheus text.
  *
- * Lives in control. All routes are versioned under /v1; docs/admin-api.md is the reference.
+ * Lives in control, on control's loop. All routes are versioned under /v1; docs/admin-api.md is the
+ * reference.
  *
- *   GET  /v1/status                                   services, instances, processes, epoch
- *   GET  /v1/events?after=SEQ&wait=SECONDS            events with a higher sequence number; waits
- * (long poll) when there is none POST /v1/reload                                   reads the
- * configuration file again; 200 with the changes, or 422 with every error POST
- * /v1/services/NAME/instances/NAME/drain       no new requests; idempotent POST
- * /v1/services/NAME/instances/NAME/resume GET  /metrics Prometheus text format 0.0.4; alone on the
- * optional TCP listener */
+ *   GET  /v1/version
+ *   GET  /v1/status                               services, instances, processes, epoch
+ *   GET  /v1/events?after=SEQ&wait=SECONDS        events with a higher sequence number; waits (long
+ *                                                 poll) when there is none
+ *   POST /v1/reload                               reads the configuration file again; 200 with the
+ *                                                 changes, or 422 with every error
+ *   POST /v1/services/NAME/instances/NAME/drain   no new requests; idempotent
+ *   POST /v1/services/NAME/instances/NAME/resume
+ *   POST /v1/processes/proxy/restart
+ *   GET  /metrics                                 Prometheus text format 0.0.4; alone on the
+ *                                                 optional TCP listener
+ *
+ * This room knows nothing of control: what it reads and does passes through struct admin_host. */
 #ifndef HF_ADMIN_H
 #define HF_ADMIN_H
 
+#include "admin/events.h"
+#include "base/base.h"
+#include "detect/detect.h"
+#include "os/os.h"
+#include "view/cells.h"
+#include "view/view.h"
+
+/* One mistake in the configuration file. */
+struct admin_problem {
+    struct str file;
+    uint32_t line, column;
+    struct str text;
+    struct str hint; /* empty: none */
+};
+
+struct admin_reload_result {
+    int code; /* 0, or a negative enum err_code */
+    bool changed;
+    uint64_t epoch;         /* in force now */
+    const char *text;       /* code != 0: the sentence */
+    const struct str *list; /* code == 0: the changes */
+    size_t n_list;
+    const struct admin_problem *problems; /* the file has errors: every one of them */
+    size_t n_problems;
+};
+
+/* Somebody who waits for a reload. The owner embeds it; list_remove(&r->link) takes it back, the
+ * reload then happens without him or, if it has not begun, not at all. */
+struct admin_reload {
+    struct list link;
+    void (*done)(struct admin_reload *r, const struct admin_reload_result *result);
+};
+
+struct admin_host {
+    void *context;
+    struct events *events;
+    const char *node;
+    const struct view *(*view)(void *context);   /* in force; NULL before the first */
+    const struct cells *(*cells)(void *context); /* never NULL */
+    const struct judge *(*judge)(void *context, uint32_t slot); /* NULL: nobody judges this slot */
+    /* Queues a reload; done is called later, never from inside. ERR_BUSY when too many wait. */
+    int (*reload)(void *context, struct admin_reload *r, struct err *e);
+    /* Drains (or resumes) an instance of the view. *changed: it was not so before. */
+    int (*drain)(void *context, uint32_t slot, bool on, bool *changed, struct err *e);
+    int (*restart_proxy)(void *context, struct err *e);
+};
+
 struct admin;
+
+enum { ADMIN_MAX_CONNECTIONS = 64, ADMIN_MAX_BODY = 64 * 1024 };
+
+/* host is copied. Subscribes to host->events. */
+int admin_new(struct admin **out, struct loop *l, const struct admin_host *host, struct err *e);
+void admin_free(struct admin *a); /* NULL is allowed */
+/* Serves a listening socket, now admin's: every route, or only GET /metrics. */
+int admin_listen(struct admin *a, int fd, bool metrics_only, struct err *e);
+/* Closes the listening sockets that serve metrics only; their connections end in peace. */
+void admin_unlisten_metrics(struct admin *a);
 
 #endif

@@ -1,0 +1,105 @@
+#include "admin/events.h"
+
+static const char *const code_names[EVENT_CODES] = {
+    [EVENT_CONTROL_START] = "control-start",
+    [EVENT_VIEW_TAKEN] = "view-taken",
+    [EVENT_RELOAD_REFUSED] = "reload-refused",
+    [EVENT_INSTANCE_VERDICT] = "instance-verdict",
+    [EVENT_DRAIN] = "drain",
+    [EVENT_RESUME] = "resume",
+    [EVENT_PROCESS_START] = "process-start",
+    [EVENT_PROCESS_EXIT] = "process-exit",
+    [EVENT_PROBES_STARVED] = "probes-starved",
+    [EVENT_SIGNALS_DROPPED] = "signals-dropped",
+    [EVENT_STATE_UNSAVED] = "state-unsaved",
+    [EVENT_METRICS_REFUSED] = "metrics-refused",
+    [EVENT_STOPPING] = "stopping",
+};
+
+const char *event_code_name(enum event_code c)
+{
+    CHECK(c < EVENT_CODES);
+    return code_names[c];
+}
+
+const char *event_level_name(enum event_level l)
+{
+    static const char *const names[EVENT_LEVELS] = {"info", "warning", "error"};
+    CHECK(l < EVENT_LEVELS);
+    return names[l];
+}
+
+int events_init(struct events *e, uint32_t size, uint64_t first, struct err *err)
+{
+    CHECK(size && (size & (size - 1)) == 0);
+    *e = (struct events){.size = size};
+    e->ring = mem_zero(size, sizeof *e->ring);
+    if (!e->ring)
+        return err_set(err, ERR_NOMEM, "no memory for %u events", size);
+    e->start = e->first = e->next = first ? first : 1;
+    return 0;
+}
+
+void events_free(struct events *e)
+{
+    mem_free(e->ring);
+    *e = (struct events){0};
+}
+
+static struct event *slot_of(const struct events *e, uint64_t seq)
+{
+    return &e->ring[seq & (e->size - 1)];
+}
+
+struct event *events_begin(struct events *e, enum event_code code, enum event_level level,
+                           uint64_t boot, uint64_t wall, uint64_t epoch)
+{
+    CHECK(code < EVENT_CODES && level < EVENT_LEVELS);
+    if (e->next - e->first == e->size)
+        e->first++;
+    struct event *ev = slot_of(e, e->next);
+    *ev = (struct event){.seq = e->next,
+                         .boot = boot,
+                         .wall = wall,
+                         .epoch = epoch,
+                         .code = (uint8_t)code,
+                         .level = (uint8_t)level};
+    return ev;
+}
+
+void events_commit(struct events *e)
+{
+    e->by_code[slot_of(e, e->next)->code]++;
+    e->next++;
+    if (e->on_add)
+        e->on_add(e, e->context);
+}
+
+void event_evidence(struct event *ev, const struct judge *j)
+{
+    uint64_t n = MIN(j->evidence_n, (uint64_t)JUDGE_EVIDENCE);
+    for (uint64_t i = 0; i < n; i++)
+        ev->evidence[i] = j->evidence[(j->evidence_n - n + i) % JUDGE_EVIDENCE];
+    ev->n_evidence = (uint8_t)n;
+}
+
+const struct event *events_after(const struct events *e, uint64_t after)
+{
+    if (after >= e->next)
+        after = 0;
+    uint64_t seq = MAX(after + 1, e->first);
+    return seq < e->next ? slot_of(e, seq) : NULL;
+}
+
+const struct event *events_next(const struct events *e, const struct event *ev)
+{
+    return ev->seq + 1 < e->next ? slot_of(e, ev->seq + 1) : NULL;
+}
+
+uint64_t events_lost(const struct events *e, uint64_t after)
+{
+    if (after == 0 || after >= e->next)
+        return 0;
+    uint64_t from = MAX(after + 1, e->start);
+    return from < e->first ? e->first - from : 0;
+}

@@ -1,0 +1,81 @@
+/* events: what happened on this node, newest last, each with a stable code and the evidence for it.
+ *
+ * A bounded ring in memory, owned by control and read by the admin API. Sequence numbers rise by
+ * one; they start at the microseconds of the boot clock, so that those of a restarted control lie
+ * above those of the one before it. When the ring is full the oldest event goes. Adding never
+ * fails: texts are cut to fit, never allocated. docs/events.md lists the codes; a test compares. */
+#ifndef HF_ADMIN_EVENTS_H
+#define HF_ADMIN_EVENTS_H
+
+#include "base/base.h"
+#include "detect/detect.h"
+
+enum event_code {
+    EVENT_CONTROL_START,    /* control runs: fresh, or with the view that was in force */
+    EVENT_VIEW_TAKEN,       /* a view is in force */
+    EVENT_RELOAD_REFUSED,   /* a reload changed nothing */
+    EVENT_INSTANCE_VERDICT, /* a verdict or its reason changed */
+    EVENT_DRAIN,            /* an operator takes an instance out */
+    EVENT_RESUME,           /* and back in */
+    EVENT_PROCESS_START,
+    EVENT_PROCESS_EXIT,
+    EVENT_PROBES_STARVED,  /* out of descriptors or memory: checks wait, nobody is blamed */
+    EVENT_SIGNALS_DROPPED, /* evidence from the proxy was lost or nonsense */
+    EVENT_STATE_UNSAVED,   /* a file in the state directory could not be written */
+    EVENT_METRICS_REFUSED, /* the metrics listener cannot be served */
+    EVENT_STOPPING,        /* the node drains and ends */
+    EVENT_CODES
+};
+/* "instance-verdict" */
+const char *event_code_name(enum event_code c);
+
+enum event_level { EVENT_INFO, EVENT_WARNING, EVENT_ERROR, EVENT_LEVELS };
+const char *event_level_name(enum event_level l);
+
+enum { EVENT_SUBJECT_MAX = 160, EVENT_TEXT_MAX = 320 };
+
+struct event {
+    uint64_t seq;
+    uint64_t boot; /* ns, CLOCK_BOOTTIME */
+    uint64_t wall; /* ns since 1970, UTC */
+    uint64_t epoch;
+    uint8_t code, level;
+    uint8_t from, to, reason; /* of a verdict */
+    uint8_t n_evidence;
+    char subject[EVENT_SUBJECT_MAX]; /* "web/10.0.0.1:80", "proxy"; may be empty */
+    char text[EVENT_TEXT_MAX];
+    struct signal evidence[JUDGE_EVIDENCE]; /* oldest first */
+};
+
+struct events {
+    struct event *ring; /* owned */
+    uint32_t size;      /* a power of two */
+    uint64_t start;     /* sequence number of the first ever */
+    uint64_t first;     /* of the oldest that is held */
+    uint64_t next;      /* of the one to come */
+    uint64_t by_code[EVENT_CODES];
+    void (*on_add)(struct events *e, void *context); /* may be NULL */
+    void *context;
+};
+
+enum { EVENTS_DEFAULT = 4096 };
+
+int events_init(struct events *e, uint32_t size, uint64_t first, struct err *err);
+void events_free(struct events *e);
+
+/* A slot in the ring, zeroed, with its times set; the caller fills it in and calls events_commit.
+ * No other event may be added between the two. */
+struct event *events_begin(struct events *e, enum event_code code, enum event_level level,
+                           uint64_t boot, uint64_t wall, uint64_t epoch);
+void events_commit(struct events *e);
+/* Copies the judge's latest evidence. */
+void event_evidence(struct event *ev, const struct judge *j);
+
+/* The first held event above `after`, or NULL. An `after` that was never given out (from another
+ * boot) counts as 0. */
+const struct event *events_after(const struct events *e, uint64_t after);
+const struct event *events_next(const struct events *e, const struct event *ev);
+/* How many above `after` are gone. */
+uint64_t events_lost(const struct events *e, uint64_t after);
+
+#endif

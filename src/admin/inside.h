@@ -1,0 +1,113 @@
+/* inside: what the files of this room share. A connection carries one request at a time: the server
+ * reads it whole, a route answers it now or later, the server writes the answer and goes on. */
+#ifndef HF_ADMIN_INSIDE_H
+#define HF_ADMIN_INSIDE_H
+
+#include "admin/admin.h"
+#include "admin/json.h"
+#include "admin/totals.h"
+#include "wire/http1.h"
+
+enum conn_state {
+    CONN_READING, /* a request is awaited or arrives */
+    CONN_WAITING, /* a route answers later */
+    CONN_WRITING,
+};
+
+struct request {
+    uint8_t method;
+    struct str path, query; /* as sent, still percent-encoded */
+    struct str method_text;
+};
+
+enum { SEGMENT_MAX = 512, CONN_HEAD_MAX = 8 * 1024 };
+
+struct conn {
+    struct list link; /* in admin.conns: the one that changed its state longest ago first */
+    struct admin *admin;
+    int fd; /* owned */
+    struct io io;
+    struct task pump;
+    struct timer timer; /* the end of the current state */
+    uint8_t state;      /* enum conn_state */
+    bool metrics_only;
+    bool eof; /* the peer sends no more */
+    bool keep_alive, head_only, continued;
+    struct buf in;
+    size_t in_seen;    /* bytes of `in` that the parser has looked at */
+    const char *extra; /* one more header line of the answer, or NULL */
+    char head[512];    /* of the answer */
+    size_t head_n;
+    struct buf body; /* of the answer */
+    size_t sent;     /* of head and body */
+    /* while waiting */
+    struct list poll;    /* in admin.polls: a long poll */
+    uint64_t poll_after; /* its sequence number */
+    uint32_t poll_limit;
+    struct admin_reload reload;
+};
+
+struct listener {
+    struct list link;
+    struct admin *admin;
+    struct io io;
+    struct timer pause;
+    int fd; /* owned */
+    bool metrics_only;
+};
+
+struct beat {
+    uint64_t value, changed_at;
+};
+
+struct admin {
+    struct loop *loop;
+    struct admin_host host;
+    struct list listeners, conns, polls;
+    uint32_t n_conns;
+    struct timer sample;
+    struct task wake; /* answers the long polls after new events */
+    struct history history;
+    struct beat *beats; /* by process row; owned */
+    uint32_t n_beats;
+};
+
+/* server.c. Each ends the request: the answer is on its way when it returns. */
+void conn_answer(struct conn *c, unsigned status, const char *type);  /* with c->body */
+void conn_answer_json(struct conn *c, unsigned status, json_t *root); /* takes root; NULL is 500 */
+void conn_wait(struct conn *c, uint64_t until); /* a route will answer later; the timer calls
+                                                   route_timeout */
+
+/* routes.c */
+void route_request(struct conn *c, const struct request *r);
+void route_timeout(struct conn *c); /* the wait of conn_wait is over */
+void route_wake_polls(struct admin *a);
+/* An error in the API's form. suggestions and problems are taken; NULL leaves them out. */
+void route_error(struct conn *c, unsigned status, const char *code, const char *text,
+                 json_t *suggestions, json_t *problems);
+
+/* status.c */
+json_t *status_json(struct admin *a);
+uint64_t admin_uptime(const struct admin *a); /* ns since the supervisor started */
+/* "supervisor", "control", "proxy", "worker-0" */
+void process_name(uint32_t row, char out[32]);
+uint32_t process_rows(const struct admin *a);
+
+/* events_json.c */
+json_t *events_json(const struct events *e, uint64_t after, uint32_t limit);
+
+/* metrics.c: appends the exposition; check out->failed. */
+void metrics_text(struct admin *a, struct buf *out);
+
+/* suggest.c: the nearest of the names, at most three, nearest first. NULL when memory is out. */
+struct suggest {
+    struct str want;
+    struct str name[3];
+    uint32_t distance[3];
+    uint32_t n;
+};
+void suggest_begin(struct suggest *s, struct str want);
+void suggest_offer(struct suggest *s, struct str name);
+json_t *suggest_json(const struct suggest *s);
+
+#endif

@@ -1,0 +1,412 @@
+/* The routes: a table of paths and what answers them. */
+#include "admin/inside.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+struct captures {
+    char name[2][SEGMENT_MAX];
+    struct str query;
+};
+
+struct route {
+    bool write; /* POST; else GET and HEAD */
+    const char *path;
+    void (*answer)(struct conn *c, const struct captures *m);
+};
+
+void route_error(struct conn *c, unsigned status, const char *code, const char *text,
+                 json_t *suggestions, json_t *problems)
+{
+    struct json_object error = json_begin(), o = json_begin();
+    json_put_text(&error, "code", code);
+    json_put_text(&error, "text", text);
+    json_put_u64(&o, "schema", 1);
+    json_put(&o, "error", json_end(&error));
+    if (suggestions)
+        json_put(&o, "suggestions", suggestions);
+    if (problems)
+        json_put(&o, "problems", problems);
+    conn_answer_json(c, status, json_end(&o));
+}
+
+static void error_of(struct conn *c, const struct err *e)
+{
+    static const struct {
+        uint8_t code;
+        uint16_t status;
+        const char *name;
+    } table[] = {
+        {ERR_NOMEM, 500, "nomem"},   {ERR_IO, 500, "io"},           {ERR_ABSENT, 404, "absent"},
+        {ERR_BUSY, 503, "busy"},     {ERR_TIMEOUT, 504, "timeout"}, {ERR_DENIED, 409, "refused"},
+        {ERR_INVAL, 422, "invalid"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (table[i].code == -e->code) {
+            route_error(c, table[i].status, table[i].name, e->text, NULL, NULL);
+            return;
+        }
+    route_error(c, 500, "io", e->text, NULL, NULL);
+}
+
+static void answer_version(struct conn *c, const struct captures *m)
+{
+    (void)m;
+    struct json_object o = json_begin();
+    json_t *api = json_array();
+    if (!json_push(api, json_string("v1")))
+        o.bad = true;
+    json_put_u64(&o, "schema", 1);
+    json_put_text(&o, "version", HF_VERSION);
+    json_put(&o, "api", api);
+    conn_answer_json(c, 200, json_end(&o));
+}
+
+static void answer_status(struct conn *c, const struct captures *m)
+{
+    (void)m;
+    if (!c->admin->host.view(c->admin->host.context))
+        route_error(c, 503, "busy", "the node is still starting", NULL, NULL);
+    else
+        conn_answer_json(c, 200, status_json(c->admin));
+}
+
+static void answer_metrics(struct conn *c, const struct captures *m)
+{
+    (void)m;
+    buf_clear(&c->body);
+    metrics_text(c->admin, &c->body);
+    conn_answer(c, 200, "text/plain; version=0.0.4; charset=utf-8");
+}
+
+/* A number of the query; absent leaves *out as it is. False: out of range or no number. */
+static bool query_u64(struct str query, const char *key, uint64_t min, uint64_t max, uint64_t *out,
+                      bool *given)
+{
+    struct str want = str_of(key);
+    while (query.n) {
+        const char *end = memchr(query.p, '&', query.n);
+        size_t n = end ? (size_t)(end - query.p) : query.n;
+        struct str part = {query.p, n};
+        if (str_starts(part, want) && n > want.n && part.p[want.n] == '=') {
+            if (given)
+                *given = true;
+            struct str value = {part.p + want.n + 1, n - want.n - 1};
+            return str_u64(value, max, out) && *out >= min;
+        }
+        query.p += MIN(n + 1, query.n);
+        query.n -= MIN(n + 1, query.n);
+    }
+    return true;
+}
+
+static void answer_polled(struct conn *c)
+{
+    conn_answer_json(c, 200, events_json(c->admin->host.events, c->poll_after, c->poll_limit));
+}
+
+static void answer_events(struct conn *c, const struct captures *m)
+{
+    const struct events *e = c->admin->host.events;
+    uint64_t after = 0, wait = 0, limit = 1000, last = 0;
+    bool tail = false;
+    if (!query_u64(m->query, "after", 0, UINT64_MAX, &after, NULL) ||
+        !query_u64(m->query, "wait", 0, 60, &wait, NULL) ||
+        !query_u64(m->query, "limit", 1, 1000, &limit, NULL) ||
+        !query_u64(m->query, "last", 0, 1000, &last, &tail)) {
+        route_error(c, 400, "malformed",
+                    "after is a sequence number, wait 0 to 60 seconds, limit 1 to 1000, last 0 to "
+                    "1000",
+                    NULL, NULL);
+        return;
+    }
+    if (tail) {
+        limit = MAX(last, UINT64_C(1));
+        after = e->next - 1 - MIN(last, e->next - e->first);
+    }
+    c->poll_after = after;
+    c->poll_limit = (uint32_t)limit;
+    if (wait == 0 || events_after(e, after)) {
+        answer_polled(c);
+        return;
+    }
+    list_push_back(&c->admin->polls, &c->poll);
+    conn_wait(c, loop_now(c->admin->loop) + wait * NS_PER_S);
+}
+
+void route_wake_polls(struct admin *a)
+{
+    list_for_each_safe (it, &a->polls) {
+        struct conn *c = LIST_ENTRY(it, struct conn, poll);
+        if (events_after(a->host.events, c->poll_after))
+            answer_polled(c);
+    }
+}
+
+void route_timeout(struct conn *c)
+{
+    if (!list_empty(&c->poll))
+        answer_polled(c);
+    else
+        route_error(c, 504, "timeout", "control did not finish in time", NULL, NULL);
+    list_remove(&c->reload.link);
+}
+
+static json_t *problem_json(const struct admin_problem *p)
+{
+    struct json_object o = json_begin();
+    json_put_str(&o, "file", p->file);
+    json_put_u64(&o, "line", p->line);
+    json_put_u64(&o, "column", p->column);
+    json_put_str(&o, "text", p->text);
+    json_put(&o, "hint", p->hint.n ? json_text(p->hint) : json_null());
+    return json_end(&o);
+}
+
+static json_t *problems_json(const struct admin_reload_result *r)
+{
+    json_t *a = json_array();
+    for (size_t i = 0; i < r->n_problems; i++)
+        if (!json_push(a, problem_json(&r->problems[i]))) {
+            json_decref(a);
+            return NULL;
+        }
+    return a;
+}
+
+static json_t *reloaded_json(const struct admin_reload_result *r)
+{
+    struct json_object o = json_begin();
+    json_t *changes = json_array();
+    for (size_t i = 0; i < r->n_list; i++)
+        if (!json_push(changes, json_text(r->list[i])))
+            o.bad = true;
+    json_put_u64(&o, "schema", 1);
+    json_put_u64(&o, "epoch", r->epoch);
+    json_put_bool(&o, "changed", r->changed);
+    json_put(&o, "changes", changes);
+    return json_end(&o);
+}
+
+static void on_reloaded(struct admin_reload *reload, const struct admin_reload_result *r)
+{
+    struct conn *c = CONTAINER_OF(reload, struct conn, reload);
+    if (r->code == 0) {
+        conn_answer_json(c, 200, reloaded_json(r));
+    } else if (r->n_problems) {
+        route_error(c, 422, "invalid", r->text, NULL, problems_json(r));
+    } else {
+        struct err e = {.code = r->code};
+        str_copy(e.text, sizeof e.text, str_of(r->text));
+        error_of(c, &e);
+    }
+}
+
+static void answer_reload(struct conn *c, const struct captures *m)
+{
+    (void)m;
+    const struct admin_host *h = &c->admin->host;
+    struct err e = {0};
+    c->reload.done = on_reloaded;
+    if (h->reload(h->context, &c->reload, &e)) {
+        error_of(c, &e);
+        return;
+    }
+    /* Control answers each within its own deadline; this is only the net below it. */
+    conn_wait(c, loop_now(c->admin->loop) + 120 * NS_PER_S);
+}
+
+static void absent(struct conn *c, const struct suggest *s, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void absent(struct conn *c, const struct suggest *s, const char *fmt, ...)
+{
+    char text[2 * SEGMENT_MAX + 64];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    route_error(c, 404, "absent", text, suggest_json(s), NULL);
+}
+
+static const struct view_instance *find_instance(struct conn *c, const struct captures *m)
+{
+    const struct view *v = c->admin->host.view(c->admin->host.context);
+    struct suggest near;
+    if (!v) {
+        route_error(c, 503, "busy", "the node is still starting", NULL, NULL);
+        return NULL;
+    }
+    const struct view_service *s = view_service_find(v, str_of(m->name[0]));
+    if (!s) {
+        suggest_begin(&near, str_of(m->name[0]));
+        for (uint32_t i = 0; i < v->n_services; i++)
+            suggest_offer(&near, v->services[i].name);
+        absent(c, &near, "service \"%s\" does not exist", m->name[0]);
+        return NULL;
+    }
+    const struct view_instance *in = view_instance_find(s, str_of(m->name[1]));
+    if (!in) {
+        suggest_begin(&near, str_of(m->name[1]));
+        for (uint32_t i = 0; i < s->n_instances; i++)
+            suggest_offer(&near, s->instances[i].name);
+        absent(c, &near, "instance \"%s\" does not exist in service \"%s\"", m->name[1],
+               m->name[0]);
+    }
+    return in;
+}
+
+static void set_drain(struct conn *c, const struct captures *m, bool on)
+{
+    struct admin *a = c->admin;
+    const struct view_instance *in = find_instance(c, m);
+    if (!in)
+        return;
+    struct err e = {0};
+    bool changed = false;
+    if (a->host.drain(a->host.context, in->slot, on, &changed, &e)) {
+        error_of(c, &e);
+        return;
+    }
+    struct instance_totals t;
+    totals_instance(a->host.cells(a->host.context), a->host.view(a->host.context)->workers,
+                    in->slot, &t);
+    struct json_object o = json_begin();
+    json_put_u64(&o, "schema", 1);
+    json_put_text(&o, "service", m->name[0]);
+    json_put_str(&o, "instance", in->name);
+    json_put_bool(&o, "draining", on);
+    json_put_bool(&o, "changed", changed);
+    json_put_u64(&o, "inflight", t.inflight);
+    conn_answer_json(c, 200, json_end(&o));
+}
+
+static void answer_drain(struct conn *c, const struct captures *m)
+{
+    set_drain(c, m, true);
+}
+
+static void answer_resume(struct conn *c, const struct captures *m)
+{
+    set_drain(c, m, false);
+}
+
+static void answer_restart(struct conn *c, const struct captures *m)
+{
+    (void)m;
+    const struct admin_host *h = &c->admin->host;
+    struct err e = {0};
+    if (h->restart_proxy(h->context, &e)) {
+        error_of(c, &e);
+        return;
+    }
+    struct json_object o = json_begin();
+    json_put_u64(&o, "schema", 1);
+    json_put_text(&o, "process", "proxy");
+    json_put_bool(&o, "restarting", true);
+    conn_answer_json(c, 202, json_end(&o));
+}
+
+/* A star stands for one percent-encoded segment, handed over decoded. */
+static const struct route routes[] = {
+    {false, "/v1/version", answer_version},
+    {false, "/v1/status", answer_status},
+    {false, "/v1/events", answer_events},
+    {false, "/metrics", answer_metrics},
+    {true, "/v1/reload", answer_reload},
+    {true, "/v1/services/*/instances/*/drain", answer_drain},
+    {true, "/v1/services/*/instances/*/resume", answer_resume},
+    {true, "/v1/processes/proxy/restart", answer_restart},
+};
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    char l = (char)(c | 0x20);
+    return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
+}
+
+/* False: too long, a bad escape, or a NUL. */
+static bool decode(struct str s, char out[SEGMENT_MAX])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        char ch = s.p[i];
+        if (ch == '%') {
+            int high = i + 2 < s.n ? hex(s.p[i + 1]) : -1, low = high < 0 ? -1 : hex(s.p[i + 2]);
+            if (low < 0)
+                return false;
+            ch = (char)(high * 16 + low);
+            i += 2;
+        }
+        if (n == SEGMENT_MAX - 1 || ch == 0)
+            return false;
+        out[n++] = ch;
+    }
+    out[n] = 0;
+    return n > 0;
+}
+
+/* The next segment behind a slash; false at the end. */
+static bool segment(struct str *path, struct str *out)
+{
+    if (path->n == 0 || path->p[0] != '/')
+        return false;
+    const char *from = path->p + 1;
+    size_t left = path->n - 1;
+    const char *end = left ? memchr(from, '/', left) : NULL;
+    size_t n = end ? (size_t)(end - from) : left;
+    *out = (struct str){from, n};
+    *path = (struct str){from + n, left - n};
+    return true;
+}
+
+static bool matches(const struct route *r, struct str path, struct captures *m)
+{
+    struct str pattern = str_of(r->path), want, have;
+    size_t captured = 0;
+    while (segment(&pattern, &want)) {
+        if (!segment(&path, &have))
+            return false;
+        if (!str_eq(want, STR("*"))) {
+            if (!str_eq(want, have))
+                return false;
+            continue;
+        }
+        CHECK(captured < ARRAY_LEN(m->name));
+        if (!decode(have, m->name[captured++]))
+            return false;
+    }
+    return path.n == 0;
+}
+
+static void no_route(struct conn *c, const struct request *r)
+{
+    struct suggest near;
+    suggest_begin(&near, r->path);
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++)
+        if (!c->metrics_only || str_eq(str_of(routes[i].path), STR("/metrics")))
+            suggest_offer(&near, str_of(routes[i].path));
+    route_error(c, 404, "absent", "no such path", suggest_json(&near), NULL);
+}
+
+void route_request(struct conn *c, const struct request *r)
+{
+    struct captures m = {.query = r->query};
+    bool read = r->method == HTTP_GET || r->method == HTTP_HEAD, write = r->method == HTTP_POST;
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        if (!matches(&routes[i], r->path, &m))
+            continue;
+        if (c->metrics_only && routes[i].answer != answer_metrics)
+            break;
+        if (routes[i].write ? write : read) {
+            routes[i].answer(c, &m);
+            return;
+        }
+        c->extra = routes[i].write ? "Allow: POST\r\n" : "Allow: GET, HEAD\r\n";
+        route_error(c, 405, "method", "this path has another method: see Allow", NULL, NULL);
+        return;
+    }
+    no_route(c, r);
+}

@@ -1,0 +1,270 @@
+/* The status: one picture of the node, built anew for every request. */
+#include "admin/inside.h"
+
+#include <stdio.h>
+
+#define TURNING_NS (2 * NS_PER_S)
+
+static const struct cells *cells_of(const struct admin *a)
+{
+    return a->host.cells(a->host.context);
+}
+
+static double seconds(uint64_t ns)
+{
+    return (double)ns / (double)NS_PER_S;
+}
+
+static uint64_t since(uint64_t now, uint64_t then)
+{
+    return now > then ? now - then : 0;
+}
+
+uint64_t admin_uptime(const struct admin *a)
+{
+    return since(loop_now(a->loop), cells_of(a)->header->boot);
+}
+
+uint32_t process_rows(const struct admin *a)
+{
+    const struct view *v = a->host.view(a->host.context);
+    return MIN(a->n_beats, PROCESS_WORKER0 + (v ? v->workers : 0));
+}
+
+void process_name(uint32_t row, char out[32])
+{
+    static const char *const names[] = {"supervisor", "control", "proxy"};
+    if (row < PROCESS_WORKER0)
+        str_copy(out, 32, str_of(names[row]));
+    else
+        snprintf(out, 32, "worker-%u", row - PROCESS_WORKER0);
+}
+
+/* Workers are threads of the proxy: the supervisor knows only the process. */
+static const struct process_row *owner_row(const struct cells *c, uint32_t row)
+{
+    return &c->processes[row < PROCESS_WORKER0 ? row : PROCESS_PROXY];
+}
+
+static json_t *process_json(const struct admin *a, uint32_t row)
+{
+    const struct process_row *r = &cells_of(a)->processes[row], *p = owner_row(cells_of(a), row);
+    uint64_t now = loop_now(a->loop);
+    char name[32];
+    process_name(row, name);
+    struct json_object o = json_begin();
+    json_put_text(&o, "name", name);
+    json_put_u64(&o, "pid", cell_get(&p->pid));
+    json_put_u64(&o, "starts", cell_get(&p->starts));
+    json_put_real(&o, "uptime_seconds", seconds(since(now, cell_get(&p->started_at))));
+    json_put_u64(&o, "epoch", cell_get(&r->epoch));
+    json_put_u64(&o, "beat", cell_get(&r->beat));
+    json_put_bool(&o, "turning", since(now, a->beats[row].changed_at) < TURNING_NS);
+    if (row >= PROCESS_WORKER0) {
+        json_put_u64(&o, "connections", cell_get(&r->connections));
+        json_put_u64(&o, "accepted", cell_get(&r->accepted));
+        json_put_u64(&o, "signals_dropped", cell_get(&r->signals_dropped));
+        json_put_u64(&o, "log_dropped", cell_get(&r->log_dropped));
+    }
+    return json_end(&o);
+}
+
+static json_t *latency_json(const uint64_t counts[LATENCY_BUCKETS])
+{
+    static const struct {
+        const char *name;
+        double q;
+    } wanted[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}};
+    double us;
+    if (!latency_quantile(counts, 0.5, &us))
+        return json_null();
+    struct json_object o = json_begin();
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+        latency_quantile(counts, wanted[i].q, &us);
+        json_put_u64(&o, wanted[i].name, (uint64_t)(us + 0.5));
+    }
+    return json_end(&o);
+}
+
+static json_t *errors_json(const struct instance_totals *t)
+{
+    struct json_object o = json_begin();
+    json_put_u64(&o, "refused", t->refused);
+    json_put_u64(&o, "timeouts", t->timeouts);
+    json_put_u64(&o, "resets", t->resets);
+    json_put_u64(&o, "5xx", t->errors_5xx);
+    return json_end(&o);
+}
+
+static void put_verdict(struct json_object *o, struct admin *a, uint32_t slot)
+{
+    const struct judge *j = a->host.judge(a->host.context, slot);
+    uint64_t now = loop_now(a->loop);
+    char text[256] = "";
+    if (j)
+        judge_explain(j, now, text, sizeof text);
+    json_put_text(o, "verdict", verdict_name(j ? j->verdict : VERDICT_SUSPECT));
+    json_put_text(o, "reason", reason_name(j ? j->reason : REASON_UNCHECKED));
+    json_put_text(o, "explanation", text);
+    json_put_real(o, "since_seconds", j ? seconds(since(now, j->since)) : 0);
+}
+
+static bool draining(const struct admin *a, uint32_t slot)
+{
+    const struct cells *c = cells_of(a);
+    return slot < c->header->slots && cell_get(&cells_verdict(c, slot)->draining) != 0;
+}
+
+static json_t *instance_json(struct admin *a, const struct view_instance *in)
+{
+    struct instance_totals t;
+    struct recent recent;
+    char address[ADDR_TEXT_MAX];
+    uint32_t workers = a->host.view(a->host.context)->workers;
+    totals_instance(cells_of(a), workers, in->slot, &t);
+    history_instance(&a->history, in->slot, &t, loop_now(a->loop), &recent);
+    addr_format(&in->addr, address);
+    struct json_object o = json_begin();
+    json_put_str(&o, "name", in->name);
+    json_put_text(&o, "address", address);
+    json_put_u64(&o, "weight", in->weight);
+    put_verdict(&o, a, in->slot);
+    json_put_bool(&o, "draining", draining(a, in->slot));
+    json_put_text(&o, "proxy_verdict", verdict_name(t.proxy_verdict));
+    json_put_u64(&o, "inflight", t.inflight);
+    json_put_u64(&o, "idle", t.idle);
+    json_put_u64(&o, "connects", t.connects);
+    json_put_u64(&o, "requests", t.requests);
+    json_put_real(&o, "requests_per_second", recent.requests_per_second);
+    json_put(&o, "errors", errors_json(&t));
+    json_put(&o, "latency_us", latency_json(recent.latency));
+    return json_end(&o);
+}
+
+static json_t *responses_json(const struct service_totals *t)
+{
+    static const char *const names[] = {"cut", "1xx", "2xx", "3xx", "4xx", "5xx"};
+    struct json_object o = json_begin();
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        json_put_u64(&o, names[i], t->status[i]);
+    return json_end(&o);
+}
+
+/* Healthy while every instance that takes requests is; failed when none is better; suspect while
+ * nothing better than suspect is known. */
+static enum verdict service_verdict(struct admin *a, const struct view_service *s)
+{
+    enum verdict best = VERDICT_FAILED, worst = VERDICT_HEALTHY;
+    for (uint32_t i = 0; i < s->n_instances; i++) {
+        const struct judge *j = a->host.judge(a->host.context, s->instances[i].slot);
+        enum verdict v = j ? j->verdict : VERDICT_SUSPECT;
+        if (draining(a, s->instances[i].slot))
+            continue;
+        best = MIN(best, v);
+        worst = verdict_worse(worst, v);
+    }
+    if (best >= VERDICT_SUSPECT || worst == VERDICT_HEALTHY)
+        return best;
+    return VERDICT_DEGRADED;
+}
+
+static json_t *listen_json(const struct view *v, const struct view_service *s)
+{
+    json_t *a = json_array();
+    for (uint32_t i = 0; i < s->n_sockets; i++) {
+        char address[ADDR_TEXT_MAX];
+        addr_format(&v->sockets[s->sockets[i]].addr, address);
+        if (!json_push(a, json_string(address))) {
+            json_decref(a);
+            return NULL;
+        }
+    }
+    return a;
+}
+
+static json_t *instances_json(struct admin *a, const struct view_service *s)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < s->n_instances; i++)
+        if (!json_push(list, instance_json(a, &s->instances[i]))) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
+
+static void put_counters(struct json_object *o, const struct service_totals *t,
+                         const struct recent *recent)
+{
+    json_put_u64(o, "requests", t->requests);
+    json_put_real(o, "requests_per_second", recent->requests_per_second);
+    json_put_real(o, "errors_per_second", recent->errors_per_second);
+    json_put(o, "responses", responses_json(t));
+    json_put_u64(o, "retries", t->retries);
+    json_put_u64(o, "retries_denied", t->retries_denied);
+    json_put_u64(o, "refused_heads", t->refused_heads);
+    json_put_u64(o, "no_instance", t->no_instance);
+    json_put_u64(o, "tunnels", t->tunnels);
+    struct json_object bytes = json_begin();
+    json_put_u64(&bytes, "in", t->bytes_in);
+    json_put_u64(&bytes, "out", t->bytes_out);
+    json_put(o, "bytes", json_end(&bytes));
+    json_put(o, "latency_us", latency_json(recent->latency));
+}
+
+static json_t *service_json(struct admin *a, const struct view *v, const struct view_service *s)
+{
+    struct service_totals t;
+    struct recent recent;
+    totals_service(cells_of(a), v->workers, s->slot, &t);
+    history_service(&a->history, s->slot, &t, loop_now(a->loop), &recent);
+    const char *balance = algorithm_name((enum algorithm)s->balance);
+    struct json_object o = json_begin();
+    json_put_str(&o, "name", s->name);
+    json_put_text(&o, "balance", balance ? balance : "unknown");
+    json_put(&o, "listen", listen_json(v, s));
+    json_put_text(&o, "verdict", verdict_name(service_verdict(a, s)));
+    put_counters(&o, &t, &recent);
+    json_put(&o, "instances", instances_json(a, s));
+    return json_end(&o);
+}
+
+static json_t *services_json(struct admin *a, const struct view *v)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < v->n_services; i++)
+        if (!json_push(list, service_json(a, v, &v->services[i]))) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
+
+static json_t *processes_json(const struct admin *a)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < process_rows(a); i++)
+        if (!json_push(list, process_json(a, i))) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
+
+json_t *status_json(struct admin *a)
+{
+    const struct view *v = a->host.view(a->host.context);
+    struct json_object o = json_begin();
+    json_put_u64(&o, "schema", 1);
+    json_put_text(&o, "version", HF_VERSION);
+    json_put_text(&o, "node", a->host.node);
+    json_put_u64(&o, "epoch", v->epoch);
+    json_put_str(&o, "file", v->file);
+    json_put(&o, "time", json_time(clock_wall()));
+    json_put_real(&o, "uptime_seconds", seconds(admin_uptime(a)));
+    json_put_u64(&o, "workers", v->workers);
+    json_put_u64(&o, "last_event", a->host.events->next - 1);
+    json_put(&o, "processes", processes_json(a));
+    json_put(&o, "services", services_json(a, v));
+    return json_end(&o);
+}
