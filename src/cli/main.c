@@ -1,1 +1,65 @@
-int main(void) { return 0; }
+/* main: the one binary. The first word names a command; two hidden ones are the daemon's own
+ * processes, which the supervisor starts from this same file. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "daemon/daemon.h"
+#include "cli/stand_in.h"
+
+static const struct command commands[] = {
+    {"run", "run one node in the foreground", command_run, false},
+    {"check", "read a configuration file and say what is wrong with it", command_check, false},
+    {"reload", "apply the changed configuration file, all of it or nothing", command_reload, false},
+    {"status", "services, instances, and what is thought of them", command_status, false},
+    {"top", "the same, live", command_top, false},
+    {"events", "what happened, and why", command_events, false},
+    {"drain", "give an instance no new requests", command_drain, false},
+    {"resume", "give a drained instance requests again", command_resume, false},
+    {"version", "print the version", command_version, false},
+    {"help", "explain a command or a topic", command_help, false},
+    {"@control", "the control process", control_main, true},
+    {"@proxy", "the proxy process", proxy_main, true},
+    {NULL, NULL, NULL, false},
+};
+
+const struct command *cli_commands(void)
+{
+    return commands;
+}
+
+static const struct command *find(const char *name)
+{
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
+        name = "version";
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        name = "help";
+    for (const struct command *c = commands; c->name; c++)
+        if (strcmp(c->name, name) == 0)
+            return c;
+    return NULL;
+}
+
+/* A descriptor that we open must never become somebody's standard output. */
+static void fill_standard_descriptors(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+            _exit(CLI_BAD);
+}
+
+int main(int argc, char **argv)
+{
+    fill_standard_descriptors();
+    if (argc < 2) {
+        char *help[] = {(char *)(uintptr_t) "help", NULL};
+        command_help(1, help);
+        return CLI_USAGE;
+    }
+    const struct command *c = find(argv[1]);
+    int code = c ? c->run(argc - 1, argv + 1) : cli_unknown_command(argv[1]);
+    if ((fflush(stdout) || ferror(stdout)) && code == CLI_OK)
+        code = cli_fail(CLI_BAD, "cannot write to the standard output: is the disk full?");
+    return code;
+}

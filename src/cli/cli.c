@@ -1,0 +1,65 @@
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "cli/suggest.h"
+#include "cli/term.h"
+
+/* What is quoted in a sentence may come from anywhere: it is cleaned before a terminal gets it. */
+int cli_fail(int code, const char *fmt, ...)
+{
+    char text[2048];
+    struct buf line = {0};
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    buf_add_str(&line, STR("holdfast: "));
+    text_clean(&line, str_of(text));
+    buf_add_str(&line, STR("\n"));
+    fwrite(line.p, 1, line.n, stderr);
+    buf_free(&line);
+    return code;
+}
+
+int cli_unknown_command(const char *name)
+{
+    struct suggestion s = suggest_for(str_of(name));
+    for (const struct command *c = cli_commands(); c->name; c++)
+        if (!c->hidden)
+            suggest_try(&s, c->name);
+    if (s.best)
+        cli_fail(CLI_USAGE, "there is no command '%s': did you mean '%s'?", name, s.best);
+    else
+        cli_fail(CLI_USAGE, "there is no command '%s'", name);
+    fputs("'holdfast help' lists the commands.\n", stderr);
+    return CLI_USAGE;
+}
+
+static int print_help(const struct usage *u)
+{
+    struct buf text = {0};
+    options_help(u, &text);
+    int code = text.failed ? cli_fail(CLI_BAD, "out of memory") : CLI_OK;
+    if (!text.failed)
+        fwrite(text.p, 1, text.n, stdout);
+    buf_free(&text);
+    return code;
+}
+
+bool cli_options(const struct usage *u, int argc, char **argv, void *into,
+                 const char *operands[OPERANDS_MAX], int *code)
+{
+    struct err e;
+    int rc = options_parse(u, argc, argv, into, operands, &e);
+    if (rc == 0)
+        return true;
+    if (rc == OPTIONS_HELP) {
+        *code = print_help(u);
+        return false;
+    }
+    *code = cli_fail(CLI_USAGE, "%s", e.text);
+    fprintf(stderr, "'holdfast %s --help' shows how it is used.\n", u->command);
+    return false;
+}

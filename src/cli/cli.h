@@ -1,0 +1,62 @@
+/* cli: what the commands share: exit codes, the list of commands, and how a command ends.
+ *
+ * One file per command. A command gets argv with its own name first, prints its answer to standard
+ * output and its complaints to standard error, and returns an exit code. The list in main.c is the
+ * only place that knows all of them. */
+#ifndef HF_CLI_H
+#define HF_CLI_H
+
+#include "base/base.h"
+#include "cli/options.h"
+
+/* Exit codes, for scripts; `holdfast help exit-codes` prints them. */
+enum {
+    CLI_OK = 0,
+    CLI_BAD = 1,        /* the answer is bad: refused, problems found, or it did not work */
+    CLI_USAGE = 2,      /* the command line itself is wrong */
+    CLI_UNREACHABLE = 3 /* the daemon cannot be reached */
+};
+
+struct command {
+    const char *name;
+    const char *help; /* one line */
+    int (*run)(int argc, char **argv);
+    bool hidden; /* not for people: the daemon's own processes */
+};
+
+/* Ends with an entry without a name. */
+const struct command *cli_commands(void);
+
+int command_run(int argc, char **argv);
+int command_check(int argc, char **argv);
+int command_reload(int argc, char **argv);
+int command_status(int argc, char **argv);
+int command_top(int argc, char **argv);
+int command_events(int argc, char **argv);
+int command_drain(int argc, char **argv);
+int command_resume(int argc, char **argv);
+int command_version(int argc, char **argv);
+int command_help(int argc, char **argv);
+
+/* Parses a command's options. True: go on. False: the command ends with *code; help or the
+ * complaint has been printed. */
+bool cli_options(const struct usage *u, int argc, char **argv, void *into,
+                 const char *operands[OPERANDS_MAX], int *code);
+
+/* Prints "holdfast: sentence" to standard error and returns code. */
+int cli_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The complaint about an unknown name, with what was probably meant. Returns CLI_USAGE. */
+int cli_unknown_command(const char *name);
+
+#define CLI_OPTION_STATE(T)                                                                        \
+    {                                                                                              \
+        "state", 0, "DIR", "the node's directory (see 'holdfast help files')", OPTION_TEXT,        \
+            offsetof(T, state)                                                                     \
+    }
+#define CLI_OPTION_JSON(T)                                                                         \
+    {                                                                                              \
+        "json", 0, NULL, "print JSON for programs", OPTION_FLAG, offsetof(T, json)                 \
+    }
+
+#endif

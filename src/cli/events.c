@@ -1,0 +1,182 @@
+/* events: what happened on the node, oldest first; with --follow, as it happens.
+ *
+ * Following outlives restarts of the control process: while nobody answers it says so once and asks
+ * again every second. Sequence numbers rise over such restarts (docs/admin-api.md). */
+#include <stdio.h>
+#include <time.h>
+
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/json.h"
+#include "cli/term.h"
+
+struct events_options {
+    const char *state;
+    uint64_t since, last;
+    bool follow, json;
+};
+
+enum { LATEST = 50, WAIT = 25, BATCH = 1000 };
+
+static const struct option options[] = {
+    {"follow", 'f', NULL, "go on with new events as they come", OPTION_FLAG,
+     offsetof(struct events_options, follow)},
+    {"since", 0, "SEQ", "all events after this sequence number", OPTION_NUMBER,
+     offsetof(struct events_options, since)},
+    {"last", 'n', "N", "the latest N events (default 50)", OPTION_NUMBER,
+     offsetof(struct events_options, last)},
+    {"json", 0, NULL, "print one JSON object per line", OPTION_FLAG,
+     offsetof(struct events_options, json)},
+    CLI_OPTION_STATE(struct events_options),
+};
+
+static const struct usage usage = {
+    .command = "events",
+    .about = "Prints what happened: changes of verdicts with their evidence, reloads, drains,\n"
+             "restarts. Without options, the latest 50 events, oldest first.",
+    .examples = "  holdfast events --follow\n  holdfast events --json --last 1000 > events.jsonl",
+    .options = options,
+    .n_options = ARRAY_LEN(options),
+};
+
+struct events {
+    struct events_options o;
+    struct term term;
+    struct client client;
+    uint64_t after;
+};
+
+static enum colour level_colour(const char *level)
+{
+    if (strcmp(level, "error") == 0)
+        return COLOUR_RED;
+    if (strcmp(level, "warning") == 0)
+        return COLOUR_YELLOW;
+    return strcmp(level, "notice") == 0 ? COLOUR_GREEN : COLOUR_NONE;
+}
+
+static void print_text(const struct events *v, const json_t *event, struct buf *out)
+{
+    struct buf level = {0};
+    buf_printf(&level, "%-7s", json_text(event, "level"));
+    text_coloured(out, &v->term, COLOUR_DIM, str_of(json_text(event, "time")));
+    buf_add(out, "  ", 2);
+    text_coloured(out, &v->term, level_colour(json_text(event, "level")), buf_str(&level));
+    buf_add(out, "  ", 2);
+    text_coloured(out, &v->term, COLOUR_BOLD, str_of(json_text(event, "subject")));
+    buf_add(out, "  ", *json_text(event, "subject") ? 2 : 0);
+    text_clean(out, str_of(json_text(event, "text")));
+    buf_add(out, "\n", 1);
+    buf_free(&level);
+}
+
+static void print_json(const json_t *event, struct buf *out)
+{
+    char *text = json_dumps(event, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    if (!text)
+        out->failed = true;
+    buf_add_str(out, str_of(text));
+    buf_add(out, "\n", 1);
+    free(text);
+}
+
+/* Prints a batch. False when it cannot be printed, or nobody reads. */
+static bool print_batch(struct events *v, const json_t *answer)
+{
+    const json_t *all = json_object_get(answer, "events");
+    struct buf out = {0};
+    if (json_number(answer, "lost") > 0)
+        cli_fail(CLI_OK, "%.0f older events are no longer kept", json_number(answer, "lost"));
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        if (v->o.json)
+            print_json(json_array_get(all, i), &out);
+        else
+            print_text(v, json_array_get(all, i), &out);
+    }
+    bool ok = !out.failed && fwrite(out.p, 1, out.n, stdout) == out.n && fflush(stdout) == 0;
+    buf_free(&out);
+    return ok;
+}
+
+static int ask(struct events *v, bool latest, unsigned wait, struct reply *r, struct err *e)
+{
+    char path[128];
+    if (latest)
+        snprintf(path, sizeof path, "/v1/events?last=%llu", (unsigned long long)v->o.last);
+    else
+        snprintf(path, sizeof path, "/v1/events?after=%llu&wait=%u&limit=%d",
+                 (unsigned long long)v->after, wait, BATCH);
+    return client_ask(&v->client, "GET", path, wait, r, e);
+}
+
+/* One question and its batch. *n is how many events came. */
+static int step(struct events *v, bool latest, unsigned wait, size_t *n, struct err *e)
+{
+    struct reply r;
+    int code = CLI_OK;
+    *n = 0;
+    if (ask(v, latest, wait, &r, e))
+        return CLI_UNREACHABLE;
+    if (r.status != 200) {
+        code = client_refused(&r);
+    } else if (!print_batch(v, r.json)) {
+        code = cli_fail(CLI_BAD, "cannot write to the standard output");
+    } else {
+        const json_t *next = json_object_get(r.json, "next");
+        *n = json_array_size(json_object_get(r.json, "events"));
+        if (json_is_integer(next))
+            v->after = (uint64_t)json_integer_value(next);
+    }
+    reply_free(&r);
+    return code;
+}
+
+static int follow(struct events *v)
+{
+    struct err e;
+    size_t n;
+    bool lost = false;
+    for (;;) {
+        int code = step(v, false, WAIT, &n, &e);
+        if (code != CLI_OK && code != CLI_UNREACHABLE)
+            return code;
+        if (code == CLI_UNREACHABLE && !lost)
+            cli_fail(CLI_OK, "%s; asking again every second", e.text);
+        if (code == CLI_UNREACHABLE)
+            nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+        lost = code == CLI_UNREACHABLE;
+    }
+}
+
+static int print_events(struct events *v)
+{
+    struct err e;
+    size_t n;
+    bool latest = v->o.since == UINT64_MAX;
+    v->after = latest ? 0 : v->o.since;
+    int code = step(v, latest, 0, &n, &e);
+    while (code == CLI_OK && !latest && n == BATCH)
+        code = step(v, false, 0, &n, &e);
+    if (code == CLI_UNREACHABLE)
+        return cli_fail(code, "%s", e.text);
+    return code == CLI_OK && v->o.follow ? follow(v) : code;
+}
+
+int command_events(int argc, char **argv)
+{
+    struct events v = {.o = {.since = UINT64_MAX, .last = LATEST}};
+    const char *operands[OPERANDS_MAX];
+    struct err e;
+    int code;
+    if (!cli_options(&usage, argc, argv, &v.o, operands, &code))
+        return code;
+    if (v.o.last < 1 || v.o.last > BATCH)
+        return cli_fail(CLI_USAGE, "--last takes 1 to %d: use --since 0 for all that is kept",
+                        BATCH);
+    if (client_open(&v.client, v.o.state, &e))
+        return cli_fail(CLI_USAGE, "%s", e.text);
+    v.term = term_of(stdout);
+    code = print_events(&v);
+    client_close(&v.client);
+    return code;
+}

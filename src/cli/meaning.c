@@ -1,0 +1,116 @@
+#include "cli/meaning.h"
+
+#include "balance/balance.h"
+#include "cli/term.h"
+
+static void add_count(struct buf *out, uint32_t n, const char *what)
+{
+    buf_printf(out, "%u %s%s", n, what, n == 1 ? "" : "s");
+}
+
+static void add_duration(struct buf *out, uint64_t ns)
+{
+    uint64_t ms = ns / 1000000;
+    if (ms % 1000 == 0)
+        buf_printf(out, "%llus", (unsigned long long)(ms / 1000));
+    else
+        buf_printf(out, "%llums", (unsigned long long)ms);
+}
+
+static void add_listen(const struct view *v, const struct view_service *s, struct buf *out)
+{
+    char text[ADDR_TEXT_MAX];
+    for (uint32_t i = 0; i < s->n_sockets; i++) {
+        addr_format(&v->sockets[s->sockets[i]].addr, text);
+        buf_add_str(out, i ? STR(", ") : STR("http on "));
+        text_clean(out, str_of(text));
+    }
+}
+
+static void add_check(const struct view_check *c, struct buf *out)
+{
+    if (c->kind == CHECK_NONE) {
+        buf_add_str(out, STR("no checks: judged by its requests alone"));
+        return;
+    }
+    if (c->kind == CHECK_HTTP) {
+        buf_add_str(out, STR("checked by GET "));
+        text_clean(out, c->path);
+    } else {
+        buf_add_str(out, STR("checked by a TCP connection"));
+    }
+    buf_add_str(out, STR(" every "));
+    add_duration(out, c->interval);
+}
+
+static void add_retry(const struct view_retry *r, struct buf *out)
+{
+    if (r->attempts > 1 && r->on)
+        buf_printf(out, "up to %u attempts, retries within %u.%u%% of the requests", r->attempts,
+                   r->budget_permille / 10, r->budget_permille % 10);
+    else
+        buf_add_str(out, STR("no retries"));
+}
+
+void meaning_print(const struct view *v, struct buf *out)
+{
+    uint32_t instances = 0;
+    for (uint32_t i = 0; i < v->n_services; i++)
+        instances += v->services[i].n_instances;
+    buf_add_str(out, STR(": "));
+    add_count(out, v->n_services, "service");
+    buf_add_str(out, STR(", "));
+    add_count(out, instances, "instance");
+    buf_add_str(out, STR("\n"));
+    for (uint32_t i = 0; i < v->n_services; i++) {
+        const struct view_service *s = &v->services[i];
+        buf_add_str(out, STR("  "));
+        text_clean(out, s->name);
+        buf_add_str(out, STR(": "));
+        add_listen(v, s, out);
+        buf_printf(out, "; %s over ", algorithm_name((enum algorithm)s->balance));
+        add_count(out, s->n_instances, "instance");
+        buf_add_str(out, STR("; "));
+        add_check(&s->check, out);
+        buf_add_str(out, STR("; "));
+        add_retry(&s->retry, out);
+        buf_add_str(out, STR("\n"));
+    }
+}
+
+static json_t *instances_json(const struct view_service *s)
+{
+    json_t *all = json_array();
+    char address[ADDR_TEXT_MAX];
+    for (uint32_t i = 0; i < s->n_instances; i++) {
+        const struct view_instance *one = &s->instances[i];
+        addr_format(&one->addr, address);
+        json_array_append_new(all, json_pack("{s:s%, s:s, s:i}", "name", one->name.p, one->name.n,
+                                             "address", address, "weight", (int)one->weight));
+    }
+    return all;
+}
+
+static json_t *listen_json(const struct view *v, const struct view_service *s)
+{
+    json_t *all = json_array();
+    char address[ADDR_TEXT_MAX];
+    for (uint32_t i = 0; i < s->n_sockets; i++) {
+        addr_format(&v->sockets[s->sockets[i]].addr, address);
+        json_array_append_new(all, json_string(address));
+    }
+    return all;
+}
+
+json_t *meaning_json(const struct view *v)
+{
+    json_t *all = json_array();
+    for (uint32_t i = 0; v && i < v->n_services; i++) {
+        const struct view_service *s = &v->services[i];
+        json_array_append_new(all, json_pack("{s:s%, s:s, s:o, s:o}", "name", s->name.p, s->name.n,
+                                             "balance", algorithm_name((enum algorithm)s->balance),
+                                             "listen", listen_json(v, s), "instances",
+                                             instances_json(s)));
+    }
+    return all;
+}

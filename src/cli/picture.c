@@ -1,0 +1,258 @@
+#include "cli/picture.h"
+
+#include "cli/json.h"
+
+static enum colour verdict_colour(const char *verdict)
+{
+    static const struct {
+        const char *verdict;
+        enum colour colour;
+    } table[] = {
+        {"healthy", COLOUR_GREEN},
+        {"degraded", COLOUR_YELLOW},
+        {"suspect", COLOUR_YELLOW},
+        {"failed", COLOUR_RED},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (strcmp(table[i].verdict, verdict) == 0)
+            return table[i].colour;
+    return COLOUR_NONE;
+}
+
+static const json_t *find_named(const json_t *array, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(array); i++)
+        if (strcmp(json_text(json_array_get(array, i), "name"), name) == 0)
+            return json_array_get(array, i);
+    return NULL;
+}
+
+static const json_t *services_of(const json_t *status)
+{
+    return json_object_get(status, "services");
+}
+
+/* Per second: what a counter grew by since the older answer. A counter that fell began anew. */
+static double growth(const struct picture *p, double now, double before)
+{
+    return p->seconds > 0 && now > before ? (now - before) / p->seconds : 0;
+}
+
+static double sum_of(const json_t *counters, const char *const *keys, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += json_number(counters, keys[i]);
+    return sum;
+}
+
+static double instance_errors(const json_t *instance)
+{
+    static const char *const kinds[] = {"refused", "timeouts", "resets", "5xx"};
+    return sum_of(json_object_get(instance, "errors"), kinds, ARRAY_LEN(kinds));
+}
+
+static double service_errors(const json_t *service)
+{
+    static const char *const kinds[] = {"5xx", "cut"};
+    return sum_of(json_object_get(service, "responses"), kinds, ARRAY_LEN(kinds));
+}
+
+static double request_rate(const struct picture *p, const json_t *now, const json_t *before)
+{
+    return before ? growth(p, json_number(now, "requests"), json_number(before, "requests"))
+                  : json_number(now, "requests_per_second");
+}
+
+static void latency(const json_t *subject, const char *quantile, char out[AMOUNT_MAX])
+{
+    const json_t *us = json_object_get(json_object_get(subject, "latency_us"), quantile);
+    if (json_is_number(us))
+        amount_us(json_number_value(us), out);
+    else
+        str_copy(out, AMOUNT_MAX, STR("-"));
+}
+
+static void print_process(const struct picture *p, const json_t *process, struct buf *out)
+{
+    char up[AMOUNT_MAX];
+    struct buf line = {0};
+    const char *name = json_text(process, "name");
+    bool worker = strncmp(name, "worker", 6) == 0;
+    double starts = json_number(process, "starts");
+    amount_seconds(json_number(process, "uptime_seconds"), up);
+    if (!json_flag(process, "turning")) {
+        buf_printf(&line, "%s (pid %.0f) does not turn", name, json_number(process, "pid"));
+        text_coloured(out, p->term, COLOUR_RED, buf_str(&line));
+        buf_add(out, "\n", 1);
+    } else if (starts > 1 && !worker) {
+        buf_printf(&line, "%s was restarted %.0f time%s, last %s ago", name, starts - 1,
+                   starts > 2 ? "s" : "", up);
+        text_coloured(out, p->term, COLOUR_YELLOW, buf_str(&line));
+        buf_add(out, "\n", 1);
+    }
+    buf_free(&line);
+}
+
+void picture_node(const struct picture *p, struct buf *out)
+{
+    char up[AMOUNT_MAX];
+    const json_t *processes = json_object_get(p->now, "processes");
+    text_coloured(out, p->term, COLOUR_BOLD, STR("holdfast "));
+    text_coloured(out, p->term, COLOUR_BOLD, str_of(json_text(p->now, "node")));
+    buf_printf(out, "  version ");
+    text_clean(out, str_of(json_text(p->now, "version")));
+    buf_printf(out, ", up %s, epoch %.0f, ",
+               amount_seconds(json_number(p->now, "uptime_seconds"), up),
+               json_number(p->now, "epoch"));
+    text_clean(out, str_of(json_text(p->now, "file")));
+    buf_add(out, "\n", 1);
+    for (size_t i = 0; i < json_array_size(processes); i++)
+        print_process(p, json_array_get(processes, i), out);
+}
+
+static void print_service_head(const struct picture *p, const json_t *service, struct buf *out)
+{
+    const char *verdict = json_text(service, "verdict");
+    const json_t *listen = json_object_get(service, "listen");
+    buf_add(out, "\n", 1);
+    text_coloured(out, p->term, COLOUR_BOLD, str_of(json_text(service, "name")));
+    buf_add(out, "  ", 2);
+    text_coloured(out, p->term, verdict_colour(verdict), str_of(verdict));
+    buf_add(out, "  ", 2);
+    text_clean(out, str_of(json_text(service, "balance")));
+    for (size_t i = 0; i < json_array_size(listen); i++) {
+        const char *text = json_string_value(json_array_get(listen, i));
+        buf_add_str(out, i ? STR(", ") : STR(" on "));
+        text_clean(out, str_of(text));
+    }
+    buf_add(out, "\n", 1);
+}
+
+static void print_service_rates(const struct picture *p, const json_t *service,
+                                const json_t *before, struct buf *out)
+{
+    char rate[AMOUNT_MAX], errors[AMOUNT_MAX], p50[AMOUNT_MAX], p99[AMOUNT_MAX];
+    double per_second = before ? growth(p, service_errors(service), service_errors(before))
+                               : json_number(service, "errors_per_second");
+    amount_count(request_rate(p, service, before), rate);
+    amount_count(per_second, errors);
+    latency(service, "p50", p50);
+    latency(service, "p99", p99);
+    buf_printf(out, "  %s requests/s, ", rate);
+    struct buf text = {0};
+    buf_printf(&text, "%s errors/s", errors);
+    text_coloured(out, p->term, per_second > 0 ? COLOUR_RED : COLOUR_NONE, buf_str(&text));
+    buf_free(&text);
+    buf_printf(out, ", p50 %s, p99 %s", p50, p99);
+    if (json_number(service, "tunnels") > 0)
+        buf_printf(out, ", %s tunnels", amount_count(json_number(service, "tunnels"), rate));
+    if (json_number(service, "no_instance") > 0)
+        buf_printf(out, ", %s found no instance",
+                   amount_count(json_number(service, "no_instance"), rate));
+    buf_add(out, "\n", 1);
+}
+
+static const struct column instance_columns[] = {
+    {"INSTANCE", ALIGN_LEFT, true}, {"VERDICT", ALIGN_LEFT, false}, {"REASON", ALIGN_LEFT, false},
+    {"BUSY", ALIGN_RIGHT, false},   {"REQ/S", ALIGN_RIGHT, false},  {"P50", ALIGN_RIGHT, false},
+    {"P99", ALIGN_RIGHT, false},    {"ERRORS", ALIGN_RIGHT, false},
+};
+
+static void add_instance(struct table *t, const struct picture *p, const json_t *i,
+                         const json_t *before)
+{
+    char text[AMOUNT_MAX];
+    const char *verdict = json_text(i, "verdict");
+    bool draining = json_flag(i, "draining");
+    double errors = instance_errors(i);
+    table_add(t, COLOUR_NONE, "%s", json_text(i, "name"));
+    table_add(t, verdict_colour(verdict), "%s", verdict);
+    table_add(t, draining ? COLOUR_CYAN : COLOUR_NONE, "%s",
+              draining ? "draining" : json_text(i, "reason"));
+    table_add(t, COLOUR_NONE, "%s", amount_count(json_number(i, "inflight"), text));
+    table_add(t, COLOUR_NONE, "%s", amount_count(request_rate(p, i, before), text));
+    latency(i, "p50", text);
+    table_add(t, COLOUR_NONE, "%s", text);
+    latency(i, "p99", text);
+    table_add(t, COLOUR_NONE, "%s", text);
+    bool rising = before && errors > instance_errors(before);
+    table_add(t, rising ? COLOUR_RED : COLOUR_NONE, "%s", amount_count(errors, text));
+}
+
+/* Why an instance is not healthy, in a sentence. */
+static void print_explanation(const struct picture *p, const json_t *i, struct buf *out)
+{
+    char since[AMOUNT_MAX];
+    const char *verdict = json_text(i, "verdict"), *proxy = json_text(i, "proxy_verdict");
+    bool differs = *proxy && strcmp(proxy, verdict) != 0 && strcmp(proxy, "healthy") != 0;
+    struct buf line = {0};
+    if (strcmp(verdict, "healthy") == 0 && !differs)
+        return;
+    buf_printf(&line, "  %s: %s for %s", json_text(i, "name"), verdict,
+               amount_seconds(json_number(i, "since_seconds"), since));
+    if (*json_text(i, "explanation"))
+        buf_printf(&line, ", %s", json_text(i, "explanation"));
+    if (differs)
+        buf_printf(&line, "; the proxy's own requests say %s", proxy);
+    text_coloured(out, p->term, COLOUR_DIM, buf_str(&line));
+    buf_add(out, "\n", 1);
+    if (line.failed)
+        out->failed = true;
+    buf_free(&line);
+}
+
+static void print_instances(const struct picture *p, const json_t *service, const json_t *before,
+                            struct buf *out)
+{
+    const json_t *all = json_object_get(service, "instances");
+    const json_t *old = json_object_get(before, "instances");
+    struct table t = {
+        .columns = instance_columns, .n_columns = ARRAY_LEN(instance_columns), .indent = 2};
+    if (json_array_size(all) == 0) {
+        buf_add_str(out, STR("  no instances\n"));
+        return;
+    }
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        const json_t *one = json_array_get(all, i);
+        add_instance(&t, p, one, find_named(old, json_text(one, "name")));
+    }
+    table_print(&t, p->term, out);
+    table_free(&t);
+    for (size_t i = 0; i < json_array_size(all); i++)
+        print_explanation(p, json_array_get(all, i), out);
+}
+
+void picture_services(const struct picture *p, struct buf *out)
+{
+    const json_t *services = services_of(p->now), *old = services_of(p->before);
+    for (size_t i = 0; i < json_array_size(services); i++) {
+        const json_t *service = json_array_get(services, i);
+        const json_t *before = find_named(old, json_text(service, "name"));
+        print_service_head(p, service, out);
+        print_service_rates(p, service, before, out);
+        print_instances(p, service, before, out);
+    }
+    if (json_array_size(services) == 0)
+        buf_add_str(out, STR("\nno services\n"));
+}
+
+static bool has_healthy(const json_t *service)
+{
+    const json_t *all = json_object_get(service, "instances");
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        const json_t *one = json_array_get(all, i);
+        if (strcmp(json_text(one, "verdict"), "healthy") == 0 && !json_flag(one, "draining"))
+            return true;
+    }
+    return false;
+}
+
+const char *picture_unserved(const json_t *status)
+{
+    const json_t *services = services_of(status);
+    for (size_t i = 0; i < json_array_size(services); i++)
+        if (!has_healthy(json_array_get(services, i)))
+            return json_text(json_array_get(services, i), "name");
+    return NULL;
+}

@@ -1,0 +1,24 @@
+/* picture: a node's status as text, for `status` and `top`. Pure: an answer of GET /v1/status goes
+ * in, lines come out. */
+#ifndef HF_CLI_PICTURE_H
+#define HF_CLI_PICTURE_H
+
+#include <jansson.h>
+
+#include "cli/term.h"
+
+struct picture {
+    const json_t *now;
+    const json_t *before; /* an older answer, or NULL: then the node's own rates are shown */
+    double seconds;       /* between the two */
+    const struct term *term;
+};
+
+/* Who and since when; processes that were restarted or do not turn. */
+void picture_node(const struct picture *p, struct buf *out);
+/* Every service with its instances, and why those that are not healthy are not. */
+void picture_services(const struct picture *p, struct buf *out);
+/* A service without a healthy instance that takes requests, or NULL. */
+const char *picture_unserved(const json_t *status);
+
+#endif

@@ -1,0 +1,75 @@
+/* reload: the node reads its file again and applies it as one transaction. */
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/json.h"
+#include "cli/problem.h"
+#include "cli/term.h"
+
+struct reload_options {
+    const char *state;
+    bool json;
+};
+
+static const struct option options[] = {
+    CLI_OPTION_JSON(struct reload_options),
+    CLI_OPTION_STATE(struct reload_options),
+};
+
+static const struct usage usage = {
+    .command = "reload",
+    .about = "The running node reads its configuration file again and applies all of it, or\n"
+             "nothing when the file has errors. No connection is refused and none is cut.\n"
+             "Prints what changed.",
+    .examples = "  holdfast check /etc/holdfast/holdfast.conf && holdfast reload",
+    .options = options,
+    .n_options = ARRAY_LEN(options),
+};
+
+static void print_changes(const struct reply *r)
+{
+    const json_t *changes = json_object_get(r->json, "changes");
+    struct buf out = {0};
+    if (!json_flag(r->json, "changed"))
+        buf_printf(&out, "nothing changed: the file says what is in force already (epoch %.0f)\n",
+                   json_number(r->json, "epoch"));
+    else
+        buf_printf(&out, "reloaded: epoch %.0f is in force\n", json_number(r->json, "epoch"));
+    for (size_t i = 0; i < json_array_size(changes); i++) {
+        const char *change = json_string_value(json_array_get(changes, i));
+        buf_add_str(&out, STR("  "));
+        text_clean(&out, str_of(change));
+        buf_add_str(&out, STR("\n"));
+    }
+    fwrite(out.p, 1, out.n, stdout);
+    buf_free(&out);
+}
+
+static void print_problems(const struct reply *r)
+{
+    struct term t = term_of(stderr);
+    struct buf out = {0};
+    problems_print(json_object_get(r->json, "problems"), t.colour, &out);
+    fwrite(out.p, 1, out.n, stderr);
+    buf_free(&out);
+}
+
+int command_reload(int argc, char **argv)
+{
+    struct reload_options o = {0};
+    const char *operands[OPERANDS_MAX];
+    struct reply r;
+    int code;
+    if (!cli_options(&usage, argc, argv, &o, operands, &code))
+        return code;
+    code = client_once(o.state, "POST", "/v1/reload", &r);
+    if (o.json && r.bytes.n)
+        printf(STR_FMT "\n", STR_ARG(str_trim(buf_str(&r.bytes))));
+    else if (code == CLI_OK)
+        print_changes(&r);
+    else
+        print_problems(&r);
+    reply_free(&r);
+    return code;
+}

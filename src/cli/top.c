@@ -1,0 +1,204 @@
+/* top: the status as a live picture, once a second, with rates from the difference of two answers.
+ *
+ * While the node does not answer, the last picture stays and the foot line says since when. Keys
+ * work meanwhile: the client asks us once a second whether it should give up. */
+#include "cli/top.h"
+
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/json.h"
+#include "cli/picture.h"
+#include "cli/screen.h"
+#include "os/loop.h"
+
+struct top_options {
+    const char *state;
+    bool once;
+};
+
+static const struct option options[] = {
+    {"once", 0, NULL, "print one picture and end", OPTION_FLAG, offsetof(struct top_options, once)},
+    CLI_OPTION_STATE(struct top_options),
+};
+
+static const struct usage usage = {
+    .command = "top",
+    .about = "Shows services and instances live, once a second. Keys: q quits; the arrows, j, k,\n"
+             "space and b scroll. Prints one picture when the output is not a terminal.\n"
+             "For programs, 'holdfast status --json' has the same figures.",
+    .examples = "  holdfast top",
+    .options = options,
+    .n_options = ARRAY_LEN(options),
+};
+
+struct sample {
+    struct reply reply;
+    uint64_t at; /* ns */
+};
+
+struct top {
+    struct term term;
+    struct client client;
+    struct screen screen;
+    struct sample now, before;
+    struct err trouble; /* code 0: the last question was answered */
+    size_t scroll;
+    bool quit;
+};
+
+enum { REFRESH_MS = 1000 };
+
+static uint64_t elapsed_ms(uint64_t since)
+{
+    return (clock_now() - since) / NS_PER_MS;
+}
+
+static int ask(struct top *t)
+{
+    struct reply r;
+    struct err e;
+    if (client_ask(&t->client, "GET", "/v1/status", 0, &r, &e)) {
+        t->trouble = e;
+        return CLI_UNREACHABLE;
+    }
+    if (r.status != 200) {
+        err_set(&t->trouble, ERR_BUSY, "%s", json_text(json_object_get(r.json, "error"), "text"));
+        reply_free(&r);
+        return CLI_BAD;
+    }
+    t->trouble.code = 0;
+    reply_free(&t->before.reply);
+    t->before = t->now;
+    t->now = (struct sample){r, clock_now()};
+    return CLI_OK;
+}
+
+static struct picture picture_of(const struct top *t)
+{
+    return (struct picture){
+        .now = t->now.reply.json,
+        .before = t->before.reply.json,
+        .seconds = (double)(t->now.at - t->before.at) / (double)NS_PER_S,
+        .term = &t->term,
+    };
+}
+
+static void foot_line(const struct top *t, struct buf *out)
+{
+    struct buf text = {0};
+    if (t->trouble.code) {
+        buf_printf(&text, "no answer for %llu s: %s",
+                   (unsigned long long)(elapsed_ms(t->now.at) / 1000), t->trouble.text);
+        text_coloured(out, &t->term, COLOUR_RED, buf_str(&text));
+    } else {
+        buf_printf(&text, "%s  q quits, arrows scroll", json_text(t->now.reply.json, "time"));
+        text_coloured(out, &t->term, COLOUR_DIM, buf_str(&text));
+    }
+    buf_free(&text);
+}
+
+static void draw(struct top *t)
+{
+    struct buf body = {0}, foot = {0}, frame = {0};
+    struct picture p = picture_of(t);
+    picture_node(&p, &body);
+    picture_services(&p, &body);
+    foot_line(t, &foot);
+    const char *stop = body.n ? memchr(body.p, '\n', body.n) : NULL;
+    if (stop && !body.failed) {
+        size_t head = (size_t)(stop - body.p);
+        top_frame(&t->term, (struct str){stop + 1, body.n - head - 1}, &t->scroll,
+                  (struct str){body.p, head}, buf_str(&foot), &frame);
+    }
+    if (!frame.failed && !screen_write(buf_str(&frame)))
+        t->quit = true;
+    buf_free(&body);
+    buf_free(&foot);
+    buf_free(&frame);
+}
+
+/* True when the picture has to be drawn again. */
+static bool take_event(struct top *t, enum screen_event event)
+{
+    size_t page = MAX(t->term.rows, 4u) - 3;
+    switch (event) {
+    case SCREEN_NONE: return false;
+    case SCREEN_QUIT: t->quit = true; return false;
+    case SCREEN_RESIZE: term_measure(&t->term, stdout); return true;
+    case SCREEN_UP: t->scroll -= t->scroll > 0; return true;
+    case SCREEN_DOWN: t->scroll++; return true;
+    case SCREEN_PAGE_UP: t->scroll -= MIN(t->scroll, page); return true;
+    case SCREEN_PAGE_DOWN: t->scroll += page; return true;
+    }
+    UNREACHABLE();
+}
+
+static bool interrupted(void *arg)
+{
+    struct top *t = arg;
+    if (take_event(t, screen_wait(&t->screen, 0)) && !t->quit)
+        draw(t);
+    return t->quit;
+}
+
+static void wait_for_refresh(struct top *t, uint64_t since)
+{
+    for (uint64_t ms; !t->quit && (ms = elapsed_ms(since)) < REFRESH_MS;)
+        if (take_event(t, screen_wait(&t->screen, (int)(REFRESH_MS - ms))))
+            draw(t);
+}
+
+static int live(struct top *t)
+{
+    struct err e;
+    if (screen_open(&t->screen, &e))
+        return cli_fail(CLI_BAD, "%s", e.text);
+    t->client.interrupted = interrupted;
+    t->client.arg = t;
+    while (!t->quit) {
+        uint64_t since = clock_now();
+        draw(t);
+        wait_for_refresh(t, since);
+        if (!t->quit)
+            ask(t);
+    }
+    screen_close(&t->screen);
+    return CLI_OK;
+}
+
+static int once(struct top *t)
+{
+    struct buf out = {0};
+    struct picture p = picture_of(t);
+    picture_node(&p, &out);
+    picture_services(&p, &out);
+    int code = out.failed ? cli_fail(CLI_BAD, "out of memory") : CLI_OK;
+    fwrite(out.p, 1, out.n, stdout);
+    buf_free(&out);
+    return code;
+}
+
+int command_top(int argc, char **argv)
+{
+    struct top_options o = {0};
+    struct top t = {0};
+    const char *operands[OPERANDS_MAX];
+    struct err e;
+    int code;
+    if (!cli_options(&usage, argc, argv, &o, operands, &code))
+        return code;
+    if (client_open(&t.client, o.state, &e))
+        return cli_fail(CLI_USAGE, "%s", e.text);
+    t.term = term_of(stdout);
+    code = ask(&t);
+    if (code)
+        cli_fail(code, "%s", t.trouble.text);
+    else
+        code = t.term.terminal && !o.once ? live(&t) : once(&t);
+    reply_free(&t.now.reply);
+    reply_free(&t.before.reply);
+    client_close(&t.client);
+    return code;
+}
