@@ -87,4 +87,4 @@ install: build ## install below PREFIX (default /usr/local; honours DESTDIR)
 	@meson configure $(BUILD) -Dprefix=$(PREFIX) && meson install -C $(BUILD) --quiet
 
 clean: ## remove everything that was built
-	@rm -rf build build-clang build-asan build-tsan build-fuzz
+	@rm -rf build build-clang build-asan build-tsan build-fuzz build-fuzz-coverage

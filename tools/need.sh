@@ -13,7 +13,7 @@ packages_of() {
     test)  echo "libcmocka-dev python3 python3-pytest varnish iproute2 procps curl" ;;
     lint)  echo "clang clang-format clang-tidy cppcheck" ;;
     fuzz)  echo "clang llvm node-llhttp" ;;
-    bench) echo "python3 wrk haproxy nginx-core libnginx-mod-stream strace iproute2 util-linux procps" ;;
+    bench) echo "gcc libc6-dev python3 wrk haproxy nginx libnginx-mod-stream strace iproute2 util-linux procps" ;;
     demo)  echo "python3" ;;
     fresh) echo "debootstrap util-linux mount" ;;
     *) echo "need.sh: no group '$1'" >&2; exit 2 ;;
@@ -86,7 +86,7 @@ if [ -d /run/systemd/system ]; then
     for package in $missing; do
         case $package in
         haproxy) units=haproxy.service ;;
-        nginx-core) units=nginx.service ;;
+        nginx) units=nginx.service ;;
         varnish) units="varnish.service varnishncsa.service" ;;
         *) continue ;;
         esac
