@@ -1,0 +1,156 @@
+#include "daemon/supervisor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static void on_tick(struct timer *t)
+{
+    struct supervisor *s = CONTAINER_OF(t, struct supervisor, tick);
+    loop_timer_set(s->loop, t, loop_now(s->loop) + NS_PER_S);
+    cell_add(&s->cells.processes[PROCESS_SUPERVISOR].beat, 1);
+    notify_send(s, "WATCHDOG=1\n");
+    for (unsigned i = 0; i < CHILDREN; i++)
+        child_tick(&s->children[i]);
+}
+
+/* Every connection takes two descriptors. */
+static void raise_descriptor_limit(struct supervisor *s)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit))
+        log_warning(&s->log, "the limit of open files cannot be raised: %s", strerror(errno));
+}
+
+static int make_cells(struct supervisor *s, struct err *e)
+{
+    uint32_t workers = s->checked.view->workers;
+    void *region;
+    size_t size;
+    s->cells_fd =
+        memfd_region("holdfast-cells", cells_size(workers, VIEW_MAX_SERVICES, VIEW_MAX_SLOTS), e);
+    if (s->cells_fd < 0)
+        return s->cells_fd;
+    int r = memfd_map(s->cells_fd, &region, &size, e);
+    if (r)
+        return r;
+    cells_format(region, workers, VIEW_MAX_SERVICES, VIEW_MAX_SLOTS, clock_now());
+    r = cells_attach(&s->cells, region, size, e);
+    if (r)
+        return r;
+    struct process_row *own = &s->cells.processes[PROCESS_SUPERVISOR];
+    cell_set(&own->pid, (uint64_t)getpid());
+    cell_set(&own->starts, 1);
+    cell_set(&own->started_at, clock_now());
+    return 0;
+}
+
+static void init(struct supervisor *s, const struct run_options *o)
+{
+    *s = (struct supervisor){.options = o,
+                             .lock_fd = -1,
+                             .admin_fd = -1,
+                             .cells_fd = -1,
+                             .waiting_fd = -1,
+                             .signal_fd = -1,
+                             .notify_fd = -1};
+    held_init(&s->checked);
+    held_init(&s->now);
+    held_init(&s->old);
+    for (unsigned i = 0; i < CHILDREN; i++)
+        child_init(s, i);
+    timer_init(&s->tick, on_tick);
+    s->drops = sandbox_target(&s->user);
+}
+
+/* The sockets open before anything starts: a taken port is told at once, and the first view of
+ * control finds them open. `checked` keeps a view of its own, for its paths. */
+static int open_sockets(struct supervisor *s, struct err *e)
+{
+    struct buf bytes = {0};
+    view_encode(s->checked.view, &bytes);
+    int r = bytes.failed ? err_set(e, ERR_NOMEM, "no memory for the configuration")
+                         : view_decode(buf_str(&bytes), &s->now.view, e);
+    buf_free(&bytes);
+    return r ? r : held_open(s, &s->now, NULL, true, e);
+}
+
+static int prepare(struct supervisor *s, struct err *e)
+{
+    int r = log_open(&s->log, NULL, s->options->log, e);
+    if (r == 0)
+        r = paths_state(s->state, s->options->state_dir, e);
+    if (r == 0)
+        r = supervisor_check(s, e);
+    if (r == 0)
+        r = supervisor_state_open(s, e);
+    if (r == 0)
+        r = open_sockets(s, e);
+    if (r == 0)
+        r = make_cells(s, e);
+    if (r == 0)
+        r = loop_new(&s->loop, e);
+    if (r == 0)
+        r = supervisor_signals_open(s, e);
+    return r;
+}
+
+static int serve(struct supervisor *s, struct err *e)
+{
+    raise_descriptor_limit(s);
+    notify_open(s);
+    loop_timer_set(s->loop, &s->tick, loop_refresh(s->loop) + NS_PER_S);
+    child_start(&s->children[CHILD_CONTROL]);
+    child_start(&s->children[CHILD_PROXY]);
+    int r = loop_run(s->loop, e);
+    if (r)
+        return r;
+    if (s->result && e)
+        *e = s->why;
+    else if (!s->result)
+        log_info(&s->log, "stopped");
+    return s->result;
+}
+
+static void end(struct supervisor *s)
+{
+    for (unsigned i = 0; i < CHILDREN; i++) {
+        struct child *c = &s->children[i];
+        if (child_runs(c)) /* the loop itself failed */
+            kill(c->pid, SIGKILL);
+        ipc_close(&c->ipc);
+    }
+    view_forget_waiting(s);
+    supervisor_signals_close(s);
+    held_free(&s->now);
+    held_free(&s->old);
+    view_free(s->checked.view);
+    supervisor_state_close(s);
+    if (s->cells.header)
+        munmap(s->cells.header, s->cells.size);
+    if (s->cells_fd >= 0)
+        close(s->cells_fd);
+    if (s->notify_fd >= 0)
+        close(s->notify_fd);
+    loop_free(s->loop);
+    mem_free(s);
+}
+
+int supervisor_run(const struct run_options *o, struct err *e)
+{
+    struct supervisor *s = mem_zero(1, sizeof *s);
+    if (!s)
+        return err_set(e, ERR_NOMEM, "no memory to start");
+    init(s, o);
+    int r = prepare(s, e);
+    if (r == 0)
+        r = serve(s, e);
+    end(s);
+    return r;
+}

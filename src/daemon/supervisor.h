@@ -1,0 +1,159 @@
+/* supervisor: starts control and proxy, keeps the listening sockets and the last good view, and
+ * starts again what dies. It parses nothing that comes from the network and decides nothing about
+ * services; docs/processes.md tells why. One thread, one loop. Inside this room only.
+ *
+ *   supervisor.c          start-up and end of `holdfast run`
+ *   supervisor_state.c    the state directory: lock, admin socket, ownership
+ *   supervisor_check.c    the configuration is read once before anything starts
+ *   supervisor_child.c    a child's life: start, death, restart, hang
+ *   supervisor_view.c     the reload transaction
+ *   supervisor_socket.c   opening what a view names, with whose rights
+ *   supervisor_diff.c     which sockets a view keeps (pure)
+ *   supervisor_stop.c     signals, draining, the end
+ *   supervisor_notify.c   the service manager's socket */
+#ifndef HF_SUPERVISOR_H
+#define HF_SUPERVISOR_H
+
+#include <sys/types.h>
+
+#include "base/base.h"
+#include "daemon/daemon.h"
+#include "daemon/ipc.h"
+#include "daemon/log.h"
+#include "daemon/paths.h"
+#include "daemon/process_hang.h"
+#include "daemon/process_restart.h"
+#include "daemon/sandbox.h"
+#include "os/os.h"
+#include "view/cells.h"
+#include "view/view.h"
+
+enum { CHILD_CONTROL, CHILD_PROXY, CHILDREN };
+
+/* In ticks of one second of the supervisor's own loop. */
+enum {
+    PROXY_HANGS_AFTER = 5,
+    CONTROL_HANGS_AFTER = 10,
+    FIRST_BEAT_WITHIN = 30,
+    VIEW_TAKEN_WITHIN = 30,
+    GONE_GRACE = 2, /* its socket is closed and it has not died yet */
+    STOP_CONTROL_WITHIN = 5,
+    STOP_PROXY_MARGIN = 5, /* over the longest drain time of the view */
+    STOP_NOW_WITHIN = 2,
+};
+
+struct supervisor;
+
+struct child {
+    struct supervisor *owner;
+    unsigned index;      /* CHILD_* */
+    const char *name;    /* "control", "proxy" */
+    uint32_t row;        /* PROCESS_* of cells.h */
+    uint32_t hang_after; /* ticks */
+    pid_t pid;           /* 0: does not run */
+    struct ipc ipc;
+    uint64_t started;
+    struct restart restart;
+    struct timer again; /* fires when a delayed restart is due */
+    struct hang beat;
+    struct hang worker_beats[CELLS_MAX_WORKERS];
+    uint64_t sent, taken; /* epochs: the view that it was given, and confirmed (proxy) */
+    uint32_t taking_ticks;
+    uint32_t gone_ticks; /* since its socket closed; 0: it is open */
+    uint32_t stop_ticks; /* until it is killed; 0: no deadline */
+};
+
+/* A view and what was opened for it. */
+struct held {
+    struct view *view; /* NULL: none */
+    int view_fd;       /* the sealed memory file; -1: it was only checked, nobody compiled it yet */
+    int *fds;          /* fds[i] belongs to view->sockets[i]; -1: passed on or closed */
+};
+
+enum phase {
+    PHASE_STARTING, /* no view has been taken yet */
+    PHASE_RUNNING,
+    PHASE_DRAINING, /* the proxy ends its connections, then control ends */
+    PHASE_ENDING,   /* all end now */
+};
+
+struct supervisor {
+    const struct run_options *options;
+    char state[PATHS_MAX];
+    struct log log;
+    struct loop *loop;
+    int lock_fd, admin_fd, cells_fd;
+    struct addr admin;
+    struct cells cells;
+    bool drops; /* children become `user` */
+    struct sandbox_user user;
+    struct held checked; /* as the file stood at the start: the paths that root opens itself */
+    struct held now;     /* the last good view */
+    struct held old;     /* what `now` replaced, until the proxy has taken `now` */
+    bool taking;         /* control waits for VIEW_TAKEN of `now` */
+    int waiting_fd;      /* one more view, while `taking`; -1: none */
+    uint64_t waiting_epoch;
+    bool reload_wanted; /* SIGHUP came while control was down */
+    struct child children[CHILDREN];
+    enum phase phase;
+    struct io signals;
+    int signal_fd;
+    struct timer tick;
+    int notify_fd; /* of the service manager; -1: none */
+    int result;    /* of supervisor_run, with its sentence */
+    struct err why;
+};
+
+/* supervisor_state.c */
+int supervisor_state_open(struct supervisor *s, struct err *e);
+void supervisor_state_close(struct supervisor *s);
+
+/* supervisor_check.c: prints the problems of the file. */
+int supervisor_check(struct supervisor *s, struct err *e);
+
+/* supervisor_child.c */
+void child_init(struct supervisor *s, unsigned index);
+void child_start(struct child *c);
+void child_reap(struct child *c);
+void child_tick(struct child *c);
+/* It will be reaped, and started again unless everything ends. */
+void child_kill(struct child *c, const char *why);
+void child_stop(struct child *c, bool drain, uint32_t ticks);
+static inline bool child_runs(const struct child *c)
+{
+    return c->pid != 0;
+}
+
+/* supervisor_view.c */
+void view_offered(struct supervisor *s, uint64_t epoch, int fd); /* takes fd */
+void view_taken(struct supervisor *s, uint64_t epoch);
+void view_give(struct child *c); /* the last good view, if there is one */
+void view_forget_waiting(struct supervisor *s);
+
+/* supervisor_socket.c */
+void held_init(struct held *h);
+void held_free(struct held *h);
+/* Gives h descriptors for its view: those of `now` that it keeps, and new ones. All or nothing;
+ * `now` may be NULL and is unchanged until held_adopt. trusted: paths are opened with our rights.
+ */
+int held_open(struct supervisor *s, struct held *h, const struct held *now, bool trusted,
+              struct err *e);
+/* h took over what it keeps: `now` loses it. */
+void held_adopt(struct held *h, struct held *now);
+/* Closes the listening sockets, removes their files. */
+void held_stop_listening(struct held *h);
+
+/* supervisor_stop.c */
+int supervisor_signals_open(struct supervisor *s, struct err *e);
+void supervisor_signals_close(struct supervisor *s);
+void supervisor_stop(struct supervisor *s, bool drain);
+/* A child ended while the supervisor stops: what comes next. */
+void supervisor_stop_next(struct supervisor *s);
+/* It cannot start: ends everything, with this result. */
+void supervisor_give_up(struct supervisor *s, const struct err *e);
+
+/* supervisor_notify.c */
+void notify_open(struct supervisor *s);
+void notify_send(struct supervisor *s, const char *text);
+
+#endif

@@ -1,0 +1,332 @@
+/* A child's life. It is started, watched, and started again whatever it died of. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "daemon/process.h"
+#include "daemon/supervisor.h"
+
+static void start_now(struct timer *t)
+{
+    child_start(CONTAINER_OF(t, struct child, again));
+}
+
+static struct child *sibling_of(const struct child *c)
+{
+    return &c->owner->children[c->index == CHILD_CONTROL ? CHILD_PROXY : CHILD_CONTROL];
+}
+
+static struct process_row *row_of(const struct child *c)
+{
+    return &c->owner->cells.processes[c->row];
+}
+
+/* --- what it says --- */
+
+static void from_control(struct supervisor *s, struct ipc_message *m)
+{
+    uint64_t epoch;
+    struct str reason;
+    int fd;
+    switch ((enum ipc_type)m->type) {
+    case IPC_VIEW:
+        epoch = get_u64(&m->body);
+        fd = ipc_take_fd(m);
+        if (reader_done(&m->body) && fd >= 0) {
+            view_offered(s, epoch, fd);
+            return;
+        }
+        if (fd >= 0)
+            close(fd);
+        break;
+    case IPC_RESTART:
+        reason = get_str(&m->body);
+        if (reader_done(&m->body)) {
+            log_info(&s->log, "control asks to restart the proxy: " STR_FMT, STR_ARG(reason));
+            child_stop(&s->children[CHILD_PROXY], false, STOP_NOW_WITHIN);
+            return;
+        }
+        break;
+    case IPC_VIEW_REFUSED:
+    case IPC_VIEW_BEGIN:
+    case IPC_VIEW_SOCKET:
+    case IPC_VIEW_END:
+    case IPC_VIEW_TAKEN:
+    case IPC_PEER:
+    case IPC_CHILD:
+    case IPC_STOP:
+    case IPC_SIGNALS:
+    case IPC_ADMIN_SOCKET:
+    case IPC_RELOAD:
+    case IPC_NO_VIEW:
+    case IPC_TYPES: break;
+    }
+    log_warning(&s->log, "control sent a message of type %u that makes no sense", m->type);
+}
+
+static void from_proxy(struct supervisor *s, struct ipc_message *m)
+{
+    if (m->type == IPC_VIEW_TAKEN) {
+        uint64_t epoch = get_u64(&m->body);
+        if (reader_done(&m->body)) {
+            view_taken(s, epoch);
+            return;
+        }
+    }
+    log_warning(&s->log, "the proxy sent a message of type %u that makes no sense", m->type);
+}
+
+static void on_message(struct ipc *i, struct ipc_message *m)
+{
+    struct child *c = CONTAINER_OF(i, struct child, ipc);
+    if (c->index == CHILD_CONTROL)
+        from_control(c->owner, m);
+    else
+        from_proxy(c->owner, m);
+}
+
+/* Mostly it is about to be reaped. What lives on without its socket is no use to anybody. */
+static void on_gone(struct ipc *i, const char *why)
+{
+    struct child *c = CONTAINER_OF(i, struct child, ipc);
+    log_debug(&c->owner->log, "the connection to %s ended: %s", c->name, why);
+    c->gone_ticks = GONE_GRACE;
+}
+
+/* --- what it is told --- */
+
+static void tell_control(const struct child *about, uint32_t status, const char *what)
+{
+    struct child *control = &about->owner->children[CHILD_CONTROL];
+    if (!ipc_is_open(&control->ipc))
+        return;
+    struct buf b = {0};
+    put_u32(&b, about->row);
+    put_u32(&b, (uint32_t)about->pid);
+    put_u32(&b, status);
+    put_str(&b, str_of(what));
+    if (!b.failed)
+        ipc_send(&control->ipc, IPC_CHILD, buf_str(&b), NULL, 0, NULL);
+    buf_free(&b);
+}
+
+/* A new line between the two; each drops the one that it had. */
+static void introduce(struct child *c)
+{
+    struct child *other = sibling_of(c);
+    int pair[2];
+    if (!ipc_is_open(&other->ipc))
+        return;
+    struct err e;
+    if (net_message_pair(pair, &e)) {
+        log_warning(&c->owner->log, "control and proxy cannot talk: %s", e.text);
+        return;
+    }
+    ipc_send(&c->ipc, IPC_PEER, STR(""), &pair[0], 1, NULL);
+    ipc_send(&other->ipc, IPC_PEER, STR(""), &pair[1], 1, NULL);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+static void brief_control(struct child *c)
+{
+    struct supervisor *s = c->owner;
+    ipc_send(&c->ipc, IPC_ADMIN_SOCKET, STR(""), &s->admin_fd, 1, NULL);
+    if (child_runs(sibling_of(c)))
+        tell_control(sibling_of(c), 0, "runs");
+    if (s->now.view_fd < 0)
+        ipc_send(&c->ipc, IPC_NO_VIEW, STR(""), NULL, 0, NULL);
+    view_give(c);
+    if (s->reload_wanted)
+        ipc_send(&c->ipc, IPC_RELOAD, STR(""), NULL, 0, NULL);
+    s->reload_wanted = false;
+}
+
+/* --- start --- */
+
+static int execute(struct child *c, struct err *e)
+{
+    struct supervisor *s = c->owner;
+    const char *level = log_level_name(s->log.least);
+    const char *control[] = {"holdfast",       "@control", "--file",
+                             s->options->file, "--state",  s->state,
+                             "--log",          level,      NULL};
+    const char *proxy[] = {"holdfast", "@proxy", "--log", level, NULL};
+    const char **argv = c->index == CHILD_CONTROL ? control : proxy;
+    int pair[2];
+    int r = net_message_pair(pair, e);
+    if (r)
+        return r;
+    r = process_start((char *const *)(uintptr_t)argv, pair[1], s->cells_fd, &c->pid, e);
+    close(pair[1]);
+    if (r)
+        close(pair[0]);
+    else
+        r = ipc_open(&c->ipc, s->loop, pair[0], e);
+    return r;
+}
+
+static void start_watch(struct child *c)
+{
+    struct supervisor *s = c->owner;
+    hang_start(&c->beat, cell_get(&row_of(c)->beat));
+    for (uint32_t w = 0; w < s->cells.header->workers; w++)
+        hang_start(&c->worker_beats[w], cell_get(&s->cells.processes[PROCESS_WORKER0 + w].beat));
+    c->sent = c->taken = 0;
+    c->taking_ticks = c->gone_ticks = c->stop_ticks = 0;
+}
+
+static void retry_later(struct child *c, const struct err *why)
+{
+    uint64_t delay = MAX(restart_delay(&c->restart, 0), RESTART_FIRST);
+    log_error(&c->owner->log, "%s does not start: %s; next try in %llu ms", c->name, why->text,
+              (unsigned long long)(delay / NS_PER_MS));
+    loop_timer_set(c->owner->loop, &c->again, loop_refresh(c->owner->loop) + delay);
+}
+
+void child_start(struct child *c)
+{
+    struct supervisor *s = c->owner;
+    struct err e;
+    CHECK(!child_runs(c));
+    start_watch(c);
+    c->started = loop_refresh(s->loop);
+    if (execute(c, &e)) {
+        if (child_runs(c))
+            child_kill(c, e.text); /* started, but we cannot talk to it */
+        else
+            retry_later(c, &e);
+        return;
+    }
+    cell_set(&row_of(c)->pid, (uint64_t)c->pid);
+    cell_add(&row_of(c)->starts, 1);
+    cell_set(&row_of(c)->started_at, c->started);
+    log_info(&s->log, "%s runs as process %ld", c->name, (long)c->pid);
+    if (c->index == CHILD_CONTROL)
+        brief_control(c);
+    else
+        view_give(c);
+    introduce(c);
+    tell_control(c, 0, "started");
+}
+
+/* --- death --- */
+
+static void start_again(struct child *c)
+{
+    struct supervisor *s = c->owner;
+    uint64_t delay = restart_delay(&c->restart, loop_now(s->loop) - c->started);
+    if (delay == 0) {
+        child_start(c);
+        return;
+    }
+    log_warning(&s->log, "%s starts again in %llu ms", c->name,
+                (unsigned long long)(delay / NS_PER_MS));
+    loop_timer_set(s->loop, &c->again, loop_now(s->loop) + delay);
+}
+
+static void buried(struct child *c, int status)
+{
+    struct supervisor *s = c->owner;
+    bool ending = s->phase == PHASE_DRAINING || s->phase == PHASE_ENDING;
+    char what[96];
+    process_describe(status, what, sizeof what);
+    log_line(&s->log, ending && status == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+             "%s (process %ld) %s", c->name, (long)c->pid, what);
+    ipc_close(&c->ipc);
+    if (c->index == CHILD_CONTROL)
+        view_forget_waiting(s);
+    tell_control(c, (uint32_t)status, what);
+    cell_set(&row_of(c)->pid, 0);
+    c->pid = 0;
+    c->stop_ticks = 0;
+    if (ending)
+        supervisor_stop_next(s);
+    else
+        start_again(c);
+}
+
+void child_reap(struct child *c)
+{
+    int status;
+    if (child_runs(c) && process_reap(c->pid, &status)) {
+        loop_refresh(c->owner->loop);
+        buried(c, status);
+    }
+}
+
+void child_kill(struct child *c, const char *why)
+{
+    log_error(&c->owner->log, "%s (process %ld) is killed: %s", c->name, (long)c->pid, why);
+    kill(c->pid, SIGKILL);
+    /* It dies soon; until then no other deadline is of interest. */
+    c->stop_ticks = c->gone_ticks = 0;
+    ipc_close(&c->ipc);
+}
+
+void child_stop(struct child *c, bool drain, uint32_t ticks)
+{
+    if (!child_runs(c))
+        return;
+    struct buf b = {0};
+    put_u32(&b, drain ? 1 : 0);
+    if (b.failed || !ipc_is_open(&c->ipc) ||
+        ipc_send(&c->ipc, IPC_STOP, buf_str(&b), NULL, 0, NULL))
+        child_kill(c, "it cannot be told to stop");
+    else
+        c->stop_ticks = ticks;
+    buf_free(&b);
+}
+
+/* --- watch --- */
+
+static const char *why_hung(struct child *c)
+{
+    const struct process_row *rows = c->owner->cells.processes;
+    if (hang_tick(&c->beat, cell_get(&rows[c->row].beat), c->hang_after, FIRST_BEAT_WITHIN))
+        return "its main loop stands still";
+    if (c->index != CHILD_PROXY)
+        return NULL;
+    for (uint32_t w = 0; w < c->owner->cells.header->workers; w++)
+        if (hang_tick(&c->worker_beats[w], cell_get(&rows[PROCESS_WORKER0 + w].beat), c->hang_after,
+                      0))
+            return "a worker's loop stands still";
+    if (c->sent == c->taken)
+        c->taking_ticks = 0;
+    else if (++c->taking_ticks >= VIEW_TAKEN_WITHIN)
+        return "it does not take the view that it was given";
+    return NULL;
+}
+
+void child_tick(struct child *c)
+{
+    if (!child_runs(c))
+        return;
+    if (c->gone_ticks && --c->gone_ticks == 0) {
+        child_kill(c, "it closed its connection or does not take its messages");
+        return;
+    }
+    if (c->stop_ticks && --c->stop_ticks == 0) {
+        child_kill(c, "it did not stop in time");
+        return;
+    }
+    const char *why = ipc_is_open(&c->ipc) ? why_hung(c) : NULL;
+    if (why)
+        child_kill(c, why);
+}
+
+void child_init(struct supervisor *s, unsigned index)
+{
+    struct child *c = &s->children[index];
+    bool control = index == CHILD_CONTROL;
+    *c = (struct child){
+        .owner = s,
+        .index = index,
+        .name = control ? "control" : "the proxy",
+        .row = control ? PROCESS_CONTROL : PROCESS_PROXY,
+        .hang_after = control ? CONTROL_HANGS_AFTER : PROXY_HANGS_AFTER,
+        .ipc = {.fd = -1, .on_message = on_message, .on_gone = on_gone},
+    };
+    timer_init(&c->again, start_now);
+}

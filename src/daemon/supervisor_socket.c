@@ -1,0 +1,180 @@
+/* Opening what a view names: listening sockets, and access logs for appending.
+ *
+ * control is not trusted with the supervisor's rights. Where the supervisor is root, a path that
+ * control asks for is opened with the rights of control's own user, unless the configuration named
+ * it at the start, when the supervisor read the file itself. Addresses need no such care: listening
+ * on a port gives nothing away. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/supervisor.h"
+#include "daemon/supervisor_diff.h"
+
+enum { BACKLOG = 4096 };
+
+void held_init(struct held *h)
+{
+    *h = (struct held){.view_fd = -1};
+}
+
+static bool is_file(const struct addr *a)
+{
+    return a->kind == ADDR_UNIX && a->path[0] != '@';
+}
+
+/* Only a socket is removed: somebody may have put another file there since. */
+static void remove_file(const struct addr *a)
+{
+    struct stat st;
+    if (is_file(a) && lstat(a->path, &st) == 0 && S_ISSOCK(st.st_mode))
+        unlink(a->path);
+}
+
+static void close_one(struct held *h, size_t i, bool ended)
+{
+    if (h->fds[i] < 0)
+        return;
+    if (ended && h->view->sockets[i].use != SOCKET_ACCESS_LOG)
+        remove_file(&h->view->sockets[i].addr);
+    close(h->fds[i]);
+    h->fds[i] = -1;
+}
+
+void held_free(struct held *h)
+{
+    for (size_t i = 0; h->fds && i < h->view->n_sockets; i++)
+        close_one(h, i, true);
+    if (h->view_fd >= 0)
+        close(h->view_fd);
+    mem_free(h->fds);
+    view_free(h->view);
+    held_init(h);
+}
+
+void held_stop_listening(struct held *h)
+{
+    for (size_t i = 0; h->fds && i < h->view->n_sockets; i++)
+        if (h->view->sockets[i].use == SOCKET_HTTP)
+            close_one(h, i, true);
+}
+
+static int explain_listen(const struct addr *a, int error, struct err *e)
+{
+    if (!e)
+        return -(int)ERR_IO;
+    const char *hint = NULL;
+    char text[96];
+    if (error == EADDRINUSE && a->kind != ADDR_UNIX) {
+        snprintf(text, sizeof text, "another program uses it; `ss -ltnp 'sport = :%u'` names it",
+                 a->port);
+        hint = text;
+    } else if (error == EACCES && a->kind != ADDR_UNIX) {
+        hint = "ports below 1024 need root or CAP_NET_BIND_SERVICE";
+    } else if (error == EADDRNOTAVAIL) {
+        hint = "no interface of this machine has that address";
+    }
+    if (hint) {
+        size_t n = strlen(e->text);
+        snprintf(e->text + n, sizeof e->text - n, " (%s)", hint);
+    }
+    return e->code;
+}
+
+static int open_listener(const struct addr *a, struct err *e)
+{
+    /* Who may connect to a Unix socket is decided by its directory. */
+    mode_t before = umask(0111);
+    errno = 0;
+    int fd = net_listen(a, BACKLOG, e);
+    int error = errno;
+    umask(before);
+    return fd >= 0 ? fd : explain_listen(a, error, e);
+}
+
+/* O_NONBLOCK: a pipe without a reader must not hold the supervisor. */
+static int open_log(const struct addr *a, struct err *e)
+{
+    int fd = open(a->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    if (fd < 0)
+        return err_errno(e, "cannot open the access log %s", a->path);
+    struct stat st;
+    if (fstat(fd, &st) == 0 && !S_ISBLK(st.st_mode))
+        return fd;
+    close(fd);
+    return err_set(e, ERR_INVAL, "cannot write the access log to %s: it is a disk", a->path);
+}
+
+static bool named_at_start(const struct supervisor *s, const struct view_socket *k)
+{
+    const struct view *v = s->checked.view;
+    for (size_t i = 0; v && i < v->n_sockets; i++)
+        if (v->sockets[i].use == k->use && addr_eq(&v->sockets[i].addr, &k->addr))
+            return true;
+    return false;
+}
+
+static int open_socket(struct supervisor *s, const struct view_socket *k, bool trusted,
+                       struct err *e)
+{
+    bool step_down = s->drops && k->addr.kind == ADDR_UNIX && !trusted && !named_at_start(s, k);
+    if (step_down)
+        sandbox_act_as(&s->user);
+    int r = k->use == SOCKET_ACCESS_LOG ? open_log(&k->addr, e) : open_listener(&k->addr, e);
+    if (step_down)
+        sandbox_act_as_self();
+    if (r == -ERR_DENIED && step_down && e) {
+        size_t n = strlen(e->text);
+        snprintf(e->text + n, sizeof e->text - n,
+                 " (a reload opens new paths as the user %s; a restart would open it as root)",
+                 s->user.name);
+    }
+    return r;
+}
+
+static void undo(struct held *h, const int32_t *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (from[i] == SOCKET_NEW)
+            close_one(h, i, true);
+    mem_free(h->fds);
+    h->fds = NULL;
+}
+
+int held_open(struct supervisor *s, struct held *h, const struct held *now, bool trusted,
+              struct err *e)
+{
+    size_t n = h->view->n_sockets;
+    int32_t *from = mem_zero(n + 1, sizeof *from);
+    h->fds = mem_zero(n + 1, sizeof *h->fds);
+    if (!from || !h->fds) {
+        mem_free(from);
+        mem_free(h->fds);
+        h->fds = NULL;
+        return err_set(e, ERR_NOMEM, "no memory for %zu sockets", n);
+    }
+    bool some = now && now->fds;
+    supervisor_diff(some ? now->view->sockets : NULL, some ? now->view->n_sockets : 0,
+                    h->view->sockets, n, from);
+    int r = 0;
+    for (size_t i = 0; i < n && r >= 0; i++) {
+        r = from[i] == SOCKET_NEW ? open_socket(s, &h->view->sockets[i], trusted, e)
+                                  : now->fds[from[i]];
+        h->fds[i] = r;
+        if (r < 0)
+            undo(h, from, i);
+    }
+    mem_free(from);
+    return r < 0 ? r : 0;
+}
+
+/* The kept ones are those with the same number: nothing was closed in between. */
+void held_adopt(struct held *h, struct held *now)
+{
+    for (size_t i = 0; now->fds && i < now->view->n_sockets; i++)
+        for (size_t k = 0; k < h->view->n_sockets; k++)
+            if (now->fds[i] >= 0 && now->fds[i] == h->fds[k])
+                now->fds[i] = -1;
+}
