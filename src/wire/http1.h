@@ -77,42 +77,64 @@ struct http_head {
     uint8_t minor;  /* HTTP/1.minor, 0 or 1 */
     /* request */
     uint8_t method; /* enum http_method */
-    struct str method_text, target;
+    struct str method_text;
+    struct str target; /* as received, in any of its four forms */
+    struct str path;   /* what is sent on: origin-form or "*". An absolute target's is what follows
+                          its authority: it may be empty or begin with '?' */
     struct str
         host; /* of the request: an absolute target's authority, else Host; empty if neither */
+    uint32_t max_forwards; /* of TRACE and OPTIONS; UINT32_MAX when not given. At 0 the request is
+                              not forwarded (RFC 9110, 7.6.2) */
+    bool te_trailers;      /* the client takes trailers */
     /* response */
     uint16_t status;
     struct str reason;
     /* both */
-    uint8_t framing; /* enum http_framing */
-    uint64_t length; /* HTTP_BODY_LENGTH */
-    bool keep_alive; /* the sender will take or send another message on this connection */
-    bool expect_continue;
-    bool upgrade; /* asks for (request) or grants (101) another protocol, Connection: upgrade
-                     included */
+    uint8_t framing;  /* enum http_framing: of the bytes that follow. LENGTH is never of 0 bytes */
+    uint8_t declared; /* what the fields say, NONE, LENGTH or CHUNKED: differs from framing for
+                         "Content-Length: 0", and where no body may follow (HEAD, 304) */
+    uint64_t length;  /* declared HTTP_BODY_LENGTH */
+    bool keep_alive;  /* the sender will take or send another message on this connection */
+    bool expect_continue; /* the client holds its body back until 100 (Continue) */
+    bool upgrade;     /* asks for (request) or grants (101) another protocol, Connection: upgrade
+                         included; never to h2c, TLS or another HTTP */
+    uint32_t present; /* 1u << enum http_field for each field that occurs */
     uint32_t n_headers;
     struct http_header headers[HTTP_MAX_FIELDS];
 };
 
 /* Why bytes were refused. One entry per row of the refusal table of docs/http1.md. */
 struct http_refusal {
-    uint16_t status;  /* what to answer a client: 400, 414, 431, 501, 505 */
+    uint16_t status;  /* what to answer a client: 400, 414, 417, 421, 431, 501, 502, 505. Refused
+                         bytes of an instance are a 502 whatever stands here */
     const char *code; /* stable and short: "cl-and-te" */
     const char *text; /* one sentence */
 };
+/* The table itself, from 0; NULL behind its end. */
+const struct http_refusal *http_refusal_at(unsigned i);
 
 enum { HTTP_MORE = 0, HTTP_DONE = 1, HTTP_REFUSED = -1 };
 
-/* Parses a request head at the start of p. `seen` is how many bytes an earlier call with HTTP_MORE
+/* Parses a request head at the start of p. *out is meaningful after HTTP_DONE only, *why after
+ * HTTP_REFUSED only. The answer depends on the bytes alone, never on how they were cut. After a
+ * refusal the connection is answered and closed: where its next message would begin is unknown.
+ * `seen` is how many bytes an earlier call with HTTP_MORE
  * looked at (0 at first): they are not searched for the end again, so that a head that arrives byte
  * by byte costs linear time. Empty lines before the request line are skipped (RFC 9112, 2.2), at
  * most one CRLF, and counted in bytes. */
 int http_parse_request(const char *p, size_t n, size_t seen, const struct http_limits *lim,
                        struct http_head *out, const struct http_refusal **why);
-/* The same for a response; what it frames depends on the method that it answers (RFC 9112, 6.3). */
+/* The same for a response; what it frames depends on the method that it answers (RFC 9112, 6.3).
+ * An informational response (1xx but 101) is one more head with HTTP_BODY_NONE: parse again. */
 int http_parse_response(const char *p, size_t n, size_t seen, enum http_method request,
                         const struct http_limits *lim, struct http_head *out,
                         const struct http_refusal **why);
+
+enum {
+    HTTP_CHUNK_DIGITS = 16,    /* of a chunk's size, leading zeros included */
+    HTTP_CHUNK_LINE = 256,     /* bytes of a chunk's size and extensions */
+    HTTP_TRAILER_BYTES = 8192, /* of a trailer section */
+};
 
 /* Chunked transfer coding, byte by byte if it must be. Zero-initialise. */
 struct http_chunked {
@@ -120,6 +142,9 @@ struct http_chunked {
     uint32_t line;     /* bytes of the current line so far: size lines and trailers are bounded */
     uint32_t trailers; /* bytes of the trailer section so far */
     uint8_t state;
+    uint8_t refusal;  /* why, once refused: it stays so */
+    uint8_t name_len; /* of the current trailer's name, up to the size of name */
+    char name[23];    /* its first bytes, in lower case: a name may arrive in pieces */
 };
 /* Consumes a prefix of p: sets *used, and *data to a run of payload in it (empty if none).
  * HTTP_MORE: call again with what is left, or more input. HTTP_DONE: the body and its trailers
@@ -133,6 +158,8 @@ struct http_forward {
     struct str proto;     /* "http" */
     struct str via;       /* pseudonym for Via: "holdfast" */
     bool keep_upstream;   /* ask the instance to keep the connection */
+    bool drop_expect;     /* 100 (Continue) was answered here: the instance is not asked for it */
+    bool distrust;        /* drop what the client says in X-Forwarded-* and Forwarded */
 };
 /* Writes the head that goes to the instance: hop-by-hop fields dropped, framing written anew from
  * the parsed facts (never copied), Host first and always one, X-Forwarded-For/-Proto/-Host and
@@ -151,7 +178,8 @@ struct http_answer {
 };
 /* Writes the head that goes to the client, from a parsed response. *framing is how the body must be
  * sent: chunked becomes HTTP_BODY_CLOSE for an HTTP/1.0 client, HTTP_BODY_CLOSE becomes chunked for
- * an HTTP/1.1 one. */
+ * an HTTP/1.1 one. With HTTP_BODY_CLOSE "Connection: close" is written whatever keep_client says:
+ * the caller closes behind the body. Returns the length, or 0 when it does not fit in size. */
 size_t http_write_response(const struct http_head *h, const struct http_answer *a, uint8_t *framing,
                            char *to, size_t size);
 
@@ -159,6 +187,7 @@ size_t http_write_response(const struct http_head *h, const struct http_answer *
  * omitted for HEAD. `retry_after` in seconds adds Retry-After; 0 does not. */
 size_t http_write_error(uint16_t status, const char *text, const struct http_answer *a,
                         unsigned retry_after, char *to, size_t size);
+/* The reason phrase of a registered status (RFC 9110, 15; RFC 6585), "" for others. */
 const char *http_status_text(uint16_t status);
 
 #endif

@@ -1,0 +1,45 @@
+/* http1_out: a cursor that writes into the caller's bytes and never past their end. */
+#ifndef HF_HTTP1_OUT_H
+#define HF_HTTP1_OUT_H
+
+#include "wire/http1.h"
+
+struct out {
+    char *p, *end;
+    bool full; /* something did not fit: all that follows is void */
+};
+
+static inline void put(struct out *o, const char *p, size_t n)
+{
+    if ((size_t)(o->end - o->p) < n) {
+        o->full = true;
+        return;
+    }
+    if (n) {
+        memcpy(o->p, p, n);
+        o->p += n;
+    }
+}
+
+static inline void put_view(struct out *o, struct str s)
+{
+    put(o, s.p, s.n);
+}
+
+#define PUT(o, literal) put((o), "" literal, sizeof(literal) - 1)
+
+static inline size_t put_length(const struct out *o, const char *start)
+{
+    return o->full ? 0 : (size_t)(o->p - start);
+}
+
+void http1_put_number(struct out *o, uint64_t n);
+
+/* The fields of h that are neither hop-by-hop nor of a kind in `drop` (FIELD_BIT), in order. */
+void http1_put_fields(struct out *o, const struct http_head *h, uint32_t drop);
+/* "name: value CR LF" for every field of that kind, whatever its hop flag says. */
+void http1_put_kind(struct out *o, const struct http_head *h, enum http_field kind);
+/* "Via: 1.x pseudonym CR LF". A list may be several lines: those that are there stay before it. */
+void http1_put_via(struct out *o, uint8_t minor, struct str pseudonym);
+
+#endif
