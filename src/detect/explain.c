@@ -66,14 +66,30 @@ static const char *plural(uint32_t n)
     return n == 1 ? "" : "s";
 }
 
+/* The latest failure of the kind that the reason is about; where newer signals have driven it out
+ * of the ring, the one that tipped the verdict. */
+static const struct signal *last_failure(const struct judge *j)
+{
+    bool checks = j->reason == REASON_CHECKS_FAIL || j->reason == REASON_CHECK_FAILING;
+    for (uint64_t i = 0; i < MIN(j->evidence_n, JUDGE_EVIDENCE); i++) {
+        const struct signal *s = &j->evidence[(j->evidence_n - 1 - i) % JUDGE_EVIDENCE];
+        if (signal_is_failure((enum signal_kind)s->kind) && (s->kind <= SIGNAL_CHECK_BAD) == checks)
+            return s;
+    }
+    return &j->tipped;
+}
+
 static void say_last(struct out *o, const struct judge *j, uint64_t now)
 {
     if (j->restored) {
         say(o, ", known from before a restart");
-    } else if (j->tipped.count) {
-        say(o, ", last: ");
-        say_signal(o, &j->tipped, now);
+        return;
     }
+    const struct signal *s = last_failure(j);
+    if (j->verdict == VERDICT_HEALTHY || j->reason == REASON_UNCHECKED || s->count == 0)
+        return;
+    say(o, ", last failure: ");
+    say_signal(o, s, now);
 }
 
 static void say_hold(struct out *o, const struct judge *j, uint64_t now)
@@ -100,7 +116,7 @@ static void say_rule(struct out *o, const struct judge *j, uint64_t now)
     case REASON_CHECK_FAILING:
         if (j->bad_checks)
             say(o, "%u check%s in a row failed, failed from %u on", j->bad_checks,
-                plural(j->bad_checks), MAX(p->fall, 2));
+                plural(j->bad_checks), p->fall);
         else
             say(o, "Checks failed, %u of the %u passes wanted are in", j->good_checks, p->rise);
         break;
@@ -111,7 +127,12 @@ static void say_rule(struct out *o, const struct judge *j, uint64_t now)
             say(o, "Checks failed, %u of the %u passes wanted are in", j->good_checks, p->rise);
         break;
     case REASON_REQUESTS_FAIL:
-        say(o, "%u request%s in a row failed", j->bad_requests, plural(j->bad_requests));
+        if (j->bad_requests == 1)
+            say(o, "A request failed on trial");
+        else if (j->bad_requests)
+            say(o, "%u requests in a row failed", j->bad_requests);
+        else
+            say(o, "Requests failed");
         break;
     case REASON_ERROR_RATE:
         say(o, "%" PRIu64 " of the last %" PRIu64 " requests failed", bad, all);
@@ -119,13 +140,12 @@ static void say_rule(struct out *o, const struct judge *j, uint64_t now)
     case REASON_RECOVERING:
         say(o, "Was failed, on trial for ");
         say_span(o, j->reason_since, now);
-        say(o, ", %u of %u requests answered in a row", MIN(j->good_requests, JUDGE_TRIAL_REQUESTS),
-            JUDGE_TRIAL_REQUESTS);
+        say(o, " with %u of %u requests answered in a row",
+            MIN(j->good_requests, JUDGE_TRIAL_REQUESTS), JUDGE_TRIAL_REQUESTS);
         break;
     case REASONS: break;
     }
-    if (j->reason != REASON_UNCHECKED)
-        say_last(o, j, now);
+    say_last(o, j, now);
     if (j->verdict == VERDICT_FAILED)
         say_hold(o, j, now);
     say(o, ".");

@@ -84,7 +84,7 @@ static struct judge_params clamped(const struct judge_params *p)
 {
     struct judge_params c = *p;
     c.rise = CLAMP(c.rise, 1, 100);
-    c.fall = CLAMP(c.fall, 1, 100);
+    c.fall = CLAMP(c.fall, 2, 100); /* one failed probe never ejects */
     c.eject_after = MIN(c.eject_after, 1000);
     c.hold = CLAMP(c.hold, hold_least, longest);
     c.hold_max = CLAMP(c.hold_max, c.hold, longest);
@@ -297,10 +297,11 @@ static void on_check(struct judge *j, const struct signal *s)
 
 static void on_answer(struct judge *j, const struct signal *s)
 {
-    j->bad_requests = j->refused_requests = 0;
+    j->refused_requests = 0;
     count_up(&j->window_ok, s->count);
     if (j->reason == REASON_REQUESTS_FAIL)
         return; /* an answer that was under way; the hold decides */
+    j->bad_requests = 0;
     count_up(&j->good_requests, s->count);
     if (!j->params.checked)
         apply(j, EVENT_ANSWERED, s);
