@@ -18,7 +18,7 @@ AMERICAN = {
     'recognized': 'recognised', 'summarize': 'summarise', 'normalize': 'normalise', 'normalized': 'normalised',
     'prioritize': 'prioritise', 'minimize': 'minimise', 'maximize': 'maximise', 'optimize': 'optimise',
     'synchronize': 'synchronise', 'canceled': 'cancelled', 'canceling': 'cancelling', 'labeled': 'labelled',
-    'analyze': 'analyse', 'catalog': 'catalogue', 'gray': 'grey',
+    'analyze': 'analyse', 'catalog': 'catalogue',
 }
 
 
