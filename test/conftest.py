@@ -1,0 +1,36 @@
+"""Shared by all whole-system tests: the path to lib/, isolation, and the `site` fixture."""
+
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+import holdfast  # noqa: E402
+
+
+def pytest_configure(config):
+    holdfast.isolate()
+
+
+measured = []
+
+
+@pytest.fixture
+def site(tmp_path, request):
+    def report(line):
+        measured.append((request.node.name, line))
+
+    with holdfast.Site(tmp_path, report) as s:
+        yield s
+
+
+def pytest_terminal_summary(terminalreporter):
+    if measured:
+        terminalreporter.section("measured")
+    last = None
+    for name, line in measured:
+        if name != last:
+            terminalreporter.write_line(name)
+        terminalreporter.write_line(f"    {line}")
+        last = name
