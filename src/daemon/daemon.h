@@ -3,7 +3,7 @@
  * `holdfast run` becomes the supervisor (supervisor_run). It starts the other processes by
  * executing its own binary again with a hidden first argument, so that no process carries memory,
  * descriptors or secrets of another: the command line's dispatcher calls control_main for
- * "@control" and proxy_main (proxy/proxy.h) for "@proxy". See docs/processes.md. */
+ * "@control" and proxy_main for "@proxy". See docs/processes.md. */
 #ifndef HF_DAEMON_H
 #define HF_DAEMON_H
 
@@ -24,6 +24,8 @@ int supervisor_run(const struct run_options *o, struct err *e);
  * Descriptors as ipc.h has them. Returns the exit code. */
 int control_main(int argc, char **argv);
 
-/* The proxy process, declared in proxy/proxy.h: @proxy --log LEVEL. */
+/* The proxy process: @proxy --log LEVEL. Carries messages between the supervisor, control and
+ * proxy/proxy.h. */
+int proxy_main(int argc, char **argv);
 
 #endif
