@@ -66,7 +66,7 @@ fi
 
 apt() {
     # shellcheck disable=SC2086
-    $as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -q -y \
+    $as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -q -y --no-remove \
         -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >"$log" 2>&1 </dev/null
 }
 
