@@ -77,6 +77,8 @@ void task_cancel(struct task *t);
 
 /* CLOCK_BOOTTIME in ns, straight from the kernel. */
 uint64_t clock_now(void);
+/* The wall clock in ns since 1970, for people's eyes only: it may jump. */
+uint64_t clock_wall(void);
 /* Bytes from the kernel's random number generator; never fails short. */
 void entropy(void *p, size_t n);
 

@@ -1,1 +1,245 @@
-#include "base/base.h"
+/* The proxy's main thread: views to the workers, acknowledgements to the host. */
+#include "proxy/proxy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "proxy/internal.h"
+
+struct proxy {
+    struct loop *loop;
+    struct cells cells;
+    struct proxy_host host;
+    struct logger *logger;
+    struct worker *workers;
+    uint32_t n_workers; /* those that were started */
+
+    struct shared_view *current;
+    struct shared_view *before; /* older ones, by `older`, until all workers have moved on */
+    uint64_t told_epoch;
+
+    /* written by the workers */
+    struct io news_io;
+    int news_fd;      /* eventfd */
+    atomic_uint drained;
+    bool draining, told_drained;
+};
+
+/* --- shared views --- */
+
+static void close_fds(struct shared_view *sv)
+{
+    for (uint32_t i = 0; sv->fds && i < sv->view->n_sockets; i++)
+        if (sv->fds[i] >= 0) {
+            close(sv->fds[i]);
+            sv->fds[i] = -1;
+        }
+}
+
+void shared_view_ref(struct shared_view *sv)
+{
+    atomic_fetch_add(&sv->refs, 1);
+}
+
+void shared_view_unref(struct shared_view *sv)
+{
+    if (atomic_fetch_sub(&sv->refs, 1) != 1)
+        return;
+    close_fds(sv);
+    mem_free(sv->fds);
+    mem_free(sv->logs);
+    view_free(sv->view);
+    mem_free(sv);
+}
+
+/* Takes v and fds in any case. */
+static struct shared_view *shared_view_new(struct proxy *p, struct view *v, int *fds, struct err *e)
+{
+    struct shared_view *sv = mem_zero(1, sizeof *sv);
+    struct access_log **logs = mem_zero(v->n_sockets, sizeof(struct access_log *));
+    if (!sv || !logs) {
+        for (uint32_t i = 0; i < v->n_sockets; i++)
+            if (fds[i] >= 0)
+                close(fds[i]);
+        mem_free(sv);
+        mem_free(logs);
+        mem_free(fds);
+        view_free(v);
+        err_set(e, ERR_NOMEM, "no memory for a view");
+        return NULL;
+    }
+    atomic_store(&sv->refs, 1);
+    sv->view = v;
+    sv->fds = fds;
+    sv->logs = logs;
+    for (uint32_t i = 0; i < v->n_sockets; i++)
+        if (v->sockets[i].use == SOCKET_ACCESS_LOG && fds[i] >= 0) {
+            logs[i] = logger_file(p->logger, str_of(v->sockets[i].addr.path), fds[i]);
+            fds[i] = -1;
+        }
+    return sv;
+}
+
+/* --- news from the workers --- */
+
+static void tell_main(struct proxy *p)
+{
+    uint64_t one = 1;
+    ssize_t n = write(p->news_fd, &one, sizeof one);
+    (void)n; /* full: the main thread wakes in any case */
+}
+
+void proxy_worker_took(struct proxy *p, uint64_t epoch)
+{
+    (void)epoch; /* the worker's row in the cells says it */
+    tell_main(p);
+}
+
+void proxy_worker_drained(struct proxy *p)
+{
+    atomic_fetch_add(&p->drained, 1);
+    tell_main(p);
+}
+
+bool proxy_evidence(struct proxy *p, const struct signal *s)
+{
+    return p->host.evidence(p->host.context, s);
+}
+
+static bool all_took(const struct proxy *p)
+{
+    for (uint32_t i = 0; i < p->n_workers; i++)
+        if (cell_get(&p->cells.processes[PROCESS_WORKER0 + i].epoch) != p->current->view->epoch)
+            return false;
+    return true;
+}
+
+/* No worker accepts from the older views' sockets any more: they are closed, however long their connections live. */
+static void forget_before(struct proxy *p)
+{
+    while (p->before) {
+        struct shared_view *sv = p->before;
+        p->before = sv->older;
+        close_fds(sv);
+        shared_view_unref(sv);
+    }
+}
+
+static void on_news(struct io *io, unsigned ready)
+{
+    struct proxy *p = CONTAINER_OF(io, struct proxy, news_io);
+    uint64_t count;
+    ssize_t n = read(io->fd, &count, sizeof count);
+    (void)n;
+    (void)ready;
+    if (p->current && p->told_epoch != p->current->view->epoch && all_took(p)) {
+        p->told_epoch = p->current->view->epoch;
+        forget_before(p);
+        cell_set(&p->cells.processes[PROCESS_PROXY].epoch, p->told_epoch);
+        p->host.view_taken(p->host.context, p->told_epoch);
+    }
+    if (p->draining && !p->told_drained && atomic_load(&p->drained) >= p->n_workers) {
+        p->told_drained = true;
+        p->host.drained(p->host.context);
+    }
+}
+
+/* --- the front door --- */
+
+int proxy_new(struct proxy **out, struct loop *l, const struct cells *cells,
+              const struct proxy_host *host, struct err *e)
+{
+    struct proxy *p = mem_zero(1, sizeof *p);
+    if (!p)
+        return err_set(e, ERR_NOMEM, "no memory for the proxy");
+    p->loop = l;
+    p->cells = *cells;
+    p->host = *host;
+    io_init(&p->news_io, on_news);
+    p->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int r = p->news_fd < 0 ? err_errno(e, "cannot make an event descriptor")
+                           : logger_new(&p->logger, e);
+    if (r == 0)
+        r = loop_io_start(l, &p->news_io, p->news_fd, e);
+    if (r) {
+        proxy_free(p);
+        return r;
+    }
+    *out = p;
+    return 0;
+}
+
+static int start_workers(struct proxy *p, uint32_t n, struct err *e)
+{
+    p->workers = mem_zero(n, sizeof *p->workers);
+    if (!p->workers)
+        return err_set(e, ERR_NOMEM, "no memory for %u workers", n);
+    for (uint32_t i = 0; i < n; i++) {
+        struct worker *w = &p->workers[i];
+        w->cells = p->cells;
+        cell_set(&p->cells.processes[PROCESS_WORKER0 + i].epoch, 0);
+        w->log = logger_ring(p->logger, &p->cells.processes[PROCESS_WORKER0 + i].log_dropped, e);
+        p->n_workers++;
+        int r = w->log ? worker_start(w, p, i, e) : -(int)ERR_NOMEM;
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+int proxy_take_view(struct proxy *p, struct view *v, int *fds, struct err *e)
+{
+    uint32_t workers = v->workers;
+    struct shared_view *sv = shared_view_new(p, v, fds, e);
+    if (!sv)
+        return -(int)ERR_NOMEM;
+    if (workers == 0 || workers > p->cells.header->workers ||
+        (p->n_workers && workers != p->n_workers)) {
+        shared_view_unref(sv);
+        return err_set(e, ERR_INVAL, "a view for %u workers came to a proxy with %u", workers,
+                       p->n_workers ? p->n_workers : p->cells.header->workers);
+    }
+    int r = p->workers ? 0 : start_workers(p, workers, e);
+    if (r) {
+        shared_view_unref(sv);
+        return r;
+    }
+    if (p->current) {
+        p->current->older = p->before;
+        p->before = p->current;
+    }
+    p->current = sv;
+    for (uint32_t i = 0; i < p->n_workers; i++) {
+        shared_view_ref(sv);
+        worker_command(&p->workers[i], sv, false, false);
+    }
+    return 0;
+}
+
+void proxy_drain(struct proxy *p)
+{
+    p->draining = true;
+    for (uint32_t i = 0; i < p->n_workers; i++)
+        worker_command(&p->workers[i], NULL, true, false);
+    if (p->n_workers == 0)
+        tell_main(p);
+}
+
+void proxy_free(struct proxy *p)
+{
+    if (!p)
+        return;
+    for (uint32_t i = 0; i < p->n_workers; i++)
+        worker_end(&p->workers[i]);
+    if (p->current)
+        shared_view_unref(p->current);
+    forget_before(p);
+    logger_free(p->logger);
+    loop_io_stop(p->loop, &p->news_io);
+    if (p->news_fd >= 0)
+        close(p->news_fd);
+    mem_free(p->workers);
+    mem_free(p);
+}

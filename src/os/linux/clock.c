@@ -5,12 +5,22 @@
 #include <sys/random.h>
 #include <time.h>
 
-uint64_t clock_now(void)
+static uint64_t read_clock(clockid_t id)
 {
     struct timespec t;
-    int r = clock_gettime(CLOCK_BOOTTIME, &t);
+    int r = clock_gettime(id, &t);
     CHECK(r == 0);
     return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+uint64_t clock_now(void)
+{
+    return read_clock(CLOCK_BOOTTIME);
+}
+
+uint64_t clock_wall(void)
+{
+    return read_clock(CLOCK_REALTIME);
 }
 
 void entropy(void *p, size_t n)

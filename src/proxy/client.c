@@ -1,0 +1,338 @@
+/* client: a client's connection and its requests, one after the other (pipelined ones wait in the
+ * block).
+ *
+ *   state      waits for                 time limit            ends in
+ *   IDLE       the first byte            client-idle           HEAD, or closed
+ *   HEAD       the rest of a head        request-head          EXCHANGE, or refused (408, 4xx)
+ *   EXCHANGE   an exchange.c             its phases'           IDLE, LINGER, TUNNEL or closed
+ *   TUNNEL     a relay.c                 tunnel                closed
+ *   LINGER     the client to read        LINGER_NS             closed
+ *
+ * LINGER: after an answer that the client may not expect yet (it is still sending), a close would
+ * make the kernel send RST, and the client could lose the answer. So we shut our side and read on
+ * for a moment (RFC 9112, 9.6). */
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proxy/internal.h"
+
+static const struct view_timeouts *timeouts(const struct client *c)
+{
+    return &c->listener->service->conf->timeouts;
+}
+
+void client_deadline(struct client *c, uint64_t ns_from_now)
+{
+    struct loop *l = c->worker->loop;
+    loop_timer_set(l, &c->timer, loop_now(l) + ns_from_now);
+}
+
+void client_end(struct list *link)
+{
+    struct client *c = LIST_ENTRY(link, struct client, link);
+    buf_free(&c->pending);
+    mem_free(c);
+}
+
+void client_close(struct client *c)
+{
+    if (c->closed)
+        return;
+    struct worker *w = c->worker;
+    c->closed = true;
+    if (c->x)
+        exchange_abort(c->x);
+    CHECK(!c->x);
+    loop_timer_stop(w->loop, &c->timer);
+    task_cancel(&c->resume);
+    stream_close(&c->s, w);
+    list_remove(&c->link);
+    listener_unref(c->listener);
+    worker_bury(w, GRAVE_CLIENT, &c->link);
+    worker_client_gone(w);
+}
+
+/* --- sending --- */
+
+bool client_flush(struct client *c)
+{
+    if (c->pending.n == 0)
+        return true;
+    if (!c->s.writable)
+        return false;
+    size_t sent = stream_send(&c->s, buf_str(&c->pending), (struct str){0});
+    buf_drop_front(&c->pending, sent);
+    if (c->pending.n)
+        return false;
+    buf_free(&c->pending);
+    return true;
+}
+
+size_t client_send(struct client *c, struct str a, struct str b)
+{
+    if (!client_flush(c)) {
+        if (!buf_add_str(&c->pending, a))
+            c->s.broken = true;
+        return 0;
+    }
+    size_t sent = stream_send(&c->s, a, b);
+    if (sent >= a.n)
+        return sent - a.n;
+    if (!buf_add(&c->pending, a.p + sent, a.n - sent))
+        c->s.broken = true; /* memory is out: half a head is worth nothing */
+    return 0;
+}
+
+/* --- ending --- */
+
+static void linger(struct client *c)
+{
+    if (!client_flush(c))
+        return;
+    if (!c->s.fin_sent) {
+        c->s.fin_sent = true;
+        shutdown(c->s.io.fd,
+                 SHUT_WR); /* fails only when the client is gone, which the read below tells */
+    }
+    for (int i = 0; i < READ_BATCH && stream_fill(&c->s, c->worker); i++)
+        stream_consume(&c->s, c->worker, stream_bytes(&c->s).n);
+    if (c->s.eof || c->s.broken)
+        client_close(c);
+    else if (c->s.readable)
+        loop_defer(c->worker->loop, &c->resume);
+}
+
+static void start_linger(struct client *c)
+{
+    c->state = CLIENT_LINGER;
+    stream_consume(&c->s, c->worker, stream_bytes(&c->s).n);
+    client_deadline(c, LINGER_NS);
+}
+
+void client_refuse(struct client *c, uint16_t status, const char *text)
+{
+    struct worker *w = c->worker;
+    struct service_row *row = c->listener->service->row;
+    struct http_answer a = {.client_minor = 1, .via = STR("holdfast"), .date = worker_date(w)};
+    size_t n = http_write_error(status, text, &a, 0, w->out, sizeof w->out);
+    cell_add(&row->refused_heads, 1);
+    cell_add(&row->status[status / 100], 1);
+    c->keep = false;
+    client_send(c, (struct str){w->out, n}, (struct str){0});
+    start_linger(c);
+}
+
+void client_exchange_done(struct client *c, bool body_read)
+{
+    struct worker *w = c->worker;
+    c->x = NULL;
+    if (c->closed)
+        return;
+    if (c->s.broken) {
+        client_close(c);
+        return;
+    }
+    bool unread = stream_bytes(&c->s).n || !body_read;
+    if (c->keep && body_read && !(c->s.eof && !unread) && !w->draining && !c->listener->retired) {
+        c->state = CLIENT_IDLE;
+        c->seen = 0;
+        client_deadline(c, timeouts(c)->client_idle);
+        return;
+    }
+    if (c->pending.n == 0 && !unread)
+        client_close(c);
+    else
+        start_linger(c);
+}
+
+void client_drain(struct client *c)
+{
+    c->keep = false;
+    if (c->state == CLIENT_IDLE)
+        client_deadline(c, MIN(DRAIN_IDLE_NS, timeouts(c)->client_idle));
+}
+
+/* --- requests --- */
+
+/* What a connection that ended, or said nothing, in the middle of a head is told. */
+static void head_ended(struct client *c)
+{
+    if (c->s.broken || stream_bytes(&c->s).n == 0)
+        client_close(c);
+    else
+        client_refuse(c, 400, "The connection ended within a request head.");
+}
+
+static void head_begins(struct client *c)
+{
+    if (c->state == CLIENT_HEAD)
+        return;
+    c->state = CLIENT_HEAD;
+    client_deadline(c, timeouts(c)->request_head);
+}
+
+/* Parses what is there. True: the state has changed. */
+static bool parse_head(struct client *c, struct str bytes)
+{
+    struct worker *w = c->worker;
+    struct service *s = c->listener->service;
+    struct http_limits limits = {MIN(s->conf->limits.head_bytes, BLOCK_SIZE),
+                                 s->conf->limits.head_fields};
+    const struct http_refusal *why = NULL;
+    int r = http_parse_request(bytes.p, bytes.n, c->seen, &limits, &w->head, &why);
+    if (r == HTTP_MORE) {
+        c->seen = (uint32_t)bytes.n;
+        return false;
+    }
+    if (r == HTTP_REFUSED) {
+        client_refuse(c, why->status, why->text);
+        return true;
+    }
+    c->seen = 0;
+    c->state = CLIENT_EXCHANGE;
+    exchange_begin(c, s);
+    return true;
+}
+
+static bool read_request(struct client *c)
+{
+    for (;;) {
+        struct str bytes = stream_bytes(&c->s);
+        if (bytes.n > c->seen) {
+            if (parse_head(c, bytes))
+                return true;
+            head_begins(c);
+        }
+        size_t before = bytes.n;
+        bool room = stream_compact(&c->s);
+        CHECK(room); /* a full block without a head is beyond limits.head_bytes, and was refused */
+        stream_fill(&c->s, c->worker);
+        if (stream_bytes(&c->s).n > before)
+            continue;
+        if (c->s.eof || c->s.broken) {
+            head_ended(c);
+            return true;
+        }
+        if (!c->s.readable)
+            return false;
+    }
+}
+
+void client_run(struct client *c)
+{
+    for (int turns = 0; !c->closed; turns++) {
+        if (turns == READ_BATCH) {
+            loop_defer(c->worker->loop, &c->resume); /* a long pipeline: the others first */
+            return;
+        }
+        uint8_t state = c->state;
+        switch ((enum client_state)c->state) {
+        case CLIENT_IDLE:
+        case CLIENT_HEAD:
+            client_flush(c);
+            if (!read_request(c))
+                return;
+            break;
+        case CLIENT_EXCHANGE: exchange_run(c->x); break;
+        case CLIENT_TUNNEL: relay_run(c->x); break;
+        case CLIENT_LINGER: linger(c); break;
+        }
+        if (c->closed)
+            return;
+        if (c->s.broken) {
+            client_close(c);
+            return;
+        }
+        if (c->state == state && state != CLIENT_IDLE && state != CLIENT_HEAD)
+            return;
+    }
+}
+
+/* --- events --- */
+
+static void on_ready(struct io *io, unsigned ready)
+{
+    struct client *c = CONTAINER_OF(io, struct client, s.io);
+    stream_ready(&c->s, ready);
+    client_run(c);
+}
+
+static void on_resume(struct task *t)
+{
+    client_run(CONTAINER_OF(t, struct client, resume));
+}
+
+static void on_timer(struct timer *t)
+{
+    struct client *c = CONTAINER_OF(t, struct client, timer);
+    switch ((enum client_state)c->state) {
+    case CLIENT_IDLE:
+    case CLIENT_LINGER: client_close(c); return;
+    case CLIENT_HEAD: client_refuse(c, 408, "The request head did not arrive in time."); break;
+    case CLIENT_EXCHANGE:
+    case CLIENT_TUNNEL: exchange_timeout(c->x); break;
+    }
+    client_run(c);
+}
+
+/* --- accepting --- */
+
+static bool out_of_descriptors(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+static void adopt(struct listener *l, int fd, const struct addr *from)
+{
+    struct worker *w = l->worker;
+    struct client *c = mem_zero(1, sizeof *c);
+    if (!c) {
+        close(fd);
+        return;
+    }
+    stream_init(&c->s, on_ready);
+    c->s.readable = true; /* most clients speak first, and at once */
+    c->worker = w;
+    timer_init(&c->timer, on_timer);
+    task_init(&c->resume, on_resume);
+    if (from->kind == ADDR_UNIX) {
+        str_copy(c->ip, sizeof c->ip, STR("unix"));
+    } else {
+        char text[ADDR_TEXT_MAX];
+        addr_format_ip(from, text);
+        str_copy(c->ip, sizeof c->ip, str_of(text));
+    }
+    if (loop_io_start(w->loop, &c->s.io, fd, NULL)) {
+        close(fd);
+        mem_free(c);
+        return;
+    }
+    net_set_nodelay(fd);
+    c->listener = l;
+    l->refs++;
+    list_push_back(&w->clients, &c->link);
+    cell_set(&w->row->connections, ++w->n_clients);
+    cell_add(&w->row->accepted, 1);
+    client_deadline(c, timeouts(c)->client_idle);
+    client_run(c);
+}
+
+void client_accept(struct listener *l)
+{
+    struct worker *w = l->worker;
+    for (int i = 0; i < ACCEPT_BATCH && w->n_clients < w->max_clients; i++) {
+        struct addr from;
+        int fd = net_accept(l->io.fd, &from);
+        if (fd >= 0)
+            adopt(l, fd, &from);
+        else if (fd == -EAGAIN)
+            return;
+        else if (out_of_descriptors(-fd)) {
+            worker_pause_accept(w);
+            return;
+        }
+    }
+    if (w->n_clients >= w->max_clients)
+        worker_pause_accept(w);
+}

@@ -1,0 +1,359 @@
+/* internal: the structures that the files of this room share. Each belongs to one worker's thread,
+ * but for those marked shared.
+ *
+ * Endings: a client, exchange or upstream is never freed inside a handler. It is closed (descriptor
+ * gone, flag set), put on the worker's graveyard, and freed by a task when the batch of events is
+ * done: whoever still holds a pointer up the call stack checks `closed`. */
+#ifndef HF_PROXY_INTERNAL_H
+#define HF_PROXY_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "balance/balance.h"
+#include "os/os.h"
+#include "proxy/access_log.h"
+#include "proxy/proxy.h"
+#include "proxy/retry.h"
+#include "wire/http1.h"
+
+enum {
+    BLOCK_SIZE = 32 * 1024,    /* one read; also the largest head */
+    BLOCKS_KEPT = 256,         /* free blocks that a worker keeps */
+    HEAD_SLACK = 1024,         /* what rewriting may add to a head */
+    ACCEPT_BATCH = 64,         /* connections accepted before others get their turn */
+    READ_BATCH = 16,           /* blocks moved for one connection before others get their turn */
+    IDLE_PER_TARGET = 512,     /* pooled connections to one instance, per worker */
+    LISTEN_BACKLOG_HINT = 1024 /* see the supervisor */
+};
+#define TICK_NS          (250 * NS_PER_MS) /* housekeeping of a worker */
+#define UPSTREAM_IDLE_NS (55 * NS_PER_S)   /* a pooled connection unused for this long is closed */
+#define LINGER_NS        (2 * NS_PER_S) /* to let the client read an answer that it did not wait for */
+#define DRAIN_IDLE_NS                                                                              \
+    (1 * NS_PER_S) /* for an idle client to send one more request before it is closed */
+
+struct block {
+    struct block *next; /* in the free list */
+    uint32_t start, end;
+    char data[BLOCK_SIZE];
+};
+
+/* A view and how many hold it. Shared. */
+struct shared_view {
+    struct shared_view *older; /* the main thread's list of those to close */
+    atomic_uint refs;
+    struct view *view;
+    int *fds; /* the proxy's descriptors, by index in view->sockets; listening ones are closed when
+                 all workers have moved on */
+    struct access_log **logs; /* by index in view->sockets */
+};
+
+enum grave { GRAVE_CLIENT, GRAVE_EXCHANGE, GRAVE_UPSTREAM, GRAVES };
+
+struct worker {
+    struct proxy *proxy;
+    uint32_t index;
+    pthread_t thread;
+    bool running;
+    struct loop *loop;
+    struct cells cells;
+    struct process_row *row;
+    struct log_ring *log;
+
+    /* commands of the main thread */
+    struct io command_io;
+    int command_fd; /* eventfd */
+    pthread_mutex_t command_lock;
+    struct shared_view *inbox; /* the next view; holds a reference */
+    bool drain_asked, stop_asked;
+
+    struct shared_view *view;
+    struct list listeners;   /* of the view in use */
+    struct list retired;     /* listeners that left the view and still have clients */
+    struct target **targets; /* by slot */
+    struct list clients;
+    uint32_t n_clients, max_clients;
+    bool draining, accept_paused;
+    uint64_t drain_deadline;
+    struct timer tick;
+    struct task bury;
+    struct list graves[GRAVES]; /* by enum grave */
+    struct block *free_blocks;
+    uint32_t n_free_blocks;
+    uint64_t date_second;
+    char date[32];
+    /* scratch: valid only inside one handler */
+    struct http_head head;
+    char out[BLOCK_SIZE + HEAD_SLACK];
+};
+
+/* --- service.c --- */
+
+/* An instance as one worker sees it. Outlives views while its slot and address stay. */
+struct target {
+    uint32_t refs;
+    struct worker *worker;
+    uint32_t slot;
+    struct addr addr;
+    char name[ADDR_TEXT_MAX];
+    struct judge judge;    /* of this worker's own requests */
+    struct timer hold;     /* judge_deadline */
+    uint32_t ok_unsaid;    /* answered requests not yet told to the judge */
+    uint64_t seen_changes; /* of the instance_verdict row */
+    struct list idle;      /* upstream.link, last used first */
+    uint32_t n_idle;
+    struct instance_row *row;
+    struct service *service; /* the current one; NULL once it left the view */
+    uint32_t member;         /* index in that service's pool */
+};
+
+struct service {
+    uint32_t refs;
+    struct shared_view *shared; /* holds what `conf` points into */
+    const struct view_service *conf;
+    struct worker *worker;
+    struct pool pool;
+    struct budget budget;
+    struct target **targets; /* by pool member */
+    struct service_row *row;
+    struct access_log *log; /* NULL: none */
+};
+
+struct listener {
+    struct list link;
+    uint32_t refs; /* the worker's list and each client */
+    struct worker *worker;
+    struct io io;
+    int fd; /* the shared view's */
+    struct addr addr;
+    struct service *service; /* holds a reference */
+    bool retired;
+};
+
+int service_new(struct worker *w, struct shared_view *sv, const struct view_service *conf,
+                const struct service *before, struct service **out, struct err *e);
+/* From now on its targets are this service's; their verdicts are read. Cannot fail. */
+void service_activate(struct service *s);
+/* No longer in the view: instances that no successor took over get nothing more, and their pooled
+ * connections are closed. */
+void service_leave(struct service *s);
+void service_ref(struct service *s);
+void service_unref(struct service *s);
+/* Takes over what control wrote to the verdict rows since the last look. Before each pick. */
+void service_sync(struct service *s);
+void target_unref(struct target *t);
+/* Feeds the worker's own judge, tells control of what it cannot count itself, and keeps the pool's
+ * picture true. */
+void target_signal(struct target *t, enum signal_kind kind, uint32_t detail);
+/* An answered request: cheap, told to the judge in bulk unless the judge waits for good news. */
+void target_ok(struct target *t, uint64_t latency_us);
+void target_tick(struct target *t);
+
+/* --- stream.c: what a client's and an instance's connection have in common --- */
+
+struct stream {
+    struct io io;
+    struct block *in;        /* bytes read and not yet consumed; NULL when there are none */
+    bool readable, writable; /* as far as is known: edges set them, a short read or a full socket
+                                clears them */
+    bool hangup;             /* the peer closed or failed: the end is to be read */
+    bool eof;                /* read */
+    bool broken;             /* reset or another error: nothing more will pass */
+    bool fin_sent;           /* relays: our side is shut */
+    int error;               /* errno of `broken` */
+};
+
+void stream_init(struct stream *s, void (*on_ready)(struct io *, unsigned));
+void stream_ready(struct stream *s, unsigned ready);
+/* Reads once. True when there are unread bytes now. A block that is full stays as it is. */
+bool stream_fill(struct stream *s, struct worker *w);
+/* Sends a and then b with one system call; returns how many bytes went. */
+size_t stream_send(struct stream *s, struct str a, struct str b);
+static inline struct str stream_bytes(const struct stream *s)
+{
+    return s->in ? (struct str){s->in->data + s->in->start, s->in->end - s->in->start}
+                 : (struct str){"", 0};
+}
+/* The first n bytes are done with; an empty block goes back to the worker. */
+void stream_consume(struct stream *s, struct worker *w, size_t n);
+/* Makes room behind unread bytes by moving them to the block's front. False: the block is full of
+ * them. */
+bool stream_compact(struct stream *s);
+void stream_close(struct stream *s, struct worker *w);
+
+/* --- upstream.c --- */
+
+struct upstream {
+    struct stream s;
+    struct list link;      /* target's idle list, or graveyard */
+    struct target *target; /* holds a reference */
+    struct exchange *x;    /* NULL while pooled */
+    uint64_t idle_since;
+    bool connected, reused, closed;
+    bool write_dead; /* writing failed; an answer may still be there to read */
+};
+
+/* A pooled connection (unless fresh) or a new one on its way. NULL with *error, an errno, if not
+ * even that. `sure` looks whether a pooled one is still open, at the price of a system call. */
+struct upstream *upstream_get(struct target *t, struct exchange *x, bool fresh, bool sure,
+                              int *error);
+/* Back to the pool, or closed when the pool has enough. */
+void upstream_release(struct upstream *u);
+void upstream_close(struct upstream *u);
+
+/* --- client.c --- */
+
+enum client_state { CLIENT_IDLE, CLIENT_HEAD, CLIENT_EXCHANGE, CLIENT_TUNNEL, CLIENT_LINGER };
+
+struct client {
+    struct stream s;
+    struct timer timer;
+    struct task resume; /* goes on after others had their turn */
+    struct list link;   /* worker's clients, or graveyard */
+    struct worker *worker;
+    struct listener *listener; /* holds a reference */
+    struct exchange *x;
+    struct buf pending; /* what the socket did not take yet; sent before anything else */
+    uint32_t seen;      /* of http_parse_request */
+    uint8_t state;      /* enum client_state */
+    bool keep;          /* another request may follow */
+    bool closed;
+    char ip[48];
+};
+
+void client_accept(struct listener *l);
+/* Does what can be done now; may close the client. */
+void client_run(struct client *c);
+void client_close(struct client *c);
+/* Sends what is pending. True when nothing is. Closes nothing: sets broken. */
+bool client_flush(struct client *c);
+/* Sends a and then b, b only after all of a. What of a does not fit becomes pending; returns how
+ * many bytes of b were taken. */
+size_t client_send(struct client *c, struct str a, struct str b);
+/* Refuses the connection's current bytes with an answer of our own, and ends it. */
+void client_refuse(struct client *c, uint16_t status, const char *text);
+/* The exchange is over: the next request, or the end of the connection. */
+void client_exchange_done(struct client *c, bool body_read);
+void client_deadline(struct client *c, uint64_t ns_from_now);
+/* The worker drains: an idle connection gets a last chance. */
+void client_drain(struct client *c);
+
+/* --- exchange.c, request.c, response.c --- */
+
+enum exchange_phase { PHASE_CONNECT, PHASE_REQUEST, PHASE_FIRST_BYTE, PHASE_RESPONSE };
+enum body_coding { CODING_RAW, CODING_ENCHUNK, CODING_DECHUNK };
+
+/* One direction's body: how it is framed and how far it is. */
+struct body {
+    uint8_t framing; /* enum http_framing */
+    bool done;
+    uint64_t left; /* HTTP_BODY_LENGTH */
+    struct http_chunked chunks;
+    uint32_t run; /* bytes at the block's start that are checked and may go on */
+};
+
+struct exchange {
+    struct client *client;
+    struct service *service; /* holds a reference */
+    struct list grave;
+    /* the current attempt */
+    struct upstream *up;
+    struct target *target; /* holds a reference */
+    uint32_t member;
+    uint64_t attempt_at;
+    uint64_t written;    /* bytes that this attempt wrote to the instance */
+    size_t request_sent; /* of `request` */
+    bool spent;          /* I4: bytes of a request that must not be sent twice were written */
+    bool streamed; /* body bytes went straight from the client's block: they cannot be sent again */
+    /* all attempts */
+    struct tried tried;
+    uint32_t attempts;
+    bool stale_retried; /* a pooled connection turned out closed; asked again without counting */
+    /* the request */
+    uint8_t method, client_minor;
+    bool idempotent, head_request, upgrade, expect, keep_wanted;
+    bool replay;        /* the body's bytes are kept in `request` */
+    struct buf request; /* the rewritten head, then kept body bytes */
+    uint32_t head_bytes,
+        line_bytes; /* of request: its head, and its request line for the access log */
+    struct body body;
+    uint64_t body_bytes, body_limit;
+    /* the response */
+    uint8_t phase; /* enum exchange_phase */
+    bool head_done, answered, continued, up_keep, closed;
+    uint8_t coding;      /* enum body_coding */
+    uint8_t timer_phase; /* the phase that the client's timer is set for, + 1 */
+    bool chunk_open;     /* CODING_ENCHUNK: the current run's size line was sent */
+    bool chunks_sent;    /* CODING_ENCHUNK: a chunk was sent before */
+    uint32_t seen, hold; /* of http_parse_response; bytes to wait for before answering */
+    uint16_t status;
+    struct body response;
+    uint64_t bytes_out;
+    uint64_t started_at, first_byte_at, active_at;
+};
+
+/* A request whose head was parsed into w->head; the client's block starts behind it. False:
+ * refused, the client has its answer. */
+bool exchange_begin(struct client *c, struct service *s);
+void exchange_run(struct exchange *x);
+/* The client's timer ran out. */
+void exchange_timeout(struct exchange *x);
+/* This attempt failed: the next one, or an answer that says so. */
+void exchange_attempt_failed(struct exchange *x, enum failure failure);
+/* Tries a 5xx answer again elsewhere, if that may be. */
+bool exchange_retry_5xx(struct exchange *x);
+/* Ends it with our own answer, if none has begun; cuts the client otherwise. */
+void exchange_fail(struct exchange *x, uint16_t status, const char *text);
+/* Ends it: counts, logs, gives back what it holds. The client goes on or ends. */
+void exchange_finish(struct exchange *x);
+/* Ends it without a word: the client is gone. */
+void exchange_abort(struct exchange *x);
+void exchange_set_phase(struct exchange *x, enum exchange_phase phase);
+
+/* Move what can be moved now; both may end the exchange (x->closed). */
+void request_pump(struct exchange *x);
+void response_pump(struct exchange *x);
+void body_init(struct body *b, const struct http_head *h);
+/* Checks the bytes at the block's start and sets run to how many of them belong to the body; done
+ * with its last one. False: malformed. */
+bool body_check(struct body *b, struct str bytes);
+static inline bool request_complete(const struct exchange *x)
+{
+    return x->body.done && x->body.run == 0 && x->request_sent == x->request.n;
+}
+
+/* --- relay.c --- */
+
+/* Moves bytes both ways; ends the exchange when both ways have ended or one broke. */
+void relay_run(struct exchange *x);
+
+/* --- worker.c --- */
+
+int worker_start(struct worker *w, struct proxy *p, uint32_t index, struct err *e);
+/* Hands the worker a view (with a reference), or an order. From the main thread. */
+void worker_command(struct worker *w, struct shared_view *sv, bool drain, bool stop);
+/* Stops the thread, if it runs, and frees what the worker holds. */
+void worker_end(struct worker *w);
+struct block *block_get(struct worker *w); /* NULL when memory is out */
+void block_put(struct worker *w, struct block *b);
+struct str worker_date(struct worker *w);
+/* No descriptors, or as many clients as allowed: accepting rests until a client goes or the next
+ * tick. */
+void worker_pause_accept(struct worker *w);
+/* A client has gone; accepting may go on. */
+void worker_client_gone(struct worker *w);
+void worker_bury(struct worker *w, enum grave kind, struct list *link);
+/* What the graveyard calls: frees the struct that holds the link. */
+void client_end(struct list *link);
+void exchange_end(struct list *link);
+void upstream_end(struct list *link);
+void listener_unref(struct listener *l);
+
+/* What the worker's thread tells the main one. proxy.c */
+void proxy_worker_took(struct proxy *p, uint64_t epoch);
+void proxy_worker_drained(struct proxy *p);
+bool proxy_evidence(struct proxy *p, const struct signal *s);
+void shared_view_ref(struct shared_view *sv);
+void shared_view_unref(struct shared_view *sv);
+
+#endif

@@ -1,0 +1,58 @@
+/* proxy: accept -> parse -> pick -> forward. The data plane.
+ *
+ * One main thread talks to the rest of holdfast through the host's functions; `view.workers`
+ * threads serve, each with a loop, connections and pools of its own, sharing nothing on the data
+ * path but the listening sockets and the cells. A worker reads only the view that it took last and
+ * the verdicts in the cells: nobody above it needs to be alive (static stability).
+ *
+ *   proxy.c       main thread: views in, acknowledgements out, drain
+ *   worker.c      a thread: its loop, listeners, adoption of a view
+ *   service.c     a service as one worker sees it: pool, targets with their judges, retry budget
+ *   client.c      a client's connection: requests in, one after the other
+ *   exchange.c    one request and its attempts; request.c and response.c move its bytes
+ *   upstream.c    a connection to an instance, in use or pooled
+ *   relay.c       bytes both ways without a look: upgraded connections
+ *   retry.c       may this attempt be followed by another? (pure)
+ *   access_log.c  lines out, never waiting for the disk
+ *
+ * docs/proxy.md tells the protocol of an exchange, the retry rules (I4) and every bound. */
+#ifndef HF_PROXY_H
+#define HF_PROXY_H
+
+#include "base/base.h"
+#include "detect/detect.h"
+#include "os/os.h"
+#include "view/cells.h"
+#include "view/view.h"
+
+struct proxy;
+
+/* What the proxy needs of its surroundings. All but `evidence` are called on the main thread. */
+struct proxy_host {
+    void *context;
+    /* All workers serve this view now. */
+    void (*view_taken)(void *context, uint64_t epoch);
+    /* Something that a request told about an instance. Called on any worker's thread; must not
+     * block. False: it was dropped. */
+    bool (*evidence)(void *context, const struct signal *s);
+    /* Every connection has ended after proxy_drain. */
+    void (*drained)(void *context);
+};
+
+/* l is the main thread's loop. Nothing runs until the first view. */
+int proxy_new(struct proxy **out, struct loop *l, const struct cells *cells,
+              const struct proxy_host *host, struct err *e);
+
+/* Takes the view and the descriptors in any case; fds[i] belongs to view->sockets[i], -1 where the
+ * use is not the proxy's. view_taken follows when the workers have it. A view with another number
+ * of workers than the first is ERR_INVAL. */
+int proxy_take_view(struct proxy *p, struct view *v, int *fds, struct err *e);
+
+/* No new connections; those that are open end after their current response, idle ones within a
+ * second, all by the views' drain time. */
+void proxy_drain(struct proxy *p);
+
+/* Ends the workers at once and frees everything. NULL is allowed. */
+void proxy_free(struct proxy *p);
+
+#endif

@@ -1,0 +1,325 @@
+/* service: a service as one worker sees it.
+ *
+ * A new view makes new services; their targets (the instances) live on while slot, name and address
+ * stay, and with them their pooled connections and what the worker learnt about them. An exchange
+ * keeps the service that it began with until it ends.
+ *
+ * Two verdicts meet here: control's, read from the cells, and the worker's own. A member is failed
+ * if either says so; otherwise control's counts. Control knows more (all workers, the checks); the
+ * worker knows first, and knows its own path. */
+#include <errno.h>
+
+#include "proxy/internal.h"
+
+static struct judge_params own_params(const struct view_service *conf)
+{
+    return (struct judge_params){
+        .checked = false,
+        .rise = 1,
+        .fall = 1,
+        .eject_after = conf->eject.after,
+        .hold = conf->eject.hold,
+        .hold_max = conf->eject.hold_max,
+        .interval = NS_PER_S,
+        .fast_interval = NS_PER_S,
+    };
+}
+
+/* --- targets --- */
+
+static void on_hold(struct timer *timer)
+{
+    target_tick(CONTAINER_OF(timer, struct target, hold));
+}
+
+static struct target *target_new(struct worker *w, const struct view_instance *i,
+                                 const struct view_service *conf)
+{
+    struct target *t = mem_zero(1, sizeof *t);
+    if (!t)
+        return NULL;
+    struct judge_params params = own_params(conf);
+    t->refs = 1;
+    t->worker = w;
+    t->slot = i->slot;
+    t->addr = i->addr;
+    str_copy(t->name, sizeof t->name, i->name);
+    t->row = cells_instance(&w->cells, w->index, i->slot);
+    t->seen_changes = UINT64_MAX;
+    judge_init(&t->judge, &params, loop_now(w->loop));
+    timer_init(&t->hold, on_hold);
+    list_init(&t->idle);
+    return t;
+}
+
+static void close_pooled(struct target *t)
+{
+    while (!list_empty(&t->idle))
+        upstream_close(LIST_ENTRY(t->idle.next, struct upstream, link));
+}
+
+void target_unref(struct target *t)
+{
+    CHECK(t->refs > 0);
+    if (--t->refs)
+        return;
+    struct worker *w = t->worker;
+    loop_timer_stop(w->loop, &t->hold);
+    if (w->targets[t->slot] == t)
+        w->targets[t->slot] = NULL;
+    mem_free(t);
+}
+
+/* The instance left the configuration. What is under way ends in peace; nothing new comes, and
+ * nothing waits in the pool. */
+static void target_leave(struct target *t)
+{
+    t->service = NULL;
+    close_pooled(t);
+}
+
+static void read_verdict(struct target *t, const struct instance_verdict *row, struct member *m)
+{
+    uint64_t verdict = cell_get(&row->verdict), since = cell_get(&row->since);
+    if (cell_get(&row->changes) == 0)
+        verdict = VERDICT_SUSPECT; /* control has not looked yet */
+    bool failed = verdict >= VERDICT_FAILED;
+    /* Nobody listened here; control has found since then that somebody does. */
+    if (!failed && t->judge.verdict == VERDICT_FAILED && t->judge.certain &&
+        since > t->judge.since) {
+        struct judge_params params = t->judge.params;
+        judge_init(&t->judge, &params, loop_now(t->worker->loop));
+    }
+    bool own_failed = t->judge.verdict == VERDICT_FAILED;
+    m->verdict = failed || own_failed ? VERDICT_FAILED : (uint8_t)verdict;
+    m->certain = (failed && cell_get(&row->certain)) || (own_failed && t->judge.certain);
+    m->since = failed ? since : t->judge.since;
+    m->draining = cell_get(&row->draining) != 0;
+    cell_set(&t->row->verdict, (uint64_t)t->judge.verdict);
+}
+
+static void refresh_member(struct target *t)
+{
+    if (!t->service)
+        return;
+    const struct instance_verdict *row = cells_verdict(&t->worker->cells, t->slot);
+    t->seen_changes = cell_get(&row->changes);
+    read_verdict(t, row, &t->service->pool.members[t->member]);
+    pool_update(&t->service->pool);
+}
+
+void service_sync(struct service *s)
+{
+    bool changed = false;
+    for (uint32_t i = 0; i < s->pool.n; i++) {
+        struct target *t = s->targets[i];
+        const struct instance_verdict *row = cells_verdict(&t->worker->cells, t->slot);
+        uint64_t changes = cell_get(&row->changes);
+        if (__builtin_expect(changes == t->seen_changes, 1))
+            continue;
+        t->seen_changes = changes;
+        read_verdict(t, row, &s->pool.members[i]);
+        changed = true;
+    }
+    if (changed)
+        pool_update(&s->pool);
+}
+
+static void arm_hold(struct target *t)
+{
+    struct loop *l = t->worker->loop;
+    uint64_t at = t->judge.verdict == VERDICT_FAILED ? judge_deadline(&t->judge) : UINT64_MAX;
+    if (at == UINT64_MAX)
+        loop_timer_stop(l, &t->hold);
+    else
+        loop_timer_set(l, &t->hold, at);
+}
+
+static bool tell_judge(struct target *t, enum signal_kind kind, uint32_t count, uint32_t detail,
+                       struct signal *out)
+{
+    *out = (struct signal){
+        .at = loop_now(t->worker->loop),
+        .slot = t->slot,
+        .count = count,
+        .kind = (uint16_t)kind,
+        .observer = (uint16_t)(t->worker->index + 1),
+        .detail = detail,
+    };
+    return judge_signal(&t->judge, out);
+}
+
+static bool tell_judge_of_ok(struct target *t)
+{
+    struct signal s;
+    uint32_t count = t->ok_unsaid;
+    t->ok_unsaid = 0;
+    return count && tell_judge(t, SIGNAL_REQ_OK, count, 0, &s);
+}
+
+static void count_failure(struct target *t, enum signal_kind kind)
+{
+    struct instance_row *r = t->row;
+    switch (kind) {
+    case SIGNAL_REQ_REFUSED: cell_add(&r->refused, 1); break;
+    case SIGNAL_REQ_TIMEOUT: cell_add(&r->timeouts, 1); break;
+    case SIGNAL_REQ_RESET: cell_add(&r->resets, 1); break;
+    case SIGNAL_REQ_5XX: cell_add(&r->errors_5xx, 1); break;
+    case SIGNAL_REQ_OK: break;
+    case SIGNAL_CHECK_OK:
+    case SIGNAL_CHECK_REFUSED:
+    case SIGNAL_CHECK_TIMEOUT:
+    case SIGNAL_CHECK_RESET:
+    case SIGNAL_CHECK_BAD:
+    case SIGNAL_KINDS: UNREACHABLE();
+    }
+}
+
+void target_signal(struct target *t, enum signal_kind kind, uint32_t detail)
+{
+    struct signal s;
+    count_failure(t, kind);
+    bool changed = tell_judge_of_ok(t);
+    changed = tell_judge(t, kind, 1, detail, &s) || changed;
+    if (!proxy_evidence(t->worker->proxy, &s))
+        cell_add(&t->worker->row->signals_dropped, 1);
+    if (!changed)
+        return;
+    arm_hold(t);
+    refresh_member(t);
+}
+
+void target_ok(struct target *t, uint64_t latency_us)
+{
+    cell_add(&t->row->ok, 1);
+    cell_add(&t->row->latency_us_sum, latency_us);
+    cell_add(&t->row->latency[latency_bucket(latency_us)], 1);
+    if (t->judge.verdict != VERDICT_HEALTHY || t->judge.bad_requests)
+        target_signal(t, SIGNAL_REQ_OK, (uint32_t)MIN(latency_us, UINT32_MAX));
+    else
+        t->ok_unsaid++;
+}
+
+void target_tick(struct target *t)
+{
+    uint64_t now = loop_now(t->worker->loop);
+    bool changed = tell_judge_of_ok(t);
+    changed = judge_tick(&t->judge, now) || changed;
+    while (!list_empty(&t->idle)) {
+        struct upstream *oldest = LIST_ENTRY(t->idle.prev, struct upstream, link);
+        if (now - oldest->idle_since < UPSTREAM_IDLE_NS)
+            break;
+        upstream_close(oldest);
+    }
+    if (!changed)
+        return;
+    arm_hold(t);
+    refresh_member(t);
+}
+
+/* --- services --- */
+
+static struct target *find_or_make(struct worker *w, const struct view_instance *i,
+                                   const struct view_service *conf)
+{
+    struct target *t = w->targets[i->slot];
+    if (t && addr_eq(&t->addr, &i->addr) && str_eq(str_of(t->name), i->name)) {
+        t->refs++;
+        return t;
+    }
+    return target_new(w, i, conf);
+}
+
+static void service_free(struct service *s)
+{
+    for (uint32_t i = 0; s->targets && i < s->conf->n_instances; i++) {
+        struct target *t = s->targets[i];
+        if (!t)
+            continue;
+        if (t->service == s)
+            target_leave(t);
+        target_unref(t);
+    }
+    pool_free(&s->pool);
+    mem_free(s->targets);
+    shared_view_unref(s->shared);
+    mem_free(s);
+}
+
+int service_new(struct worker *w, struct shared_view *sv, const struct view_service *conf,
+                const struct service *before, struct service **out, struct err *e)
+{
+    struct service *s = mem_zero(1, sizeof *s);
+    if (!s)
+        return err_set(e, ERR_NOMEM, "no memory for service " STR_FMT, STR_ARG(conf->name));
+    s->refs = 1;
+    s->worker = w;
+    s->conf = conf;
+    s->shared = sv;
+    shared_view_ref(sv);
+    s->row = cells_service(&w->cells, w->index, conf->slot);
+    s->log = conf->access_log < 0 ? NULL : sv->logs[conf->access_log];
+    s->targets = mem_zero(conf->n_instances, sizeof *s->targets);
+    uint64_t seed;
+    entropy(&seed, sizeof seed);
+    int r = s->targets
+                ? pool_init(&s->pool, conf->balance, conf->n_instances, conf->eject.share_permille,
+                            seed, e)
+                : err_set(e, ERR_NOMEM, "no memory for service " STR_FMT, STR_ARG(conf->name));
+    for (uint32_t i = 0; r == 0 && i < conf->n_instances; i++) {
+        s->targets[i] = find_or_make(w, &conf->instances[i], conf);
+        if (!s->targets[i])
+            r = err_set(e, ERR_NOMEM, "no memory for an instance of " STR_FMT, STR_ARG(conf->name));
+    }
+    if (r) {
+        service_free(s);
+        return r;
+    }
+    if (before)
+        s->budget = before->budget;
+    else
+        budget_init(&s->budget, 0, 0);
+    s->budget.share_permille = conf->retry.budget_permille;
+    s->budget.reserve = conf->retry.reserve;
+    *out = s;
+    return 0;
+}
+
+void service_activate(struct service *s)
+{
+    struct judge_params params = own_params(s->conf);
+    for (uint32_t i = 0; i < s->pool.n; i++) {
+        struct target *t = s->targets[i];
+        struct target *other = s->worker->targets[t->slot];
+        if (other && other != t && other->service)
+            target_leave(other); /* the slot went to another address */
+        s->worker->targets[t->slot] = t;
+        t->service = s;
+        t->member = i;
+        judge_set_params(&t->judge, &params);
+        s->pool.members[i].weight = s->conf->instances[i].weight;
+        const struct instance_verdict *row = cells_verdict(&s->worker->cells, t->slot);
+        t->seen_changes = cell_get(&row->changes);
+        read_verdict(t, row, &s->pool.members[i]);
+    }
+    pool_update(&s->pool);
+}
+
+void service_leave(struct service *s)
+{
+    for (uint32_t i = 0; i < s->pool.n; i++)
+        if (s->targets[i]->service == s)
+            target_leave(s->targets[i]);
+}
+
+void service_ref(struct service *s)
+{
+    s->refs++;
+}
+
+void service_unref(struct service *s)
+{
+    CHECK(s->refs > 0);
+    if (--s->refs == 0)
+        service_free(s);
+}

@@ -1,0 +1,132 @@
+/* stream: one non-blocking socket, edge-triggered, with at most one block of unread bytes.
+ *
+ * A read that returns less than it asked for has emptied the socket: later bytes make a new edge,
+ * so no second read is needed to see EAGAIN. Only the end of the stream has no edge of its own once
+ * its hangup was reported; `hangup` remembers it. */
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proxy/internal.h"
+
+void stream_init(struct stream *s, void (*on_ready)(struct io *, unsigned))
+{
+    *s = (struct stream){.writable = true};
+    io_init(&s->io, on_ready);
+}
+
+void stream_ready(struct stream *s, unsigned ready)
+{
+    if (ready & IO_READ)
+        s->readable = true;
+    if (ready & IO_WRITE)
+        s->writable = true;
+    if (ready & IO_HANGUP)
+        s->hangup = true;
+}
+
+static void break_stream(struct stream *s, int error)
+{
+    s->broken = true;
+    s->readable = s->writable = false;
+    s->error = error;
+}
+
+bool stream_compact(struct stream *s)
+{
+    struct block *b = s->in;
+    if (!b || b->end < BLOCK_SIZE)
+        return true;
+    if (b->start == 0)
+        return false;
+    memmove(b->data, b->data + b->start, b->end - b->start);
+    b->end -= b->start;
+    b->start = 0;
+    return true;
+}
+
+static bool has_bytes(const struct stream *s)
+{
+    return s->in && s->in->end > s->in->start;
+}
+
+bool stream_fill(struct stream *s, struct worker *w)
+{
+    if (!s->readable || s->eof || s->broken)
+        return has_bytes(s);
+    if (!s->in && !(s->in = block_get(w))) {
+        break_stream(s, ENOMEM);
+        return false;
+    }
+    struct block *b = s->in;
+    size_t room = BLOCK_SIZE - b->end;
+    if (room == 0)
+        return true;
+    ssize_t n;
+    do
+        n = recv(s->io.fd, b->data + b->end, room, 0);
+    while (n < 0 && errno == EINTR);
+    if (n > 0) {
+        b->end += (uint32_t)n;
+        s->readable = (size_t)n == room || s->hangup;
+        return true;
+    }
+    if (n == 0)
+        s->eof = true;
+    else if (errno == EAGAIN)
+        s->readable = false;
+    else
+        break_stream(s, errno);
+    if (has_bytes(s))
+        return true;
+    stream_consume(s, w, 0);
+    return false;
+}
+
+size_t stream_send(struct stream *s, struct str a, struct str b)
+{
+    if (s->broken || !s->writable || a.n + b.n == 0)
+        return 0;
+    struct iovec parts[2] = {{(void *)(uintptr_t)a.p, a.n}, {(void *)(uintptr_t)b.p, b.n}};
+    struct msghdr m = {.msg_iov = a.n ? parts : parts + 1,
+                       .msg_iovlen = (size_t)(a.n != 0) + (b.n != 0)};
+    ssize_t n;
+    do
+        n = sendmsg(s->io.fd, &m, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n >= 0) {
+        s->writable = (size_t)n == a.n + b.n;
+        return (size_t)n;
+    }
+    if (errno == EAGAIN)
+        s->writable = false;
+    else
+        break_stream(s, errno);
+    return 0;
+}
+
+void stream_consume(struct stream *s, struct worker *w, size_t n)
+{
+    struct block *b = s->in;
+    if (!b)
+        return;
+    CHECK(n <= b->end - b->start);
+    b->start += (uint32_t)n;
+    if (b->start < b->end)
+        return;
+    block_put(w, b);
+    s->in = NULL;
+}
+
+void stream_close(struct stream *s, struct worker *w)
+{
+    if (s->io.fd >= 0) {
+        int fd = s->io.fd;
+        loop_io_stop(w->loop, &s->io);
+        close(fd);
+    }
+    if (s->in)
+        block_put(w, s->in);
+    s->in = NULL;
+    s->readable = s->writable = false;
+}

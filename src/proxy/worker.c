@@ -1,0 +1,447 @@
+/* worker: one thread of the data plane.
+ *
+ * It shares nothing with the others on the data path: loop, connections, pools and judges are its
+ * own. The main thread reaches it through an inbox (a view, "drain", "stop") under a lock, and an
+ * eventfd. Listening sockets are shared; the kernel wakes one thread per connection.
+ *
+ * Taking a view: new services and listeners are made first; only when all of that has worked do
+ * they replace the old ones, in steps that cannot fail. If memory is out, the worker keeps its old
+ * view and tries again at its next tick. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proxy/internal.h"
+
+/* --- blocks, dates, graves --- */
+
+struct block *block_get(struct worker *w)
+{
+    struct block *b = w->free_blocks;
+    if (b) {
+        w->free_blocks = b->next;
+        w->n_free_blocks--;
+    } else if (!(b = mem_alloc(sizeof *b))) {
+        return NULL;
+    }
+    b->next = NULL;
+    b->start = b->end = 0;
+    return b;
+}
+
+void block_put(struct worker *w, struct block *b)
+{
+    if (w->n_free_blocks >= BLOCKS_KEPT) {
+        mem_free(b);
+        return;
+    }
+    b->next = w->free_blocks;
+    w->free_blocks = b;
+    w->n_free_blocks++;
+}
+
+struct str worker_date(struct worker *w)
+{
+    uint64_t second = loop_now(w->loop) / NS_PER_S;
+    if (second != w->date_second) {
+        time_t wall = (time_t)(clock_wall() / NS_PER_S);
+        struct tm utc;
+        if (!gmtime_r(&wall, &utc))
+            return (struct str){"", 0};
+        strftime(w->date, sizeof w->date, "%a, %d %b %Y %H:%M:%S GMT", &utc);
+        w->date_second = second;
+    }
+    return str_of(w->date);
+}
+
+void worker_bury(struct worker *w, enum grave kind, struct list *link)
+{
+    list_push_back(&w->graves[kind], link);
+    loop_defer(w->loop, &w->bury);
+}
+
+static void on_bury(struct task *task)
+{
+    static void (*const end[GRAVES])(struct list *) = {[GRAVE_CLIENT] = client_end,
+                                                       [GRAVE_EXCHANGE] = exchange_end,
+                                                       [GRAVE_UPSTREAM] = upstream_end};
+    struct worker *w = CONTAINER_OF(task, struct worker, bury);
+    for (int kind = 0; kind < GRAVES; kind++)
+        while (!list_empty(&w->graves[kind])) {
+            struct list *link = w->graves[kind].next;
+            list_remove(link);
+            end[kind](link);
+        }
+}
+
+/* --- listeners --- */
+
+static void on_acceptable(struct io *io, unsigned ready)
+{
+    if (ready & (IO_READ | IO_HANGUP))
+        client_accept(CONTAINER_OF(io, struct listener, io));
+}
+
+static void listen_again(struct worker *w)
+{
+    if (!w->accept_paused || w->draining || w->n_clients >= w->max_clients)
+        return;
+    w->accept_paused = false;
+    list_for_each (it, &w->listeners) {
+        struct listener *l = LIST_ENTRY(it, struct listener, link);
+        if (l->io.fd < 0 && loop_io_start_shared(w->loop, &l->io, l->fd, NULL))
+            w->accept_paused = true; /* the next tick tries again */
+    }
+}
+
+static void stop_listening(struct worker *w)
+{
+    list_for_each (it, &w->listeners)
+        loop_io_stop(w->loop, &LIST_ENTRY(it, struct listener, link)->io);
+}
+
+void worker_pause_accept(struct worker *w)
+{
+    w->accept_paused = true;
+    stop_listening(w);
+}
+
+void worker_client_gone(struct worker *w)
+{
+    CHECK(w->n_clients > 0);
+    cell_set(&w->row->connections, --w->n_clients);
+    if (w->accept_paused)
+        listen_again(w);
+    if (w->draining && w->n_clients == 0)
+        proxy_worker_drained(w->proxy);
+}
+
+void listener_unref(struct listener *l)
+{
+    CHECK(l->refs > 0);
+    if (--l->refs)
+        return;
+    CHECK(l->io.fd < 0);
+    list_remove(&l->link);
+    service_unref(l->service);
+    mem_free(l);
+}
+
+/* --- taking a view --- */
+
+/* What a view brings, built aside until all of it stands. */
+struct draft {
+    struct shared_view *sv;
+    struct service **services;   /* by index in the view */
+    struct listener **listeners; /* by index in view->sockets; only those with a service */
+};
+
+static struct service *service_before(struct worker *w, struct str name)
+{
+    list_for_each (it, &w->listeners) {
+        struct service *s = LIST_ENTRY(it, struct listener, link)->service;
+        if (str_eq(s->conf->name, name))
+            return s;
+    }
+    return NULL;
+}
+
+static int draft_service(struct worker *w, struct draft *d, uint32_t i, struct err *e)
+{
+    const struct view_service *conf = &d->sv->view->services[i];
+    int r = service_new(w, d->sv, conf, service_before(w, conf->name), &d->services[i], e);
+    for (uint32_t k = 0; r == 0 && k < conf->n_sockets; k++) {
+        uint32_t socket = conf->sockets[k];
+        struct listener *l = mem_zero(1, sizeof *l);
+        if (!l)
+            return err_set(e, ERR_NOMEM, "no memory for a listener");
+        d->listeners[socket] = l;
+        list_init(&l->link);
+        l->refs = 1;
+        l->worker = w;
+        l->addr = d->sv->view->sockets[socket].addr;
+        l->fd = d->sv->fds[socket];
+        l->service = d->services[i];
+        service_ref(l->service);
+        io_init(&l->io, on_acceptable);
+        if (!w->draining && !w->accept_paused)
+            r = loop_io_start_shared(w->loop, &l->io, l->fd, e);
+    }
+    return r;
+}
+
+static void draft_free(struct worker *w, struct draft *d)
+{
+    const struct view *v = d->sv->view;
+    for (uint32_t i = 0; d->listeners && i < v->n_sockets; i++)
+        if (d->listeners[i]) {
+            loop_io_stop(w->loop, &d->listeners[i]->io);
+            listener_unref(d->listeners[i]);
+        }
+    for (uint32_t i = 0; d->services && i < v->n_services; i++)
+        if (d->services[i])
+            service_unref(d->services[i]);
+    mem_free(d->listeners);
+    mem_free(d->services);
+}
+
+/* The old listener's clients go on with the new one, if the address stays; else they are asked to
+ * leave. */
+static void hand_clients_over(struct worker *w, struct draft *d)
+{
+    list_for_each_safe (it, &w->clients) {
+        struct client *c = LIST_ENTRY(it, struct client, link);
+        struct listener *next = NULL;
+        for (uint32_t i = 0; i < d->sv->view->n_sockets && !next; i++)
+            if (d->listeners[i] && addr_eq(&d->listeners[i]->addr, &c->listener->addr))
+                next = d->listeners[i];
+        if (!next) {
+            client_drain(c);
+            continue;
+        }
+        struct listener *old = c->listener;
+        c->listener = next;
+        next->refs++;
+        listener_unref(old);
+    }
+}
+
+static void retire_listeners(struct worker *w)
+{
+    list_for_each_safe (it, &w->listeners) {
+        struct listener *l = LIST_ENTRY(it, struct listener, link);
+        loop_io_stop(w->loop, &l->io);
+        l->retired = true;
+        list_remove(&l->link);
+        list_push_back(&w->retired, &l->link);
+        service_leave(l->service);
+        listener_unref(l);
+    }
+}
+
+static void install(struct worker *w, struct draft *d)
+{
+    const struct view *v = d->sv->view;
+    for (uint32_t i = 0; i < v->n_services; i++)
+        service_activate(d->services[i]);
+    hand_clients_over(w, d);
+    retire_listeners(w);
+    for (uint32_t i = 0; i < v->n_sockets; i++)
+        if (d->listeners[i])
+            list_push_back(&w->listeners, &d->listeners[i]->link);
+    for (uint32_t i = 0; i < v->n_services; i++)
+        service_unref(d->services[i]); /* its listeners hold it from here on */
+    mem_free(d->listeners);
+    mem_free(d->services);
+}
+
+static int take_view(struct worker *w, struct shared_view *sv, struct err *e)
+{
+    const struct view *v = sv->view;
+    struct draft d = {.sv = sv};
+    d.services = mem_zero(v->n_services, sizeof *d.services);
+    d.listeners = mem_zero(v->n_sockets, sizeof *d.listeners);
+    int r = d.services && d.listeners ? 0 : err_set(e, ERR_NOMEM, "no memory for a view");
+    for (uint32_t i = 0; r == 0 && i < v->n_services; i++)
+        r = draft_service(w, &d, i, e);
+    if (r) {
+        draft_free(w, &d);
+        return r;
+    }
+    install(w, &d);
+    struct shared_view *old = w->view;
+    w->view = sv; /* takes over the inbox's reference */
+    cell_set(&w->row->epoch, v->epoch);
+    proxy_worker_took(w->proxy, v->epoch);
+    if (old)
+        shared_view_unref(old);
+    return 0;
+}
+
+/* --- commands and housekeeping --- */
+
+static void start_drain(struct worker *w)
+{
+    if (w->draining)
+        return;
+    w->draining = true;
+    stop_listening(w);
+    uint64_t longest = 0;
+    for (uint32_t i = 0; w->view && i < w->view->view->n_services; i++)
+        longest = MAX(longest, w->view->view->services[i].timeouts.drain);
+    w->drain_deadline = loop_now(w->loop) + longest;
+    list_for_each_safe (it, &w->clients)
+        client_drain(LIST_ENTRY(it, struct client, link));
+    if (w->n_clients == 0)
+        proxy_worker_drained(w->proxy);
+}
+
+static void handle_commands(struct worker *w)
+{
+    pthread_mutex_lock(&w->command_lock);
+    struct shared_view *sv = w->inbox;
+    w->inbox = NULL;
+    bool drain = w->drain_asked, stop = w->stop_asked;
+    pthread_mutex_unlock(&w->command_lock);
+    struct err e = {0};
+    if (sv && take_view(w, sv, &e)) {
+        fprintf(stderr, "holdfast[proxy]: worker %u keeps its old view: %s\n", w->index, e.text);
+        worker_command(w, sv, false, false); /* the tick tries again */
+    }
+    if (drain)
+        start_drain(w);
+    if (stop)
+        loop_stop(w->loop);
+}
+
+static void on_command(struct io *io, unsigned ready)
+{
+    uint64_t count;
+    ssize_t n = read(io->fd, &count, sizeof count);
+    (void)n; /* empty: somebody was faster */
+    handle_commands(CONTAINER_OF(io, struct worker, command_io));
+}
+
+void worker_command(struct worker *w, struct shared_view *sv, bool drain, bool stop)
+{
+    pthread_mutex_lock(&w->command_lock);
+    struct shared_view *old = NULL;
+    if (sv && w->inbox)
+        old = w->inbox; /* never seen: the newer one is enough */
+    if (sv)
+        w->inbox = sv;
+    w->drain_asked = w->drain_asked || drain;
+    w->stop_asked = w->stop_asked || stop;
+    pthread_mutex_unlock(&w->command_lock);
+    if (old)
+        shared_view_unref(old);
+    uint64_t one = 1;
+    ssize_t n = write(w->command_fd, &one, sizeof one);
+    (void)n; /* full: it will wake in any case */
+}
+
+static void close_clients(struct worker *w)
+{
+    list_for_each_safe (it, &w->clients)
+        client_close(LIST_ENTRY(it, struct client, link));
+}
+
+static void on_tick(struct timer *t)
+{
+    struct worker *w = CONTAINER_OF(t, struct worker, tick);
+    uint64_t now = loop_now(w->loop);
+    cell_set(&w->row->beat, loop_turns(w->loop));
+    loop_timer_set(w->loop, t, now + TICK_NS);
+    list_for_each (it, &w->listeners) {
+        struct service *s = LIST_ENTRY(it, struct listener, link)->service;
+        for (uint32_t i = 0; i < s->pool.n; i++)
+            target_tick(s->targets[i]);
+    }
+    listen_again(w);
+    if (w->draining && now >= w->drain_deadline)
+        close_clients(w);
+    pthread_mutex_lock(&w->command_lock);
+    bool waiting = w->inbox != NULL;
+    pthread_mutex_unlock(&w->command_lock);
+    if (waiting)
+        handle_commands(w);
+}
+
+/* --- the thread --- */
+
+static void *run(void *argument)
+{
+    struct worker *w = argument;
+    struct err e = {0};
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL); /* signals are the main thread's */
+    int r = loop_run(w->loop, &e);
+    if (r)
+        fprintf(stderr, "holdfast[proxy]: worker %u: %s\n", w->index, e.text);
+    CHECK(r == 0);
+    return NULL;
+}
+
+/* A share of the descriptors that this process may open: two for each client, some for everything
+ * else. */
+static uint32_t client_bound(uint32_t workers)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)
+        return 1u << 20;
+    uint64_t usable = limit.rlim_cur > 256 ? limit.rlim_cur - 128 : limit.rlim_cur / 2;
+    return (uint32_t)MAX(1, usable / 2 / workers);
+}
+
+static int prepare(struct worker *w, struct err *e)
+{
+    w->row = &w->cells.processes[PROCESS_WORKER0 + w->index];
+    list_init(&w->listeners);
+    list_init(&w->retired);
+    list_init(&w->clients);
+    for (int i = 0; i < GRAVES; i++)
+        list_init(&w->graves[i]);
+    timer_init(&w->tick, on_tick);
+    task_init(&w->bury, on_bury);
+    io_init(&w->command_io, on_command);
+    w->max_clients = client_bound(w->cells.header->workers);
+    w->targets = mem_zero(w->cells.header->slots, sizeof *w->targets);
+    if (!w->targets)
+        return err_set(e, ERR_NOMEM, "no memory for a worker");
+    w->command_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (w->command_fd < 0)
+        return err_errno(e, "cannot make an event descriptor");
+    int r = loop_new(&w->loop, e);
+    return r ? r : loop_io_start(w->loop, &w->command_io, w->command_fd, e);
+}
+
+int worker_start(struct worker *w, struct proxy *p, uint32_t index, struct err *e)
+{
+    w->proxy = p;
+    w->index = index;
+    w->command_fd = -1;
+    pthread_mutex_init(&w->command_lock, NULL);
+    int r = prepare(w, e);
+    if (r)
+        return r;
+    loop_timer_set(w->loop, &w->tick, loop_now(w->loop) + TICK_NS);
+    cell_set(&w->row->connections, 0);
+    errno = pthread_create(&w->thread, NULL, run, w);
+    if (errno)
+        return err_errno(e, "cannot start a worker thread");
+    w->running = true;
+    return 0;
+}
+
+void worker_end(struct worker *w)
+{
+    if (w->running) {
+        worker_command(w, NULL, false, true);
+        pthread_join(w->thread, NULL);
+        w->draining = false; /* nobody is told any more */
+        close_clients(w);
+        retire_listeners(w);
+        on_bury(&w->bury);
+    }
+    if (w->loop)
+        loop_io_stop(w->loop, &w->command_io);
+    if (w->command_fd >= 0)
+        close(w->command_fd);
+    while (w->free_blocks) {
+        struct block *next = w->free_blocks->next;
+        mem_free(w->free_blocks);
+        w->free_blocks = next;
+    }
+    if (w->inbox)
+        shared_view_unref(w->inbox);
+    if (w->view)
+        shared_view_unref(w->view);
+    mem_free(w->targets);
+    loop_free(w->loop);
+    pthread_mutex_destroy(&w->command_lock);
+}
