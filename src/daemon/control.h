@@ -1,0 +1,145 @@
+/* control: judges every instance, compiles the configuration, answers operators. Inside this room.
+ *
+ * One process, one thread, one loop. It may die, hang or be replaced at any time without a request
+ * noticing: the proxy serves its last view and reads its last verdicts from the shared cells. What
+ * a successor needs lies elsewhere: the view with the supervisor, verdicts and drains in the cells,
+ * epoch and drains in the state directory.
+ *
+ *   control.c         start, wiring, messages from the supervisor and the proxy
+ *   control_reload.c  the reload transaction
+ *   control_judge.c   one judge per instance: signals in, verdict cells and events out
+ *   control_drain.c   operators' drains, kept in STATE/drains.json
+ *   control_event.c   what happened, to the events and the log
+ *   prober.c          active checks: the I/O around detect/probe.h
+ *
+ * Start: the supervisor sends ADMIN_SOCKET and then either its last good view (VIEW_BEGIN ... END:
+ * this is a restart, the file is not read and verdicts go on) or NO_VIEW (a fresh start: the file
+ * is read as in a reload). */
+#ifndef HF_CONTROL_H
+#define HF_CONTROL_H
+
+#include "admin/admin.h"
+#include "base/base.h"
+#include "conf/conf.h"
+#include "daemon/ipc.h"
+#include "daemon/log.h"
+#include "daemon/prober.h"
+#include "os/os.h"
+#include "view/cells.h"
+#include "view/view.h"
+
+struct subject {
+    bool used;
+    uint64_t epoch; /* of the latest view that names it */
+    struct judge judge;
+    const struct view_service *service; /* in control.view */
+    const struct view_instance *instance;
+    uint64_t ok_seen; /* answered requests of all workers' rows that the judge knows of */
+    uint64_t ok_told; /* of those, told by signals and not yet seen in the rows */
+};
+
+enum reload_state {
+    RELOAD_IDLE,
+    RELOAD_ASKED,     /* the supervisor has the view; somebody may wait for the answer */
+    RELOAD_UNDECIDED, /* it did not answer in time: the answer still counts when it comes */
+};
+
+struct reloading {
+    uint8_t state;       /* enum reload_state */
+    struct list waiting; /* struct admin_reload: for the next transaction */
+    struct list serving; /* for the one that runs */
+    struct task run;
+    struct timer deadline;
+    struct view *next;  /* owned while not idle */
+    struct buf changes; /* lines of conf_diff */
+    struct admin_reload hangup;
+};
+
+struct control_options {
+    const char *file, *state_dir;
+    const char *node;
+    uint64_t reload_deadline; /* ns */
+    uint32_t probes;          /* in flight at most */
+};
+
+/* A view on its way from the supervisor, and control's own sockets of it. */
+struct arriving {
+    struct view *view; /* NULL: the one that control asked for */
+    uint64_t epoch;
+    int metrics[IPC_MAX_FDS]; /* owned */
+    uint32_t n_metrics;
+};
+
+struct control {
+    struct control_options o;
+    struct loop *loop;
+    struct log *log;
+    struct cells cells;
+    struct ipc supervisor, proxy;
+    struct events events;
+    struct admin *admin;
+    struct view *view; /* in force; NULL before the first */
+    uint64_t epoch;    /* the highest ever given to a view */
+    struct subject *subjects;
+    uint32_t n_subjects;
+    struct map drains;
+    struct prober *prober;
+    struct reloading reloading;
+    struct arriving arriving;
+    struct timer beat, judge;
+    uint64_t rows_read_at;
+    uint64_t nonsense; /* messages or signals from the proxy that were refused */
+    bool unsaved;      /* the state directory could not be written: said once */
+    int result;        /* of the process */
+};
+
+/* Takes both descriptors, on failure too; the log and the loop stay the caller's. */
+int control_open(struct control *c, struct loop *l, struct log *log,
+                 const struct control_options *o, int supervisor_fd, int cells_fd, struct err *e);
+void control_close(struct control *c);
+/* `view` (now control's) is in force; its sockets are those of c->arriving. restore: verdicts and
+ * drains come from the cells. */
+void control_adopt(struct control *c, struct view *view, bool restore);
+
+/* control_reload.c */
+void reloading_init(struct control *c);
+void reloading_end(struct control *c);
+int reload_request(struct control *c, struct admin_reload *r, struct err *e);
+void reload_hangup(struct control *c); /* SIGHUP, or the first view */
+void reload_refused(struct control *c, uint64_t epoch, struct str sentence);
+void reload_taken(struct control *c, uint64_t epoch);
+/* ERR_DENIED when the view has more services or instances than the shared tables have rows. */
+int reload_check_slots(const struct control *c, const struct view *next, struct err *e);
+
+/* control_judge.c */
+int judging_init(struct control *c, struct err *e);
+void judging_end(struct control *c);
+/* Before a view goes out: gives the cells of slots that it uses and `now` does not their first
+ * verdict, so that no worker ever reads a predecessor's. */
+void judging_prepare(struct control *c, const struct view *next);
+/* c->view has been replaced; the old one is still valid. */
+void judging_adopt(struct control *c, bool restore);
+void judging_signal(struct control *c, const struct signal *s);
+/* The body of IPC_SIGNALS. */
+void judging_message(struct control *c, struct reader *body);
+void judging_publish(struct control *c, uint32_t slot);
+
+/* control_drain.c */
+void drains_load(struct control *c);
+void drains_end(struct control *c);
+bool drains_has(const struct control *c, struct str service, struct str instance);
+int drains_set(struct control *c, struct str service, struct str instance, bool on, struct err *e);
+void drains_save(struct control *c);
+/* Forgets those that c->view does not name. */
+void drains_prune(struct control *c);
+
+/* control_event.c */
+struct event *control_event(struct control *c, enum event_code code, enum event_level level);
+void event_subject(struct event *ev, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void event_text(struct event *ev, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Adds the event of control_event, and logs it. */
+void control_event_end(struct control *c, struct event *ev);
+/* A file of the state directory could not be written: said when it begins, not every time. */
+void control_unsaved(struct control *c, const struct err *e);
+
+#endif

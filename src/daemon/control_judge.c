@@ -1,0 +1,281 @@
+/* Judging: one judge for each instance of the view in force, found by slot.
+ *
+ * Evidence comes three ways, each counted once:
+ *   - control's own checks (prober.c);
+ *   - what failed: signals of the proxy's workers, one for each run of failures alike;
+ *   - what was answered: the `ok` counters of the workers' instance rows, read every READ_ROWS_NS.
+ *     A worker also sends SIGNAL_REQ_OK, at least at the first answer after a failure, so that "in
+ *     a row" ends when it ends; what it told that way is taken off the next difference.
+ * Before a failure of the proxy is judged, the rows are read: what was answered before it counts
+ * before it.
+ *
+ * Each change goes to the instance's verdict cell, of which control is the only writer, and to the
+ * events with the evidence. Numbers from another process are checked before they are believed. */
+#include <stdio.h>
+
+#include "daemon/control.h"
+
+#define TICK_NS      (100 * NS_PER_MS)
+#define READ_ROWS_NS (500 * NS_PER_MS)
+
+static struct judge_params params_of(const struct view_service *s)
+{
+    return (struct judge_params){
+        .checked = s->check.kind != CHECK_NONE,
+        .rise = s->check.rise,
+        .fall = s->check.fall,
+        .eject_after = s->eject.after,
+        .hold = s->eject.hold,
+        .hold_max = s->eject.hold_max,
+        .interval = s->check.interval,
+        .fast_interval = s->check.fast_interval,
+    };
+}
+
+static uint32_t workers_of(const struct control *c)
+{
+    return MIN(c->view ? c->view->workers : 0, c->cells.header->workers);
+}
+
+static uint64_t answered(const struct control *c, uint32_t slot)
+{
+    uint64_t sum = 0;
+    for (uint32_t w = 0; w < workers_of(c); w++)
+        sum += cell_get(&cells_instance(&c->cells, w, slot)->ok);
+    return sum;
+}
+
+void judging_publish(struct control *c, uint32_t slot)
+{
+    struct instance_verdict *cell = cells_verdict(&c->cells, slot);
+    const struct subject *s = &c->subjects[slot];
+    cell_set(&cell->verdict, s->judge.verdict);
+    cell_set(&cell->reason, s->judge.reason);
+    cell_set(&cell->certain, s->judge.certain);
+    cell_set(&cell->draining, drains_has(c, s->service->name, s->instance->name));
+    cell_set(&cell->since, s->judge.since);
+    cell_add(&cell->changes, 1);
+}
+
+static enum event_level level_of(enum verdict v)
+{
+    return v == VERDICT_FAILED || v == VERDICT_DEGRADED ? EVENT_WARNING : EVENT_INFO;
+}
+
+static void tell(struct control *c, const struct subject *s, enum verdict from)
+{
+    char why[EVENT_TEXT_MAX - 64];
+    judge_explain(&s->judge, loop_now(c->loop), why, sizeof why);
+    struct event *ev = control_event(c, EVENT_INSTANCE_VERDICT, level_of(s->judge.verdict));
+    event_subject(ev, "%.*s/%.*s", (int)MIN(s->service->name.n, 80u), s->service->name.p,
+                  (int)MIN(s->instance->name.n, 120u), s->instance->name.p);
+    event_text(ev, "%s -> %s (%s): %s", verdict_name(from), verdict_name(s->judge.verdict),
+               reason_name(s->judge.reason), why);
+    ev->from = (uint8_t)from;
+    ev->to = (uint8_t)s->judge.verdict;
+    ev->reason = (uint8_t)s->judge.reason;
+    event_evidence(ev, &s->judge);
+    control_event_end(c, ev);
+}
+
+/* What every change does; before is the judge's state ahead of it. */
+static void changed(struct control *c, uint32_t slot, enum verdict verdict, enum reason reason)
+{
+    const struct subject *s = &c->subjects[slot];
+    judging_publish(c, slot);
+    if (s->judge.verdict != verdict || s->judge.reason != reason)
+        tell(c, s, verdict);
+    prober_hurry(c->prober, slot);
+}
+
+static void feed(struct control *c, const struct signal *signal)
+{
+    struct judge *j = &c->subjects[signal->slot].judge;
+    enum verdict verdict = j->verdict;
+    enum reason reason = j->reason;
+    if (judge_signal(j, signal))
+        changed(c, signal->slot, verdict, reason);
+}
+
+/* Feeds what the rows say was answered since they were last read. */
+static void read_row(struct control *c, uint32_t slot, uint64_t now)
+{
+    struct subject *s = &c->subjects[slot];
+    uint64_t sum = answered(c, slot);
+    if (sum <= s->ok_seen) {
+        s->ok_seen = sum; /* a new region, or a row that its worker cleared */
+        return;
+    }
+    uint64_t more = sum - s->ok_seen;
+    uint64_t told = MIN(more, s->ok_told);
+    s->ok_seen = sum;
+    s->ok_told -= told;
+    if (more == told)
+        return;
+    struct signal ok = {.at = now,
+                        .slot = slot,
+                        .count = (uint32_t)MIN(more - told, (uint64_t)UINT32_MAX),
+                        .kind = SIGNAL_REQ_OK,
+                        .observer = 1};
+    feed(c, &ok);
+}
+
+void judging_signal(struct control *c, const struct signal *s)
+{
+    if (s->slot >= c->n_subjects || !c->subjects[s->slot].used)
+        return; /* of a view that is no longer in force */
+    struct signal signal = *s;
+    uint64_t now = loop_now(c->loop);
+    signal.at = MIN(signal.at, now);
+    if (signal.kind == SIGNAL_REQ_OK)
+        c->subjects[s->slot].ok_told += signal.count;
+    else if (signal.observer != 0)
+        read_row(c, s->slot, now);
+    feed(c, &signal);
+}
+
+void judging_message(struct control *c, struct reader *body)
+{
+    uint32_t n = get_count(body, IPC_SIGNAL_BYTES);
+    bool ok = !body->failed;
+    for (uint32_t i = 0; ok && i < n; i++) {
+        struct signal s;
+        ok = ipc_get_signal(body, &s) && s.kind >= SIGNAL_REQ_OK && s.observer > 0;
+        if (ok)
+            judging_signal(c, &s);
+    }
+    if (ok && reader_done(body))
+        return;
+    if (c->nonsense++ == 0) {
+        struct event *ev = control_event(c, EVENT_SIGNALS_DROPPED, EVENT_ERROR);
+        event_subject(ev, "proxy");
+        event_text(ev, "evidence of the proxy could not be read and was dropped");
+        control_event_end(c, ev);
+    }
+}
+
+static void on_tick(struct timer *t)
+{
+    struct control *c = CONTAINER_OF(t, struct control, judge);
+    uint64_t now = loop_now(c->loop);
+    bool rows = now - c->rows_read_at >= READ_ROWS_NS;
+    if (rows)
+        c->rows_read_at = now;
+    for (uint32_t slot = 0; slot < c->n_subjects; slot++) {
+        struct subject *s = &c->subjects[slot];
+        if (!s->used)
+            continue;
+        if (rows)
+            read_row(c, slot, now);
+        enum verdict verdict = s->judge.verdict;
+        enum reason reason = s->judge.reason;
+        if (judge_deadline(&s->judge) <= now && judge_tick(&s->judge, now))
+            changed(c, slot, verdict, reason);
+    }
+    loop_timer_set(c->loop, t, now + TICK_NS);
+}
+
+int judging_init(struct control *c, struct err *e)
+{
+    c->n_subjects = c->cells.header->slots;
+    c->subjects = mem_zero(MAX(c->n_subjects, 1u), sizeof *c->subjects);
+    if (!c->subjects)
+        return err_set(e, ERR_NOMEM, "no memory to judge %u instances", c->n_subjects);
+    timer_init(&c->judge, on_tick);
+    loop_timer_set(c->loop, &c->judge, loop_now(c->loop) + TICK_NS);
+    return 0;
+}
+
+void judging_end(struct control *c)
+{
+    if (c->subjects)
+        loop_timer_stop(c->loop, &c->judge);
+    mem_free(c->subjects);
+    c->subjects = NULL;
+}
+
+static void prepare_slot(struct control *c, const struct view_service *s,
+                         const struct view_instance *in)
+{
+    struct instance_verdict *cell = cells_verdict(&c->cells, in->slot);
+    cell_set(&cell->verdict, VERDICT_SUSPECT);
+    cell_set(&cell->reason, REASON_UNCHECKED);
+    cell_set(&cell->certain, 0);
+    cell_set(&cell->draining, drains_has(c, s->name, in->name));
+    cell_set(&cell->since, loop_now(c->loop));
+    cell_add(&cell->changes, 1);
+}
+
+void judging_prepare(struct control *c, const struct view *next)
+{
+    for (uint32_t i = 0; i < next->n_services; i++) {
+        const struct view_service *s = &next->services[i];
+        for (uint32_t k = 0; k < s->n_instances; k++)
+            if (!c->subjects[s->instances[k].slot].used)
+                prepare_slot(c, s, &s->instances[k]);
+    }
+}
+
+/* The verdict and the drain that the control before us left in the cell. */
+static void restore_slot(struct control *c, const struct view_service *s,
+                         const struct view_instance *in)
+{
+    const struct instance_verdict *cell = cells_verdict(&c->cells, in->slot);
+    uint64_t verdict = cell_get(&cell->verdict), reason = cell_get(&cell->reason);
+    uint64_t now = loop_now(c->loop), since = cell_get(&cell->since);
+    if (cell_get(&cell->changes) == 0)
+        return;
+    drains_set(c, s->name, in->name, cell_get(&cell->draining) != 0, NULL);
+    if (verdict < VERDICTS && reason < REASONS)
+        judge_restore(&c->subjects[in->slot].judge, (enum verdict)verdict, (enum reason)reason,
+                      MIN(since, now));
+}
+
+/* An instance is the same while its service, its name and its address are. */
+static bool same(const struct subject *s, const struct view_service *service,
+                 const struct view_instance *in)
+{
+    return s->used && str_eq(s->service->name, service->name) &&
+           str_eq(s->instance->name, in->name) && addr_eq(&s->instance->addr, &in->addr);
+}
+
+static void adopt_slot(struct control *c, const struct view_service *service,
+                       const struct view_instance *in, bool restore)
+{
+    struct subject *s = &c->subjects[in->slot];
+    struct judge_params params = params_of(service);
+    if (same(s, service, in)) {
+        judge_set_params(&s->judge, &params);
+    } else {
+        *s = (struct subject){.used = true, .ok_seen = answered(c, in->slot)};
+        judge_init(&s->judge, &params, loop_now(c->loop));
+        if (restore)
+            restore_slot(c, service, in);
+    }
+    s->epoch = c->view->epoch;
+    s->service = service;
+    s->instance = in;
+    judging_publish(c, in->slot);
+}
+
+/* Slots that the view in force does not name are free. */
+static void forget_unnamed(struct control *c)
+{
+    for (uint32_t slot = 0; slot < c->n_subjects; slot++)
+        if (c->subjects[slot].used && c->subjects[slot].epoch != c->view->epoch) {
+            c->subjects[slot] = (struct subject){0};
+            prober_remove(c->prober, slot);
+        }
+}
+
+void judging_adopt(struct control *c, bool restore)
+{
+    for (uint32_t i = 0; i < c->view->n_services; i++) {
+        const struct view_service *s = &c->view->services[i];
+        for (uint32_t k = 0; k < s->n_instances; k++) {
+            adopt_slot(c, s, &s->instances[k], restore);
+            prober_set(c->prober, s->instances[k].slot, &s->instances[k].addr, &s->check);
+        }
+    }
+    forget_unnamed(c);
+}
