@@ -1,0 +1,142 @@
+/* Units of the access log: the line, and a ring that fills. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "os/os.h"
+#include "proxy/access_log.h"
+
+static struct log_entry entry(struct str line)
+{
+    return (struct log_entry){
+        .client = STR("192.0.2.1"),
+        .request_line = line,
+        .service = STR("web"),
+        .instance = STR("10.0.0.11:3000"),
+        .status = 200,
+        .bytes = 128,
+        .duration_us = 1234,
+        .wall_ns = UINT64_C(1700000000) * NS_PER_S,
+        .attempts = 2,
+    };
+}
+
+static void a_line_in_the_common_form(void **state)
+{
+    (void)state;
+    char out[LOG_LINE_MAX];
+    struct log_entry e = entry(STR("GET / HTTP/1.1"));
+    size_t n = log_format(&e, out);
+    const char *want =
+        "192.0.2.1 - - [14/Nov/2023:22:13:20 +0000] \"GET / HTTP/1.1\" 200 128 1234 web "
+        "10.0.0.11:3000 2";
+    assert_int_equal(n, strlen(want));
+    assert_memory_equal(out, want, n);
+}
+
+static void a_request_cannot_forge_a_line(void **state)
+{
+    (void)state;
+    char out[LOG_LINE_MAX], nasty[3 * LOG_LINE_MAX];
+    struct log_entry e = entry(STR("GET /\"\n\r\x1b[31m\\ HTTP/1.1"));
+    size_t n = log_format(&e, out);
+    assert_null(memchr(out, '\n', n));
+    assert_null(memchr(out, 0x1b, n));
+    assert_non_null(memmem(out, n, "/\\x22\\x0a\\x0d\\x1b[31m\\x5c ", 25));
+    memset(nasty, '"', sizeof nasty);
+    e.request_line = (struct str){nasty, sizeof nasty};
+    e.service = e.instance = e.request_line;
+    assert_true(log_format(&e, out) <= LOG_LINE_MAX);
+}
+
+struct files {
+    char path[64];
+    int fd;
+};
+
+static void temporary(struct files *f)
+{
+    strcpy(f->path, "/tmp/access-log-XXXXXX");
+    f->fd = mkstemp(f->path);
+    assert_true(f->fd >= 0);
+}
+
+static size_t count_lines(const char *path)
+{
+    struct buf b = {0};
+    assert_int_equal(file_read(path, 64 << 20, &b, NULL), 0);
+    size_t lines = 0;
+    for (size_t i = 0; i < b.n; i++)
+        lines += b.p[i] == '\n';
+    buf_free(&b);
+    return lines;
+}
+
+static void lines_reach_the_file_and_a_fresh_one_takes_over(void **state)
+{
+    (void)state;
+    struct files first, second;
+    temporary(&first);
+    temporary(&second);
+    struct logger *g;
+    cell dropped = 0;
+    assert_int_equal(logger_new(&g, NULL), 0);
+    struct log_ring *ring = logger_ring(g, &dropped, NULL);
+    struct access_log *log = logger_file(g, STR("/var/log/a"), first.fd);
+    struct log_entry e = entry(STR("GET / HTTP/1.1"));
+    for (int i = 0; i < 1000; i++)
+        log_write(ring, log, &e);
+    struct stat st = {0};
+    while (st.st_size < 1000 * 80) /* written by the other thread */
+        assert_int_equal(stat(first.path, &st), 0);
+    assert_ptr_equal(logger_file(g, STR("/var/log/a"), second.fd), log);
+    for (int i = 0; i < 10; i++)
+        log_write(ring, log, &e);
+    logger_free(g);
+    assert_int_equal(count_lines(first.path) + count_lines(second.path) + cell_get(&dropped), 1010);
+    assert_int_equal(count_lines(second.path), 10);
+    unlink(first.path);
+    unlink(second.path);
+}
+
+/* The file is a pipe that nobody reads: the writer thread blocks, the worker does not. */
+static void a_stuck_disk_drops_lines_and_stops_nobody(void **state)
+{
+    (void)state;
+    int pipe_fds[2];
+    assert_int_equal(pipe(pipe_fds), 0);
+    struct logger *g;
+    cell dropped = 0;
+    assert_int_equal(logger_new(&g, NULL), 0);
+    struct log_ring *ring = logger_ring(g, &dropped, NULL);
+    struct access_log *log = logger_file(g, STR("/var/log/b"), pipe_fds[1]);
+    struct log_entry e = entry(STR("GET / HTTP/1.1"));
+    size_t written = 0;
+    while (cell_get(&dropped) < 1000) {
+        log_write(ring, log, &e);
+        written++;
+    }
+    assert_true(written > LOG_RING_BYTES / 200);
+    close(pipe_fds[0]); /* the blocked write ends with an error */
+    logger_free(g);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_line_in_the_common_form),
+        cmocka_unit_test(a_request_cannot_forge_a_line),
+        cmocka_unit_test(lines_reach_the_file_and_a_fresh_one_takes_over),
+        cmocka_unit_test(a_stuck_disk_drops_lines_and_stops_nobody),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
