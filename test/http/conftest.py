@@ -15,7 +15,8 @@ SETTINGS = """
 
 def config(port, origins, settings=SETTINGS):
     backends = "\n".join(f"  backend {o.address}" for o in origins)
-    return f"service web {{\n  listen = http://127.0.0.1:{port}\n{backends}\n{settings}}}\n"
+    return (f"service web {{\n  listen = http://127.0.0.1:{port}\n{backends}\n  check = none\n"
+            f"{settings}}}\n")
 
 
 class Proxy:

@@ -114,7 +114,7 @@ def test_proxy_killed(running):
 def reload_variant(i, backends):
     """Each differs from the one before in its backends and in its checks."""
     chosen = [b for k, b in enumerate(backends) if i % 4 == 3 or k != i % 4]
-    check = ["http = /health  every = 500ms  rise = 1  fall = 2", "tcp  every = 1s  rise = 2  fall = 3"]
+    check = ["http = /health  every = 500ms  rise = 1  fall = 2", "tcp = yes  every = 1s  rise = 2  fall = 3"]
     return chosen, check[i % 2]
 
 

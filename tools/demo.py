@@ -1,0 +1,644 @@
+#!/usr/bin/python3
+"""The main job, live: holdfast before three real HTTP backends that die, hang and return under load.
+
+usage: demo.py [--story] [--holdfast BINARY]
+
+On a terminal an interactive screen; its keys are shown on it. With --story, or when there is no
+terminal, it tells its story by itself in less than half a minute, prints what it measured, and exits
+with 0 if no request was lost, else with 1.
+
+A GET or PUT must never fail. A POST may not be sent twice, so one that a dying backend took with it
+is refused with 502, 503 or 504: that is counted apart, and the backends' own logs must show none
+twice. What the proxy process itself takes with it when it is killed is counted apart, too.
+
+Uses only the standard library; the ports are free ones, everything lives in a temporary folder, and
+all of it goes away at the end, also after Ctrl-C.
+"""
+
+import argparse
+import collections
+import http.client
+import http.server
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+import tty
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+CLIENTS = 8
+PAUSE = 0.008  # of a client between two requests
+
+CONFIGURATION = """\
+service web {{
+  listen  = http://127.0.0.1:{port}
+  balance = least-requests
+{backends}
+  check   {{ http = /health  every = {every}  rise = 2  fall = 3 }}
+  timeout {{ connect = 500ms  first-byte = 2s }}
+  retry   {{ on = {{connect, reset, timeout, 5xx}}  attempts = 3  budget = 20% }}
+}}
+"""
+
+
+# ---- a backend: this file, started again as a process of its own ----
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 65536
+
+    def answer(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        ident = self.headers.get("X-Request-Id")
+        if ident:  # before the answer, and past any crash: this is what was delivered
+            os.write(self.server.log, f"{self.command} {ident}\n".encode())
+        text = f"{self.server.name} {self.command} {ident} {len(body)}\n".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_PUT = do_POST = answer
+
+    def log_message(self, *_):
+        pass
+
+
+def backend_main(name, port, log):
+    # Should the demo itself be killed, its backends must not stay.
+    parent = os.getppid()
+    threading.Thread(target=lambda: end_with(parent), daemon=True).start()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server.daemon_threads = True
+    server.name, server.log = name, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    server.serve_forever()
+
+
+def end_with(parent):
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+class Backend:
+    def __init__(self, name, port, folder):
+        self.name, self.port, self.log = name, port, os.path.join(folder, name + ".log")
+        self.address = f"127.0.0.1:{port}"
+        self.process, self.stopped = None, False
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [sys.executable, os.path.abspath(__file__), "--backend", self.name, str(self.port), self.log],
+            stdin=subprocess.DEVNULL, start_new_session=True)
+        wait_for(lambda: connects(self.port), 10, f"{self.name} to listen")
+
+    @property
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self):
+        if self.running:
+            self.process.kill()
+            self.process.wait()
+        self.stopped = False
+
+    def hang(self):
+        self.process.send_signal(signal.SIGSTOP)
+        self.stopped = True
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+        self.stopped = False
+
+    def deliveries(self):
+        if not os.path.exists(self.log):
+            return []
+        with open(self.log) as f:
+            return f.read().splitlines()
+
+
+def connects(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+def free_ports(n):
+    sockets = [socket.socket() for _ in range(n)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def wait_for(condition, seconds, what):
+    """Seconds that it took until condition() was true."""
+    began = time.monotonic()
+    while not condition():
+        if time.monotonic() - began > seconds:
+            raise Disappointed(f"waited {seconds} s in vain for {what}")
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
+class Disappointed(Exception):
+    pass
+
+
+# ---- the load ----
+
+
+class Load:
+    """Clients that each send GETs, PUTs and POSTs over a kept connection and check every answer."""
+
+    def __init__(self, port):
+        self.port, self.lock = port, threading.Lock()
+        self.counts = collections.Counter()  # ok, lost, refused (POST), died (with the proxy)
+        self.times, self.recent = [], collections.deque()
+        self.lost, self.marked = [], 0
+        self.last_ok, self.gap = time.monotonic(), 0.0
+        self.proxy_killed_at = []
+        self.going = True
+        self.threads = [threading.Thread(target=self._client, args=(i,), daemon=True)
+                        for i in range(CLIENTS)]
+        for t in self.threads:
+            t.start()
+
+    def _client(self, number):
+        connection, serial = None, 0
+        while self.going:
+            method = ("GET", "GET", "POST", "GET", "PUT")[serial % 5]
+            ident = f"{number}-{serial}"
+            serial += 1
+            began = time.monotonic()
+            try:
+                if connection is None:
+                    connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+                    connection.connect()
+                    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                body = None if method == "GET" else b"x" * 200
+                connection.request(method, "/", body, {"X-Request-Id": ident})
+                answer = connection.getresponse()
+                text = answer.read().decode()
+                right = text.split()[1:] == [method, ident, str(len(body or b""))]
+                self._count(method, began, answer.status, right)
+                if answer.will_close:
+                    connection = None
+            except (OSError, http.client.HTTPException) as e:
+                self._broken(method, began, e)
+                connection = None
+            time.sleep(PAUSE)
+
+    def _count(self, method, began, status, right):
+        now = time.monotonic()
+        with self.lock:
+            self.times.append(now - began)
+            self.recent.append(now)
+            if status == 200 and right:
+                self.counts["ok"] += 1
+                self.gap = max(self.gap, now - self.last_ok)
+                self.last_ok = now
+            elif method == "POST" and status in (502, 503, 504):
+                self.counts["refused"] += 1
+            else:
+                self._lose(f"{method}: status {status}" if status != 200 else f"{method}: wrong answer")
+
+    def _broken(self, method, began, error):
+        now = time.monotonic()
+        with self.lock:
+            # Connections end with the proxy process: only that, and only those that it had.
+            if any(began <= t + 0.05 and now >= t for t in self.proxy_killed_at) \
+                    and not isinstance(error, (ConnectionRefusedError, TimeoutError)):
+                self.counts["died"] += 1
+            else:
+                self._lose(f"{method}: {type(error).__name__}: {error}")
+
+    def _lose(self, what):
+        self.counts["lost"] += 1
+        self.lost.append(what)
+
+    def rate(self):
+        now = time.monotonic()
+        with self.lock:
+            while self.recent and self.recent[0] < now - 1:
+                self.recent.popleft()
+            return len(self.recent)
+
+    def mark(self):
+        """From here on p99() and longest_gap() tell about what follows."""
+        with self.lock:
+            self.marked, self.gap, self.last_ok = len(self.times), 0.0, time.monotonic()
+
+    def p99(self, whole=False):
+        with self.lock:
+            times = sorted(self.times if whole else self.times[self.marked:])
+        return times[int((len(times) - 1) * 0.99)] if times else 0.0
+
+    def longest_gap(self):
+        with self.lock:
+            return max(self.gap, time.monotonic() - self.last_ok)
+
+    def total(self):
+        return sum(self.counts.values())
+
+    def stop(self):
+        self.going = False
+        for t in self.threads:
+            t.join(12)
+
+
+# ---- the node ----
+
+
+class Node:
+    def __init__(self, binary, folder, port, backends):
+        self.binary, self.folder, self.port, self.backends = binary, folder, port, backends
+        self.file, self.state = os.path.join(folder, "demo.conf"), os.path.join(folder, "state")
+        self.log = os.path.join(folder, "holdfast.log")
+        self.process = None
+        self.write(backends, "1s")
+
+    def write(self, backends, every):
+        text = CONFIGURATION.format(port=self.port, every=every, backends="\n".join(
+            f"  backend {b.address}" for b in backends))
+        with open(self.file, "w") as f:
+            f.write(text)
+
+    def start(self):
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen([self.binary, "run", self.file, "--state", self.state],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            start_new_session=True)
+        wait_for(self._ready, 15, "holdfast to be ready")
+
+    def _ready(self):
+        if self.process.poll() is not None:
+            with open(self.log, errors="replace") as f:
+                raise Disappointed(f"holdfast ended with {self.process.returncode}:\n{f.read()}")
+        return self.status() is not None and connects(self.port)
+
+    def _run(self, *words):
+        return subprocess.run([self.binary, *words, "--state", self.state], capture_output=True,
+                              text=True, timeout=10, stdin=subprocess.DEVNULL)
+
+    def status(self):
+        try:
+            done = self._run("status", "--json")
+            return json.loads(done.stdout) if done.returncode == 0 else None
+        except (subprocess.TimeoutExpired, ValueError):
+            return None
+
+    def instance(self, backend):
+        status = self.status() or {"services": []}
+        for service in status["services"]:
+            for i in service["instances"]:
+                if i["address"] == backend.address:
+                    return i
+        return {"verdict": "-", "reason": ""}
+
+    def verdict(self, backend):
+        return self.instance(backend)["verdict"]
+
+    def pid(self, name):
+        for p in (self.status() or {"processes": []})["processes"]:
+            if p["name"] == name:
+                return p["pid"]
+        return None
+
+    def reload(self):
+        done = self._run("reload")
+        if done.returncode:
+            raise Disappointed("reload: " + done.stdout + done.stderr)
+
+    def events(self, n):
+        try:
+            done = self._run("events", "--json", "--last", str(n))
+            return [json.loads(line) for line in done.stdout.splitlines()]
+        except (subprocess.TimeoutExpired, ValueError):
+            return []
+
+    def stop(self):
+        """SIGTERM: drains. The exit code, or None when it had to be killed."""
+        if self.process is None or self.process.poll() is not None:
+            return self.process.returncode if self.process else None
+        self.process.terminate()
+        try:
+            return self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            return None
+
+
+class Stage:
+    """Everything that the demo starts; leaves nothing behind."""
+
+    def __init__(self, binary):
+        self.folder = tempfile.mkdtemp(prefix="holdfast-demo.")
+        port, *ports = free_ports(4)
+        self.backends = [Backend(f"backend-{i + 1}", p, self.folder) for i, p in enumerate(ports)]
+        self.node = Node(binary, self.folder, port, self.backends)
+        self.load = None
+
+    def __enter__(self):
+        try:
+            for b in self.backends:
+                b.start()
+            self.node.start()
+            self.load = Load(self.node.port)
+            return self
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *exc):
+        if self.load:
+            self.load.going = False
+        self.node.stop()
+        for b in self.backends:
+            b.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def twice(self):
+        """POSTs that were delivered more than once, all backends together."""
+        seen = collections.Counter(line for b in self.backends for line in b.deliveries()
+                                   if line.startswith("POST "))
+        return sum(1 for n in seen.values() if n > 1)
+
+
+# ---- the story ----
+
+
+class Story:
+    def __init__(self, stage):
+        self.stage, self.load, self.node = stage, stage.load, stage.node
+        self.began = time.monotonic()
+        self.rows = []
+
+    def say(self, text):
+        print(f"{time.monotonic() - self.began:5.1f} s  {text}", flush=True)
+
+    def carry(self, requests):
+        goal = self.load.total() + requests
+        wait_for(lambda: self.load.total() >= goal, 20, f"{requests} more requests")
+
+    def until(self, backend, verdict):
+        return wait_for(lambda: self.node.verdict(backend) == verdict, 15,
+                        f"{backend.name} to be {verdict}")
+
+    def scene(self, what, backend, do, undo):
+        self.load.mark()
+        before = self.load.counts["refused"]
+        do()
+        noticed = self.until(backend, "failed")
+        instance = self.node.instance(backend)
+        self.say(f"{what}: noticed after {noticed * 1000:.0f} ms "
+                 f"({instance.get('explanation') or instance['reason']})")
+        self.carry(400)
+        p99 = self.load.p99()
+        undo()
+        back = self.until(backend, "healthy")
+        self.say(f"  it is back: healthy again after {back * 1000:.0f} ms")
+        self.rows.append((what, f"noticed {noticed * 1000:6.0f} ms", f"back {back * 1000:6.0f} ms",
+                          f"p99 {p99 * 1000:6.1f} ms",
+                          f"POST refused {self.load.counts['refused'] - before}"))
+
+    def kill_proxy(self):
+        pid = self.node.pid("proxy")
+        self.load.mark()
+        self.load.proxy_killed_at.append(time.monotonic())
+        os.kill(pid, signal.SIGKILL)
+        self.carry(200)
+        gap = self.load.longest_gap()
+        self.say(f"kill -9 the proxy process: serving again after {gap * 1000:.0f} ms")
+        self.rows.append(("kill -9 proxy", f"gap {gap * 1000:10.0f} ms", "", f"p99 {self.load.p99() * 1000:6.1f} ms",
+                          f"died with it {self.load.counts['died']}"))
+
+    def kill_control(self):
+        self.load.mark()
+        before = self.node.pid("control")
+        os.kill(before, signal.SIGKILL)
+        took = wait_for(lambda: self.node.pid("control") not in (None, before), 15, "control to return")
+        self.carry(100)
+        self.say(f"kill -9 the control process: answers again after {took * 1000:.0f} ms, traffic goes on")
+        self.rows.append(("kill -9 control", f"back {took * 1000:9.0f} ms", "",
+                          f"p99 {self.load.p99() * 1000:6.1f} ms", ""))
+
+    def reloads(self, n):
+        self.load.mark()
+        backends = self.stage.backends
+        for i in range(n):
+            self.node.write([b for k, b in enumerate(backends) if k != i % 4], ("1s", "2s")[i % 2])
+            self.node.reload()
+            self.carry(30)
+        self.node.write(backends, "1s")
+        self.node.reload()
+        self.carry(100)
+        self.say(f"{n + 1} reloads that change backends and checks, under load")
+        self.rows.append((f"{n + 1} reloads", "", "", f"p99 {self.load.p99() * 1000:6.1f} ms", ""))
+
+    def tell(self):
+        first, second, third = self.stage.backends
+        self.say(f"holdfast serves http://127.0.0.1:{self.node.port} from three backends; {CLIENTS} clients "
+                 "send GET, PUT and POST")
+        for b in self.stage.backends:
+            self.until(b, "healthy")
+        self.load.mark()
+        self.carry(800)
+        self.say(f"all healthy, {self.load.rate()} requests a second")
+        self.rows.append(("nothing fails", "", "", f"p99 {self.load.p99() * 1000:6.1f} ms", ""))
+        self.scene("kill -9 backend-1", first, first.kill, first.start)
+        self.scene("backend-2 hangs", second, second.hang, second.resume)
+        self.kill_proxy()
+        self.kill_control()
+        self.reloads(4)
+        self.load.stop()
+        code = self.node.stop()
+        self.say(f"SIGTERM: drained and ended with {code}")
+        return self.verdict(code)
+
+    def verdict(self, code):
+        c, twice = self.load.counts, self.stage.twice()
+        print("\nWhat was measured")
+        for row in self.rows:
+            print("  {:<20}{:<20}{:<16}{:<18}{}".format(*row).rstrip())
+        print(f"\n  {self.load.total()} requests, p99 {self.load.p99(True) * 1000:.1f} ms over all\n"
+              f"  {c['lost']} lost (a GET or PUT that failed, or anything without a clear answer)\n"
+              f"  {c['refused']} POST refused at once: their backend died or hung with them, and they may not be "
+              f"sent again\n"
+              f"  {twice} POST delivered twice\n"
+              f"  {c['died']} ended together with the killed proxy process")
+        for what in self.load.lost[:10]:
+            print(f"    lost: {what}")
+        good = c["lost"] == 0 and twice == 0 and code == 0 and c["died"] <= CLIENTS
+        print(f"\n{'No request was lost.' if good else 'This did not go as it must.'}", flush=True)
+        return 0 if good else 1
+
+
+# ---- the screen ----
+
+COLOURS = {"healthy": "32", "degraded": "33", "suspect": "33", "failed": "31"}
+
+
+class Screen:
+    KEYS = ("1 2 3 kill or restart    s 1..3 stop or go on (SIGSTOP)    p kill proxy    "
+            "c kill control    r reload    q quit")
+
+    def __init__(self, stage):
+        self.stage, self.load, self.node = stage, stage.load, stage.node
+        self.armed, self.message, self.going = False, "", True
+        self.status, self.events = None, []
+        self.variant = 0
+
+    def colour(self, text, verdict):
+        return f"\x1b[{COLOURS.get(verdict, '0')}m{text}\x1b[0m"
+
+    def watch(self):
+        while self.going:
+            self.status, self.events = self.node.status(), self.node.events(8)
+            time.sleep(0.2)
+
+    def lines(self):
+        c = self.load.counts
+        yield f"\x1b[1mholdfast\x1b[0m  http://127.0.0.1:{self.node.port}   {CLIENTS} clients, GET, PUT and POST"
+        yield ""
+        lost = self.colour(f"{c['lost']} lost", "failed" if c["lost"] else "healthy")
+        yield (f"{self.load.rate():6} requests/s   {self.load.total()} in all   {lost}   "
+               f"{c['refused']} POST refused   {c['died']} ended with the proxy   "
+               f"p99 {self.load.p99() * 1000:.1f} ms")
+        yield ""
+        yield "      backend                 process   verdict    requests/s  why"
+        yield from self.backend_lines()
+        yield ""
+        yield "processes: " + "   ".join(
+            f"{p['name']} {p['pid']}" + (f" (start {p['starts']})" if p.get("starts", 1) > 1 else "")
+            for p in (self.status or {}).get("processes", []) if not p["name"].startswith("worker"))
+        yield ""
+        for e in self.events:
+            yield f"  {e.get('time', '')[11:19]}  {e.get('subject', '')}  {e.get('text', '')}"
+        yield ""
+        yield self.KEYS
+        yield self.message
+
+    def backend_lines(self):
+        found = {i["address"]: i for s in (self.status or {}).get("services", []) for i in s["instances"]}
+        for n, b in enumerate(self.stage.backends, 1):
+            i = found.get(b.address, {"verdict": "-"})
+            process = "stopped" if b.stopped else "running" if b.running else "dead"
+            verdict = self.colour(f"{i['verdict']:<9}", i["verdict"])
+            yield (f"   {n}  {b.name} {b.address:<15}{process:<9} {verdict}  {i.get('requests_per_second', 0):9.0f}"
+                   f"   {i.get('explanation') or i.get('reason', '')}")
+
+    def draw(self):
+        width = shutil.get_terminal_size().columns
+        out = ["\x1b[H"]
+        for line in self.lines():
+            out.append(clip(line, width) + "\x1b[0m\x1b[K\r\n")
+        sys.stdout.write("".join(out) + "\x1b[J")
+        sys.stdout.flush()
+
+    def key(self, key):
+        stage, armed, self.armed, self.message = self.stage, self.armed, False, ""
+        if key in "123":
+            b = stage.backends[int(key) - 1]
+            if armed and b.running:
+                (b.resume if b.stopped else b.hang)()
+            elif not armed:
+                (b.kill if b.running else b.start)()
+        elif key == "s":
+            self.armed, self.message = True, "stop or go on: which backend? 1, 2 or 3"
+        elif key in "pc":
+            pid = self.node.pid("proxy" if key == "p" else "control")
+            if key == "p":
+                self.load.proxy_killed_at.append(time.monotonic())
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+        elif key == "r":
+            self.variant += 1
+            self.node.write(stage.backends, ("1s", "2s")[self.variant % 2])
+            self.node.reload()
+            self.message = "reloaded with checks every " + ("1s", "2s")[self.variant % 2]
+        elif key in "q\x03\x04":
+            self.going = False
+
+    def run(self):
+        old = termios.tcgetattr(sys.stdin)
+        self.load.mark()
+        watcher = threading.Thread(target=self.watch, daemon=True)
+        watcher.start()
+        try:
+            tty.setcbreak(sys.stdin)
+            sys.stdout.write("\x1b[?1049h\x1b[?25l")
+            while self.going:
+                self.draw()
+                if select.select([sys.stdin], [], [], 0.2)[0]:
+                    try:
+                        self.key(os.read(sys.stdin.fileno(), 1).decode(errors="replace"))
+                    except Disappointed as e:
+                        self.message = str(e).splitlines()[0]
+        finally:
+            self.going = False
+            sys.stdout.write("\x1b[?25h\x1b[?1049l")
+            sys.stdout.flush()
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, old)
+            watcher.join(12)
+        c = self.load.counts
+        print(f"{self.load.total()} requests, {c['lost']} lost, {c['refused']} POST refused, "
+              f"{c['died']} ended with the proxy, {self.stage.twice()} POST delivered twice")
+        return 0 if c["lost"] == 0 and self.stage.twice() == 0 else 1
+
+
+def clip(line, width):
+    """The first `width` visible characters; colour codes take no room."""
+    out, seen, i = [], 0, 0
+    while i < len(line) and seen < width - 1:
+        if line[i] == "\x1b":
+            end = line.index("m", i) + 1
+            out.append(line[i:end])
+            i = end
+        else:
+            out.append(line[i])
+            seen, i = seen + 1, i + 1
+    return "".join(out)
+
+
+def main():
+    if sys.argv[1:2] == ["--backend"]:
+        backend_main(sys.argv[2], int(sys.argv[3]), sys.argv[4])
+        return 0
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--story", action="store_true", help="tell the story even on a terminal")
+    parser.add_argument("--holdfast", default=os.path.join(TOP, "build", "holdfast"), metavar="BINARY")
+    args = parser.parse_args()
+    if not os.access(args.holdfast, os.X_OK):
+        print(f"{args.holdfast} is not built yet: run make", file=sys.stderr)
+        return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    interactive = sys.stdin.isatty() and sys.stdout.isatty() and not args.story
+    try:
+        with Stage(args.holdfast) as stage:
+            return Screen(stage).run() if interactive else Story(stage).tell()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except Disappointed as e:
+        print(f"demo: {e}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
