@@ -87,232 +87,12 @@ static void on_starved(void *context, const char *why)
     control_event_end(context, ev);
 }
 
-/* ---- a view comes into force ---- */
-
-static void close_metrics(struct arriving *a)
-{
-    for (uint32_t i = 0; i < a->n_metrics; i++)
-        if (a->metrics[i] >= 0)
-            close(a->metrics[i]);
-    a->n_metrics = 0;
-}
-
-static void listen_metrics(struct control *c)
-{
-    struct arriving *a = &c->arriving;
-    struct err e = {0};
-    admin_unlisten_metrics(c->admin);
-    for (uint32_t i = 0; i < a->n_metrics; i++) {
-        int r = admin_listen(c->admin, a->metrics[i], true, &e);
-        a->metrics[i] = -1;
-        if (r) {
-            struct event *ev = control_event(c, EVENT_METRICS_REFUSED, EVENT_ERROR);
-            event_text(ev, "%s", e.text);
-            control_event_end(c, ev);
-        }
-    }
-    a->n_metrics = 0;
-}
-
-void control_adopt(struct control *c, struct view *view, bool restore)
-{
-    struct view *old = c->view;
-    c->view = view;
-    c->epoch = MAX(c->epoch, view->epoch);
-    judging_adopt(c, restore);
-    view_free(old);
-    drains_prune(c);
-    listen_metrics(c);
-    cell_set(&c->cells.processes[PROCESS_CONTROL].epoch, view->epoch);
-}
-
-static void tell_start(struct control *c, const char *text)
-{
-    struct event *ev = control_event(c, EVENT_CONTROL_START, EVENT_INFO);
-    event_subject(ev, "control");
-    event_text(ev, "%s", text);
-    control_event_end(c, ev);
-}
-
-/* ---- messages ---- */
-
-static bool view_from_fd(struct control *c, int fd, uint64_t epoch, struct view **out,
-                         struct err *e)
-{
-    struct buf bytes = {0};
-    int r = memfd_read(fd, VIEW_MAX_BYTES, &bytes, e);
-    if (r == 0)
-        r = view_decode(buf_str(&bytes), out, e);
-    buf_free(&bytes);
-    if (r)
-        return false;
-    if ((*out)->epoch == epoch && reload_check_slots(c, *out, e) == 0)
-        return true;
-    err_set(e, ERR_PROTO, "it is of another epoch, or does not fit the shared tables");
-    view_free(*out);
-    *out = NULL;
-    return false;
-}
-
-static void on_view_begin(struct control *c, struct ipc_message *m)
-{
-    uint64_t epoch = get_u64(&m->body);
-    int fd = ipc_take_fd(m);
-    struct err e = {0};
-    close_metrics(&c->arriving);
-    view_free(c->arriving.view);
-    c->arriving = (struct arriving){.epoch = epoch};
-    if (!reader_done(&m->body) || fd < 0)
-        err_set(&e, ERR_PROTO, "the message is malformed");
-    else
-        view_from_fd(c, fd, epoch, &c->arriving.view, &e);
-    if (e.code)
-        log_error(c->log, "the view of the supervisor is refused: %s", e.text);
-    if (fd >= 0)
-        close(fd);
-}
-
-static const struct view *arriving_view(struct control *c, uint64_t epoch)
-{
-    if (c->arriving.view && c->arriving.epoch == epoch)
-        return c->arriving.view;
-    const struct view *next = c->reloading.next;
-    return next && next->epoch == epoch ? next : NULL;
-}
-
-static void on_view_socket(struct control *c, struct ipc_message *m)
-{
-    struct arriving *a = &c->arriving;
-    uint64_t epoch = get_u64(&m->body);
-    uint32_t n = get_count(&m->body, 4);
-    const struct view *v = arriving_view(c, epoch);
-    if (a->epoch != epoch) {
-        close_metrics(a);
-        a->epoch = epoch;
-    }
-    for (uint32_t i = 0; v && i < n && i < m->n_fds; i++) {
-        uint32_t index = get_u32(&m->body);
-        bool metrics = index < v->n_sockets && v->sockets[index].use == SOCKET_METRICS;
-        if (!metrics || m->body.failed || a->n_metrics == ARRAY_LEN(a->metrics))
-            continue;
-        a->metrics[a->n_metrics++] = m->fds[i];
-        m->fds[i] = -1;
-    }
-}
-
-static void on_view_end(struct control *c, struct ipc_message *m)
-{
-    uint64_t epoch = get_u64(&m->body);
-    struct view *v = c->arriving.view;
-    if (!reader_done(&m->body) || epoch != c->arriving.epoch)
-        return;
-    if (!v) {
-        reload_hangup(c); /* what we were given cannot be read: compile the file instead */
-        return;
-    }
-    c->arriving.view = NULL;
-    control_adopt(c, v, c->view == NULL);
-    tell_start(c, "restarted: the view in force, its verdicts and drains go on");
-}
-
-static void on_proxy_message(struct ipc *ipc, struct ipc_message *m)
-{
-    struct control *c = CONTAINER_OF(ipc, struct control, proxy);
-    if (m->type == IPC_SIGNALS)
-        judging_message(c, &m->body);
-    else
-        log_warning(c->log, "the proxy sent a message of type %u, which is not for us", m->type);
-}
+/* ---- start and end ---- */
 
 static void on_proxy_gone(struct ipc *ipc, const char *why)
 {
     struct control *c = CONTAINER_OF(ipc, struct control, proxy);
     log_debug(c->log, "the proxy is gone: %s", why);
-}
-
-static void on_peer(struct control *c, struct ipc_message *m)
-{
-    struct err e = {0};
-    int fd = ipc_take_fd(m);
-    if (fd < 0)
-        return;
-    ipc_close(&c->proxy);
-    if (ipc_open(&c->proxy, c->loop, fd, &e))
-        log_error(c->log, "the proxy's evidence cannot be heard: %s", e.text);
-}
-
-static void on_child(struct control *c, struct ipc_message *m)
-{
-    uint32_t process = get_u32(&m->body), pid = get_u32(&m->body), status = get_u32(&m->body);
-    struct str text = get_str(&m->body);
-    if (!reader_done(&m->body) || process >= PROCESS_WORKER0)
-        return;
-    static const char *const names[] = {"supervisor", "control", "proxy"};
-    struct event *ev = control_event(c, status ? EVENT_PROCESS_EXIT : EVENT_PROCESS_START,
-                                     status ? EVENT_ERROR : EVENT_INFO);
-    event_subject(ev, "%s", names[process]);
-    event_text(ev, "process %u: %.*s", pid, (int)MIN(text.n, 200u), text.p);
-    control_event_end(c, ev);
-}
-
-static void on_stop(struct control *c)
-{
-    struct event *ev = control_event(c, EVENT_STOPPING, EVENT_INFO);
-    event_text(ev, "the supervisor ends control");
-    control_event_end(c, ev);
-    loop_stop(c->loop);
-}
-
-static void on_admin_socket(struct control *c, struct ipc_message *m)
-{
-    struct err e = {0};
-    int fd = ipc_take_fd(m);
-    if (fd >= 0 && admin_listen(c->admin, fd, false, &e))
-        log_error(c->log, "the admin API cannot be served: %s", e.text);
-}
-
-static void on_view_refused(struct control *c, struct ipc_message *m)
-{
-    uint64_t epoch = get_u64(&m->body);
-    struct str sentence = get_str(&m->body);
-    if (reader_done(&m->body))
-        reload_refused(c, epoch, sentence);
-}
-
-static void on_view_taken(struct control *c, struct ipc_message *m)
-{
-    uint64_t epoch = get_u64(&m->body);
-    if (reader_done(&m->body))
-        reload_taken(c, epoch);
-}
-
-static void on_no_view(struct control *c)
-{
-    tell_start(c, "started: the configuration is read");
-    reload_hangup(c);
-}
-
-static void on_supervisor_message(struct ipc *ipc, struct ipc_message *m)
-{
-    struct control *c = CONTAINER_OF(ipc, struct control, supervisor);
-    switch ((enum ipc_type)m->type) {
-    case IPC_VIEW_BEGIN: on_view_begin(c, m); return;
-    case IPC_VIEW_SOCKET: on_view_socket(c, m); return;
-    case IPC_VIEW_END: on_view_end(c, m); return;
-    case IPC_VIEW_REFUSED: on_view_refused(c, m); return;
-    case IPC_VIEW_TAKEN: on_view_taken(c, m); return;
-    case IPC_NO_VIEW: on_no_view(c); return;
-    case IPC_RELOAD: reload_hangup(c); return;
-    case IPC_PEER: on_peer(c, m); return;
-    case IPC_CHILD: on_child(c, m); return;
-    case IPC_STOP: on_stop(c); return;
-    case IPC_ADMIN_SOCKET: on_admin_socket(c, m); return;
-    case IPC_VIEW:
-    case IPC_SIGNALS:
-    case IPC_RESTART:
-    case IPC_TYPES: break;
-    }
-    log_warning(c->log, "the supervisor sent a message of type %u, which is not for us", m->type);
 }
 
 /* Without its supervisor control can change nothing and would only disagree with its successor. */
@@ -323,8 +103,6 @@ static void on_supervisor_gone(struct ipc *ipc, const char *why)
     c->result = 1;
     loop_stop(c->loop);
 }
-
-/* ---- start and end ---- */
 
 static void on_beat(struct timer *t)
 {
@@ -395,9 +173,9 @@ int control_open(struct control *c, struct loop *l, struct log *log,
                  const struct control_options *o, int supervisor_fd, int cells_fd, struct err *e)
 {
     *c = (struct control){.o = *o, .loop = l, .log = log};
-    c->supervisor =
-        (struct ipc){.fd = -1, .on_message = on_supervisor_message, .on_gone = on_supervisor_gone};
-    c->proxy = (struct ipc){.fd = -1, .on_message = on_proxy_message, .on_gone = on_proxy_gone};
+    c->supervisor = (struct ipc){
+        .fd = -1, .on_message = control_hear_supervisor, .on_gone = on_supervisor_gone};
+    c->proxy = (struct ipc){.fd = -1, .on_message = control_hear_proxy, .on_gone = on_proxy_gone};
     reloading_init(c);
     timer_init(&c->beat, on_beat);
     int r = map_cells(c, cells_fd, e);
@@ -428,7 +206,7 @@ void control_close(struct control *c)
     judging_end(c);
     drains_end(c);
     events_free(&c->events);
-    close_metrics(&c->arriving);
+    arriving_close_metrics(&c->arriving);
     view_free(c->arriving.view);
     view_free(c->view);
     if (c->cells.header)

@@ -5,7 +5,8 @@
  * a successor needs lies elsewhere: the view with the supervisor, verdicts and drains in the cells,
  * epoch and drains in the state directory.
  *
- *   control.c         start, wiring, messages from the supervisor and the proxy
+ *   control.c         start, wiring, end
+ *   control_message.c messages from the supervisor and the proxy; a view comes into force
  *   control_reload.c  the reload transaction
  *   control_judge.c   one judge per instance: signals in, verdict cells and events out
  *   control_drain.c   operators' drains, kept in STATE/drains.json
@@ -97,6 +98,10 @@ struct control {
 int control_open(struct control *c, struct loop *l, struct log *log,
                  const struct control_options *o, int supervisor_fd, int cells_fd, struct err *e);
 void control_close(struct control *c);
+/* control_message.c */
+void control_hear_supervisor(struct ipc *ipc, struct ipc_message *m);
+void control_hear_proxy(struct ipc *ipc, struct ipc_message *m);
+void arriving_close_metrics(struct arriving *a);
 /* `view` (now control's) is in force; its sockets are those of c->arriving. restore: verdicts and
  * drains come from the cells. */
 void control_adopt(struct control *c, struct view *view, bool restore);

@@ -47,14 +47,14 @@ static uint64_t answered(const struct control *c, uint32_t slot)
 
 void judging_publish(struct control *c, uint32_t slot)
 {
-    struct instance_verdict *cell = cells_verdict(&c->cells, slot);
+    struct instance_verdict *row = cells_verdict(&c->cells, slot);
     const struct subject *s = &c->subjects[slot];
-    cell_set(&cell->verdict, s->judge.verdict);
-    cell_set(&cell->reason, s->judge.reason);
-    cell_set(&cell->certain, s->judge.certain);
-    cell_set(&cell->draining, drains_has(c, s->service->name, s->instance->name));
-    cell_set(&cell->since, s->judge.since);
-    cell_add(&cell->changes, 1);
+    cell_set(&row->verdict, s->judge.verdict);
+    cell_set(&row->reason, s->judge.reason);
+    cell_set(&row->certain, s->judge.certain);
+    cell_set(&row->draining, drains_has(c, s->service->name, s->instance->name));
+    cell_set(&row->since, s->judge.since);
+    cell_add(&row->changes, 1);
 }
 
 static enum event_level level_of(enum verdict v)
@@ -197,13 +197,13 @@ void judging_end(struct control *c)
 static void prepare_slot(struct control *c, const struct view_service *s,
                          const struct view_instance *in)
 {
-    struct instance_verdict *cell = cells_verdict(&c->cells, in->slot);
-    cell_set(&cell->verdict, VERDICT_SUSPECT);
-    cell_set(&cell->reason, REASON_UNCHECKED);
-    cell_set(&cell->certain, 0);
-    cell_set(&cell->draining, drains_has(c, s->name, in->name));
-    cell_set(&cell->since, loop_now(c->loop));
-    cell_add(&cell->changes, 1);
+    struct instance_verdict *row = cells_verdict(&c->cells, in->slot);
+    cell_set(&row->verdict, VERDICT_SUSPECT);
+    cell_set(&row->reason, REASON_UNCHECKED);
+    cell_set(&row->certain, 0);
+    cell_set(&row->draining, drains_has(c, s->name, in->name));
+    cell_set(&row->since, loop_now(c->loop));
+    cell_add(&row->changes, 1);
 }
 
 void judging_prepare(struct control *c, const struct view *next)
@@ -220,12 +220,12 @@ void judging_prepare(struct control *c, const struct view *next)
 static void restore_slot(struct control *c, const struct view_service *s,
                          const struct view_instance *in)
 {
-    const struct instance_verdict *cell = cells_verdict(&c->cells, in->slot);
-    uint64_t verdict = cell_get(&cell->verdict), reason = cell_get(&cell->reason);
-    uint64_t now = loop_now(c->loop), since = cell_get(&cell->since);
-    if (cell_get(&cell->changes) == 0)
+    const struct instance_verdict *row = cells_verdict(&c->cells, in->slot);
+    uint64_t verdict = cell_get(&row->verdict), reason = cell_get(&row->reason);
+    uint64_t now = loop_now(c->loop), since = cell_get(&row->since);
+    if (cell_get(&row->changes) == 0)
         return;
-    drains_set(c, s->name, in->name, cell_get(&cell->draining) != 0, NULL);
+    drains_set(c, s->name, in->name, cell_get(&row->draining) != 0, NULL);
     if (verdict < VERDICTS && reason < REASONS)
         judge_restore(&c->subjects[in->slot].judge, (enum verdict)verdict, (enum reason)reason,
                       MIN(since, now));

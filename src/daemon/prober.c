@@ -7,6 +7,8 @@
 
 #include "detect/probe.h"
 
+enum { REQUEST_MAX = 8192 };
+
 #define STARVED_NS (NS_PER_S / 2) /* until the next try when we lack something */
 
 #define LATE_NS (NS_PER_S / 2) /* a time-out noticed this late is our own lateness */
@@ -33,7 +35,7 @@ struct entry {
     uint64_t started; /* of the latest check */
     struct buf out;   /* the request */
     size_t sent;
-    struct probe probe;
+    struct probe *probe; /* owned; in flight only, as it holds a head */
 };
 
 struct prober {
@@ -90,6 +92,8 @@ static void leave_flight(struct entry *en)
         loop_defer(p->loop, &p->pump);
     }
     en->fd = -1;
+    mem_free(en->probe);
+    en->probe = NULL;
 }
 
 static void finish(struct entry *en, enum signal_kind kind, uint32_t detail)
@@ -154,6 +158,41 @@ static void broke(struct entry *en, int error)
         finish(en, signal_of(error), 0);
 }
 
+/* ---- what is said: an HTTP check ---- */
+
+/* 0, or why not. */
+static int talk_begin(struct entry *en)
+{
+    const struct view_check *c = &en->check;
+    char host[ADDR_TEXT_MAX] = "localhost", request[REQUEST_MAX];
+    if (c->kind != CHECK_HTTP)
+        return 0;
+    if (en->addr.kind != ADDR_UNIX)
+        addr_format(&en->addr, host);
+    size_t n = probe_request(c->path, c->host.n ? c->host : str_of(host), request, sizeof request);
+    if (!en->probe)
+        en->probe = mem_alloc(sizeof *en->probe);
+    buf_clear(&en->out);
+    if (!en->probe || !buf_add(&en->out, request, n))
+        return ENOMEM;
+    return n && probe_init(en->probe, c->status_min, c->status_max, c->body) ? 0 : EINVAL;
+}
+
+/* True when the answer is decided. An end before any answer is a cut, not a wrong answer. */
+static bool talk(struct entry *en, const char *p, size_t n, enum signal_kind *kind,
+                 uint32_t *detail)
+{
+    int r = n ? probe_feed(en->probe, p, n) : probe_end(en->probe);
+    if (r == PROBE_MORE)
+        return false;
+    *detail = en->probe->status;
+    if (r == PROBE_OK)
+        *kind = SIGNAL_CHECK_OK;
+    else
+        *kind = n == 0 && en->probe->status == 0 ? SIGNAL_CHECK_RESET : SIGNAL_CHECK_BAD;
+    return true;
+}
+
 /* True: more is to be written when the socket takes it, or all was. */
 static bool write_request(struct entry *en)
 {
@@ -187,7 +226,7 @@ static void read_answer(struct entry *en)
         }
         enum signal_kind kind = SIGNAL_CHECK_OK;
         uint32_t detail = 0;
-        if (n ? talk_bytes(en, bytes, (size_t)n, &kind, &detail) : talk_end(en, &kind, &detail)) {
+        if (talk(en, bytes, (size_t)n, &kind, &detail)) {
             finish(en, kind, detail);
             return;
         }
@@ -230,8 +269,9 @@ static void start(struct entry *en)
     struct err e = {0};
     en->started = loop_now(p->loop);
     en->sent = 0;
-    if (!talk_begin(en)) {
-        starve(en, ENOMEM);
+    int lack = talk_begin(en);
+    if (lack) {
+        starve(en, lack);
         return;
     }
     errno = 0;

@@ -1,0 +1,184 @@
+/* What this room's tests share: a node that is not there. A view of one service with two instances,
+ * shared cells with numbers in them, judges, and a host that counts what it is asked. */
+#ifndef HF_ADMIN_FIXTURE_H
+#define HF_ADMIN_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "admin/inside.h"
+
+enum { FIXTURE_WORKERS = 2 };
+
+struct fixture {
+    struct loop *loop;
+    struct view *view;
+    struct cells cells;
+    void *region;
+    struct judge judges[2];
+    struct events events;
+    struct admin *admin;
+    bool draining[2];
+    unsigned reloads, restarts;
+    struct admin_reload *asked; /* the latest reload */
+    int reload_refuses;         /* error code of the next reload() */
+};
+
+static inline const struct view *fixture_view(void *context)
+{
+    return ((struct fixture *)context)->view;
+}
+
+static inline const struct cells *fixture_cells(void *context)
+{
+    return &((struct fixture *)context)->cells;
+}
+
+static inline const struct judge *fixture_judge(void *context, uint32_t slot)
+{
+    return slot < 2 ? &((struct fixture *)context)->judges[slot] : NULL;
+}
+
+static inline int fixture_reload(void *context, struct admin_reload *r, struct err *e)
+{
+    struct fixture *f = context;
+    f->reloads++;
+    if (f->reload_refuses)
+        return err_set(e, (enum err_code)f->reload_refuses, "no reload today");
+    f->asked = r;
+    static struct list askers;
+    list_init(&askers);
+    list_push_back(&askers, &r->link);
+    return 0;
+}
+
+static inline int fixture_drain(void *context, uint32_t slot, bool on, bool *changed, struct err *e)
+{
+    struct fixture *f = context;
+    *changed = f->draining[slot] != on;
+    f->draining[slot] = on;
+    cell_set(&cells_verdict(&f->cells, slot)->draining, on);
+    return 0;
+}
+
+static inline int fixture_restart(void *context, struct err *e)
+{
+    ((struct fixture *)context)->restarts++;
+    return 0;
+}
+
+static inline struct addr fixture_address(const char *text)
+{
+    struct addr a;
+    assert_true(addr_parse(str_of(text), &a));
+    return a;
+}
+
+static inline struct view *fixture_new_view(const char *service)
+{
+    struct view *v = view_new();
+    assert_non_null(v);
+    v->epoch = 7;
+    v->workers = FIXTURE_WORKERS;
+    v->file = STR("/etc/holdfast.conf");
+    v->sockets = arena_array(&v->arena, 1, sizeof *v->sockets);
+    v->n_sockets = 1;
+    v->sockets[0] = (struct view_socket){SOCKET_HTTP, fixture_address("0.0.0.0:8080")};
+    v->services = arena_array(&v->arena, 1, sizeof *v->services);
+    v->n_services = 1;
+    struct view_service *s = &v->services[0];
+    s->name = str_of(service);
+    s->access_log = -1;
+    s->balance = ALGORITHM_LEAST_REQUESTS;
+    s->sockets = arena_array(&v->arena, 1, sizeof *s->sockets);
+    s->n_sockets = 1;
+    s->instances = arena_array(&v->arena, 2, sizeof *s->instances);
+    s->n_instances = 2;
+    s->instances[0] =
+        (struct view_instance){STR("10.0.0.1:80"), fixture_address("10.0.0.1:80"), 1, 0};
+    s->instances[1] = (struct view_instance){STR("b/1"), fixture_address("unix:/run/b.sock"), 2, 1};
+    return v;
+}
+
+/* Numbers that differ from row to row, so that a mix-up shows. */
+static inline void fixture_count(struct fixture *f)
+{
+    for (uint32_t w = 0; w < FIXTURE_WORKERS; w++) {
+        struct service_row *s = cells_service(&f->cells, w, 0);
+        cell_set(&s->requests, 100 + w);
+        cell_set(&s->status[2], 90 + w);
+        cell_set(&s->status[5], 3);
+        cell_set(&s->retries, 4);
+        cell_set(&s->latency[10], 50); /* 512 to 1024 us */
+        cell_set(&s->latency[11], 50);
+        cell_set(&s->latency_us_sum, 100000);
+        struct instance_row *a = cells_instance(&f->cells, w, 0);
+        cell_set(&a->requests, 60 + w);
+        cell_set(&a->ok, 55);
+        cell_set(&a->refused, 2);
+        cell_set(&a->inflight, 1);
+        cell_set(&a->latency[10], 55);
+        cell_set(&a->latency_us_sum, 50000);
+    }
+    cell_set(&cells_instance(&f->cells, 1, 1)->verdict, VERDICT_DEGRADED);
+    struct process_row *p = f->cells.processes;
+    cell_set(&p[PROCESS_PROXY].pid, 4003);
+    cell_set(&p[PROCESS_PROXY].starts, 2);
+    cell_set(&p[PROCESS_WORKER0 + 1].connections, 12);
+}
+
+static inline void fixture_open(struct fixture *f, struct view *view)
+{
+    *f = (struct fixture){.view = view};
+    struct err e = {0};
+    assert_int_equal(loop_new(&f->loop, &e), 0);
+    size_t size = cells_size(FIXTURE_WORKERS, 4, 8);
+    f->region = aligned_alloc(4096, (size + 4095) / 4096 * 4096);
+    assert_non_null(f->region);
+    memset(f->region, 0, size);
+    cells_format(f->region, FIXTURE_WORKERS, 4, 8, loop_now(f->loop) - 100 * NS_PER_S);
+    assert_int_equal(cells_attach(&f->cells, f->region, size, &e), 0);
+    fixture_count(f);
+    struct judge_params params = {.checked = true, .rise = 2, .fall = 3, .eject_after = 5};
+    params.hold = params.hold_max = params.interval = params.fast_interval = NS_PER_S;
+    for (int i = 0; i < 2; i++)
+        judge_init(&f->judges[i], &params, loop_now(f->loop));
+    struct signal passed = {
+        .at = loop_now(f->loop), .count = 1, .kind = SIGNAL_CHECK_OK, .detail = 900};
+    judge_signal(&f->judges[0], &passed);
+    assert_int_equal(events_init(&f->events, 8, 1000, &e), 0);
+    struct admin_host host = {
+        .context = f,
+        .events = &f->events,
+        .node = "host-a",
+        .view = fixture_view,
+        .cells = fixture_cells,
+        .judge = fixture_judge,
+        .reload = fixture_reload,
+        .drain = fixture_drain,
+        .restart_proxy = fixture_restart,
+    };
+    assert_int_equal(admin_new(&f->admin, f->loop, &host, &e), 0);
+}
+
+static inline void fixture_close(struct fixture *f)
+{
+    admin_free(f->admin);
+    events_free(&f->events);
+    view_free(f->view);
+    loop_free(f->loop);
+    free(f->region);
+}
+
+static inline void fixture_event(struct fixture *f, enum event_code code, const char *text)
+{
+    struct event *ev = events_begin(&f->events, code, EVENT_INFO, loop_now(f->loop), clock_wall(), 7);
+    str_copy(ev->text, sizeof ev->text, str_of(text));
+    events_commit(&f->events);
+}
+
+#endif
