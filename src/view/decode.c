@@ -79,6 +79,9 @@ static void get_check(struct decoder *d, struct view_check *c)
     c->status_min = get_u16(&d->r);
     c->status_max = get_u16(&d->r);
     c->body = get_text(d);
+    uint8_t secret = get_u8(&d->r);
+    d->r.failed |= secret > 1;
+    c->secret = secret == 1;
     c->interval = get_u64(&d->r);
     c->fast_interval = get_u64(&d->r);
     c->timeout = get_u64(&d->r);

@@ -29,6 +29,7 @@ static void put_check(struct buf *b, const struct view_check *c)
     put_u16(b, c->status_min);
     put_u16(b, c->status_max);
     put_str(b, c->body);
+    put_u8(b, c->secret);
     put_u64(b, c->interval);
     put_u64(b, c->fast_interval);
     put_u64(b, c->timeout);

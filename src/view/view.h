@@ -50,6 +50,7 @@ struct view_check {
     struct str host;                 /* Host header; empty: the instance's address */
     uint16_t status_min, status_max; /* inclusive; default 200..399 */
     struct str body;                 /* bytes that the body must contain; empty: any */
+    bool secret; /* path, host or body came from a variable or another file: never show them */
     uint64_t interval, fast_interval, timeout;
     uint32_t rise, fall;
 };

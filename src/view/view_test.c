@@ -28,9 +28,9 @@ static void add_instances(struct view *v, struct view_service *s, const char *co
 static void defaults(struct view_service *s)
 {
     s->access_log = -1;
-    s->check = (struct view_check){CHECK_HTTP, STR("/health"), STR("web.example"), 200,    399,
-                                   STR("ok"),  SECOND,         SECOND / 5,         SECOND, 2,
-                                   3};
+    s->check =
+        (struct view_check){CHECK_HTTP, STR("/health"), STR("web.example"), 200,    399, STR("ok"),
+                            true,       SECOND,         SECOND / 5,         SECOND, 2,   3};
     s->timeouts = (struct view_timeouts){1, 2, 3, 4, 5, 6, 7};
     s->retry = (struct view_retry){RETRY_CONNECT | RETRY_5XX, 3, 200, 32, 65536};
     s->eject = (struct view_eject){5, 700, SECOND, 30 * SECOND};
@@ -111,6 +111,7 @@ static void round_trip(void **state)
     assert_true(str_eq(web->check.host, STR("web.example")));
     assert_true(str_eq(web->check.body, STR("ok")));
     assert_int_equal(web->check.status_max, 399);
+    assert_true(web->check.secret);
     assert_int_equal(web->check.fast_interval, SECOND / 5);
     const struct view_service *api = view_service_find(back, STR("api"));
     assert_int_equal(api->access_log, -1);

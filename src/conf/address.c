@@ -1,0 +1,203 @@
+/* Addresses are numeric: nothing is looked up, so that a start never waits for a name server and a
+ * backend is what the file says it is. "localhost" is 127.0.0.1. */
+#include "conf/address.h"
+
+#include <stdio.h>
+
+enum { DEFAULT_PORT = 80, PATH_LONGEST = sizeof(((struct addr *)0)->path) - 1 };
+
+static struct str after(struct str s, size_t n)
+{
+    return (struct str){s.p + n, s.n - n};
+}
+
+static bool refuse(struct conf *c, const struct value *v, const char *hint, const char *why)
+{
+    conf_complain(c, &v->place, hint, "'" STR_FMT "' %s", STR_ARG(conf_shown(v)), why);
+    return false;
+}
+
+/* A hint with a part of the value in it: none when the value is secret. */
+static const char *hint_with(struct conf *c, const struct value *v, const char *before,
+                             struct str part, const char *behind)
+{
+    if (v->secret)
+        return "";
+    part = conf_clip(part);
+    return conf_text(c, "did you mean '%s" STR_FMT "%s'?", before, STR_ARG(part), behind);
+}
+
+static bool all_digits(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+    return s.n > 0;
+}
+
+static bool has_control(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] < 0x20)
+            return true;
+    return false;
+}
+
+static bool unix_path(struct conf *c, const struct value *v, struct str text, struct addr *out)
+{
+    struct str path = after(text, 5);
+    if (path.n > PATH_LONGEST)
+        return refuse(c, v, "", "has a path of more than 107 bytes");
+    if (has_control(path) || !addr_parse(text, out))
+        return refuse(c, v, "", "needs an absolute path, or '@' and a name, behind 'unix:'");
+    return true;
+}
+
+struct parts {
+    struct str host, port; /* port.p is NULL when there is none */
+    bool bracketed;
+};
+
+static bool split(struct conf *c, const struct value *v, struct str s, struct parts *out)
+{
+    size_t colons = 0, last = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == ':') {
+            colons++;
+            last = i;
+        }
+    }
+    *out = (struct parts){.host = s};
+    if (s.n && s.p[0] == '[') {
+        const char *end = memchr(s.p, ']', s.n);
+        struct str rest = end ? after(s, (size_t)(end - s.p) + 1) : s;
+        if (!end || (rest.n && rest.p[0] != ':'))
+            return refuse(c, v, "", "is not an address: write '[ADDRESS]:PORT'");
+        out->host = (struct str){s.p + 1, (size_t)(end - s.p) - 1};
+        out->bracketed = true;
+        if (rest.n)
+            out->port = after(rest, 1);
+    } else if (colons > 1) {
+        return refuse(c, v, hint_with(c, v, "[", s, "]:PORT"), "is not an address");
+    } else if (colons == 1) {
+        out->host.n = last;
+        out->port = after(s, last + 1);
+    }
+    return true;
+}
+
+static bool number_like(struct str host)
+{
+    for (size_t i = 0; i < host.n; i++)
+        if ((host.p[i] < '0' || host.p[i] > '9') && host.p[i] != '.')
+            return false;
+    return host.n > 0;
+}
+
+static bool bad_host(struct conf *c, const struct value *v, const struct parts *p, bool own)
+{
+    const char *any = own ? "write '0.0.0.0' for every IPv4 address of this node, '[::]' for all"
+                          : "write the numeric address of the backend";
+    if (p->bracketed)
+        return refuse(c, v, "", "holds no IPv6 address between its brackets");
+    if (p->host.n == 0)
+        return refuse(c, v, any, "has no address before its port");
+    if (str_eq(p->host, STR("*")))
+        return refuse(c, v, any, "is not an address");
+    if (number_like(p->host))
+        return refuse(c, v, "an IPv4 address has four numbers up to 255, as in '10.0.0.1'",
+                      "is not an address");
+    return refuse(c, v, "write its numeric address",
+                  "is a host name: names are not looked up, because a lookup can hang or change");
+}
+
+/* own: an address of this node, to listen on. */
+static bool ip_port(struct conf *c, const struct value *v, struct str s, bool own, struct addr *out)
+{
+    char text[ADDR_TEXT_MAX];
+    struct parts p;
+    uint64_t port = DEFAULT_PORT;
+    if (!split(c, v, s, &p))
+        return false;
+    if (p.port.p && (!str_u64(p.port, UINT16_MAX, &port) || port == 0))
+        return refuse(c, v, "a port is 1 to 65535", "has no valid port");
+    if (str_eq_nocase(p.host, STR("localhost")) && !p.bracketed)
+        p.host = STR("127.0.0.1");
+    int n = snprintf(text, sizeof text, p.bracketed ? "[" STR_FMT "]:%u" : STR_FMT ":%u",
+                     STR_ARG(p.host), (unsigned)port);
+    if (n < 0 || (size_t)n >= sizeof text || !addr_parse((struct str){text, (size_t)n}, out))
+        return bad_host(c, v, &p, own);
+    return true;
+}
+
+bool address_backend(struct conf *c, const struct value *v, struct addr *out)
+{
+    struct str s = v->text;
+    if (v->bad)
+        return false;
+    if (s.n == 0)
+        return refuse(c, v, "", "is empty: an address is expected");
+    if (str_starts(s, STR("http://")))
+        return refuse(c, v, hint_with(c, v, "", after(s, 7), ""),
+                      "is a URL: a backend is an address");
+    if (str_starts(s, STR("https://")))
+        return refuse(c, v, "", "asks for TLS, which backends do not have yet");
+    if (str_starts(s, STR("unix:")))
+        return unix_path(c, v, s, out);
+    if (s.p[0] == '/')
+        return refuse(c, v, hint_with(c, v, "unix:", s, ""), "is not an address");
+    if (all_digits(s))
+        return refuse(c, v, hint_with(c, v, "127.0.0.1:", s, ""), "is a port without an address");
+    return ip_port(c, v, s, false, out);
+}
+
+/* No scheme, or one that we do not serve. */
+static bool bad_scheme(struct conf *c, const struct value *v)
+{
+    struct str s = v->text;
+    if (str_starts(s, STR("https://")))
+        return refuse(c, v, "", "asks for TLS, which is not available yet: listen to 'http://'");
+    for (size_t i = 0; i + 2 < s.n; i++)
+        if (memcmp(s.p + i, "://", 3) == 0)
+            return refuse(c, v, "", "has an unknown scheme: listen to 'http://'");
+    if (all_digits(s))
+        return refuse(c, v, hint_with(c, v, "http://0.0.0.0:", s, ""), "is a port, not a URL");
+    if (s.n && s.p[0] == ':')
+        return refuse(c, v, hint_with(c, v, "http://0.0.0.0", s, ""), "is a port, not a URL");
+    if (s.n && s.p[0] == '/')
+        return refuse(c, v, hint_with(c, v, "http://unix:", s, ""), "is a path, not a URL");
+    return refuse(c, v, hint_with(c, v, "http://", s, ""), "is not a URL");
+}
+
+bool address_listen(struct conf *c, const struct value *v, struct addr *out)
+{
+    struct str s = v->text;
+    if (v->bad)
+        return false;
+    if (s.n == 0)
+        return refuse(c, v, "write an address, as in 'http://0.0.0.0:8080'", "is empty");
+    if (!str_starts(s, STR("http://")))
+        return bad_scheme(c, v);
+    s = after(s, 7);
+    if (str_starts(s, STR("unix:")))
+        return unix_path(c, v, s, out);
+    if (s.n && s.p[s.n - 1] == '/')
+        s.n--;
+    if (s.n && memchr(s.p, '/', s.n))
+        return refuse(c, v, "", "has a path: a listener takes every path of its address");
+    return ip_port(c, v, s, true, out);
+}
+
+bool address_file(struct conf *c, const struct value *v, struct addr *out)
+{
+    struct str s = v->text;
+    if (v->bad)
+        return false;
+    if (s.n == 0 || s.p[0] != '/' || has_control(s))
+        return refuse(c, v, "", "is not an absolute path, nor 'off'");
+    if (s.n > PATH_LONGEST)
+        return refuse(c, v, "", "is longer than 107 bytes");
+    *out = (struct addr){.kind = ADDR_UNIX};
+    str_copy(out->path, sizeof out->path, s);
+    return true;
+}

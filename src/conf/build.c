@@ -1,0 +1,480 @@
+/* From statements to a view: what the table of settings cannot say. Which blocks must be there and
+ * how often, what refers to what, and which settings do not go together. */
+#include "conf/address.h"
+#include "conf/settings.h"
+
+#include <stdio.h>
+
+#define MS 1000000ull
+
+/* A socket of the view, and who asked for it first. */
+struct socket_owner {
+    uint32_t index;
+    struct place place;
+    const char *who;
+};
+
+struct builder {
+    struct conf *c;
+    struct view *v;
+    struct map services; /* name -> node */
+    struct map sockets;  /* "L10.0.0.1:80" or "F/path" -> socket_owner */
+    uint32_t cap_sockets;
+    uint32_t instances; /* in all services */
+};
+
+static bool is_named(const struct node *n, const char *name)
+{
+    return str_eq(n->name, str_of(name));
+}
+
+static uint32_t count_named(const struct node *children, const char *name)
+{
+    uint32_t count = 0;
+    for (const struct node *n = children; n; n = n->next)
+        count += is_named(n, name);
+    return count;
+}
+
+static void *view_array(struct builder *b, size_t n, size_t size)
+{
+    void *p = n ? arena_array(&b->v->arena, n, size) : NULL;
+    b->c->nomem |= n && !p;
+    return p;
+}
+
+static void remember(struct builder *b, struct map *m, struct str key, const void *value)
+{
+    /* The map hands out what it was given; nobody writes through it. */
+    if (!map_put(m, key, (void *)(uintptr_t)value))
+        b->c->nomem = true;
+}
+
+/* Looks a socket up or makes it; NULL when there is no room. *fresh tells which. */
+static struct socket_owner *socket_for(struct builder *b, enum socket_use use,
+                                       const struct addr *addr, const struct value *v,
+                                       const char *who, bool *fresh)
+{
+    char key[ADDR_TEXT_MAX + 1];
+    key[0] = use == SOCKET_ACCESS_LOG ? 'F' : 'L';
+    struct str k = {key, addr_format(addr, key + 1) + 1};
+    struct socket_owner *owner = map_get(&b->sockets, k);
+    *fresh = !owner;
+    if (owner)
+        return owner;
+    if (b->v->n_sockets == VIEW_MAX_SOCKETS) {
+        conf_complain(b->c, &v->place, "", "more than %d listeners and logs", VIEW_MAX_SOCKETS);
+        return NULL;
+    }
+    owner = arena_alloc(&b->c->arena, sizeof *owner);
+    if (!owner || b->v->n_sockets >= b->cap_sockets) {
+        b->c->nomem = true;
+        return NULL;
+    }
+    *owner = (struct socket_owner){b->v->n_sockets, v->place, who};
+    b->v->sockets[b->v->n_sockets++] = (struct view_socket){(uint8_t)use, *addr};
+    remember(b, &b->sockets, k, owner);
+    return owner;
+}
+
+static struct socket_owner *listener(struct builder *b, enum socket_use use, const struct value *v,
+                                     const char *who)
+{
+    struct addr addr;
+    bool fresh;
+    if (!address_listen(b->c, v, &addr))
+        return NULL;
+    struct socket_owner *owner = socket_for(b, use, &addr, v, who, &fresh);
+    if (!owner || fresh)
+        return owner;
+    const char *where = conf_where(b->c, &owner->place);
+    if (strcmp(owner->who, who) == 0)
+        conf_complain(b->c, &v->place, "", "%s listens to '" STR_FMT "' twice (first at %s)", who,
+                      STR_ARG(conf_shown(v)), where);
+    else
+        conf_complain(b->c, &v->place, "", "%s cannot listen to '" STR_FMT "': %s does (%s)", who,
+                      STR_ARG(conf_shown(v)), owner->who, where);
+    return NULL;
+}
+
+static uint32_t count_items(const struct value *v)
+{
+    uint32_t n = 0;
+    if (!v || v->kind != VALUE_LIST)
+        return v != NULL;
+    for (const struct value *i = v->items; i; i = i->next)
+        n++;
+    return n;
+}
+
+static void add_listener(struct builder *b, struct view_service *s, const struct value *v,
+                         const char *who)
+{
+    const struct socket_owner *owner = listener(b, SOCKET_HTTP, v, who);
+    if (owner)
+        s->sockets[s->n_sockets++] = owner->index;
+}
+
+static void build_listeners(struct builder *b, const struct node *service, bool complete,
+                            struct view_service *s, const char *who)
+{
+    uint32_t n = 0;
+    for (const struct node *k = service->children; k; k = k->next)
+        n += is_named(k, "listen") ? count_items(k->value) : 0;
+    s->sockets = view_array(b, n, sizeof *s->sockets);
+    if (n && !s->sockets)
+        return;
+    for (const struct node *k = service->children; k; k = k->next) {
+        if (!is_named(k, "listen") || !k->value)
+            continue;
+        if (k->value->kind != VALUE_LIST)
+            add_listener(b, s, k->value, who);
+        for (const struct value *i = k->value->items; i; i = i->next)
+            add_listener(b, s, i, who);
+    }
+    if (n == 0 && count_named(service->children, "listen") == 0 && complete)
+        conf_complain(b->c, &service->place, "add 'listen = http://ADDRESS:PORT'",
+                      "%s listens nowhere", who);
+}
+
+static void build_log(struct builder *b, const struct node *n, struct view_service *s,
+                      const char *who)
+{
+    struct addr addr;
+    bool fresh;
+    if (!n || !n->value || n->value->bad || n->value->kind == VALUE_LIST ||
+        str_eq(n->value->text, STR("off")) || !address_file(b->c, n->value, &addr))
+        return;
+    const struct socket_owner *owner =
+        socket_for(b, SOCKET_ACCESS_LOG, &addr, n->value, who, &fresh);
+    if (owner)
+        s->access_log = (int32_t)owner->index;
+}
+
+/* The argument of a backend or service; NULL after a problem. */
+static const struct value *argument(struct conf *c, const struct node *n, enum block_id id)
+{
+    const struct block *b = schema_block(id);
+    if (n->value)
+        conf_complain(c, &n->place, conf_text(c, "write '%s %s'", b->name, b->argument),
+                      "%s is written without '='", b->name);
+    else if (!n->args)
+        conf_complain(c, &n->place, conf_text(c, "write '%s %s'", b->name, b->argument),
+                      "%s needs %s", b->name, b->argument);
+    else if (n->args->next && n->damaged)
+        return NULL; /* the parser knows better why there are more */
+    else if (n->args->next)
+        conf_complain(c, &n->args->next->place, conf_text(c, "write '%s %s'", b->name, b->argument),
+                      "unexpected '" STR_FMT "' behind %s", STR_ARG(conf_shown(n->args->next)),
+                      b->name);
+    else
+        return n->args->bad ? NULL : n->args;
+    return NULL;
+}
+
+static bool forwards_to_itself(const struct builder *b, const struct view_service *s,
+                               const struct addr *a)
+{
+    for (uint32_t i = 0; i < s->n_sockets; i++)
+        if (addr_eq(&b->v->sockets[s->sockets[i]].addr, a))
+            return true;
+    return false;
+}
+
+/* The name in the file, or the address. */
+static void name_instance(struct builder *b, struct view_instance *i)
+{
+    char text[ADDR_TEXT_MAX];
+    if (i->name.n)
+        return;
+    i->name = arena_str(&b->v->arena, (struct str){text, addr_format(&i->addr, text)});
+    b->c->nomem |= !i->name.p;
+}
+
+static void add_backend(struct builder *b, const struct node *n, struct view_service *s,
+                        struct map *names)
+{
+    struct view_instance *i = &s->instances[s->n_instances];
+    struct seen seen;
+    *i = (struct view_instance){0}; /* a refused one may have been here */
+    settings_apply(b->c, BLOCK_BACKEND, n->children, i, &seen);
+    const struct value *arg = argument(b->c, n, BLOCK_BACKEND);
+    if (!arg || !address_backend(b->c, arg, &i->addr))
+        return;
+    if (forwards_to_itself(b, s, &i->addr)) {
+        conf_complain(b->c, &arg->place, "", "the service would forward to its own listener");
+        return;
+    }
+    name_instance(b, i);
+    if (b->c->nomem)
+        return;
+    const struct node *named = settings_seen(&seen, BLOCK_BACKEND, "name");
+    const struct value *shown = named && named->value ? named->value : arg;
+    const struct node *first = map_get(names, i->name);
+    if (first) {
+        conf_complain(b->c, &shown->place, "give one of them a 'name'",
+                      "another backend is called '" STR_FMT "' already (%s)",
+                      STR_ARG(conf_shown(shown)), conf_where(b->c, &first->place));
+        return;
+    }
+    remember(b, names, i->name, n);
+    s->n_instances++;
+}
+
+static void build_backends(struct builder *b, const struct node *service, bool complete,
+                           struct view_service *s, const char *who)
+{
+    struct map names = {0};
+    uint32_t n = count_named(service->children, "backend");
+    if (n == 0 && complete)
+        conf_complain(b->c, &service->place, "add 'backend ADDRESS:PORT'", "%s has no backend",
+                      who);
+    uint32_t room = MIN(n, (uint32_t)POOL_MAX), used = 0;
+    s->instances = view_array(b, room, sizeof *s->instances);
+    for (const struct node *k = service->children; k && s->instances && !b->c->nomem; k = k->next) {
+        if (!is_named(k, "backend"))
+            continue;
+        if (used++ == room) {
+            conf_complain(b->c, &k->place, "", "%s has more than %d backends", who, POOL_MAX);
+            break;
+        }
+        add_backend(b, k, s, &names);
+    }
+    map_free(&names);
+    b->instances += s->n_instances;
+    uint32_t weights = 0;
+    for (uint32_t i = 0; i < s->n_instances; i++)
+        weights += s->instances[i].weight;
+    if (s->n_instances && weights == 0)
+        conf_warn(b->c, &service->place, "", "every backend of %s has weight 0", who);
+}
+
+/* The one statement of this name, checked for being a block; NULL when there is none. */
+static const struct node *block_of(struct conf *c, const struct node *parent, enum block_id id)
+{
+    const struct block *b = schema_block(id);
+    const struct node *first = NULL;
+    for (const struct node *n = parent->children; n; n = n->next) {
+        if (!is_named(n, b->name))
+            continue;
+        if (first) {
+            conf_complain(c, &n->place, "", "a second %s block (the first is at %s)", b->name,
+                          conf_where(c, &first->place));
+            continue;
+        }
+        first = n;
+        if (id == BLOCK_CHECK && n->value)
+            continue;
+        if (!n->block)
+            conf_complain(c, &n->place, conf_text(c, "write '%s { ... }'", b->name),
+                          "%s is a block", b->name);
+        else if (n->args)
+            conf_complain(c, &n->args->place, "", "%s takes no argument", b->name);
+    }
+    return first;
+}
+
+/* Settings that only an HTTP check has. */
+static void refuse_http_settings(struct conf *c, const struct seen *seen)
+{
+    static const char *const keys[] = {"status", "body", "host"};
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        const struct node *n = settings_seen(seen, BLOCK_CHECK, keys[i]);
+        if (n)
+            conf_complain(c, &n->place, "add 'http = /PATH'", "%s is for HTTP checks only",
+                          keys[i]);
+    }
+}
+
+static void check_times(struct conf *c, const struct seen *seen, struct view_check *k)
+{
+    const struct node *fast = settings_seen(seen, BLOCK_CHECK, "fast");
+    const struct node *timeout = settings_seen(seen, BLOCK_CHECK, "timeout");
+    if (!k->fast_interval)
+        k->fast_interval = MIN(MAX(k->interval / 5, 50 * MS), k->interval);
+    else if (k->fast_interval > k->interval && fast)
+        conf_complain(c, &fast->place, "", "fast is longer than every");
+    if (!k->timeout)
+        k->timeout = MIN(k->interval, 1000 * MS);
+    else if (k->timeout > k->interval && timeout)
+        conf_warn(c, &timeout->place, "",
+                  "timeout is longer than every: checks of a backend that hangs come late");
+}
+
+static bool is_secret(const struct seen *seen, const char *key)
+{
+    const struct node *n = settings_seen(seen, BLOCK_CHECK, key);
+    return n && n->value && n->value->secret;
+}
+
+static void check_kind(struct conf *c, const struct seen *seen, struct view_check *k)
+{
+    const struct node *http = settings_seen(seen, BLOCK_CHECK, "http");
+    const struct node *tcp_at = settings_seen(seen, BLOCK_CHECK, "tcp");
+    const struct node *none_at = settings_seen(seen, BLOCK_CHECK, "none");
+    bool tcp = settings_flag(c, tcp_at), none = settings_flag(c, none_at);
+    if ((http != NULL) + tcp + none > 1)
+        conf_complain(c, http ? &http->place : &tcp_at->place, "",
+                      "a check is one of http, tcp and none");
+    k->kind = none ? CHECK_NONE : http ? CHECK_HTTP : CHECK_TCP;
+    if (!http && !none)
+        refuse_http_settings(c, seen);
+    k->secret = is_secret(seen, "http") || is_secret(seen, "host") || is_secret(seen, "body");
+}
+
+static void build_check(struct builder *b, const struct node *n, struct view_check *k)
+{
+    struct seen seen;
+    settings_apply(b->c, BLOCK_CHECK, n ? n->children : NULL, k, &seen);
+    check_kind(b->c, &seen, k);
+    check_times(b->c, &seen, k);
+    if (!n || !n->value || n->value->bad)
+        return;
+    if (str_eq(n->value->text, STR("none")) || str_eq(n->value->text, STR("off")))
+        k->kind = CHECK_NONE;
+    else
+        conf_complain(b->c, &n->value->place, "write 'check { ... }' or 'check = none'",
+                      "check is a block");
+}
+
+static void check_hold(struct conf *c, const struct seen *seen, const struct view_eject *e)
+{
+    const struct node *hold = settings_seen(seen, BLOCK_EJECT, "hold");
+    const struct node *most = settings_seen(seen, BLOCK_EJECT, "hold-max");
+    if (e->hold > e->hold_max && (hold || most))
+        conf_complain(c, hold ? &hold->place : &most->place, "", "hold is longer than hold-max");
+}
+
+static void build_policies(struct builder *b, const struct node *service, struct view_service *s)
+{
+    for (int i = BLOCK_CHECK; i < BLOCKS; i++) {
+        struct seen seen;
+        const struct node *n = block_of(b->c, service, (enum block_id)i);
+        void *target = (char *)s + schema_block((enum block_id)i)->offset;
+        if (i == BLOCK_CHECK) {
+            build_check(b, n, target);
+            continue;
+        }
+        settings_apply(b->c, (enum block_id)i, n ? n->children : NULL, target, &seen);
+        if (i == BLOCK_EJECT)
+            check_hold(b->c, &seen, target);
+    }
+}
+
+/* A valid name that no service before has; false after a problem. */
+static bool name_service(struct builder *b, const struct node *n, struct view_service *s)
+{
+    const struct value *arg = argument(b->c, n, BLOCK_SERVICE);
+    if (!arg)
+        return false;
+    if (!settings_name_valid(arg->text)) {
+        conf_complain(b->c, &arg->place, "a name has up to 63 letters, digits, '.', '_' and '-'",
+                      "'" STR_FMT "' is no name for a service", STR_ARG(conf_shown(arg)));
+        return false;
+    }
+    if (arg->secret) { /* it would show everywhere */
+        conf_complain(b->c, &arg->place, "", "a service's name cannot be a reference");
+        return false;
+    }
+    s->name = arena_str(&b->v->arena, arg->text);
+    if (!s->name.p) {
+        b->c->nomem = true;
+        return false;
+    }
+    const struct node *first = map_get(&b->services, s->name);
+    if (first) {
+        conf_complain(b->c, &arg->place, "", "a second service '" STR_FMT "' (the first is at %s)",
+                      STR_ARG(s->name), conf_where(b->c, &first->place));
+        return false;
+    }
+    remember(b, &b->services, s->name, n);
+    return true;
+}
+
+static void build_service(struct builder *b, const struct node *n)
+{
+    struct view_service *s = &b->v->services[b->v->n_services];
+    struct seen seen;
+    *s = (struct view_service){.access_log = -1}; /* a refused one may have been here */
+    bool named = name_service(b, n, s);
+    const char *who = named ? conf_text(b->c, "service " STR_FMT, STR_ARG(s->name)) : "the service";
+    if (named && !n->block && !n->damaged) {
+        conf_complain(b->c, &n->place, "write 'service NAME { listen = ...  backend ... }'",
+                      "%s has no block", who);
+        return;
+    }
+    uint32_t errors = b->c->problems->errors;
+    settings_apply(b->c, BLOCK_SERVICE, n->children, s, &seen);
+    /* A misspelt statement is not missing as well. */
+    bool complete = !n->damaged && b->c->problems->errors == errors;
+    build_listeners(b, n, complete, s, who);
+    build_backends(b, n, complete, s, who);
+    build_policies(b, n, s);
+    build_log(b, settings_seen(&seen, BLOCK_SERVICE, "access-log"), s, who);
+    b->v->n_services += named;
+}
+
+static void build_services(struct builder *b, const struct node *top, bool damaged)
+{
+    uint32_t n = count_named(top, "service"), used = 0;
+    uint32_t room = MIN(n, (uint32_t)VIEW_MAX_SERVICES);
+    b->v->services = view_array(b, room, sizeof *b->v->services);
+    for (const struct node *k = top; k && b->v->services && !b->c->nomem; k = k->next) {
+        if (!is_named(k, "service"))
+            continue;
+        if (used++ == room) {
+            conf_complain(b->c, &k->place, "", "more than %d services", VIEW_MAX_SERVICES);
+            break;
+        }
+        build_service(b, k);
+    }
+    struct place start = {0, 0, 0};
+    if (n == 0 && !damaged && b->c->problems->errors == 0)
+        conf_complain(b->c, &start, "add 'service NAME { ... }'", "there is no service");
+    if (b->instances > VIEW_MAX_SLOTS)
+        conf_complain(b->c, &start, "", "%u backends in all services, more than %d", b->instances,
+                      VIEW_MAX_SLOTS);
+}
+
+static void build_admin(struct builder *b, const struct node *top)
+{
+    struct node parent = {.children = (struct node *)(uintptr_t)top};
+    struct seen seen;
+    const struct node *n = block_of(b->c, &parent, BLOCK_ADMIN);
+    settings_apply(b->c, BLOCK_ADMIN, n ? n->children : NULL, b->v, &seen);
+    for (const struct node *k = n ? n->children : NULL; k; k = k->next) {
+        if (!is_named(k, "metrics") || !k->value)
+            continue;
+        if (k->value->kind != VALUE_LIST)
+            listener(b, SOCKET_METRICS, k->value, "admin metrics");
+        for (const struct value *i = k->value->items; i; i = i->next)
+            listener(b, SOCKET_METRICS, i, "admin metrics");
+    }
+}
+
+/* No more sockets than this can come out of these statements. */
+static uint32_t sockets_at_most(const struct node *top)
+{
+    uint32_t n = 0;
+    for (const struct node *k = top; k; k = k->next)
+        for (const struct node *i = k->children; i; i = i->next)
+            n += count_items(i->value);
+    return MIN(n, (uint32_t)VIEW_MAX_SOCKETS);
+}
+
+void conf_build(struct conf *c, const struct node *top, bool damaged)
+{
+    struct builder b = {.c = c, .v = c->view};
+    struct seen seen;
+    settings_apply(c, BLOCK_TOP, top, c->view, &seen);
+    if (!settings_seen(&seen, BLOCK_TOP, "workers"))
+        c->view->workers = MIN(MAX(c->env->cpus, 1u), (uint32_t)VIEW_MAX_WORKERS);
+    c->view->file = arena_str(&c->view->arena, c->sources[0].path);
+    c->nomem |= !c->view->file.p;
+    b.cap_sockets = sockets_at_most(top);
+    c->view->sockets = view_array(&b, b.cap_sockets, sizeof *c->view->sockets);
+    build_admin(&b, top);
+    build_services(&b, top, damaged);
+    map_free(&b.services);
+    map_free(&b.sockets);
+}

@@ -1,0 +1,224 @@
+/* What a reload changes, in words. One change a line; services in the order of the new file, then
+ * those that are gone. Values whose text came from a variable or another file are not shown. */
+#include "conf/conf.h"
+#include "conf/print.h"
+
+struct diff {
+    const struct view *now, *next;
+    struct buf *out;
+    int n;
+};
+
+static void line_for(struct diff *d, struct str service)
+{
+    d->n++;
+    buf_printf(d->out, "service " STR_FMT ": ", STR_ARG(service));
+}
+
+static void end_line(struct diff *d)
+{
+    buf_add(d->out, "\n", 1);
+}
+
+static bool is_hidden(const struct setting *s, const struct view_service *a,
+                      const struct view_service *b)
+{
+    return (s->kind == KIND_TEXT || s->kind == KIND_TARGET || s->kind == KIND_HOST) &&
+           (a->check.secret || b->check.secret);
+}
+
+static void diff_settings(struct diff *d, enum block_id id, const struct view_service *was,
+                          const struct view_service *is)
+{
+    const struct block *b = schema_block(id);
+    const void *x = (const char *)was + b->offset, *y = (const char *)is + b->offset;
+    for (size_t i = 0; i < b->n; i++) {
+        const struct setting *s = &b->settings[i];
+        if (!has_field(s) || same_setting(s, x, y))
+            continue;
+        line_for(d, is->name);
+        buf_printf(d->out, "%s%s%s ", id == BLOCK_SERVICE ? "" : b->name,
+                   id == BLOCK_SERVICE ? "" : " ", s->key);
+        if (is_hidden(s, was, is)) {
+            buf_printf(d->out, "changed");
+        } else {
+            print_setting(s, x, d->out);
+            buf_printf(d->out, " -> ");
+            print_setting(s, y, d->out);
+        }
+        end_line(d);
+    }
+}
+
+static const char *check_name(const struct view_check *c)
+{
+    return c->kind == CHECK_NONE ? "none" : c->kind == CHECK_TCP ? "tcp" : "http";
+}
+
+/* Of a check that is off, the rest does not matter. */
+static void diff_check(struct diff *d, const struct view_service *was,
+                       const struct view_service *is)
+{
+    if (was->check.kind != is->check.kind) {
+        line_for(d, is->name);
+        buf_printf(d->out, "check %s -> %s", check_name(&was->check), check_name(&is->check));
+        end_line(d);
+    }
+    if (was->check.kind != CHECK_NONE && is->check.kind != CHECK_NONE)
+        diff_settings(d, BLOCK_CHECK, was, is);
+}
+
+static bool listens(const struct view *v, const struct view_service *s, const struct addr *a)
+{
+    for (uint32_t i = 0; i < s->n_sockets; i++)
+        if (addr_eq(&v->sockets[s->sockets[i]].addr, a))
+            return true;
+    return false;
+}
+
+/* The listeners of one that the other has not. */
+static void diff_listeners(struct diff *d, char sign, const struct view *v,
+                           const struct view_service *s, const struct view *other,
+                           const struct view_service *o)
+{
+    char text[ADDR_TEXT_MAX];
+    for (uint32_t i = 0; i < s->n_sockets; i++) {
+        const struct addr *a = &v->sockets[s->sockets[i]].addr;
+        if (listens(other, o, a))
+            continue;
+        addr_format(a, text);
+        line_for(d, s->name);
+        buf_printf(d->out, "%c listen http://%s", sign, text);
+        end_line(d);
+    }
+}
+
+static void backend_line(struct diff *d, char sign, struct str service,
+                         const struct view_instance *i)
+{
+    char text[ADDR_TEXT_MAX];
+    addr_format(&i->addr, text);
+    line_for(d, service);
+    buf_printf(d->out, "%c backend " STR_FMT, sign, STR_ARG(i->name));
+    if (!str_eq(i->name, str_of(text)))
+        buf_printf(d->out, " (%s)", text);
+    end_line(d);
+}
+
+static void backend_changes(struct diff *d, struct str service, const struct view_instance *was,
+                            const struct view_instance *is)
+{
+    char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX];
+    if (!addr_eq(&was->addr, &is->addr)) {
+        addr_format(&was->addr, from);
+        addr_format(&is->addr, to);
+        line_for(d, service);
+        buf_printf(d->out, "backend " STR_FMT " address %s -> %s", STR_ARG(is->name), from, to);
+        end_line(d);
+    }
+    if (was->weight != is->weight) {
+        line_for(d, service);
+        buf_printf(d->out, "backend " STR_FMT " weight %u -> %u", STR_ARG(is->name), was->weight,
+                   is->weight);
+        end_line(d);
+    }
+}
+
+static void diff_backends(struct diff *d, const struct view_service *was,
+                          const struct view_service *is)
+{
+    for (uint32_t i = 0; i < was->n_instances; i++)
+        if (!view_instance_find(is, was->instances[i].name))
+            backend_line(d, '-', is->name, &was->instances[i]);
+    for (uint32_t i = 0; i < is->n_instances; i++) {
+        const struct view_instance *old = view_instance_find(was, is->instances[i].name);
+        if (old)
+            backend_changes(d, is->name, old, &is->instances[i]);
+        else
+            backend_line(d, '+', is->name, &is->instances[i]);
+    }
+}
+
+static const char *log_of(const struct view *v, const struct view_service *s)
+{
+    return s->access_log < 0 ? "off" : v->sockets[s->access_log].addr.path;
+}
+
+static void diff_log(struct diff *d, const struct view_service *was, const struct view_service *is)
+{
+    const char *from = log_of(d->now, was), *to = log_of(d->next, is);
+    if (strcmp(from, to) == 0)
+        return;
+    line_for(d, is->name);
+    buf_printf(d->out, "access-log %s -> %s", from, to);
+    end_line(d);
+}
+
+static void diff_service(struct diff *d, const struct view_service *was,
+                         const struct view_service *is)
+{
+    diff_listeners(d, '-', d->now, was, d->next, is);
+    diff_listeners(d, '+', d->next, is, d->now, was);
+    diff_settings(d, BLOCK_SERVICE, was, is);
+    diff_backends(d, was, is);
+    diff_check(d, was, is);
+    for (int i = BLOCK_CHECK + 1; i < BLOCKS; i++)
+        diff_settings(d, (enum block_id)i, was, is);
+    diff_log(d, was, is);
+}
+
+static bool has_metrics(const struct view *v, const struct addr *a)
+{
+    for (uint32_t i = 0; i < v->n_sockets; i++)
+        if (v->sockets[i].use == SOCKET_METRICS && addr_eq(&v->sockets[i].addr, a))
+            return true;
+    return false;
+}
+
+static void diff_metrics(struct diff *d, char sign, const struct view *v, const struct view *other)
+{
+    char text[ADDR_TEXT_MAX];
+    for (uint32_t i = 0; i < v->n_sockets; i++) {
+        const struct view_socket *s = &v->sockets[i];
+        if (s->use != SOCKET_METRICS || has_metrics(other, &s->addr))
+            continue;
+        addr_format(&s->addr, text);
+        d->n++;
+        buf_printf(d->out, "admin: %c metrics http://%s\n", sign, text);
+    }
+}
+
+static void added(struct diff *d, const struct view_service *s)
+{
+    line_for(d, s->name);
+    buf_printf(d->out, "added, %u backend%s", s->n_instances, s->n_instances == 1 ? "" : "s");
+    end_line(d);
+}
+
+int conf_diff(const struct view *now, const struct view *next, struct buf *out)
+{
+    static const struct view nothing;
+    struct diff d = {now ? now : &nothing, next, out, 0};
+    if (now && now->workers != next->workers) {
+        d.n++;
+        buf_printf(out, "workers %u -> %u\n", now->workers, next->workers);
+    }
+    diff_metrics(&d, '-', d.now, next);
+    diff_metrics(&d, '+', next, d.now);
+    for (uint32_t i = 0; i < next->n_services; i++) {
+        const struct view_service *s = &next->services[i];
+        const struct view_service *was = view_service_find(d.now, s->name);
+        if (was)
+            diff_service(&d, was, s);
+        else
+            added(&d, s);
+    }
+    for (uint32_t i = 0; i < d.now->n_services; i++) {
+        if (view_service_find(next, d.now->services[i].name))
+            continue;
+        line_for(&d, d.now->services[i].name);
+        buf_printf(out, "removed");
+        end_line(&d);
+    }
+    return out->failed ? -(int)ERR_NOMEM : d.n;
+}

@@ -1,0 +1,86 @@
+/* Every test/conf/X.conf is read and what is printed about it compared with test/conf/X.expected,
+ * byte by byte: messages are part of the product. Files without problems print nothing.
+ *
+ * test_conf_golden DIRECTORY; with --write it writes what differs, for review. */
+#include "conf/conf.h"
+
+#include <glob.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "os/os.h"
+
+enum { CASES_AT_LEAST = 60 };
+
+static bool writing;
+
+static void summary_line(struct buf *out, int rc, const struct err *e)
+{
+    buf_printf(out, "=> %s%s%s\n", err_name(rc), rc ? ": " : "", rc ? e->text : "");
+}
+
+static void run(const char *path, struct buf *out)
+{
+    struct conf_env env = conf_env_real();
+    struct conf_problems problems = {0};
+    struct view *v = NULL;
+    struct err e = {0};
+    env.cpus = 4;
+    int rc = conf_load(path, &env, &v, &problems, &e);
+    assert_true((rc == 0) == (problems.errors == 0));
+    assert_true((rc == 0) == (v != NULL));
+    conf_problems_print(&problems, false, out);
+    summary_line(out, rc, &e);
+    assert_false(out->failed);
+    conf_problems_free(&problems);
+    view_free(v);
+}
+
+static bool compare(const char *path)
+{
+    char expected[256];
+    struct buf got = {0}, want = {0};
+    snprintf(expected, sizeof expected, "%.*s.expected", (int)(strlen(path) - strlen(".conf")),
+             path);
+    run(path, &got);
+    file_read(expected, 1 << 20, &want, NULL);
+    bool same = str_eq(buf_str(&got), buf_str(&want));
+    if (!same && writing) {
+        assert_int_equal(file_replace(expected, buf_str(&got), 0644, NULL), 0);
+        same = true;
+    }
+    if (!same)
+        print_error("--- %s, expected:\n%.*s--- got:\n%.*s", path, STR_ARG(buf_str(&want)),
+                    STR_ARG(buf_str(&got)));
+    assert_null(got.n ? memmem(got.p, got.n, "s3cret", 6) : NULL);
+    buf_free(&got);
+    buf_free(&want);
+    return same;
+}
+
+static void messages_are_as_written(void **state)
+{
+    glob_t g = {0};
+    bool all = true;
+    setenv("HF_TEST_SECRET", "s3cret word", 1);
+    unsetenv("HF_TEST_ABSENT");
+    assert_int_equal(glob("*.conf", 0, NULL, &g), 0);
+    assert_true(g.gl_pathc >= CASES_AT_LEAST);
+    for (size_t i = 0; i < g.gl_pathc; i++)
+        all &= compare(g.gl_pathv[i]);
+    globfree(&g);
+    assert_true(all);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(messages_are_as_written)};
+    if (argc < 2 || chdir(argv[1]))
+        return 2;
+    writing = argc > 2 && strcmp(argv[2], "--write") == 0;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,49 @@
+/* conf_load: the stages in a row. */
+#include "conf/tree.h"
+
+static int summary(const struct conf_problems *p, const char *path, struct err *e)
+{
+    return err_set(e, ERR_INVAL, "%s has %u error%s", path, p->errors, p->errors == 1 ? "" : "s");
+}
+
+/* The sources are needed until every problem has found its line. */
+static int load(struct conf *c, const char *path, struct err *e)
+{
+    bool damaged = false;
+    int file = conf_source_read(c, str_of(path), NULL, e);
+    if (file < 0)
+        return c->nomem       ? err_set(e, ERR_NOMEM, "no memory to read %s", path)
+               : e && e->code ? e->code
+                              : -ERR_IO;
+    struct node *top = conf_parse(c, (uint32_t)file, 0, &damaged);
+    c->view = view_new();
+    if (!c->view || c->nomem)
+        return err_set(e, ERR_NOMEM, "no memory to read %s", path);
+    conf_build(c, top, damaged || c->too_large);
+    conf_problems_sort(c->problems);
+    if (c->nomem)
+        return err_set(e, ERR_NOMEM, "no memory to read %s", path);
+    if (c->problems->errors)
+        return summary(c->problems, path, e);
+    /* What leaves this room is what view_decode accepts: one set of promises. */
+    int rc = view_verify(c->view, e);
+    CHECK(rc == 0 || rc == -ERR_NOMEM);
+    return rc;
+}
+
+int conf_load(const char *path, const struct conf_env *env, struct view **out,
+              struct conf_problems *problems, struct err *e)
+{
+    struct err local = {0};
+    struct conf c = {.env = env, .problems = problems};
+    int rc = load(&c, path, &local);
+    arena_free(&c.arena);
+    if (rc) {
+        view_free(c.view);
+        if (e)
+            *e = local;
+        return rc;
+    }
+    *out = c.view;
+    return 0;
+}

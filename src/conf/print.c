@@ -1,0 +1,120 @@
+#include "conf/print.h"
+
+#include "conf/scalar.h"
+
+bool has_field(const struct setting *s)
+{
+    return s->offset != NO_FIELD || s->kind == KIND_STATUS;
+}
+
+static uint64_t number_of(const struct setting *s, const void *target)
+{
+    const char *field = (const char *)target + s->offset;
+    uint64_t number = 0;
+    uint32_t small;
+    if (s->bytes == sizeof number) {
+        memcpy(&number, field, sizeof number);
+        return number;
+    }
+    memcpy(&small, field, sizeof small);
+    return small;
+}
+
+static struct str text_of(const struct setting *s, const void *target)
+{
+    struct str text;
+    memcpy(&text, (const char *)target + s->offset, sizeof text);
+    return text;
+}
+
+static void print_retry_on(uint32_t on, struct buf *out)
+{
+    static const char *const names[] = {"connect", "reset", "timeout", "5xx"};
+    const char *before = "{";
+    if (!on) {
+        buf_printf(out, "none");
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (on >> i & 1) {
+            buf_printf(out, "%s%s", before, names[i]);
+            before = ", ";
+        }
+    }
+    buf_printf(out, "}");
+}
+
+/* As a string of the file: what would end it, or a line, is escaped. */
+static void print_text(struct str s, struct buf *out)
+{
+    buf_add(out, "\"", 1);
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (c == '\n' || c == '\t')
+            buf_printf(out, c == '\n' ? "\\n" : "\\t");
+        else
+            buf_printf(out, c == '"' || c == '\\' || c == '$' ? "\\%c" : "%c", c);
+    }
+    buf_add(out, "\"", 1);
+}
+
+static void print_status(const struct view_check *c, struct buf *out)
+{
+    buf_printf(out, "%u", c->status_min);
+    if (c->status_max != c->status_min)
+        buf_printf(out, "-%u", c->status_max);
+}
+
+void print_setting(const struct setting *s, const void *target, struct buf *out)
+{
+    char text[SCALAR_TEXT_MAX];
+    CHECK(has_field(s));
+    switch ((enum kind)s->kind) {
+    case KIND_COUNT: buf_printf(out, "%llu", (unsigned long long)number_of(s, target)); return;
+    case KIND_DURATION:
+        buf_printf(out, "%s", scalar_duration_text(number_of(s, target), text));
+        return;
+    case KIND_SIZE: buf_printf(out, "%s", scalar_size_text(number_of(s, target), text)); return;
+    case KIND_SHARE: buf_printf(out, "%s", scalar_share_text(number_of(s, target), text)); return;
+    case KIND_TEXT:
+    case KIND_TARGET:
+    case KIND_HOST:
+    case KIND_NAME: print_text(text_of(s, target), out); return;
+    case KIND_STATUS: print_status(target, out); return;
+    case KIND_RETRY_ON: print_retry_on(((const struct view_retry *)target)->on, out); return;
+    case KIND_BALANCE:
+        buf_printf(out, "%s", algorithm_name(((const struct view_service *)target)->balance));
+        return;
+    case KIND_FLAG:
+    case KIND_LISTEN:
+    case KIND_LOG:
+    case KINDS: UNREACHABLE();
+    }
+}
+
+bool same_setting(const struct setting *s, const void *a, const void *b)
+{
+    const struct view_check *one = a, *other = b;
+    switch ((enum kind)s->kind) {
+    case KIND_COUNT:
+    case KIND_DURATION:
+    case KIND_SIZE:
+    case KIND_SHARE: return number_of(s, a) == number_of(s, b);
+    case KIND_TEXT:
+    case KIND_TARGET:
+    case KIND_HOST:
+    case KIND_NAME: return str_eq(text_of(s, a), text_of(s, b));
+    case KIND_STATUS:
+        return one->status_min == other->status_min && one->status_max == other->status_max;
+    case KIND_RETRY_ON:
+        return ((const struct view_retry *)a)->on == ((const struct view_retry *)b)->on;
+    case KIND_BALANCE:
+        return ((const struct view_service *)a)->balance ==
+               ((const struct view_service *)b)->balance;
+    case KIND_FLAG:
+    case KIND_LISTEN:
+    case KIND_LOG:
+    case KINDS: return true;
+    }
+    return true;
+}

@@ -1,0 +1,48 @@
+/* The table of settings as Markdown: docs/configuration.md holds it between two marks, and a test
+ * compares them, so that the documentation cannot fall behind. */
+#include "conf/conf.h"
+#include "conf/schema.h"
+
+#include <stdio.h>
+
+enum { RANGE_MAX = 96 };
+
+static void title(enum block_id id, struct buf *out)
+{
+    const struct block *b = schema_block(id);
+    if (id == BLOCK_TOP)
+        buf_printf(out, "### At the top of the file\n\n");
+    else if (b->argument)
+        buf_printf(out, "### `%s %s { }`\n\n%s\n\n", b->name, b->argument, b->help);
+    else
+        buf_printf(out, "### `%s { }`\n\n%s\n\n", b->name, b->help);
+}
+
+static void fallback(const struct setting *s, struct buf *out)
+{
+    size_t n = strlen(s->fallback);
+    if (n == 0)
+        buf_printf(out, "none");
+    else if (s->fallback[0] == '(')
+        buf_printf(out, "%.*s", (int)n - 2, s->fallback + 1);
+    else
+        buf_printf(out, "`%s`", s->fallback);
+}
+
+void conf_reference(struct buf *out)
+{
+    char range[RANGE_MAX];
+    for (int id = 0; id < BLOCKS; id++) {
+        const struct block *b = schema_block((enum block_id)id);
+        title((enum block_id)id, out);
+        buf_printf(out, "| key | takes | default | meaning |\n|---|---|---|---|\n");
+        for (size_t i = 0; i < b->n; i++) {
+            const struct setting *s = &b->settings[i];
+            schema_range(s, range, sizeof range);
+            buf_printf(out, "| `%s` | %s | ", s->key, range);
+            fallback(s, out);
+            buf_printf(out, " | %s |\n", s->help);
+        }
+        buf_printf(out, "\n");
+    }
+}

@@ -1,0 +1,199 @@
+#include "conf/schema.h"
+
+#include <stdio.h>
+
+#include "conf/scalar.h"
+
+#define US 1000ull
+#define MS (1000 * US)
+#define S  (1000 * MS)
+#define M  (60 * S)
+#define H  (60 * M)
+#define D  (24 * H)
+#define K  1024ull
+
+#define NUMBER(KEY, KIND, TYPE, FIELD, MIN, MAX, FALLBACK, HELP)                                   \
+    {                                                                                              \
+        KEY, KIND, sizeof(((TYPE *)0)->FIELD), offsetof(TYPE, FIELD), MIN, MAX, FALLBACK, HELP     \
+    }
+#define FIELD(KEY, KIND, TYPE, FIELD, FALLBACK, HELP)                                              \
+    {                                                                                              \
+        KEY, KIND, 0, offsetof(TYPE, FIELD), 0, 0, FALLBACK, HELP                                  \
+    }
+#define SPECIAL(KEY, KIND, FALLBACK, HELP)                                                         \
+    {                                                                                              \
+        KEY, KIND, 0, NO_FIELD, 0, 0, FALLBACK, HELP                                               \
+    }
+
+static const struct setting top[] = {
+    NUMBER("workers", KIND_COUNT, struct view, workers, 1, VIEW_MAX_WORKERS,
+           "(one per processor, at most 64)",
+           "threads of the proxy; a change takes effect at the next start"),
+};
+static const struct setting admin[] = {
+    SPECIAL("metrics", KIND_LISTEN, "", "where `GET /metrics` is answered over TCP"),
+};
+static const struct setting service[] = {
+    SPECIAL("listen", KIND_LISTEN, "", "where clients connect; one or several, required"),
+    FIELD("balance", KIND_BALANCE, struct view_service, balance, "least-requests",
+          "how an instance is picked"),
+    SPECIAL("access-log", KIND_LOG, "off", "a file that gets one line a request"),
+};
+static const struct setting backend[] = {
+    NUMBER("weight", KIND_COUNT, struct view_instance, weight, 0, VIEW_MAX_WEIGHT, "1",
+           "its share of the requests; 0: only when nobody else can"),
+    FIELD("name", KIND_NAME, struct view_instance, name, "(its address)",
+          "what commands and metrics call it"),
+};
+static const struct setting check[] = {
+    FIELD("http", KIND_TARGET, struct view_check, path, "", "a GET of this path must succeed"),
+    SPECIAL("tcp", KIND_FLAG, "(yes without http)", "a connection must be accepted"),
+    SPECIAL("none", KIND_FLAG, "no", "no checks: only real requests are judged"),
+    NUMBER("every", KIND_DURATION, struct view_check, interval, 50 * MS, H, "1s",
+           "between two checks"),
+    NUMBER("fast", KIND_DURATION, struct view_check, fast_interval, 10 * MS, H,
+           "(a fifth of every, at least 50ms)",
+           "between two checks while the verdict is uncertain"),
+    NUMBER("timeout", KIND_DURATION, struct view_check, timeout, 10 * MS, M,
+           "(as every, at most 1s)", "for one check, from connect to its last byte"),
+    NUMBER("rise", KIND_COUNT, struct view_check, rise, 1, 100, "2",
+           "passed checks in a row until healthy"),
+    NUMBER("fall", KIND_COUNT, struct view_check, fall, 1, 100, "3",
+           "failed checks in a row until failed"),
+    SPECIAL("status", KIND_STATUS, "200-399", "of an HTTP check: the status codes that pass"),
+    FIELD("body", KIND_TEXT, struct view_check, body, "",
+          "of an HTTP check: what the body must contain"),
+    FIELD("host", KIND_HOST, struct view_check, host, "(the backend's address)",
+          "of an HTTP check: the Host field"),
+};
+static const struct setting timeout[] = {
+    NUMBER("client-idle", KIND_DURATION, struct view_timeouts, client_idle, MS, D, "60s",
+           "a client's connection between two requests"),
+    NUMBER("request-head", KIND_DURATION, struct view_timeouts, request_head, MS, H, "10s",
+           "from the first byte of a request's head to its end"),
+    NUMBER("connect", KIND_DURATION, struct view_timeouts, connect, MS, M, "500ms",
+           "until a backend takes a connection"),
+    NUMBER("first-byte", KIND_DURATION, struct view_timeouts, first_byte, MS, D, "30s",
+           "until a backend begins to answer"),
+    NUMBER("idle", KIND_DURATION, struct view_timeouts, idle, MS, D, "60s",
+           "between two bytes of a body, either way"),
+    NUMBER("tunnel", KIND_DURATION, struct view_timeouts, tunnel, MS, 30 * D, "1h",
+           "an upgraded connection without a byte either way"),
+    NUMBER("drain", KIND_DURATION, struct view_timeouts, drain, 0, D, "30s",
+           "what open connections are given to end when a listener or the node stops"),
+};
+static const struct setting retry[] = {
+    FIELD("on", KIND_RETRY_ON, struct view_retry, on, "{connect, reset, timeout}",
+          "the failures after which another instance is tried; `none` for never"),
+    NUMBER("attempts", KIND_COUNT, struct view_retry, attempts, 1, VIEW_MAX_ATTEMPTS, "3",
+           "tries in all, the first included"),
+    NUMBER("budget", KIND_SHARE, struct view_retry, budget_permille, 0, 1000, "20%",
+           "retries, as a share of the requests of the last ten seconds"),
+    NUMBER("reserve", KIND_COUNT, struct view_retry, reserve, 0, 100000, "32",
+           "retries in ten seconds besides that share"),
+    NUMBER("replay", KIND_SIZE, struct view_retry, replay_max, 0, VIEW_MAX_REPLAY, "64k",
+           "of an idempotent request's body, kept to be sent again"),
+};
+static const struct setting eject[] = {
+    NUMBER("after", KIND_COUNT, struct view_eject, after, 0, 1000, "5",
+           "failed requests in a row until an instance is left out; 0: never"),
+    NUMBER("share", KIND_SHARE, struct view_eject, share_permille, 0, 1000, "70%",
+           "of the backends, left out at most on uncertain evidence"),
+    NUMBER("hold", KIND_DURATION, struct view_eject, hold, MS, H, "1s",
+           "until the first trial after an ejection"),
+    NUMBER("hold-max", KIND_DURATION, struct view_eject, hold_max, MS, D, "30s",
+           "what hold doubles up to while trials fail"),
+};
+static const struct setting limit[] = {
+    NUMBER("head", KIND_SIZE, struct view_limits, head_bytes, K, VIEW_MAX_HEAD, "16k",
+           "of a request's or response's head"),
+    NUMBER("fields", KIND_COUNT, struct view_limits, head_fields, 1, VIEW_MAX_HEAD_FIELDS, "100",
+           "header fields in one head"),
+    NUMBER("body", KIND_SIZE, struct view_limits, body_bytes, 0, 1ull << 40, "0",
+           "of a request's body; 0: no limit"),
+};
+
+#define SETTINGS(t) t, ARRAY_LEN(t)
+
+static const struct block blocks[BLOCKS] = {
+    [BLOCK_TOP] = {"", BLOCK_TOP, NULL, false, 0, SETTINGS(top), "The file itself."},
+    [BLOCK_ADMIN] = {"admin", BLOCK_TOP, NULL, false, 0, SETTINGS(admin),
+                     "What operators and their tools see."},
+    [BLOCK_SERVICE] = {"service", BLOCK_TOP, "NAME", true, 0, SETTINGS(service),
+                       "One service: where clients come in, and the backends behind it. NAME has "
+                       "up to 63 letters, digits, `.`, `_` and `-`."},
+    [BLOCK_BACKEND] = {"backend", BLOCK_SERVICE, "ADDRESS[:PORT]", true, 0, SETTINGS(backend),
+                       "One instance of the service. The block may be left out."},
+    [BLOCK_CHECK] = {"check", BLOCK_SERVICE, NULL, false, offsetof(struct view_service, check),
+                     SETTINGS(check),
+                     "How every backend is probed. Without it: a TCP check with these defaults. "
+                     "`check = none` turns checks off."},
+    [BLOCK_TIMEOUT] = {"timeout", BLOCK_SERVICE, NULL, false,
+                       offsetof(struct view_service, timeouts), SETTINGS(timeout),
+                       "How long is waited for what."},
+    [BLOCK_RETRY] = {"retry", BLOCK_SERVICE, NULL, false, offsetof(struct view_service, retry),
+                     SETTINGS(retry), "When a failed request is tried on another instance."},
+    [BLOCK_EJECT] = {"eject", BLOCK_SERVICE, NULL, false, offsetof(struct view_service, eject),
+                     SETTINGS(eject),
+                     "When failing requests take an instance out, and for how long."},
+    [BLOCK_LIMIT] = {"limit", BLOCK_SERVICE, NULL, false, offsetof(struct view_service, limits),
+                     SETTINGS(limit), "What a message may measure."},
+};
+
+const struct block *schema_block(enum block_id id)
+{
+    CHECK(id < BLOCKS);
+    return &blocks[id];
+}
+
+const struct setting *schema_setting(const struct block *b, struct str key)
+{
+    for (size_t i = 0; i < b->n; i++)
+        if (str_eq(key, str_of(b->settings[i].key)))
+            return &b->settings[i];
+    return NULL;
+}
+
+enum block_id schema_child(enum block_id parent, struct str name)
+{
+    for (int i = BLOCK_TOP + 1; i < BLOCKS; i++)
+        if (blocks[i].parent == parent && str_eq(name, str_of(blocks[i].name)))
+            return (enum block_id)i;
+    return BLOCKS;
+}
+
+void schema_range(const struct setting *s, char *to, size_t size)
+{
+    char a[SCALAR_TEXT_MAX], b[SCALAR_TEXT_MAX];
+    switch ((enum kind)s->kind) {
+    case KIND_COUNT:
+        snprintf(to, size, "%llu to %llu", (unsigned long long)s->min, (unsigned long long)s->max);
+        return;
+    case KIND_DURATION:
+        scalar_duration_text(s->min, a);
+        scalar_duration_text(s->max, b);
+        break;
+    case KIND_SIZE:
+        scalar_size_text(s->min, a);
+        scalar_size_text(s->max, b);
+        break;
+    case KIND_SHARE:
+        scalar_share_text(s->min, a);
+        scalar_share_text(s->max, b);
+        break;
+    case KIND_TEXT: snprintf(to, size, "a text"); return;
+    case KIND_TARGET: snprintf(to, size, "a path, as in /health"); return;
+    case KIND_HOST: snprintf(to, size, "a host name, as in www.example.com"); return;
+    case KIND_NAME: snprintf(to, size, "up to 63 letters, digits, '.', '_' and '-'"); return;
+    case KIND_FLAG: snprintf(to, size, "yes or no"); return;
+    case KIND_STATUS: snprintf(to, size, "a code or a range, as in 200 or 200-399"); return;
+    case KIND_RETRY_ON:
+        snprintf(to, size, "none, or some of {connect, reset, timeout, 5xx}");
+        return;
+    case KIND_BALANCE: snprintf(to, size, "round-robin, random or least-requests"); return;
+    case KIND_LISTEN: snprintf(to, size, "an address, as in http://0.0.0.0:8080"); return;
+    case KIND_LOG: snprintf(to, size, "an absolute path, or off"); return;
+    case KINDS: UNREACHABLE();
+    }
+    snprintf(to, size, "%s to %s", a, b);
+}

@@ -1,0 +1,390 @@
+#include "conf/settings.h"
+
+#include <stdio.h>
+
+#include "conf/scalar.h"
+#include "conf/suggest.h"
+
+enum { RANGE_MAX = 96 };
+
+/* "rise takes 1 to 100" */
+static const char *takes(struct conf *c, const struct setting *s)
+{
+    char range[RANGE_MAX];
+    schema_range(s, range, sizeof range);
+    return conf_text(c, "%s takes %s", s->key, range);
+}
+
+static void wrong(struct conf *c, const struct setting *s, const struct value *v, const char *why)
+{
+    conf_complain(c, &v->place, takes(c, s), "'" STR_FMT "' %s", STR_ARG(conf_shown(v)), why);
+}
+
+static void store(const struct setting *s, void *target, uint64_t number)
+{
+    char *field = (char *)target + s->offset;
+    if (s->bytes == sizeof(uint64_t)) {
+        memcpy(field, &number, sizeof number);
+    } else {
+        uint32_t small = (uint32_t)number;
+        CHECK(s->bytes == sizeof small && s->max <= UINT32_MAX);
+        memcpy(field, &small, sizeof small);
+    }
+}
+
+/* The first unit that makes a valid value of these digits; NULL when none does. */
+static const char *fitting_unit(const struct setting *s, struct str digits)
+{
+    static const struct {
+        const char *unit;
+        uint64_t factor;
+    } known[] = {{"s", 1000000000}, {"ms", 1000000}, {"m", 60000000000}};
+    uint64_t n;
+    if (s->kind == KIND_SHARE)
+        return str_u64(digits, 100, &n) ? "%" : NULL;
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        if (str_u64(digits, UINT64_MAX / known[i].factor, &n) && n * known[i].factor >= s->min &&
+            n * known[i].factor <= s->max)
+            return known[i].unit;
+    return NULL;
+}
+
+/* A number whose unit is missing or unknown. */
+static void bad_unit(struct conf *c, const struct setting *s, const struct value *v)
+{
+    bool bare = v->text.n && v->text.p[v->text.n - 1] >= '0' && v->text.p[v->text.n - 1] <= '9';
+    const char *fit = bare && !v->secret ? fitting_unit(s, v->text) : NULL;
+    const char *hint = s->kind == KIND_DURATION ? "units of time are us, ms, s, m, h and d"
+                       : s->kind == KIND_SIZE   ? "units of size are k, m, g and t"
+                                                : takes(c, s);
+    if (fit)
+        hint = conf_text(c, "did you mean '" STR_FMT "%s'?", STR_ARG(conf_shown(v)), fit);
+    conf_complain(c, &v->place, hint, "'" STR_FMT "' has %s", STR_ARG(conf_shown(v)),
+                  bare ? "no unit" : "an unknown unit");
+}
+
+static void set_number(struct conf *c, const struct setting *s, const struct value *v, void *target)
+{
+    uint64_t number = 0;
+    enum scalar_result r = SCALAR_SYNTAX;
+    const char *what = "is not a number";
+    switch ((enum kind)s->kind) {
+    case KIND_COUNT: r = scalar_count(v->text, &number); break;
+    case KIND_DURATION:
+        r = scalar_duration(v->text, &number);
+        what = "is not a duration";
+        break;
+    case KIND_SIZE:
+        r = scalar_size(v->text, &number);
+        what = "is not a size";
+        break;
+    case KIND_SHARE:
+        r = scalar_share(v->text, &number);
+        what = "is not a percentage";
+        break;
+    default: UNREACHABLE();
+    }
+    if (r == SCALAR_SYNTAX)
+        wrong(c, s, v, what);
+    else if (r == SCALAR_UNIT)
+        bad_unit(c, s, v);
+    else if (r == SCALAR_HUGE || number < s->min || number > s->max)
+        wrong(c, s, v, "is out of range");
+    else
+        store(s, target, number);
+}
+
+bool settings_name_valid(struct str name)
+{
+    if (name.n == 0 || name.n > 63)
+        return false;
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!letter && !(c >= '0' && c <= '9') && c != '.' && c != '_' && c != '-')
+            return false;
+    }
+    return true;
+}
+
+/* No blanks and nothing outside visible ASCII: what a request line and a Host field take. */
+static bool is_visible(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= 0x20 || s.p[i] >= 0x7f)
+            return false;
+    return s.n > 0;
+}
+
+static bool text_valid(const struct setting *s, struct str text)
+{
+    switch ((enum kind)s->kind) {
+    case KIND_TARGET: return is_visible(text) && text.p[0] == '/';
+    case KIND_HOST: return is_visible(text) && !memchr(text.p, '/', text.n);
+    case KIND_NAME: return settings_name_valid(text);
+    default: return true;
+    }
+}
+
+static void bad_text(struct conf *c, const struct setting *s, const struct value *v)
+{
+    if (s->kind == KIND_TARGET && is_visible(v->text) && !v->secret)
+        conf_complain(c, &v->place,
+                      conf_text(c, "did you mean '/" STR_FMT "'?", STR_ARG(conf_shown(v))),
+                      "'" STR_FMT "' is not a path", STR_ARG(conf_shown(v)));
+    else
+        wrong(c, s, v, "cannot be used here");
+}
+
+static void set_text(struct conf *c, const struct setting *s, const struct value *v, void *target)
+{
+    if (!text_valid(s, v->text)) {
+        bad_text(c, s, v);
+        return;
+    }
+    if (s->kind == KIND_NAME && v->secret) { /* it would show everywhere */
+        conf_complain(c, &v->place, "", "a name cannot be a reference");
+        return;
+    }
+    struct str copy = arena_str(&c->view->arena, v->text);
+    if (copy.p)
+        memcpy((char *)target + s->offset, &copy, sizeof copy);
+    else
+        c->nomem = true;
+}
+
+static void set_status(struct conf *c, const struct setting *s, const struct value *v,
+                       struct view_check *check)
+{
+    uint64_t low, high;
+    const char *dash = v->text.n ? memchr(v->text.p, '-', v->text.n) : NULL;
+    struct str first = v->text, last = v->text;
+    if (dash) {
+        first.n = (size_t)(dash - v->text.p);
+        last = (struct str){dash + 1, v->text.n - first.n - 1};
+    }
+    if (!str_u64(first, UINT16_MAX, &low) || !str_u64(last, UINT16_MAX, &high)) {
+        wrong(c, s, v, "is not a range of status codes");
+    } else if (low < 100 || high > 599 || low > high) {
+        conf_complain(c, &v->place, "codes are 100 to 599, the lower one first",
+                      "'" STR_FMT "' is out of range", STR_ARG(conf_shown(v)));
+    } else {
+        check->status_min = (uint16_t)low;
+        check->status_max = (uint16_t)high;
+    }
+}
+
+/* For a word of a fixed set. Guesses look at what is written: what is referred to stays secret. */
+static void bad_choice(struct conf *c, const struct setting *s, const struct value *v,
+                       const char *const *choices, size_t n)
+{
+    struct suggestion g = suggest_for(v->raw);
+    for (size_t i = 0; i < n; i++)
+        suggest_try(&g, choices[i]);
+    const char *hint = g.best ? conf_text(c, "did you mean '%s'?", g.best) : takes(c, s);
+    conf_complain(c, &v->place, hint, "unknown value '" STR_FMT "' for %s", STR_ARG(conf_shown(v)),
+                  s->key);
+}
+
+static void set_balance(struct conf *c, const struct setting *s, const struct value *v,
+                        void *target)
+{
+    const char *names[ALGORITHMS];
+    enum algorithm a;
+    if (algorithm_parse(v->text, &a)) {
+        *((uint8_t *)target + s->offset) = (uint8_t)a;
+        return;
+    }
+    for (int i = 0; i < ALGORITHMS; i++)
+        names[i] = algorithm_name((enum algorithm)i);
+    bad_choice(c, s, v, names, ARRAY_LEN(names));
+}
+
+static uint32_t retry_bit(struct conf *c, const struct setting *s, const struct value *v)
+{
+    static const char *const names[] = {"connect", "reset", "timeout", "5xx"};
+    static const uint32_t bits[] = {RETRY_CONNECT, RETRY_RESET, RETRY_TIMEOUT, RETRY_5XX};
+    if (v->bad)
+        return 0;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (str_eq(v->text, str_of(names[i])))
+            return bits[i];
+    bad_choice(c, s, v, names, ARRAY_LEN(names));
+    return 0;
+}
+
+static void set_retry_on(struct conf *c, const struct setting *s, const struct value *v,
+                         void *target)
+{
+    uint32_t on = 0;
+    if (v->kind != VALUE_LIST && !str_eq(v->text, STR("none")))
+        on = retry_bit(c, s, v);
+    for (const struct value *i = v->items; i; i = i->next)
+        on |= retry_bit(c, s, i);
+    memcpy((char *)target + s->offset, &on, sizeof on);
+}
+
+static void set_value(struct conf *c, const struct setting *s, const struct value *v, void *target)
+{
+    switch ((enum kind)s->kind) {
+    case KIND_COUNT:
+    case KIND_DURATION:
+    case KIND_SIZE:
+    case KIND_SHARE: set_number(c, s, v, target); return;
+    case KIND_TEXT:
+    case KIND_TARGET:
+    case KIND_HOST:
+    case KIND_NAME: set_text(c, s, v, target); return;
+    case KIND_STATUS: set_status(c, s, v, target); return;
+    case KIND_RETRY_ON: set_retry_on(c, s, v, target); return;
+    case KIND_BALANCE: set_balance(c, s, v, target); return;
+    case KIND_FLAG:
+    case KIND_LISTEN:
+    case KIND_LOG:
+    case KINDS: return; /* the caller's */
+    }
+}
+
+static void set_defaults(struct conf *c, const struct block *b, void *target)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        const struct setting *s = &b->settings[i];
+        struct str text = str_of(s->fallback);
+        if (s->kind == KIND_RETRY_ON) {
+            ((struct view_retry *)target)->on = RETRY_CONNECT | RETRY_RESET | RETRY_TIMEOUT;
+        } else if (text.n && text.p[0] != '(') {
+            struct value v = {.kind = VALUE_WORD, .text = text, .raw = text};
+            set_value(c, s, &v, target);
+        } else if (s->kind == KIND_TEXT || s->kind == KIND_TARGET || s->kind == KIND_HOST ||
+                   s->kind == KIND_NAME) {
+            struct str empty = STR("");
+            memcpy((char *)target + s->offset, &empty, sizeof empty);
+        }
+    }
+}
+
+/* In words: where a statement stands. */
+static const char *inside(struct conf *c, const struct block *b)
+{
+    return *b->name ? conf_text(c, "in %s", b->name) : "at the top of the file";
+}
+
+/* The hint for a name that this block does not know: one nearby, or the block that knows it. */
+static const char *unknown_hint(struct conf *c, enum block_id id, const struct node *n)
+{
+    struct suggestion g = suggest_for(n->name);
+    const struct block *b = schema_block(id);
+    for (size_t i = 0; i < b->n; i++)
+        suggest_try(&g, b->settings[i].key);
+    for (int i = BLOCK_TOP + 1; i < BLOCKS; i++)
+        if (schema_block((enum block_id)i)->parent == id)
+            suggest_try(&g, schema_block((enum block_id)i)->name);
+    if (g.best && g.distance)
+        return conf_text(c, "did you mean '%s'?", g.best);
+    for (int i = BLOCK_TOP; i < BLOCKS; i++) {
+        const struct block *other = schema_block((enum block_id)i);
+        bool child = schema_child((enum block_id)i, n->name) != BLOCKS;
+        if (!child && !schema_setting(other, n->name))
+            continue;
+        if (i == BLOCK_TOP)
+            return "it belongs to the top of the file";
+        return conf_text(c, "it belongs into a %s block", other->name);
+    }
+    return g.best ? conf_text(c, "did you mean '%s'?", g.best) : "";
+}
+
+static void unknown(struct conf *c, enum block_id id, const struct node *n)
+{
+    conf_complain(c, &n->place, unknown_hint(c, id, n), "unknown %s '" STR_FMT "' %s",
+                  n->block ? "block" : "key", STR_ARG(conf_clip(n->name)),
+                  inside(c, schema_block(id)));
+}
+
+/* "balance random" and "balance { ... }" instead of "balance = random". */
+static bool has_value(struct conf *c, const struct setting *s, const struct node *n)
+{
+    if (n->value)
+        return true;
+    if (s->kind == KIND_FLAG && !n->args && !n->block)
+        return true;
+    if (n->block)
+        conf_complain(c, &n->place, takes(c, s), "%s is a setting, not a block", s->key);
+    else if (n->args && !n->args->next)
+        conf_complain(
+            c, &n->place,
+            conf_text(c, "did you mean '%s = " STR_FMT "'?", s->key, STR_ARG(conf_shown(n->args))),
+            "%s needs a '='", s->key);
+    else
+        conf_complain(c, &n->place, takes(c, s), "%s needs '=' and a value", s->key);
+    return false;
+}
+
+static bool takes_list(const struct setting *s)
+{
+    return s->kind == KIND_LISTEN || s->kind == KIND_RETRY_ON;
+}
+
+static void apply_one(struct conf *c, const struct block *b, const struct setting *s,
+                      const struct node *n, void *target, struct seen *seen)
+{
+    const struct node **first = &seen->node[s - b->settings];
+    if (!has_value(c, s, n))
+        return;
+    if (*first && s->kind != KIND_LISTEN) {
+        conf_complain(c, &n->place, "", "%s is set already (%s)", s->key,
+                      conf_where(c, &(*first)->place));
+        return;
+    }
+    if (!*first)
+        *first = n;
+    if (!n->value || n->value->bad)
+        return;
+    if (n->value->kind == VALUE_LIST && !takes_list(s))
+        conf_complain(c, &n->value->place, takes(c, s), "%s takes one value, not a list", s->key);
+    else
+        set_value(c, s, n->value, target);
+}
+
+void settings_apply(struct conf *c, enum block_id id, const struct node *children, void *target,
+                    struct seen *seen)
+{
+    const struct block *b = schema_block(id);
+    CHECK(b->n <= MAX_SETTINGS);
+    *seen = (struct seen){0};
+    set_defaults(c, b, target);
+    for (const struct node *n = children; n; n = n->next) {
+        const struct setting *s = schema_setting(b, n->name);
+        if (s)
+            apply_one(c, b, s, n, target, seen);
+        else if (schema_child(id, n->name) == BLOCKS)
+            unknown(c, id, n);
+    }
+}
+
+const struct node *settings_seen(const struct seen *seen, enum block_id id, const char *key)
+{
+    const struct block *b = schema_block(id);
+    const struct setting *s = schema_setting(b, str_of(key));
+    CHECK(s);
+    return seen->node[s - b->settings];
+}
+
+bool settings_flag(struct conf *c, const struct node *n)
+{
+    static const char *const yes[] = {"yes", "on", "true"}, *const no[] = {"no", "off", "false"};
+    if (!n)
+        return false;
+    if (!n->value)
+        return true;
+    if (n->value->bad || n->value->kind == VALUE_LIST)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
+        if (str_eq(n->value->text, str_of(yes[i])))
+            return true;
+        if (str_eq(n->value->text, str_of(no[i])))
+            return false;
+    }
+    conf_complain(c, &n->value->place, "write yes or no", "'" STR_FMT "' is neither yes nor no",
+                  STR_ARG(conf_shown(n->value)));
+    return false;
+}

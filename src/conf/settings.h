@@ -1,0 +1,24 @@
+/* settings: the statements of one block into the struct that its table describes. Inside this room
+ * only. */
+#ifndef HF_CONF_SETTINGS_H
+#define HF_CONF_SETTINGS_H
+
+#include "conf/schema.h"
+#include "conf/tree.h"
+
+struct seen {
+    const struct node
+        *node[MAX_SETTINGS]; /* by place in the table; NULL: the default is in force */
+};
+
+/* Sets defaults, then what the statements say. A value with a problem leaves the default. Blocks
+ * among the statements, and settings without a field, are the caller's. */
+void settings_apply(struct conf *c, enum block_id id, const struct node *children, void *target,
+                    struct seen *seen);
+const struct node *settings_seen(const struct seen *seen, enum block_id id, const char *key);
+/* The value of a flag that may stand alone; false without a node. */
+bool settings_flag(struct conf *c, const struct node *n);
+/* Letters, digits, '.', '_' and '-', 1 to 63 of them. */
+bool settings_name_valid(struct str name);
+
+#endif
