@@ -68,10 +68,16 @@ static void choose_coding(struct exchange *x, const struct http_head *h, uint8_t
         x->client->keep = false;
 }
 
+/* 501 and 505 speak of the request, not of the instance's health. */
+static bool speaks_of_failure(uint16_t status)
+{
+    return status >= 500 && status != 501 && status != 505;
+}
+
 static void judge_answer(struct exchange *x, uint16_t status)
 {
     uint64_t us = (loop_now(x->client->worker->loop) - x->attempt_at) / NS_PER_US;
-    if (status >= 500)
+    if (speaks_of_failure(status))
         target_signal(x->target, SIGNAL_REQ_5XX, status);
     else
         target_ok(x->target, us);
@@ -160,7 +166,7 @@ static void take_head(struct exchange *x, const struct http_head *h)
         return;
     }
     judge_answer(x, h->status);
-    if (h->status >= 500 && exchange_retry_5xx(x))
+    if (speaks_of_failure(h->status) && exchange_retry_5xx(x))
         return;
     answer(x, h);
 }
