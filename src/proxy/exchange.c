@@ -26,21 +26,28 @@ static uint64_t now_of(const struct exchange *x)
 
 /* --- beginning --- */
 
-static bool rewrite_head(struct exchange *x, const struct http_head *h)
+/* 0, or the status to refuse with. */
+static uint16_t rewrite_head(struct exchange *x, const struct http_head *h, const char **text)
 {
     struct client *c = x->client;
     struct http_forward f = {.client_ip = str_of(c->ip),
                              .proto = STR("http"),
                              .via = STR("holdfast"),
                              .keep_upstream = true};
-    if (!buf_reserve(&x->request, h->bytes + HEAD_SLACK))
-        return false;
+    if (!buf_reserve(&x->request, h->bytes + HEAD_SLACK)) {
+        *text = "Out of memory.";
+        return 503;
+    }
     size_t n = http_write_request(h, &f, x->request.p, x->request.cap);
+    if (n == 0) {
+        *text = "The request head is too large to forward.";
+        return 431;
+    }
     x->request.n = n;
     x->head_bytes = (uint32_t)n;
-    const char *end = n ? memchr(x->request.p, '\r', n) : NULL;
+    const char *end = memchr(x->request.p, '\r', n);
     x->line_bytes = end ? (uint32_t)(end - x->request.p) : 0;
-    return n > 0;
+    return 0;
 }
 
 static void read_facts(struct exchange *x, const struct http_head *h)
@@ -90,10 +97,10 @@ bool exchange_begin(struct client *c, struct service *s)
     c->keep = h->keep_alive;
     x->started_at = x->active_at = now_of(x);
     read_facts(x, h);
-    const char *text = "The request head is too large to forward.";
+    const char *text = NULL;
     uint16_t refuse = unwanted(x, h, &text);
-    if (!refuse && !rewrite_head(x, h))
-        refuse = 431;
+    if (!refuse)
+        refuse = rewrite_head(x, h, &text);
     stream_consume(&c->s, w, h->bytes);
     if (refuse) {
         c->keep = false;

@@ -22,7 +22,7 @@ struct proxy {
 
     /* written by the workers */
     struct io news_io;
-    int news_fd;      /* eventfd */
+    int news_fd; /* eventfd */
     atomic_uint drained;
     bool draining, told_drained;
 };
@@ -116,7 +116,8 @@ static bool all_took(const struct proxy *p)
     return true;
 }
 
-/* No worker accepts from the older views' sockets any more: they are closed, however long their connections live. */
+/* No worker accepts from the older views' sockets any more: they are closed, however long their
+ * connections live. */
 static void forget_before(struct proxy *p)
 {
     while (p->before) {
