@@ -17,7 +17,10 @@ enum algorithm { ALGORITHM_ROUND_ROBIN, ALGORITHM_RANDOM, ALGORITHM_LEAST_REQUES
 const char *algorithm_name(enum algorithm a);
 bool algorithm_parse(struct str name, enum algorithm *out);
 
-enum { POOL_MAX = 1024 }; /* instances in one pool */
+enum {
+    POOL_MAX = 1024,         /* instances in one pool */
+    POOL_TRIAL_INFLIGHT = 2, /* requests at a time that a member on trial is given */
+};
 
 struct member {
     /* set by the owner */
@@ -25,6 +28,7 @@ struct member {
     uint8_t verdict; /* enum verdict */
     bool certain;    /* the verdict rests on certain evidence */
     bool draining;   /* no new requests */
+    bool trial;      /* REASON_RECOVERING: given few requests at a time while others are there */
     uint64_t since;  /* ns, when it got this verdict */
     /* kept by the pool */
     bool pickable;     /* pool_update's decision */
@@ -37,6 +41,7 @@ struct pool {
     struct member *members; /* owned */
     uint32_t n;
     uint32_t n_pickable;
+    uint32_t n_trial;        /* of them, on trial */
     uint32_t eject_permille; /* 0..1000: never more than this share of the members is left out for
                                 uncertain evidence */
     bool panic; /* nobody is healthy enough: every member that is not draining may be picked */
@@ -53,7 +58,7 @@ int pool_init(struct pool *p, enum algorithm a, uint32_t n, uint32_t eject_permi
 /* A zeroed pool is allowed. */
 void pool_free(struct pool *p);
 
-/* Decides anew who may be picked. Call after any change of weight, verdict, certain or draining.
+/* Decides anew who may be picked. Call after any change of what the owner sets.
  * Cost O(n log n), not per request. Failed members are left out: those with certain evidence
  * always, the others, longest failed first, up to eject_permille of all members (rounded down, but
  * one at least where there are two or more; 0 leaves none out). Where no member with a weight is
@@ -80,8 +85,9 @@ static inline void tried_add(struct tried *t, uint32_t i)
 }
 
 /* A member that is pickable and not in tried, or, if there is none, a tried pickable one; -1 when
- * no member is pickable. A member on trial (suspect) is picked like others. hash is for algorithms
- * that place by key. The caller pairs it with pool_done. */
+ * no member is pickable. A suspect member is picked like others; one on trial only while it has few
+ * requests in flight, unless that leaves nobody. hash is for algorithms that place by key. The
+ * caller pairs it with pool_done. */
 int pool_pick(struct pool *p, const struct tried *tried, uint64_t hash, uint64_t now);
 void pool_done(struct pool *p, uint32_t index);
 

@@ -10,12 +10,12 @@
  * answers that, not the algorithm. */
 #include "balance/algorithm.h"
 
-static int pick(struct pool *p, const struct tried *tried, uint64_t hash, uint64_t now)
+static int pick(struct pool *p, const struct choice *c, uint64_t hash, uint64_t now)
 {
     int best = -1;
     uint64_t best_inflight = 0, best_weight = 1, equal = 0;
     for (uint32_t i = 0; i < p->n; i++) {
-        if (!candidate(p, i, tried))
+        if (!candidate(p, i, c))
             continue;
         const struct member *m = &p->members[i];
         uint64_t weight = weight_of(m);

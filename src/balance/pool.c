@@ -117,14 +117,16 @@ static bool admits(enum rule r, const struct member *m)
     UNREACHABLE();
 }
 
-static uint32_t admit(struct pool *p, enum rule r)
+/* True when there is one. */
+static bool admit(struct pool *p, enum rule r)
 {
-    uint32_t n = 0;
+    bool any = false;
     for (uint32_t i = 0; i < p->n; i++) {
-        p->members[i].pickable |= admits(r, &p->members[i]);
-        n += p->members[i].pickable;
+        bool in = admits(r, &p->members[i]);
+        p->members[i].pickable |= in;
+        any |= in;
     }
-    return n;
+    return any;
 }
 
 /* Credit of an earlier set of weights must not turn into a burst now: it stays within one round,
@@ -148,37 +150,46 @@ static void begin(struct pool *p)
         return;
     p->begun = true;
     for (uint64_t skip = prng_below(&p->prng, p->n_pickable); skip > 0; skip--)
-        p->ops->pick(p, NULL, 0, 0);
+        p->ops->pick(p, &(struct choice){0}, 0, 0);
+}
+
+static void count(struct pool *p)
+{
+    p->n_pickable = p->n_trial = 0;
+    for (uint32_t i = 0; i < p->n; i++) {
+        p->n_pickable += p->members[i].pickable;
+        p->n_trial += p->members[i].pickable && p->members[i].trial;
+    }
 }
 
 void pool_update(struct pool *p)
 {
     for (uint32_t i = 0; i < p->n; i++)
         p->members[i].pickable = false;
-    p->n_pickable = admit(p, RULE_NORMAL);
-    if (p->n_pickable == 0)
-        p->n_pickable = admit(p, RULE_WEIGHTLESS);
+    if (!admit(p, RULE_NORMAL))
+        admit(p, RULE_WEIGHTLESS);
     keep_beyond_share(p);
-    p->n_pickable = 0;
-    for (uint32_t i = 0; i < p->n; i++)
-        p->n_pickable += p->members[i].pickable;
-    p->panic = p->n_pickable == 0;
-    if (p->panic) {
-        p->n_pickable = admit(p, RULE_PANIC);
-        p->panic = p->n_pickable > 0;
-    }
+    count(p);
+    p->panic = p->n_pickable == 0 && admit(p, RULE_PANIC);
+    count(p);
     bound_credits(p);
     begin(p);
 }
 
+/* First the untried within the bounds of a trial, then the untried, then anybody. */
 int pool_pick(struct pool *p, const struct tried *tried, uint64_t hash, uint64_t now)
 {
+    struct choice c = {.tried = tried && tried->n > 0 ? tried : NULL};
     if (p->n_pickable == 0)
         return -1;
-    int i = p->ops->pick(p, tried, hash, now);
-    if (i < 0 && tried && tried->n > 0)
-        i = p->ops->pick(p, NULL, hash, now);
-    if (i >= 0)
+    int i = p->ops->pick(p, &c, hash, now);
+    if (i < 0 && p->n_trial > 0) {
+        c.beyond_trial = true;
+        i = p->ops->pick(p, &c, hash, now);
+    }
+    if (i < 0 && c.tried)
+        i = pool_pick(p, NULL, hash, now);
+    else if (i >= 0)
         p->members[i].inflight++;
     return i;
 }

@@ -7,12 +7,12 @@
  * first. Candidates only earn: a member that a retry must avoid gains nothing by it. */
 #include "balance/algorithm.h"
 
-static int pick(struct pool *p, const struct tried *tried, uint64_t hash, uint64_t now)
+static int pick(struct pool *p, const struct choice *c, uint64_t hash, uint64_t now)
 {
     int best = -1;
     int64_t total = 0;
     for (uint32_t i = 0; i < p->n; i++) {
-        if (!candidate(p, i, tried))
+        if (!candidate(p, i, c))
             continue;
         struct member *m = &p->members[i];
         total += weight_of(m);
