@@ -1,3 +1,4 @@
+/* The form of a line, and that writing one never waits. */
 #include "daemon/log.h"
 
 #include <fcntl.h>

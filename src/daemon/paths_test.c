@@ -1,3 +1,4 @@
+/* Where the state lies, for every environment. */
 #include "daemon/paths.h"
 
 #include <setjmp.h>

@@ -1,0 +1,366 @@
+#include "daemon/supervisor_fake.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/conf.h"
+#include "daemon/ipc.h"
+#include "daemon/sandbox.h"
+#include "view/cells.h"
+
+enum { FAKE_SOCKETS = 16, FAKE_MAX_FILE = 4096 };
+#define FAKE_BEAT (50 * NS_PER_MS)
+
+/* --- the configuration room, in small --- */
+
+struct conf_env conf_env_real(void)
+{
+    return (struct conf_env){0};
+}
+
+void conf_problems_free(struct conf_problems *p)
+{
+    *p = (struct conf_problems){0};
+}
+
+void conf_problems_print(const struct conf_problems *p, bool colour, struct buf *out)
+{
+    buf_printf(out, "%u problems\n", p->n);
+}
+
+static void add_socket(struct view *v, uint8_t use, struct str text)
+{
+    struct view_socket *s = &v->sockets[v->n_sockets++];
+    s->use = use;
+    if (use == SOCKET_HTTP) {
+        CHECK(addr_parse(text, &s->addr));
+        return;
+    }
+    s->addr.kind = ADDR_UNIX;
+    str_copy(s->addr.path, sizeof s->addr.path, text);
+}
+
+static void add_line(struct view *v, struct str line, uint32_t *problems)
+{
+    if (str_starts(line, STR("http ")))
+        add_socket(v, SOCKET_HTTP, (struct str){line.p + 5, line.n - 5});
+    else if (str_starts(line, STR("log ")))
+        add_socket(v, SOCKET_ACCESS_LOG, (struct str){line.p + 4, line.n - 4});
+    else if (str_starts(line, STR("stubborn")))
+        v->file = STR("stubborn");
+    else
+        ++*problems;
+}
+
+int conf_load(const char *path, const struct conf_env *env, struct view **out,
+              struct conf_problems *problems, struct err *e)
+{
+    struct buf text = {0};
+    int r = file_read(path, FAKE_MAX_FILE, &text, e);
+    if (r)
+        return r;
+    struct view *v = view_new();
+    CHECK(v && (v->sockets = arena_array(&v->arena, FAKE_SOCKETS, sizeof *v->sockets)));
+    v->workers = 1;
+    v->file = STR("fake");
+    for (char *line = text.p, *end = text.p + text.n; line < end;) {
+        size_t n = strcspn(line, "\n");
+        add_line(v, (struct str){line, n}, &problems->n);
+        line += n + 1;
+    }
+    buf_free(&text);
+    if (problems->n) {
+        view_free(v);
+        return err_set(e, ERR_INVAL, "%s has problems", path);
+    }
+    *out = v;
+    return 0;
+}
+
+/* --- what both children share --- */
+
+struct fake;
+
+struct fake_listener {
+    struct io io;
+    struct fake *owner;
+    int fd;
+};
+
+struct fake {
+    struct loop *loop;
+    struct cells cells;
+    struct ipc supervisor;
+    struct timer beat;
+    uint32_t row, also; /* rows to beat in */
+    uint64_t epoch;
+    /* control */
+    const char *file;
+    int admin_fd;
+    struct io admin;
+    bool deaf; /* it broke the protocol and lives on all the same */
+    int asker; /* the connection whose answer is due; -1 */
+    /* proxy */
+    struct view *view;
+    struct fake_listener listeners[FAKE_SOCKETS];
+};
+
+static void on_beat(struct timer *t)
+{
+    struct fake *f = CONTAINER_OF(t, struct fake, beat);
+    cell_add(&f->cells.processes[f->row].beat, 1);
+    if (f->also)
+        cell_add(&f->cells.processes[f->also].beat, 1);
+    loop_timer_set(f->loop, t, loop_now(f->loop) + FAKE_BEAT);
+}
+
+static void on_gone(struct ipc *c, const char *why)
+{
+    struct fake *f = CONTAINER_OF(c, struct fake, supervisor);
+    if (!f->deaf)
+        loop_stop(f->loop);
+}
+
+static void fake_open(struct fake *f, enum sandbox_role role)
+{
+    void *region;
+    size_t size;
+    CHECK(sandbox_enter(role, NULL, NULL) == 0);
+    CHECK(memfd_map(IPC_FD_CELLS, &region, &size, NULL) == 0);
+    CHECK(cells_attach(&f->cells, region, size, NULL) == 0);
+    CHECK(loop_new(&f->loop, NULL) == 0);
+    f->supervisor.on_gone = on_gone;
+    CHECK(ipc_open(&f->supervisor, f->loop, IPC_FD_SUPERVISOR, NULL) == 0);
+    timer_init(&f->beat, on_beat);
+    on_beat(&f->beat);
+}
+
+static int fake_run(struct fake *f)
+{
+    CHECK(loop_run(f->loop, NULL) == 0);
+    ipc_close(&f->supervisor);
+    loop_free(f->loop);
+    view_free(f->view);
+    return 0;
+}
+
+/* --- control --- */
+
+static void reply(struct fake *f, const char *text)
+{
+    if (f->asker < 0)
+        return;
+    ssize_t n = write(f->asker, text, strlen(text));
+    CHECK(n > 0);
+    close(f->asker);
+    f->asker = -1;
+}
+
+static void offer(struct fake *f, uint64_t epoch, struct str bytes)
+{
+    struct buf body = {0};
+    int fd = memfd_sealed("view", bytes, NULL);
+    CHECK(fd >= 0);
+    put_u64(&body, epoch);
+    CHECK(ipc_send(&f->supervisor, IPC_VIEW, buf_str(&body), &fd, 1, NULL) == 0);
+    close(fd);
+    buf_free(&body);
+}
+
+static void load(struct fake *f)
+{
+    struct conf_problems problems = {0};
+    struct view *v;
+    struct buf bytes = {0};
+    if (conf_load(f->file, NULL, &v, &problems, NULL)) {
+        reply(f, "bad file\n");
+        return;
+    }
+    v->epoch = f->epoch + 1;
+    view_encode(v, &bytes);
+    offer(f, v->epoch, buf_str(&bytes));
+    buf_free(&bytes);
+    view_free(v);
+}
+
+static void break_protocol(struct fake *f)
+{
+    f->deaf = true;
+    CHECK(net_message_send(f->supervisor.fd, "x", 1, NULL, 0, NULL) == 0);
+}
+
+static void command(struct fake *f, const char *word)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%llu %ld\n", (unsigned long long)f->epoch, (long)getpid());
+    if (strcmp(word, "load") == 0)
+        load(f);
+    else if (strcmp(word, "damaged") == 0)
+        offer(f, f->epoch + 1, STR("no view"));
+    else if (strcmp(word, "nonsense") == 0)
+        break_protocol(f);
+    else if (strcmp(word, "restart") == 0)
+        CHECK(ipc_send(&f->supervisor, IPC_RESTART, STR("\4\0\0\0test"), NULL, 0, NULL) == 0);
+    if (strcmp(word, "load") != 0 && strcmp(word, "damaged") != 0)
+        reply(f, text);
+}
+
+/* The command came with the connection: the test writes before it waits. */
+static void on_admin(struct io *io, unsigned ready)
+{
+    struct fake *f = CONTAINER_OF(io, struct fake, admin);
+    for (int fd; (fd = net_accept(f->admin_fd, NULL)) >= 0;) {
+        char word[32] = "";
+        ssize_t n;
+        while ((n = read(fd, word, sizeof word - 1)) < 0)
+            continue;
+        word[strcspn(word, "\n")] = 0;
+        if (f->asker >= 0)
+            close(f->asker);
+        f->asker = fd;
+        command(f, word);
+    }
+}
+
+static void answered(struct fake *f, struct ipc_message *m)
+{
+    char text[400];
+    uint64_t epoch = get_u64(&m->body);
+    bool taken = m->type == IPC_VIEW_TAKEN;
+    struct str why = taken ? STR("") : get_str(&m->body);
+    if (taken)
+        f->epoch = epoch;
+    snprintf(text, sizeof text, "%s %llu " STR_FMT "\n", taken ? "taken" : "refused",
+             (unsigned long long)epoch, STR_ARG(why));
+    reply(f, text);
+}
+
+static void control_message(struct ipc *c, struct ipc_message *m)
+{
+    struct fake *f = CONTAINER_OF(c, struct fake, supervisor);
+    if (m->type == IPC_ADMIN_SOCKET) {
+        f->admin_fd = ipc_take_fd(m);
+        CHECK(loop_io_start(f->loop, &f->admin, f->admin_fd, NULL) == 0);
+    } else if (m->type == IPC_NO_VIEW || m->type == IPC_RELOAD) {
+        load(f);
+    } else if (m->type == IPC_VIEW_END) {
+        f->epoch = get_u64(&m->body);
+    } else if (m->type == IPC_VIEW_TAKEN || m->type == IPC_VIEW_REFUSED) {
+        answered(f, m);
+    } else if (m->type == IPC_STOP) {
+        loop_stop(f->loop);
+    }
+}
+
+int fake_control_main(int argc, char **argv)
+{
+    struct fake f = {.row = PROCESS_CONTROL, .asker = -1, .admin_fd = -1};
+    CHECK(argc == 7 && strcmp(argv[1], "--file") == 0 && strcmp(argv[3], "--state") == 0);
+    f.file = argv[2];
+    f.supervisor.on_message = control_message;
+    io_init(&f.admin, on_admin);
+    fake_open(&f, SANDBOX_CONTROL);
+    return fake_run(&f);
+}
+
+/* --- proxy --- */
+
+static void on_client(struct io *io, unsigned ready)
+{
+    struct fake_listener *l = CONTAINER_OF(io, struct fake_listener, io);
+    struct stat st;
+    CHECK(fstat(l->fd, &st) == 0);
+    for (int fd; (fd = net_accept(l->fd, NULL)) >= 0;) {
+        char text[96];
+        int n = snprintf(text, sizeof text, "%ld %llu %llu\n", (long)getpid(),
+                         (unsigned long long)l->owner->epoch, (unsigned long long)st.st_ino);
+        CHECK(write(fd, text, (size_t)n) == n);
+        close(fd);
+    }
+}
+
+static void drop_sockets(struct fake *f)
+{
+    for (size_t i = 0; i < FAKE_SOCKETS; i++) {
+        struct fake_listener *l = &f->listeners[i];
+        if (l->fd < 0)
+            continue;
+        loop_io_stop(f->loop, &l->io);
+        close(l->fd);
+        l->fd = -1;
+    }
+}
+
+static void begin_view(struct fake *f, struct ipc_message *m)
+{
+    struct buf bytes = {0};
+    drop_sockets(f);
+    view_free(f->view);
+    CHECK(m->n_fds == 1 && memfd_read(m->fds[0], VIEW_MAX_BYTES, &bytes, NULL) == 0);
+    CHECK(view_decode(buf_str(&bytes), &f->view, NULL) == 0);
+    buf_free(&bytes);
+}
+
+static void use_socket(struct fake *f, uint32_t index, int fd)
+{
+    struct fake_listener *l = &f->listeners[index];
+    if (f->view->sockets[index].use == SOCKET_ACCESS_LOG) {
+        CHECK(dprintf(fd, "%llu\n", (unsigned long long)f->view->epoch) > 0);
+        close(fd);
+        return;
+    }
+    l->fd = fd;
+    CHECK(loop_io_start(f->loop, &l->io, fd, NULL) == 0);
+}
+
+static void use_sockets(struct fake *f, struct ipc_message *m)
+{
+    uint64_t epoch = get_u64(&m->body);
+    uint32_t n = get_u32(&m->body);
+    CHECK(epoch == f->view->epoch && n == m->n_fds);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t index = get_u32(&m->body);
+        CHECK(!m->body.failed && index < f->view->n_sockets);
+        use_socket(f, index, m->fds[i]);
+        m->fds[i] = -1;
+    }
+}
+
+static void end_view(struct fake *f)
+{
+    struct buf b = {0};
+    f->epoch = f->view->epoch;
+    put_u64(&b, f->epoch);
+    CHECK(ipc_send(&f->supervisor, IPC_VIEW_TAKEN, buf_str(&b), NULL, 0, NULL) == 0);
+    buf_free(&b);
+}
+
+static void proxy_message(struct ipc *c, struct ipc_message *m)
+{
+    struct fake *f = CONTAINER_OF(c, struct fake, supervisor);
+    if (m->type == IPC_VIEW_BEGIN) {
+        begin_view(f, m);
+    } else if (m->type == IPC_VIEW_SOCKET) {
+        use_sockets(f, m);
+    } else if (m->type == IPC_VIEW_END) {
+        end_view(f);
+    } else if (m->type == IPC_STOP) {
+        drop_sockets(f);
+        if (get_u32(&m->body) == 0 || !f->view || !str_eq(f->view->file, STR("stubborn")))
+            loop_stop(f->loop);
+    }
+}
+
+int fake_proxy_main(int argc, char **argv)
+{
+    struct fake f = {.row = PROCESS_PROXY, .also = PROCESS_WORKER0};
+    for (size_t i = 0; i < FAKE_SOCKETS; i++) {
+        f.listeners[i] = (struct fake_listener){.owner = &f, .fd = -1};
+        io_init(&f.listeners[i].io, on_client);
+    }
+    f.supervisor.on_message = proxy_message;
+    fake_open(&f, SANDBOX_PROXY);
+    return fake_run(&f);
+}

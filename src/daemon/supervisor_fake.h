@@ -1,0 +1,21 @@
+/* supervisor_fake: stand-ins for control, the proxy and the configuration, so that the supervisor
+ * is tested alone, with real processes and sockets. Tests only.
+ *
+ * The configuration is a list of lines: "http ADDRESS", "log PATH", "stubborn" (the proxy never
+ * ends its drain), "bad" (a problem).
+ *
+ * The fake control takes commands on the admin socket, one a connection, and answers with a line:
+ *   load      compiles the file and offers the view; "taken EPOCH" or "refused EPOCH SENTENCE"
+ *   state     "EPOCH PID"
+ *   damaged   offers bytes that are no view; answers as load
+ *   nonsense  sends a message that breaks the protocol
+ *   restart   asks for a new proxy
+ * The fake proxy answers each connection with "PID EPOCH INODE", the inode being that of its
+ * listening socket, and writes its epoch to its access log when it takes a view. */
+#ifndef HF_SUPERVISOR_FAKE_H
+#define HF_SUPERVISOR_FAKE_H
+
+int fake_control_main(int argc, char **argv);
+int fake_proxy_main(int argc, char **argv);
+
+#endif

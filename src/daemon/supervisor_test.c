@@ -1,0 +1,556 @@
+/* The supervisor with real processes: this program is also the children (supervisor_fake.h). Each
+ * test runs a node of its own in a directory of its own, and watches it from outside. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "daemon/daemon.h"
+#include "daemon/supervisor_fake.h"
+#include "os/os.h"
+
+#define PATIENCE (20 * NS_PER_S)
+
+struct node {
+    char directory[64], file[80], state[80], log[80];
+    pid_t pid; /* 0: ended */
+    uint16_t port;
+};
+
+struct answer { /* of the fake proxy */
+    long pid;
+    unsigned long long epoch, inode;
+};
+
+/* --- the world outside --- */
+
+static void breathe(void)
+{
+    struct timespec t = {.tv_nsec = 2000000};
+    nanosleep(&t, NULL);
+}
+
+static struct addr local(uint16_t port)
+{
+    return (struct addr){.kind = ADDR_IP4, .port = port, .ip = {127, 0, 0, 1}};
+}
+
+/* A port that is free now, or stays taken by the listening socket that it hands out. */
+static uint16_t pick_port(int *taken)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+    if (taken) {
+        assert_int_equal(listen(fd, 1), 0);
+        *taken = fd;
+    } else {
+        close(fd);
+    }
+    return ntohs(a.sin_port);
+}
+
+/* Connected and blocking, or -1. */
+static int reach(const struct addr *a)
+{
+    int fd = net_connect(a, NULL);
+    if (fd < 0)
+        return -1;
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    if (poll(&p, 1, 20000) != 1 || net_connect_result(fd)) {
+        close(fd);
+        return -1;
+    }
+    struct timeval patience = {.tv_sec = 20};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    return fd;
+}
+
+static bool read_line(int fd, char *out, size_t size)
+{
+    size_t n = 0;
+    ssize_t r = 0;
+    while (n < size - 1 && (r = read(fd, out + n, size - 1 - n)) > 0)
+        n += (size_t)r;
+    out[n] = 0;
+    close(fd);
+    return n > 0 && out[n - 1] == '\n';
+}
+
+static bool ask_proxy(uint16_t port, struct answer *out)
+{
+    struct addr a = local(port);
+    char line[128];
+    int fd = reach(&a);
+    return fd >= 0 && read_line(fd, line, sizeof line) &&
+           sscanf(line, "%ld %llu %llu", &out->pid, &out->epoch, &out->inode) == 3;
+}
+
+static bool refused(uint16_t port)
+{
+    struct addr a = local(port);
+    int fd = reach(&a);
+    if (fd >= 0)
+        close(fd);
+    return fd < 0;
+}
+
+/* --- a node --- */
+
+static void write_file(const struct node *n, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+static void write_file(const struct node *n, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    int length = vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    assert_int_equal(file_replace(n->file, (struct str){text, (size_t)length}, 0644, NULL), 0);
+}
+
+static void make(struct node *n)
+{
+    *n = (struct node){.directory = "/tmp/holdfast-test-XXXXXX"};
+    assert_non_null(mkdtemp(n->directory));
+    assert_int_equal(chmod(n->directory, 0755), 0);
+    snprintf(n->file, sizeof n->file, "%s/conf", n->directory);
+    snprintf(n->state, sizeof n->state, "%s/state", n->directory);
+    snprintf(n->log, sizeof n->log, "%s/log", n->directory);
+    n->port = pick_port(NULL);
+    write_file(n, "http 127.0.0.1:%u\n", n->port);
+}
+
+/* A program of its own, so that a leak of the supervisor is found at its end. */
+static void launch(struct node *n)
+{
+    n->pid = fork();
+    assert_true(n->pid >= 0);
+    if (n->pid)
+        return;
+    int fd = open(n->log, O_WRONLY | O_CREAT | O_APPEND, 0644);
+    dup2(fd, STDERR_FILENO);
+    execl("/proc/self/exe", "holdfast", "@supervisor", n->file, n->state, (char *)NULL);
+    _exit(126);
+}
+
+static bool logged(const struct node *n, const char *text)
+{
+    struct buf b = {0};
+    assert_int_equal(file_read(n->log, 1 << 20, &b, NULL), 0);
+    bool found = buf_add(&b, "", 1) && strstr(b.p, text);
+    buf_free(&b);
+    return found;
+}
+
+static struct answer await(uint16_t port)
+{
+    struct answer a = {0};
+    uint64_t end = clock_now() + PATIENCE;
+    while (!ask_proxy(port, &a) && clock_now() < end)
+        breathe();
+    assert_true(a.pid > 0);
+    return a;
+}
+
+static struct answer start(struct node *n)
+{
+    launch(n);
+    struct answer a = await(n->port);
+    for (uint64_t end = clock_now() + PATIENCE; !logged(n, "ready") && clock_now() < end;)
+        breathe();
+    assert_true(logged(n, "ready"));
+    return a;
+}
+
+static int wait_end(struct node *n)
+{
+    int status;
+    assert_int_equal(waitpid(n->pid, &status, 0), n->pid);
+    n->pid = 0;
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static int stop(struct node *n)
+{
+    kill(n->pid, SIGTERM);
+    return wait_end(n);
+}
+
+static void print_log(const struct node *n)
+{
+    struct buf b = {0};
+    if (file_read(n->log, 1 << 20, &b, NULL) == 0)
+        print_message(STR_FMT, STR_ARG(buf_str(&b)));
+    buf_free(&b);
+}
+
+static int set_up(void **state)
+{
+    struct node *n = mem_zero(1, sizeof *n);
+    make(n);
+    *state = n;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct node *n = *state;
+    if (n->pid) { /* the test failed: its children end with it */
+        print_log(n);
+        kill(n->pid, SIGTERM);
+        kill(n->pid, SIGTERM);
+        waitpid(n->pid, NULL, 0);
+    }
+    char command[128];
+    snprintf(command, sizeof command, "rm -r %s", n->directory);
+    int r = system(command);
+    mem_free(n);
+    return r;
+}
+
+/* One command to the fake control. */
+static void tell(const struct node *n, const char *word, char *line, size_t size)
+{
+    struct addr a = {.kind = ADDR_UNIX};
+    snprintf(a.path, sizeof a.path, "%s/admin.sock", n->state);
+    for (uint64_t end = clock_now() + PATIENCE; clock_now() < end; breathe()) {
+        int fd = reach(&a);
+        if (fd < 0)
+            continue;
+        if (write(fd, word, strlen(word)) > 0 && read_line(fd, line, size))
+            return;
+    }
+    fail_msg("control does not answer to %s", word);
+}
+
+static void expect(const struct node *n, const char *word, const char *answer)
+{
+    char line[512];
+    tell(n, word, line, sizeof line);
+    if (!strstr(line, answer))
+        fail_msg("%s: %s instead of %s", word, line, answer);
+}
+
+static long control_pid(const struct node *n)
+{
+    char line[64];
+    unsigned long long epoch;
+    long pid;
+    tell(n, "state", line, sizeof line);
+    assert_int_equal(sscanf(line, "%llu %ld", &epoch, &pid), 2);
+    return pid;
+}
+
+static void await_log(const struct node *n, const char *text)
+{
+    for (uint64_t end = clock_now() + PATIENCE; !logged(n, text) && clock_now() < end;)
+        breathe();
+    assert_true(logged(n, text));
+}
+
+/* --- the tests --- */
+
+static void serves_and_stops(void **state)
+{
+    struct node *n = *state;
+    struct answer a = start(n);
+    assert_int_equal(a.epoch, 1);
+    char path[128];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/admin.sock", n->state);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0660);
+    assert_int_equal(stop(n), 0);
+    assert_int_equal(stat(path, &st), -1);
+    assert_true(refused(n->port));
+    assert_true(logged(n, "stopped"));
+}
+
+/* Connections made while there is no proxy wait in the socket; none is refused. */
+static void a_killed_proxy_is_replaced_at_once(void **state)
+{
+    struct node *n = *state;
+    struct answer before = start(n), after;
+    kill((pid_t)before.pid, SIGKILL);
+    uint64_t began = clock_now();
+    bool answered;
+    do { /* the first may still have been the dead one's */
+        assert_false(refused(n->port));
+        answered = ask_proxy(n->port, &after);
+    } while (!answered && clock_now() < began + PATIENCE);
+    print_message("serves again after %.1f ms\n", (double)(clock_now() - began) / 1e6);
+    assert_true(answered);
+    assert_int_not_equal(after.pid, before.pid);
+    assert_int_equal(after.inode, before.inode);
+    assert_int_equal(after.epoch, before.epoch);
+    assert_true(logged(n, "the proxy (process"));
+    assert_int_equal(stop(n), 0);
+}
+
+static void a_killed_control_comes_back_with_the_view(void **state)
+{
+    struct node *n = *state;
+    struct answer before = start(n);
+    expect(n, "load", "taken 2");
+    long pid = control_pid(n);
+    kill((pid_t)pid, SIGKILL);
+    for (uint64_t end = clock_now() + PATIENCE; control_pid(n) == pid && clock_now() < end;)
+        breathe();
+    expect(n, "state", "2 ");
+    assert_int_not_equal(control_pid(n), pid);
+    struct answer after = await(n->port);
+    assert_int_equal(after.pid, before.pid);
+    expect(n, "load", "taken 3");
+    assert_int_equal(stop(n), 0);
+}
+
+static void repeated_deaths_are_slowed_down(void **state)
+{
+    struct node *n = *state;
+    struct answer a = start(n);
+    kill((pid_t)a.pid, SIGKILL);
+    for (int i = 0; i < 2; i++) {
+        long old = a.pid;
+        while ((a = await(n->port)).pid == old)
+            breathe();
+        kill((pid_t)a.pid, SIGKILL);
+    }
+    await_log(n, "the proxy starts again in 100 ms");
+    await_log(n, "the proxy starts again in 200 ms");
+    await(n->port);
+    assert_int_equal(stop(n), 0);
+}
+
+static void a_refused_view_changes_nothing(void **state)
+{
+    struct node *n = *state;
+    struct answer before = start(n);
+    int fd;
+    uint16_t fresh = pick_port(NULL), taken = pick_port(&fd);
+    write_file(n, "http 127.0.0.1:%u\nhttp 127.0.0.1:%u\n", fresh, taken);
+    expect(n, "load", "ddress already in use");
+    assert_true(refused(fresh));
+    struct answer after = await(n->port);
+    assert_memory_equal(&after, &before, sizeof after);
+    close(fd);
+    expect(n, "load", "taken 2");
+    assert_int_equal(await(fresh).epoch, 2);
+    assert_int_equal(await(taken).epoch, 2);
+    assert_true(refused(n->port));
+    assert_int_equal(stop(n), 0);
+}
+
+static void a_kept_socket_is_the_same_socket(void **state)
+{
+    struct node *n = *state;
+    struct answer before = start(n);
+    uint16_t second = pick_port(NULL);
+    write_file(n, "http 127.0.0.1:%u\nhttp 127.0.0.1:%u\n", second, n->port);
+    expect(n, "load", "taken 2");
+    struct answer after = await(n->port);
+    assert_int_equal(after.inode, before.inode);
+    assert_int_equal(after.epoch, 2);
+    assert_int_equal(await(second).epoch, 2);
+    assert_int_equal(stop(n), 0);
+}
+
+static void damaged_views_are_refused(void **state)
+{
+    struct node *n = *state;
+    start(n);
+    expect(n, "damaged", "refused 2");
+    assert_int_equal(await(n->port).epoch, 1);
+    expect(n, "load", "taken 2");
+    assert_int_equal(stop(n), 0);
+}
+
+static void a_control_that_breaks_the_protocol_is_replaced(void **state)
+{
+    struct node *n = *state;
+    start(n);
+    long pid = control_pid(n);
+    expect(n, "nonsense", "1 ");
+    await_log(n, "is killed: it closed its connection");
+    await_log(n, "killed by signal 9");
+    assert_int_not_equal(control_pid(n), pid);
+    assert_int_equal(stop(n), 0);
+}
+
+static void control_may_ask_for_a_new_proxy(void **state)
+{
+    struct node *n = *state;
+    struct answer before = start(n), after;
+    expect(n, "restart", "1 ");
+    do
+        after = await(n->port);
+    while (after.pid == before.pid);
+    assert_int_equal(after.inode, before.inode);
+    assert_int_equal(stop(n), 0);
+}
+
+static void hangup_means_reload(void **state)
+{
+    struct node *n = *state;
+    start(n);
+    kill(n->pid, SIGHUP);
+    while (await(n->port).epoch != 2)
+        breathe();
+    assert_int_equal(stop(n), 0);
+}
+
+static void access_logs_are_opened_anew(void **state)
+{
+    struct node *n = *state;
+    char log[128], moved[160];
+    struct stat st;
+    snprintf(log, sizeof log, "%s/access", n->directory);
+    snprintf(moved, sizeof moved, "%s.1", log);
+    write_file(n, "http 127.0.0.1:%u\nlog %s\n", n->port, log);
+    start(n);
+    assert_int_equal(rename(log, moved), 0);
+    expect(n, "load", "taken 2");
+    struct buf b = {0};
+    assert_int_equal(file_read(log, 100, &b, NULL), 0);
+    assert_true(str_eq(buf_str(&b), STR("2\n")));
+    assert_int_equal(file_read(moved, 100, &b, NULL), 0);
+    assert_true(str_eq(buf_str(&b), STR("1\n")));
+    buf_free(&b);
+    assert_int_equal(stat(log, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    assert_int_equal(stop(n), 0);
+}
+
+static void a_hung_proxy_is_replaced(void **state)
+{
+    struct node *n = *state;
+    struct answer before = start(n), after;
+    kill((pid_t)before.pid, SIGSTOP);
+    await_log(n, "loop stands still");
+    after = await(n->port);
+    assert_int_not_equal(after.pid, before.pid);
+    assert_int_equal(stop(n), 0);
+}
+
+static void a_second_signal_means_now(void **state)
+{
+    struct node *n = *state;
+    write_file(n, "http 127.0.0.1:%u\nstubborn\n", n->port);
+    start(n);
+    kill(n->pid, SIGTERM);
+    await_log(n, "connections are given up to");
+    assert_true(refused(n->port));
+    assert_int_equal(stop(n), 0);
+    assert_true(logged(n, "stopping now"));
+}
+
+static void refuses_to_start(struct node *n, const char *sentence)
+{
+    launch(n);
+    assert_int_equal(wait_end(n), 1);
+    if (!logged(n, sentence))
+        print_log(n);
+    assert_true(logged(n, sentence));
+}
+
+static void a_taken_port_is_told_at_once(void **state)
+{
+    struct node *n = *state;
+    int fd;
+    write_file(n, "http 127.0.0.1:%u\n", pick_port(&fd));
+    refuses_to_start(n, "another program uses it");
+    assert_false(logged(n, "runs as process"));
+    close(fd);
+}
+
+static void a_bad_file_is_told_at_once(void **state)
+{
+    struct node *n = *state;
+    write_file(n, "bad\nbad\nhttp 127.0.0.1:%u\n", n->port);
+    refuses_to_start(n, "2 problems");
+    assert_true(refused(n->port));
+}
+
+static void a_directory_has_one_holdfast(void **state)
+{
+    struct node *n = *state, second;
+    start(n);
+    second = *n;
+    snprintf(second.log, sizeof second.log, "%s/log2", n->directory);
+    char expected[64];
+    snprintf(expected, sizeof expected, "another holdfast (process %ld)", (long)n->pid);
+    refuses_to_start(&second, expected);
+    assert_int_equal(await(n->port).epoch, 1);
+    assert_int_equal(stop(n), 0);
+}
+
+/* The lock ends with its process: nothing has to be cleared after a crash. */
+static void a_killed_supervisor_leaves_nothing_behind(void **state)
+{
+    struct node *n = *state;
+    start(n);
+    kill(n->pid, SIGKILL);
+    assert_int_equal(waitpid(n->pid, NULL, 0), n->pid);
+    for (uint64_t end = clock_now() + PATIENCE; !refused(n->port) && clock_now() < end;)
+        breathe();
+    assert_int_equal(start(n).epoch, 1);
+    assert_int_equal(stop(n), 0);
+}
+
+static int run_supervisor(const char *file, const char *state)
+{
+    struct run_options o = {.file = file, .state_dir = state, .log = "debug"};
+    struct err e;
+    if (supervisor_run(&o, &e) == 0)
+        return 0;
+    fprintf(stderr, "%s\n", e.text);
+    return 1;
+}
+
+#define NODE_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "@control") == 0)
+        return fake_control_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "@proxy") == 0)
+        return fake_proxy_main(argc - 1, argv + 1);
+    if (argc == 4 && strcmp(argv[1], "@supervisor") == 0)
+        return run_supervisor(argv[2], argv[3]);
+    const struct CMUnitTest tests[] = {
+        NODE_TEST(serves_and_stops),
+        NODE_TEST(a_killed_proxy_is_replaced_at_once),
+        NODE_TEST(a_killed_control_comes_back_with_the_view),
+        NODE_TEST(repeated_deaths_are_slowed_down),
+        NODE_TEST(a_refused_view_changes_nothing),
+        NODE_TEST(a_kept_socket_is_the_same_socket),
+        NODE_TEST(damaged_views_are_refused),
+        NODE_TEST(a_control_that_breaks_the_protocol_is_replaced),
+        NODE_TEST(control_may_ask_for_a_new_proxy),
+        NODE_TEST(hangup_means_reload),
+        NODE_TEST(access_logs_are_opened_anew),
+        NODE_TEST(a_hung_proxy_is_replaced),
+        NODE_TEST(a_second_signal_means_now),
+        NODE_TEST(a_taken_port_is_told_at_once),
+        NODE_TEST(a_bad_file_is_told_at_once),
+        NODE_TEST(a_directory_has_one_holdfast),
+        NODE_TEST(a_killed_supervisor_leaves_nothing_behind),
+    };
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
