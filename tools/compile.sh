@@ -25,5 +25,9 @@ elif [ $# -gt 0 ] && [ "$(cat "$dir/asked" 2>/dev/null)" != "$asked" ]; then
 fi
 [ $# -eq 0 ] || echo "$asked" >"$dir/asked"
 
-# ninja's own "no work to do" is not news.
-ninja -C "$dir" --quiet </dev/null
+# Meson's regeneration and "no work to do" are not news; what the compiler says is.
+quietly ninja -C "$dir" build.ninja
+if [ -t 1 ]; then
+    exec ninja -C "$dir" --quiet </dev/null
+fi
+quietly ninja -C "$dir" --quiet

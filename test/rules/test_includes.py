@@ -12,7 +12,8 @@ from tree import SRC, show
 ROOMS = sorted(p.name for p in SRC.iterdir() if p.is_dir())
 
 # The headers that other rooms may include. One a room, but for rooms that are a collection: wire has one header a codec,
-# view has the picture of what should be and the cells that tell what is. A header that a front door itself passes on
+# view has the picture of what should be and the cells that tell what is, detect has the judge (which the proxy embeds too)
+# and the prober that only control runs. A header that a front door itself passes on
 # (base.h and os.h are made of such) is part of it.
 FRONT_DOORS = {
     'base': {'base.h'},
@@ -20,7 +21,7 @@ FRONT_DOORS = {
     'wire': {'http1.h'},
     'conf': {'conf.h'},
     'view': {'view.h', 'cells.h'},
-    'detect': {'detect.h'},
+    'detect': {'detect.h', 'probe.h'},
     'balance': {'balance.h'},
     'proxy': {'proxy.h'},
     'admin': {'admin.h'},
@@ -33,7 +34,7 @@ MAY_INCLUDE = {
     'base': set(),
     'os': set(),
     'wire': set(),
-    'detect': set(),
+    'detect': {'wire'},     # a check must read the answer that it gets
     'balance': {'detect'},
     'view': {'balance', 'detect'},
     'conf': {'view', 'balance', 'detect', 'os'},
