@@ -176,7 +176,8 @@ static inline void fixture_close(struct fixture *f)
 
 static inline void fixture_event(struct fixture *f, enum event_code code, const char *text)
 {
-    struct event *ev = events_begin(&f->events, code, EVENT_INFO, loop_now(f->loop), clock_wall(), 7);
+    struct event *ev =
+        events_begin(&f->events, code, EVENT_INFO, loop_now(f->loop), clock_wall(), 7);
     str_copy(ev->text, sizeof ev->text, str_of(text));
     events_commit(&f->events);
 }

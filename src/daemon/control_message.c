@@ -157,7 +157,9 @@ static void on_child(struct control *c, struct ipc_message *m)
     if (!reader_done(&m->body) || process >= PROCESS_WORKER0)
         return;
     static const char *const names[] = {"supervisor", "control", "proxy"};
-    struct event *ev = control_event(c, status ? EVENT_PROCESS_EXIT : EVENT_PROCESS_START,
+    /* An orderly end has the status of a start; the words differ (process_describe). */
+    bool ended = status != 0 || str_starts(text, STR("ended"));
+    struct event *ev = control_event(c, ended ? EVENT_PROCESS_EXIT : EVENT_PROCESS_START,
                                      status ? EVENT_ERROR : EVENT_INFO);
     event_subject(ev, "%s", names[process]);
     event_text(ev, "process %u: %.*s", pid, (int)MIN(text.n, 200u), text.p);
