@@ -68,8 +68,8 @@ static size_t format_head(char *out, size_t size, const struct log *l, enum log_
                  size);
 }
 
-size_t log_format(char *out, size_t size, const struct log *l, enum log_level level,
-                  uint64_t unix_ns, const char *text)
+size_t log_line_format(char *out, size_t size, const struct log *l, enum log_level level,
+                       uint64_t unix_ns, const char *text)
 {
     CHECK(level < LOG_LEVELS && size >= 128);
     size_t n = format_head(out, size - 1, l, level, unix_ns);
@@ -110,9 +110,9 @@ void log_line(struct log *l, enum log_level level, const char *fmt, ...)
     if (dropped) {
         char lost[64];
         snprintf(lost, sizeof lost, "%u lines could not be written", dropped);
-        emit(l, line, log_format(line, sizeof line, l, LOG_LEVEL_WARNING, unix_now(), lost));
+        emit(l, line, log_line_format(line, sizeof line, l, LOG_LEVEL_WARNING, unix_now(), lost));
     }
-    emit(l, line, log_format(line, sizeof line, l, level, unix_now(), text));
+    emit(l, line, log_line_format(line, sizeof line, l, level, unix_now(), text));
     /* The notice itself may have been dropped: then its count must not be lost. */
     if (dropped && atomic_load_explicit(&l->dropped, memory_order_relaxed))
         atomic_fetch_add_explicit(&l->dropped, dropped - 1, memory_order_relaxed);

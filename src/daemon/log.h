@@ -33,8 +33,8 @@ void log_line(struct log *l, enum log_level level, const char *fmt, ...)
 const char *log_level_name(enum log_level level);
 
 /* The line alone, with its newline; returns its length. Cut to fit. For log_line and its test. */
-size_t log_format(char *out, size_t size, const struct log *l, enum log_level level,
-                  uint64_t unix_ns, const char *text);
+size_t log_line_format(char *out, size_t size, const struct log *l, enum log_level level,
+                       uint64_t unix_ns, const char *text);
 
 #define log_error(l, ...)   log_line((l), LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(l, ...) log_line((l), LOG_LEVEL_WARNING, __VA_ARGS__)

@@ -13,7 +13,7 @@
 static void check_line(const struct log *l, const char *text, const char *expected)
 {
     char out[256];
-    size_t n = log_format(out, sizeof out, l, LOG_LEVEL_WARNING, WHEN, text);
+    size_t n = log_line_format(out, sizeof out, l, LOG_LEVEL_WARNING, WHEN, text);
     assert_int_equal(n, strlen(expected));
     assert_memory_equal(out, expected, n);
 }
@@ -42,7 +42,7 @@ static void is_cut_to_fit(void **state)
     char text[300], out[128];
     memset(text, 'x', sizeof text - 1);
     text[sizeof text - 1] = 0;
-    size_t n = log_format(out, sizeof out, &l, LOG_LEVEL_INFO, WHEN, text);
+    size_t n = log_line_format(out, sizeof out, &l, LOG_LEVEL_INFO, WHEN, text);
     assert_true(n <= sizeof out);
     assert_int_equal(out[n - 1], '\n');
     assert_int_equal(out[n - 2], 'x');
