@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "cli/suggest.h"
+#include "cli/meant.h"
 #include "cli/term.h"
 
 /* What is quoted in a sentence may come from anywhere: it is cleaned before a terminal gets it. */
@@ -25,10 +25,10 @@ int cli_fail(int code, const char *fmt, ...)
 
 int cli_unknown_command(const char *name)
 {
-    struct suggestion s = suggest_for(str_of(name));
+    struct meant s = meant_for(str_of(name));
     for (const struct command *c = cli_commands(); c->name; c++)
         if (!c->hidden)
-            suggest_try(&s, c->name);
+            meant_try(&s, c->name);
     if (s.best)
         cli_fail(CLI_USAGE, "there is no command '%s': did you mean '%s'?", name, s.best);
     else

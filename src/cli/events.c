@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "cli/cli.h"
-#include "cli/client.h"
+#include "cli/node.h"
 #include "cli/json.h"
 #include "cli/term.h"
 
@@ -42,7 +42,7 @@ static const struct usage usage = {
 struct events {
     struct events_options o;
     struct term term;
-    struct client client;
+    struct node node;
     uint64_t after;
 };
 
@@ -106,7 +106,7 @@ static int ask(struct events *v, bool latest, unsigned wait, struct reply *r, st
     else
         snprintf(path, sizeof path, "/v1/events?after=%llu&wait=%u&limit=%d",
                  (unsigned long long)v->after, wait, BATCH);
-    return client_ask(&v->client, "GET", path, wait, r, e);
+    return node_ask(&v->node, "GET", path, wait, r, e);
 }
 
 /* One question and its batch. *n is how many events came. */
@@ -118,7 +118,7 @@ static int step(struct events *v, bool latest, unsigned wait, size_t *n, struct 
     if (ask(v, latest, wait, &r, e))
         return CLI_UNREACHABLE;
     if (r.status != 200) {
-        code = client_refused(&r);
+        code = node_refused(&r);
     } else if (!print_batch(v, r.json)) {
         code = cli_fail(CLI_BAD, "cannot write to the standard output");
     } else {
@@ -173,10 +173,10 @@ int command_events(int argc, char **argv)
     if (v.o.last < 1 || v.o.last > BATCH)
         return cli_fail(CLI_USAGE, "--last takes 1 to %d: use --since 0 for all that is kept",
                         BATCH);
-    if (client_open(&v.client, v.o.state, &e))
+    if (node_open(&v.node, v.o.state, &e))
         return cli_fail(CLI_USAGE, "%s", e.text);
     v.term = term_of(stdout);
     code = print_events(&v);
-    client_close(&v.client);
+    node_close(&v.node);
     return code;
 }

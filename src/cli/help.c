@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
-#include "cli/suggest.h"
+#include "cli/meant.h"
 
 static const struct usage usage = {
     .command = "help",
@@ -64,12 +64,12 @@ static int explain_command(const struct command *c)
 
 static int unknown(const char *name)
 {
-    struct suggestion s = suggest_for(str_of(name));
+    struct meant s = meant_for(str_of(name));
     for (const struct command *c = cli_commands(); c->name; c++)
         if (!c->hidden)
-            suggest_try(&s, c->name);
+            meant_try(&s, c->name);
     for (size_t i = 0; i < ARRAY_LEN(topics); i++)
-        suggest_try(&s, topics[i].name);
+        meant_try(&s, topics[i].name);
     if (s.best)
         return cli_fail(CLI_USAGE, "there is no command or topic '%s': did you mean '%s'?", name,
                         s.best);

@@ -13,12 +13,12 @@ int instance_change(const char *state, const char *name, const char *change, str
                         name);
     struct buf path = {0};
     buf_add_str(&path, STR("/v1/services/"));
-    client_segment(&path, (struct str){name, (size_t)(slash - name)});
+    node_segment(&path, (struct str){name, (size_t)(slash - name)});
     buf_add_str(&path, STR("/instances/"));
-    client_segment(&path, str_of(slash + 1));
+    node_segment(&path, str_of(slash + 1));
     buf_printf(&path, "/%s", change);
     int code =
-        path.failed ? cli_fail(CLI_BAD, "out of memory") : client_once(state, "POST", path.p, out);
+        path.failed ? cli_fail(CLI_BAD, "out of memory") : node_once(state, "POST", path.p, out);
     buf_free(&path);
     return code;
 }

@@ -2,7 +2,7 @@
 #ifndef HF_CLI_INSTANCE_H
 #define HF_CLI_INSTANCE_H
 
-#include "cli/client.h"
+#include "cli/node.h"
 
 /* Splits "SERVICE/INSTANCE" at its first slash and posts the change ("drain", "resume"). CLI_OK
  * when the node did it; the answer is the caller's to free in any case. Complaints have been

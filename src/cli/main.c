@@ -6,7 +6,6 @@
 
 #include "cli/cli.h"
 #include "daemon/daemon.h"
-#include "cli/stand_in.h"
 
 static const struct command commands[] = {
     {"run", "run one node in the foreground", command_run, false},

@@ -1,6 +1,5 @@
 #include "cli/meaning.h"
 
-#include "balance/balance.h"
 #include "cli/term.h"
 
 static void add_count(struct buf *out, uint32_t n, const char *what)

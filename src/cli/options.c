@@ -1,6 +1,6 @@
 #include "cli/options.h"
 
-#include "cli/suggest.h"
+#include "cli/meant.h"
 
 struct parse {
     const struct usage *u;
@@ -28,16 +28,17 @@ static const struct option *find_letter(const struct usage *u, char letter)
     return NULL;
 }
 
-static int unknown_name(struct parse *p, struct str name)
+static int unknown_name(struct parse *p, const char *dashes, struct str name)
 {
-    struct suggestion s = suggest_for(name);
+    struct meant s = meant_for(name);
     for (size_t i = 0; i < p->u->n_options; i++)
-        suggest_try(&s, p->u->options[i].name);
-    suggest_try(&s, "help");
+        meant_try(&s, p->u->options[i].name);
+    meant_try(&s, "help");
     if (s.best)
-        return err_set(p->e, ERR_INVAL, "%s has no option --" STR_FMT ": did you mean --%s?",
-                       p->u->command, STR_ARG(name), s.best);
-    return err_set(p->e, ERR_INVAL, "%s has no option --" STR_FMT, p->u->command, STR_ARG(name));
+        return err_set(p->e, ERR_INVAL, "%s has no option %s" STR_FMT ": did you mean --%s?",
+                       p->u->command, dashes, STR_ARG(name), s.best);
+    return err_set(p->e, ERR_INVAL, "%s has no option %s" STR_FMT, p->u->command, dashes,
+                   STR_ARG(name));
 }
 
 static int store(struct parse *p, const struct option *o, const char *value)
@@ -81,7 +82,7 @@ static int parse_long(struct parse *p, const char *text)
     if (str_eq(name, STR("help")))
         return OPTIONS_HELP;
     const struct option *o = find_name(p->u, name);
-    return o ? take(p, o, equals ? equals + 1 : NULL) : unknown_name(p, name);
+    return o ? take(p, o, equals ? equals + 1 : NULL) : unknown_name(p, "--", name);
 }
 
 static int parse_letter(struct parse *p, const char *text)
@@ -90,7 +91,7 @@ static int parse_letter(struct parse *p, const char *text)
     if (!o && text[0] == 'h' && !text[1])
         return OPTIONS_HELP;
     if (!o && text[1]) /* "-state": one dash where two were meant */
-        return unknown_name(p, (struct str){text, strcspn(text, "=")});
+        return unknown_name(p, "-", (struct str){text, strcspn(text, "=")});
     if (!o)
         return err_set(p->e, ERR_INVAL, "%s has no option -%c", p->u->command, text[0]);
     return take(p, o, text[1] ? text + 1 : NULL);
@@ -148,7 +149,7 @@ static void help_option(const struct option *o, struct buf *out)
     if (text.failed)
         out->failed = true;
     else
-        buf_printf(out, "  %-18.*s %s\n", STR_ARG(buf_str(&text)), o->help);
+        buf_printf(out, "  %-20.*s %s\n", STR_ARG(buf_str(&text)), o->help);
     buf_free(&text);
 }
 

@@ -2,7 +2,7 @@
 
 #include "cli/json.h"
 #include "conf/conf.h"
-#include "os/file.h"
+#include "os/os.h"
 
 static bool find_line(struct str text, uint32_t line, struct str *out)
 {

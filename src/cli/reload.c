@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
-#include "cli/client.h"
+#include "cli/node.h"
 #include "cli/json.h"
 #include "cli/problem.h"
 #include "cli/term.h"
@@ -63,7 +63,7 @@ int command_reload(int argc, char **argv)
     int code;
     if (!cli_options(&usage, argc, argv, &o, operands, &code))
         return code;
-    code = client_once(o.state, "POST", "/v1/reload", &r);
+    code = node_once(o.state, "POST", "/v1/reload", &r);
     if (o.json && r.bytes.n)
         printf(STR_FMT "\n", STR_ARG(str_trim(buf_str(&r.bytes))));
     else if (code == CLI_OK)

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
-#include "cli/client.h"
+#include "cli/node.h"
 #include "cli/picture.h"
 
 struct status_options {
@@ -49,7 +49,7 @@ int command_status(int argc, char **argv)
     int code;
     if (!cli_options(&usage, argc, argv, &o, operands, &code))
         return code;
-    code = client_once(o.state, "GET", "/v1/status", &r);
+    code = node_once(o.state, "GET", "/v1/status", &r);
     if (o.json && r.bytes.n)
         printf(STR_FMT "\n", STR_ARG(str_trim(buf_str(&r.bytes))));
     else if (code == CLI_OK)

@@ -1,17 +1,17 @@
 /* top: the status as a live picture, once a second, with rates from the difference of two answers.
  *
  * While the node does not answer, the last picture stays and the foot line says since when. Keys
- * work meanwhile: the client asks us once a second whether it should give up. */
+ * work meanwhile: node_ask asks us once a second whether it should give up. */
 #include "cli/top.h"
 
 #include <stdio.h>
 
 #include "cli/cli.h"
-#include "cli/client.h"
+#include "cli/node.h"
 #include "cli/json.h"
 #include "cli/picture.h"
 #include "cli/screen.h"
-#include "os/loop.h"
+#include "os/os.h"
 
 struct top_options {
     const char *state;
@@ -40,7 +40,7 @@ struct sample {
 
 struct top {
     struct term term;
-    struct client client;
+    struct node node;
     struct screen screen;
     struct sample now, before;
     struct err trouble; /* code 0: the last question was answered */
@@ -59,7 +59,7 @@ static int ask(struct top *t)
 {
     struct reply r;
     struct err e;
-    if (client_ask(&t->client, "GET", "/v1/status", 0, &r, &e)) {
+    if (node_ask(&t->node, "GET", "/v1/status", 0, &r, &e)) {
         t->trouble = e;
         return CLI_UNREACHABLE;
     }
@@ -155,8 +155,8 @@ static int live(struct top *t)
     struct err e;
     if (screen_open(&t->screen, &e))
         return cli_fail(CLI_BAD, "%s", e.text);
-    t->client.interrupted = interrupted;
-    t->client.arg = t;
+    t->node.interrupted = interrupted;
+    t->node.arg = t;
     while (!t->quit) {
         uint64_t since = clock_now();
         draw(t);
@@ -189,7 +189,7 @@ int command_top(int argc, char **argv)
     int code;
     if (!cli_options(&usage, argc, argv, &o, operands, &code))
         return code;
-    if (client_open(&t.client, o.state, &e))
+    if (node_open(&t.node, o.state, &e))
         return cli_fail(CLI_USAGE, "%s", e.text);
     t.term = term_of(stdout);
     code = ask(&t);
@@ -199,6 +199,6 @@ int command_top(int argc, char **argv)
         code = t.term.terminal && !o.once ? live(&t) : once(&t);
     reply_free(&t.now.reply);
     reply_free(&t.before.reply);
-    client_close(&t.client);
+    node_close(&t.node);
     return code;
 }

@@ -1,17 +1,17 @@
-/* client: one question to a node's admin API, over its Unix socket (docs/admin-api.md).
+/* node: one question to a node's admin API, over its Unix socket (docs/admin-api.md).
  *
  * The connection is kept between questions. Every question ends in time: the control process may be
  * stopped while its socket still accepts. Nothing of the environment (proxies) is used. */
-#ifndef HF_CLI_CLIENT_H
-#define HF_CLI_CLIENT_H
+#ifndef HF_CLI_NODE_H
+#define HF_CLI_NODE_H
 
 #include <jansson.h>
 
 #include "base/base.h"
 
-enum { CLIENT_TIMEOUT = 5 }; /* seconds that an answer may take */
+enum { NODE_TIMEOUT = 5 }; /* seconds that an answer may take */
 
-struct client {
+struct node {
     void *curl; /* a CURL handle, owned */
     struct addr socket;
     /* Asked about once a second while a question waits; true ends it. May be NULL. */
@@ -26,24 +26,24 @@ struct reply {
 };
 
 /* state is --state's value, or NULL for the default directory. */
-int client_open(struct client *c, const char *state, struct err *e);
-void client_close(struct client *c);
+int node_open(struct node *c, const char *state, struct err *e);
+void node_close(struct node *c);
 
 /* 0 when an answer came, whatever its status. ERR_ABSENT: nobody is there; ERR_TIMEOUT: somebody
  * does not answer; ERR_DENIED: the socket may not be opened; ERR_BUSY: interrupted. The sentence
- * says what to do. wait: seconds that the answer may take besides CLIENT_TIMEOUT. */
-int client_ask(struct client *c, const char *method, const char *path, unsigned wait,
-               struct reply *out, struct err *e);
+ * says what to do. wait: seconds that the answer may take besides NODE_TIMEOUT. */
+int node_ask(struct node *c, const char *method, const char *path, unsigned wait, struct reply *out,
+             struct err *e);
 void reply_free(struct reply *r);
 
 /* Appends s percent-encoded for one segment of a path. */
-void client_segment(struct buf *out, struct str s);
+void node_segment(struct buf *out, struct str s);
 
 /* What the node complains about in an answer that is not 2xx, on standard error, with suggestions.
  * Returns CLI_BAD. */
-int client_refused(const struct reply *r);
+int node_refused(const struct reply *r);
 
 /* Opens, asks once, and complains if need be: CLI_OK when the answer is 2xx. */
-int client_once(const char *state, const char *method, const char *path, struct reply *out);
+int node_once(const char *state, const char *method, const char *path, struct reply *out);
 
 #endif

@@ -1,4 +1,4 @@
-#include "cli/client.h"
+#include "cli/node.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -19,17 +19,18 @@ static size_t on_bytes(char *p, size_t size, size_t n, void *arg)
 
 static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
-    struct client *client = arg;
-    return client->interrupted && client->interrupted(client->arg);
+    struct node *n = arg;
+    return n->interrupted && n->interrupted(n->arg);
 }
 
-static int set_up(struct client *c)
+static int set_up(struct node *c)
 {
     CURL *h = c->curl;
     return curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, c->socket.path) ||
            curl_easy_setopt(h, CURLOPT_PROXY, "") || curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L) ||
            curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http") ||
-           curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT, (long)CLIENT_TIMEOUT) ||
+           curl_easy_setopt(h, CURLOPT_PATH_AS_IS, 1L) ||
+           curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT, (long)NODE_TIMEOUT) ||
            curl_easy_setopt(h, CURLOPT_USERAGENT, "holdfast/" HF_VERSION) ||
            curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_bytes) ||
            curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L) ||
@@ -37,10 +38,10 @@ static int set_up(struct client *c)
            curl_easy_setopt(h, CURLOPT_XFERINFODATA, c);
 }
 
-int client_open(struct client *c, const char *state, struct err *e)
+int node_open(struct node *c, const char *state, struct err *e)
 {
     char dir[PATHS_MAX];
-    *c = (struct client){0};
+    *c = (struct node){0};
     int rc = paths_state(dir, state, e);
     if (!rc)
         rc = paths_admin_socket(&c->socket, dir, e);
@@ -48,20 +49,20 @@ int client_open(struct client *c, const char *state, struct err *e)
         return rc;
     c->curl = curl_easy_init();
     if (!c->curl || set_up(c)) {
-        client_close(c);
+        node_close(c);
         return err_set(e, ERR_NOMEM, "cannot set up the HTTP client: out of memory");
     }
     return 0;
 }
 
-void client_close(struct client *c)
+void node_close(struct node *c)
 {
     if (c->curl)
         curl_easy_cleanup(c->curl);
     c->curl = NULL;
 }
 
-static int explain_no_connection(const struct client *c, struct err *e)
+static int explain_no_connection(const struct node *c, struct err *e)
 {
     if (access(c->socket.path, W_OK) && errno == EACCES)
         return err_set(e, ERR_DENIED,
@@ -73,7 +74,7 @@ static int explain_no_connection(const struct client *c, struct err *e)
                    c->socket.path);
 }
 
-static int explain(const struct client *c, CURLcode rc, const struct reply *r, struct err *e)
+static int explain(const struct node *c, CURLcode rc, const struct reply *r, struct err *e)
 {
     switch ((int)rc) {
     case CURLE_COULDNT_CONNECT: return explain_no_connection(c, e);
@@ -94,7 +95,7 @@ static int explain(const struct client *c, CURLcode rc, const struct reply *r, s
 }
 
 /* The handle is set for one request; its connection is kept. */
-static CURLcode perform(struct client *c, const char *method, const char *path, unsigned wait,
+static CURLcode perform(struct node *c, const char *method, const char *path, unsigned wait,
                         struct reply *out)
 {
     char url[2048];
@@ -108,7 +109,7 @@ static CURLcode perform(struct client *c, const char *method, const char *path, 
     if (!rc && post)
         rc = curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, "");
     if (!rc)
-        rc = curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, (long)CLIENT_TIMEOUT + (long)wait);
+        rc = curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, (long)NODE_TIMEOUT + (long)wait);
     if (!rc)
         rc = curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, out);
     if (!rc)
@@ -118,8 +119,8 @@ static CURLcode perform(struct client *c, const char *method, const char *path, 
     return rc;
 }
 
-int client_ask(struct client *c, const char *method, const char *path, unsigned wait,
-               struct reply *out, struct err *e)
+int node_ask(struct node *c, const char *method, const char *path, unsigned wait, struct reply *out,
+             struct err *e)
 {
     json_error_t why;
     *out = (struct reply){.bytes.limit = ANSWER_MAX};
@@ -146,7 +147,7 @@ void reply_free(struct reply *r)
     *r = (struct reply){0};
 }
 
-void client_segment(struct buf *out, struct str s)
+void node_segment(struct buf *out, struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
@@ -159,7 +160,7 @@ void client_segment(struct buf *out, struct str s)
     }
 }
 
-int client_refused(const struct reply *r)
+int node_refused(const struct reply *r)
 {
     const char *text = json_text(json_object_get(r->json, "error"), "text");
     const char *meant =
@@ -171,17 +172,17 @@ int client_refused(const struct reply *r)
     return cli_fail(CLI_BAD, "%s", text);
 }
 
-int client_once(const char *state, const char *method, const char *path, struct reply *out)
+int node_once(const char *state, const char *method, const char *path, struct reply *out)
 {
-    struct client c;
+    struct node c;
     struct err e;
     *out = (struct reply){0};
-    int rc = client_open(&c, state, &e);
+    int rc = node_open(&c, state, &e);
     if (rc)
         return cli_fail(CLI_USAGE, "%s", e.text);
-    rc = client_ask(&c, method, path, strcmp(method, "POST") == 0 ? 10 : 0, out, &e);
-    client_close(&c);
+    rc = node_ask(&c, method, path, strcmp(method, "POST") == 0 ? 10 : 0, out, &e);
+    node_close(&c);
     if (rc)
         return cli_fail(CLI_UNREACHABLE, "%s", e.text);
-    return out->status / 100 == 2 ? CLI_OK : client_refused(out);
+    return out->status / 100 == 2 ? CLI_OK : node_refused(out);
 }

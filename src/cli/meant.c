@@ -1,4 +1,4 @@
-#include "cli/suggest.h"
+#include "cli/meant.h"
 
 #include <limits.h>
 
@@ -9,7 +9,7 @@ static unsigned least(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-unsigned suggest_distance(struct str a, struct str b)
+unsigned meant_distance(struct str a, struct str b)
 {
     unsigned d[WORD_MAX + 1][WORD_MAX + 1];
     if (a.n > WORD_MAX || b.n > WORD_MAX)
@@ -29,17 +29,17 @@ unsigned suggest_distance(struct str a, struct str b)
     return d[a.n][b.n];
 }
 
-struct suggestion suggest_for(struct str word)
+struct meant meant_for(struct str word)
 {
     /* One mistake for three letters: more than that is another word. */
     unsigned allowed = word.n < 3 ? 1 : (unsigned)(word.n + 2) / 3;
-    return (struct suggestion){word, NULL, allowed + 1};
+    return (struct meant){word, NULL, allowed + 1};
 }
 
-void suggest_try(struct suggestion *s, const char *candidate)
+void meant_try(struct meant *s, const char *candidate)
 {
     struct str c = str_of(candidate);
-    unsigned distance = suggest_distance(s->word, c);
+    unsigned distance = meant_distance(s->word, c);
     /* A beginning of at least two letters counts as close: "stat" means "status". */
     if (s->word.n >= 2 && s->word.n < c.n && str_starts(c, s->word))
         distance = 1;

@@ -1,0 +1,112 @@
+"""events: the latest, since a number, following over restarts of what answers; text and JSON lines."""
+import json
+import subprocess
+
+from conftest import environment
+from holdfast import BINARY, until
+from node import FakeNode, event
+
+
+def answer(events, lost=0, next_=None):
+    return {"schema": 1, "next": next_ if next_ is not None else events[-1]["seq"] if events else 0, "lost": lost, "events": events}
+
+
+def test_the_latest_fifty(run, node):
+    node.answer("GET", "/v1/events", lambda q: answer([event(i) for i in range(1, int(q["last"]) + 1)]))
+    r = run("events", "--state", node.state)
+    assert (r.returncode, r.stderr) == (0, "")
+    assert node.asked == ["GET /v1/events?last=50"]
+    lines = r.stdout.splitlines()
+    assert len(lines) == 50
+    assert lines[0] == "2026-01-02T03:04:05.678Z  warning  web/10.0.0.11:3000  suspect -> failed (checks-fail): number 1"
+    assert len(run("events", "-n", "3", "--state", node.state).stdout.splitlines()) == 3
+
+
+def test_no_events(run, node):
+    node.answer("GET", "/v1/events", answer([]))
+    r = run("events", "--state", node.state)
+    assert (r.returncode, r.stdout, r.stderr) == (0, "", "")
+
+
+def test_json_lines_keep_everything(run, node):
+    events = [event(118, boot_ns=1123000125000), event(9007199254740993, subject="x", text="line\nbreak")]
+    node.answer("GET", "/v1/events", answer(events))
+    r = run("events", "--json", "--state", node.state)
+    assert [json.loads(line) for line in r.stdout.splitlines()] == events
+
+
+def test_since_reads_on_until_it_has_all(run, node):
+    every = [event(i) for i in range(1, 2501)]
+    node.answer("GET", "/v1/events",
+                lambda q: answer([e for e in every if e["seq"] > int(q["after"])][:int(q["limit"])], next_=None))
+    r = run("events", "--since", "100", "--json", "--state", node.state)
+    assert [json.loads(line)["seq"] for line in r.stdout.splitlines()] == list(range(101, 2501))
+
+
+def test_lost_events_are_mentioned(run, node):
+    node.answer("GET", "/v1/events", answer([event(8)], lost=7))
+    r = run("events", "--since", "0", "--state", node.state)
+    assert r.returncode == 0 and "7 older events are no longer kept" in r.stderr and "number 8" in r.stdout
+
+
+def test_one_event_is_one_line(run, node):
+    node.answer("GET", "/v1/events", answer([event(1, text="a\nb\x1b[31m")]))
+    r = run("events", "--state", node.state)
+    assert r.stdout.count("\n") == 1 and r.stdout.endswith("a?b?[31m\n")
+
+
+class Follower:
+    def __init__(self, state, tmp_path, *words):
+        self.out, self.err = tmp_path / "out", tmp_path / "err"
+        self.process = subprocess.Popen([BINARY, "events", "--follow", "--json", "--state", state, *words], env=environment(),
+                                        stdout=self.out.open("w"), stderr=self.err.open("w"), stdin=subprocess.DEVNULL)
+
+    def seen(self):
+        return [json.loads(line)["seq"] for line in self.out.read_text().splitlines()]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def test_following_goes_on_over_a_restart(tmp_path):
+    """Nothing twice and nothing left out, though whoever answers goes away in between."""
+    every = [event(i) for i in range(1, 4)]
+
+    def give(query):
+        if "last" in query:
+            return answer(every[-int(query["last"]):])
+        after = int(query["after"])
+        new = [e for e in every if e["seq"] > after]
+        if not new:     # a long poll that ends early is as good as one that lasts
+            until(lambda: len(every) and every[-1]["seq"] > after or closing, 20)
+            new = [e for e in every if e["seq"] > after]
+        return answer(new, next_=new[-1]["seq"] if new else after)
+
+    closing = []
+    with FakeNode(tmp_path) as node:
+        node.answer("GET", "/v1/events", give)
+        with Follower(node.state, tmp_path, "--last", "2") as f:
+            until(lambda: f.seen() == [2, 3], 20)
+            every.append(event(4))
+            until(lambda: f.seen() == [2, 3, 4], 20)
+            until(lambda: any("after=4" in a for a in node.asked), 20)
+            node.__exit__()
+            (tmp_path / "admin.sock").unlink()
+            closing.append(True)
+            until(lambda: "no holdfast answers" in f.err.read_text(), 20)
+            every.append(event(1000000))
+            with FakeNode(tmp_path) as successor:
+                successor.answer("GET", "/v1/events", give)
+                until(lambda: f.seen() == [2, 3, 4, 1000000], 20)
+                assert f.err.read_text().count("no holdfast answers") == 1
+                assert successor.asked[0].startswith("GET /v1/events?after=4&wait=")
+        node.__enter__ = None
+
+
+def test_a_node_that_is_not_there_ends_following_at_once(run, tmp_path):
+    r = run("events", "-f", "--state", str(tmp_path))
+    assert r.returncode == 3
