@@ -155,6 +155,11 @@ def wait_for(condition, seconds, what):
     return time.monotonic() - began
 
 
+def why(instance):
+    """The first sentence of the evidence for a verdict."""
+    return (instance.get("explanation") or instance.get("reason", "")).split(". ")[0].split(";")[0]
+
+
 class Disappointed(Exception):
     pass
 
@@ -243,9 +248,9 @@ class Load:
         with self.lock:
             self.marked, self.gap, self.last_ok = len(self.times), 0.0, time.monotonic()
 
-    def p99(self, whole=False):
+    def p99(self, whole=False, last=0):
         with self.lock:
-            times = sorted(self.times if whole else self.times[self.marked:])
+            times = sorted(self.times if whole else self.times[-last:] if last else self.times[self.marked:])
         return times[int((len(times) - 1) * 0.99)] if times else 0.0
 
     def longest_gap(self):
@@ -407,7 +412,7 @@ class Story:
         noticed = self.until(backend, "failed")
         instance = self.node.instance(backend)
         self.say(f"{what}: noticed after {noticed * 1000:.0f} ms "
-                 f"({instance.get('explanation') or instance['reason']})")
+                 f"({why(instance)})")
         self.carry(400)
         p99 = self.load.p99()
         undo()
@@ -519,9 +524,9 @@ class Screen:
         lost = self.colour(f"{c['lost']} lost", "failed" if c["lost"] else "healthy")
         yield (f"{self.load.rate():6} requests/s   {self.load.total()} in all   {lost}   "
                f"{c['refused']} POST refused   {c['died']} ended with the proxy   "
-               f"p99 {self.load.p99() * 1000:.1f} ms")
+               f"p99 {self.load.p99(last=2000) * 1000:.1f} ms")
         yield ""
-        yield "      backend                 process   verdict    requests/s  why"
+        yield "      backend                       process   verdict    requests/s  why"
         yield from self.backend_lines()
         yield ""
         yield "processes: " + "   ".join(
@@ -540,8 +545,8 @@ class Screen:
             i = found.get(b.address, {"verdict": "-"})
             process = "stopped" if b.stopped else "running" if b.running else "dead"
             verdict = self.colour(f"{i['verdict']:<9}", i["verdict"])
-            yield (f"   {n}  {b.name} {b.address:<15}{process:<9} {verdict}  {i.get('requests_per_second', 0):9.0f}"
-                   f"   {i.get('explanation') or i.get('reason', '')}")
+            yield (f"   {n}  {b.name} {b.address:<17}  {process:<9} {verdict}  {i.get('requests_per_second', 0):9.0f}"
+                   f"   {why(i)}")
 
     def draw(self):
         width = shutil.get_terminal_size().columns
@@ -553,7 +558,9 @@ class Screen:
 
     def key(self, key):
         stage, armed, self.armed, self.message = self.stage, self.armed, False, ""
-        if key in "123":
+        if not key:  # the terminal is gone
+            self.going = False
+        elif key in "123":
             b = stage.backends[int(key) - 1]
             if armed and b.running:
                 (b.resume if b.stopped else b.hang)()
@@ -577,7 +584,6 @@ class Screen:
 
     def run(self):
         old = termios.tcgetattr(sys.stdin)
-        self.load.mark()
         watcher = threading.Thread(target=self.watch, daemon=True)
         watcher.start()
         try:

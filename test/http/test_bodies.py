@@ -142,6 +142,28 @@ def test_a_cut_answer_is_not_made_whole(proxy):
         peer.close()
 
 
+def test_a_stream_is_passed_on_as_it_comes(proxy):
+    """Server-sent events: each part must arrive before the next is made."""
+    client_has = threading.Semaphore(0)
+
+    def behaviour(peer):
+        peer.message()
+        peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(5):
+            peer.send(b"5\r\nevent\r\n")
+            assert client_has.acquire(timeout=10)
+        peer.send(b"0\r\n\r\n")
+
+    proxy.behave(behaviour)
+    peer = proxy.connect()
+    peer.send(get())
+    assert peer.head().status == 200
+    for _ in range(5):
+        assert peer.read_through(b"event\r\n").endswith(b"event\r\n")
+        client_has.release()
+    assert peer.read_through(b"0\r\n\r\n")
+
+
 def test_a_body_until_close_reaches_both_kinds_of_client(proxy):
     def behaviour(peer):
         peer.message()

@@ -48,7 +48,7 @@ def test_the_client_is_named(proxy):
     assert seen.get("x-forwarded-host") == "test.example"
     assert "for=127.0.0.1" in seen.get("forwarded")
     assert "proto=http" in seen.get("forwarded")
-    assert "host=test.example" in seen.get("forwarded")
+    assert "host=test.example" in seen.get("forwarded").replace('"', "")
     assert seen.get("via").startswith("1.1 ")
 
 
@@ -163,8 +163,8 @@ def test_no_answer_is_split_off(proxy):
 
     proxy.behave(behaviour)
     peer = proxy.connect()
-    peer.send(get())
-    assert peer.message().content == b"ok"
-    proxy.behave(lambda p: (p.message(), p.send(OK)))
-    peer.send(get())
-    assert peer.message().content == b"ok"
+    for _ in range(2):
+        peer.send(get())
+        answer = peer.message()
+        assert (answer.status, answer.content) == (200, b"ok"), answer.raw
+        proxy.behave(lambda p: (p.message(), p.send(OK)))

@@ -1,7 +1,7 @@
 """Two parties that read one message differently are how requests are smuggled: every ambiguous
 framing is refused, the connection ends, and the origin sees not a byte (RFC 9112, 2.2, 5, 6, 7)."""
 
-
+import re
 
 from raw import get
 
@@ -83,7 +83,7 @@ def test_ambiguous_heads_are_refused(proxy):
         said = all_said(peer)
         peer.close()
         status = said[9:12]
-        if status not in (b"400", b"501", b"505", b"411") or said.count(b"HTTP/1.1 ") != 1:
+        if status not in (b"400", b"501", b"505", b"411") or len(re.findall(rb"HTTP/1\.1 \d{3} ", said)) != 1:
             wrong.append((name, said[:80]))
     assert wrong == []
     assert proxy.origin.received == b"", "the origin saw bytes of a refused request"

@@ -111,7 +111,7 @@ def test_an_answer_that_stops_is_cut(make_proxy):
 
     def behaviour(peer):
         peer.message()
-        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nhalf")
         peer.read_to_end()
 
     proxy.behave(behaviour)

@@ -53,18 +53,22 @@ FAILURES = {"reset": (resets, 502), "close": (closes, 502), "500": (says_500, 50
             "silence": (says_nothing, 504), "half a head": (says_half_a_head, 502)}
 
 
+REQUESTS = {"GET": get("/x"), "PUT": post(b"b" * 50000, method="PUT"),
+            "DELETE": get("/x", method="DELETE")}
+
+
+@pytest.mark.parametrize("method", REQUESTS)
 @pytest.mark.parametrize("how", FAILURES)
-def test_an_idempotent_request_is_retried_elsewhere(make_proxy, how):
+def test_an_idempotent_request_is_retried_elsewhere(make_proxy, how, method):
     proxy = make_proxy(origins=3)
-    for request in (get("/x"), post(b"b" * 50000, method="PUT"), get("/x", method="DELETE")):
-        seen = []
-        proxy.behave(counted(fail_first(FAILURES[how][0]), seen))
-        answer = proxy.exchange(request)
-        assert answer.status == 200 and answer.content == b"ok"
-        assert len(seen) == 2
-        assert seen[0][2] != seen[1][2], "the same instance was asked again"
-        assert seen[1][1].content == seen[0][1].content
-        assert seen[1][1].line == seen[0][1].line
+    seen = []
+    proxy.behave(counted(fail_first(FAILURES[how][0]), seen))
+    answer = proxy.exchange(REQUESTS[method])
+    assert answer.status == 200 and answer.content == b"ok"
+    assert len(seen) == 2
+    assert seen[0][2] != seen[1][2], "the same instance was asked again"
+    assert seen[1][1].content == seen[0][1].content
+    assert seen[1][1].line == seen[0][1].line
 
 
 @pytest.mark.parametrize("how", FAILURES)
@@ -121,12 +125,25 @@ def test_attempts_are_bounded(make_proxy):
     assert len(seen) == 3
 
 
+def says_half_an_answer(peer):
+    peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+
+
+def test_half_of_a_short_answer_costs_an_attempt(make_proxy):
+    proxy = make_proxy(origins=3)
+    seen = []
+    proxy.behave(counted(fail_first(says_half_an_answer), seen))
+    answer = proxy.exchange(get())
+    assert answer.status == 200 and answer.content == b"ok"
+    assert len(seen) == 2
+
+
 def test_a_started_answer_is_not_retried(make_proxy):
     proxy = make_proxy(origins=3)
     seen = []
 
     def behaviour(peer, n):
-        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nhalf")
 
     proxy.behave(counted(behaviour, seen))
     peer = proxy.connect()
