@@ -105,7 +105,7 @@ static int serve(struct supervisor *s, struct err *e)
 {
     raise_descriptor_limit(s);
     notify_open(s);
-    loop_timer_set(s->loop, &s->tick, loop_refresh(s->loop) + NS_PER_S);
+    on_tick(&s->tick);
     child_start(&s->children[CHILD_CONTROL]);
     child_start(&s->children[CHILD_PROXY]);
     int r = loop_run(s->loop, e);
