@@ -526,7 +526,7 @@ class Screen:
                f"{c['refused']} POST refused   {c['died']} ended with the proxy   "
                f"p99 {self.load.p99(last=2000) * 1000:.1f} ms")
         yield ""
-        yield "      backend                       process   verdict    requests/s  why"
+        yield "      backend                      process   verdict    requests/s  why"
         yield from self.backend_lines()
         yield ""
         yield "processes: " + "   ".join(

@@ -10,7 +10,8 @@ runs=$1
 shift
 build=build-fuzz
 cover=build-fuzz-coverage
-CC=clang tools/compile.sh $build -Dfuzzers=true -Dtests=disabled -Db_sanitize=address,undefined
+CC=clang tools/compile.sh $build -Dfuzzers=true -Dtests=disabled -Db_sanitize=address,undefined \
+    -Dc_args=-fsanitize=fuzzer-no-link
 CC=clang tools/compile.sh $cover -Dfuzzers=true -Dtests=disabled \
     -Dc_args='-fprofile-instr-generate -fcoverage-mapping' -Dc_link_args=-fprofile-instr-generate
 
