@@ -95,6 +95,7 @@ static void read_verdict(struct target *t, const struct instance_verdict *row, s
     m->certain = (failed && cell_get(&row->certain)) || (own_failed && t->judge.certain);
     m->since = failed ? since : t->judge.since;
     m->draining = cell_get(&row->draining) != 0;
+    m->trial = cell_get(&row->reason) == REASON_RECOVERING || t->judge.reason == REASON_RECOVERING;
     cell_set(&t->row->verdict, (uint64_t)t->judge.verdict);
 }
 
