@@ -185,7 +185,8 @@ static void print_explanation(const struct picture *p, const json_t *i, struct b
 {
     char since[AMOUNT_MAX];
     const char *verdict = json_text(i, "verdict"), *proxy = json_text(i, "proxy_verdict");
-    bool differs = *proxy && strcmp(proxy, verdict) != 0 && strcmp(proxy, "healthy") != 0;
+    /* a worker that has sent nothing there yet says suspect: no news */
+    bool differs = strcmp(proxy, "failed") == 0 && strcmp(verdict, "failed") != 0;
     struct buf line = {0};
     if (strcmp(verdict, "healthy") == 0 && !differs)
         return;
