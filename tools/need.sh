@@ -10,7 +10,7 @@ packages_of() {
     case $1 in
     build) echo "gcc libc6-dev meson ninja-build pkg-config libjansson-dev libcurl4-openssl-dev" ;;
     clang) echo "clang llvm" ;;
-    test)  echo "libcmocka-dev python3 python3-pytest" ;;
+    test)  echo "libcmocka-dev python3 python3-pytest varnish groff-base" ;;
     lint)  echo "clang clang-format clang-tidy cppcheck" ;;
     fuzz)  echo "clang llvm node-llhttp" ;;
     bench) echo "gcc libc6-dev python3 wrk haproxy nginx libnginx-mod-stream strace iproute2 util-linux procps" ;;
@@ -87,6 +87,7 @@ if [ -d /run/systemd/system ]; then
         case $package in
         haproxy) units=haproxy.service ;;
         nginx) units=nginx.service ;;
+        varnish) units="varnish.service varnishncsa.service" ;;
         *) continue ;;
         esac
         # shellcheck disable=SC2086
