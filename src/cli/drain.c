@@ -74,8 +74,8 @@ int command_drain(int argc, char **argv)
     bool changed = json_flag(r.json, "changed");
     if (code == CLI_OK && o.wait)
         code = wait_idle(&o, operands[0], &r);
-    if (o.json && r.bytes.n)
-        printf(STR_FMT "\n", STR_ARG(str_trim(buf_str(&r.bytes))));
+    if (o.json)
+        reply_print(&r);
     else if (code == CLI_OK)
         print(&r, operands[0], changed);
     reply_free(&r);

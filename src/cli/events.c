@@ -52,7 +52,7 @@ static enum colour level_colour(const char *level)
         return COLOUR_RED;
     if (strcmp(level, "warning") == 0)
         return COLOUR_YELLOW;
-    return strcmp(level, "notice") == 0 ? COLOUR_GREEN : COLOUR_NONE;
+    return COLOUR_NONE;
 }
 
 static void print_text(const struct events *v, const json_t *event, struct buf *out)
@@ -131,6 +131,11 @@ static int step(struct events *v, bool latest, unsigned wait, size_t *n, struct 
     return code;
 }
 
+static void pause_ms(long ms)
+{
+    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
+}
+
 static int follow(struct events *v)
 {
     struct err e;
@@ -142,9 +147,11 @@ static int follow(struct events *v)
             return code;
         if (code == CLI_UNREACHABLE && !lost)
             cli_fail(CLI_OK, "%s; asking again every second", e.text);
-        if (code == CLI_UNREACHABLE)
-            nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
         lost = code == CLI_UNREACHABLE;
+        if (lost)
+            pause_ms(1000);
+        else if (n == 0)
+            pause_ms(100); /* a node that answers empty at once must not make us spin */
     }
 }
 

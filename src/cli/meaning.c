@@ -45,8 +45,8 @@ static void add_check(const struct view_check *c, struct buf *out)
 static void add_retry(const struct view_retry *r, struct buf *out)
 {
     if (r->attempts > 1 && r->on)
-        buf_printf(out, "up to %u attempts, retries within %u.%u%% of the requests", r->attempts,
-                   r->budget_permille / 10, r->budget_permille % 10);
+        buf_printf(out, "up to %u attempts, retries within %g%% of the requests", r->attempts,
+                   r->budget_permille / 10.0);
     else
         buf_add_str(out, STR("no retries"));
 }

@@ -172,17 +172,30 @@ int node_refused(const struct reply *r)
     return cli_fail(CLI_BAD, "%s", text);
 }
 
-int node_once(const char *state, const char *method, const char *path, struct reply *out)
+int node_fetch(const char *state, const char *method, const char *path, struct reply *out)
 {
-    struct node c;
+    struct node n;
     struct err e;
     *out = (struct reply){0};
-    int rc = node_open(&c, state, &e);
-    if (rc)
+    if (node_open(&n, state, &e))
         return cli_fail(CLI_USAGE, "%s", e.text);
-    rc = node_ask(&c, method, path, strcmp(method, "POST") == 0 ? 10 : 0, out, &e);
-    node_close(&c);
-    if (rc)
-        return cli_fail(CLI_UNREACHABLE, "%s", e.text);
-    return out->status / 100 == 2 ? CLI_OK : node_refused(out);
+    bool change = strcmp(method, "POST") == 0; /* the node itself waits up to 10 s for its parts */
+    int rc = node_ask(&n, method, path, change ? 10 : 0, out, &e);
+    node_close(&n);
+    return rc ? cli_fail(CLI_UNREACHABLE, "%s", e.text) : CLI_OK;
+}
+
+int node_once(const char *state, const char *method, const char *path, struct reply *out)
+{
+    int code = node_fetch(state, method, path, out);
+    return code == CLI_OK && out->status / 100 != 2 ? node_refused(out) : code;
+}
+
+void reply_print(const struct reply *r)
+{
+    struct str s = buf_str(&r->bytes);
+    while (s.n > 0 && strchr(" \t\r\n", s.p[s.n - 1]))
+        s.n--;
+    if (s.n > 0)
+        printf(STR_FMT "\n", STR_ARG(s));
 }

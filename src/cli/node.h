@@ -43,7 +43,13 @@ void node_segment(struct buf *out, struct str s);
  * Returns CLI_BAD. */
 int node_refused(const struct reply *r);
 
-/* Opens, asks once, and complains if need be: CLI_OK when the answer is 2xx. */
+/* Opens, asks once, closes. CLI_OK when an answer came, whatever its status; else the complaint has
+ * been printed. */
+int node_fetch(const char *state, const char *method, const char *path, struct reply *out);
+/* node_fetch, and node_refused unless the answer is 2xx. */
 int node_once(const char *state, const char *method, const char *path, struct reply *out);
+
+/* The answer as it came, on a line of its own, on standard output; nothing if there is none. */
+void reply_print(const struct reply *r);
 
 #endif

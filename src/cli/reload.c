@@ -63,13 +63,16 @@ int command_reload(int argc, char **argv)
     int code;
     if (!cli_options(&usage, argc, argv, &o, operands, &code))
         return code;
-    code = node_once(o.state, "POST", "/v1/reload", &r);
-    if (o.json && r.bytes.n)
-        printf(STR_FMT "\n", STR_ARG(str_trim(buf_str(&r.bytes))));
+    code = node_fetch(o.state, "POST", "/v1/reload", &r);
+    bool refused = code == CLI_OK && r.status != 200;
+    if (o.json)
+        reply_print(&r);
+    else if (refused)
+        print_problems(&r);
     else if (code == CLI_OK)
         print_changes(&r);
-    else
-        print_problems(&r);
+    if (refused)
+        code = node_refused(&r);
     reply_free(&r);
     return code;
 }

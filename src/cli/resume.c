@@ -36,8 +36,8 @@ int command_resume(int argc, char **argv)
     if (!cli_options(&usage, argc, argv, &o, operands, &code))
         return code;
     code = instance_change(o.state, operands[0], "resume", &r);
-    if (o.json && r.bytes.n)
-        printf(STR_FMT "\n", STR_ARG(str_trim(buf_str(&r.bytes))));
+    if (o.json)
+        reply_print(&r);
     else if (code == CLI_OK)
         printf(json_flag(r.json, "changed") ? "%s takes requests again\n"
                                             : "%s was not drained: nothing to do\n",

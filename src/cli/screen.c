@@ -100,7 +100,14 @@ static enum screen_event on_signal(struct screen *s)
     return SCREEN_QUIT;
 }
 
-static enum screen_event on_key(struct screen *s)
+static void drop_keys(struct screen *s, size_t n)
+{
+    s->n_pending -= n;
+    memmove(s->pending, s->pending + n, s->n_pending);
+}
+
+/* The next key that means something among those that are typed ahead. */
+static enum screen_event next_key(struct screen *s)
 {
     static const struct {
         const char *bytes;
@@ -111,24 +118,40 @@ static enum screen_event on_key(struct screen *s)
         {"\033OA", SCREEN_UP}, {"\033OB", SCREEN_DOWN},     {" ", SCREEN_PAGE_DOWN},
         {"b", SCREEN_PAGE_UP}, {"\033[5~", SCREEN_PAGE_UP}, {"\033[6~", SCREEN_PAGE_DOWN},
     };
-    char bytes[16];
-    ssize_t n = read(s->keys, bytes, sizeof bytes);
-    if (n <= 0) {
-        bool again = n < 0 && (errno == EINTR || errno == EAGAIN);
-        return again ? SCREEN_NONE : SCREEN_QUIT;
+    while (s->n_pending > 0) {
+        struct str typed = {s->pending, s->n_pending};
+        for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+            if (str_starts(typed, str_of(keys[i].bytes))) {
+                drop_keys(s, strlen(keys[i].bytes));
+                return keys[i].event;
+            }
+        }
+        drop_keys(s,
+                  s->pending[0] == '\033' ? s->n_pending : 1); /* an unknown sequence goes whole */
     }
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-        if (str_eq(str_of(keys[i].bytes), (struct str){bytes, (size_t)n}))
-            return keys[i].event;
-    return memchr(bytes, 'q', (size_t)n) && bytes[0] != '\033' ? SCREEN_QUIT : SCREEN_NONE;
+    return SCREEN_NONE;
+}
+
+static enum screen_event on_keys(struct screen *s)
+{
+    ssize_t n = read(s->keys, s->pending, sizeof s->pending);
+    if (n > 0) {
+        s->n_pending = (size_t)n;
+        return next_key(s);
+    }
+    bool again = n < 0 && (errno == EINTR || errno == EAGAIN);
+    return again ? SCREEN_NONE : SCREEN_QUIT;
 }
 
 enum screen_event screen_wait(struct screen *s, int timeout_ms)
 {
     struct pollfd fds[2] = {{s->signals, POLLIN, 0}, {s->keys, POLLIN, 0}};
+    enum screen_event typed = next_key(s);
+    if (typed != SCREEN_NONE)
+        return typed;
     if (poll(fds, 2, timeout_ms) <= 0)
         return SCREEN_NONE;
     if (fds[0].revents)
         return on_signal(s);
-    return fds[1].revents ? on_key(s) : SCREEN_NONE;
+    return fds[1].revents ? on_keys(s) : SCREEN_NONE;
 }

@@ -23,6 +23,8 @@ struct screen {
     int signals; /* a signalfd */
     int fatal;   /* the signal that ends the program once the screen is left; 0: none */
     bool entered;
+    char pending[64]; /* keys typed ahead */
+    size_t n_pending;
 };
 
 int screen_open(struct screen *s, struct err *e);

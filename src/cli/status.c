@@ -50,8 +50,8 @@ int command_status(int argc, char **argv)
     if (!cli_options(&usage, argc, argv, &o, operands, &code))
         return code;
     code = node_once(o.state, "GET", "/v1/status", &r);
-    if (o.json && r.bytes.n)
-        printf(STR_FMT "\n", STR_ARG(str_trim(buf_str(&r.bytes))));
+    if (o.json)
+        reply_print(&r);
     else if (code == CLI_OK)
         code = print_picture(&r);
     const char *unserved = code == CLI_OK && o.fail ? picture_unserved(r.json) : NULL;

@@ -76,7 +76,7 @@ class Terminal:
 
     def frames(self):
         """What each drawing put on the screen, as lines without escape sequences."""
-        return [[re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in frame.split("\r\n")]
+        return [[re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in frame.replace("\r", "").split("\n")]
                 for frame in self.text.split("\x1b[H")[1:]]
 
     def close(self):

@@ -19,6 +19,10 @@ from urllib.parse import parse_qs
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def setup(self):
+        super().setup()
+        self.server.node.connections.append(self.connection)
+
     def answer(self):
         node = self.server.node
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -31,11 +35,17 @@ class Handler(BaseHTTPRequestHandler):
             found = 404, {"schema": 1, "error": {"code": "absent", "text": f"no route {path}"}, "suggestions": []}
         status, body = found if isinstance(found, tuple) else (200, found)
         text = body if isinstance(body, bytes) else json.dumps(body).encode()
+        if node.leaving:
+            self.close_connection = True
+            return
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
-        self.wfile.write(text)
+        try:
+            self.wfile.write(text)
+        except OSError:
+            self.close_connection = True    # whoever asked has left
 
     do_GET = do_POST = answer
 
@@ -54,9 +64,9 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 class FakeNode:
     def __init__(self, state):
-        self.state, self.answers, self.asked = str(state), {}, []
+        self.state, self.answers, self.asked, self.connections = str(state), {}, [], []
         self.server = Server(f"{state}/admin.sock", Handler)
-        self.server.node = self
+        self.server.node, self.leaving = self, False
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
     def __enter__(self):
@@ -64,9 +74,21 @@ class FakeNode:
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        """Ends as a process does: nobody listens and every connection is cut. May be called twice."""
+        if self.leaving:
+            return
+        self.leaving = True
         self.server.shutdown()
         self.thread.join()
         self.server.server_close()
+        for c in self.connections:
+            try:
+                c.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass    # it has ended already
 
     def answer(self, method, path, what):
         self.answers[method, path] = what

@@ -1,10 +1,12 @@
 """status: the picture, its JSON, --fail, and what it says when the node does not answer as it should."""
 import json
 import subprocess
+import threading
 
 import pytest
 
-from holdfast import until
+from conftest import environment
+from holdfast import BINARY, until
 from node import instance, process, service, silent, status
 
 FAILED = {"verdict": "failed", "reason": "checks-fail", "explanation": "3 checks failed in a row, last: connection refused"}
@@ -21,7 +23,7 @@ def test_the_picture(run, node):
             instance("10.0.0.11:3000", inflight=4),
             instance("10.0.0.12:3000", **FAILED, errors={"refused": 3, "timeouts": 0, "resets": 1, "5xx": 12000},
                      latency_us={"p50": None, "p90": None, "p99": None}, requests_per_second=0),
-            instance("c", draining=True, proxy_verdict="suspect"),
+            instance("c", draining=True, proxy_verdict="failed"), instance("d", proxy_verdict="suspect"),
         ], verdict="degraded", tunnels=2, no_instance=5),
         service("api", [], listen=["[::1]:81", "unix:/run/api.sock"], errors_per_second=1.5),
     ], [process("supervisor", 1), process("control", 2, turning=False), process("proxy", 3, starts=3, uptime_seconds=312)])
@@ -38,8 +40,9 @@ web  degraded  least-requests on 0.0.0.0:8080
   10.0.0.11:3000  healthy  checks-pass     4     20  812 us  4.0 ms       0
   10.0.0.12:3000  failed   checks-fail     0      0       -       -   12.0k
   c               healthy  draining        0     20  812 us  4.0 ms       0
+  d               healthy  checks-pass     0     20  812 us  4.0 ms       0
   10.0.0.12:3000: failed for 12 s, 3 checks failed in a row, last: connection refused
-  c: healthy for 12 s, checks pass; the proxy's own requests say suspect
+  c: healthy for 12 s, checks pass; the proxy's own requests say failed
 
 api  healthy  least-requests on [::1]:81, unix:/run/api.sock
   412 requests/s, 1.5 errors/s, p50 812 us, p99 4.0 ms
@@ -145,9 +148,6 @@ def test_a_node_that_does_not_answer(run, tmp_path):
 
 def test_a_connection_that_breaks_off(run, tmp_path):
     with silent(tmp_path) as s:
-        r = subprocess.Popen
-        import threading
-
         def cut():
             c, _ = s.accept()
             c.recv(1000)
@@ -166,10 +166,8 @@ def test_proxies_of_the_environment_are_not_asked(run, node):
     assert r.returncode == 0
 
 
-def test_a_reader_that_leaves_is_no_drama(node, tmp_path):
+def test_a_reader_that_leaves_is_no_drama(node):
     """`holdfast status | head -1`: the pipe ends, so do we."""
-    from conftest import environment
-    from holdfast import BINARY
     node.answer("GET", "/v1/status", status([service("web", [instance(f"instance-{i}") for i in range(5000)])]))
     p = subprocess.Popen([BINARY, "status", "--state", node.state], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert p.stdout.readline().startswith(b"holdfast host-a")
