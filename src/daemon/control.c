@@ -69,6 +69,21 @@ static int host_restart_proxy(void *context, struct err *e)
     return r;
 }
 
+struct admin_host control_host(struct control *c)
+{
+    return (struct admin_host){
+        .context = c,
+        .events = &c->events,
+        .node = c->o.node,
+        .view = host_view,
+        .cells = host_cells,
+        .judge = host_judge,
+        .reload = host_reload,
+        .drain = host_drain,
+        .restart_proxy = host_restart_proxy,
+    };
+}
+
 static void on_check(void *context, const struct signal *s)
 {
     judging_signal(context, s);
@@ -148,17 +163,7 @@ static int map_cells(struct control *c, int fd, struct err *e)
 static int open_parts(struct control *c, struct err *e)
 {
     struct prober_owner owner = {c, on_check, check_delay, on_starved};
-    struct admin_host host = {
-        .context = c,
-        .events = &c->events,
-        .node = c->o.node,
-        .view = host_view,
-        .cells = host_cells,
-        .judge = host_judge,
-        .reload = host_reload,
-        .drain = host_drain,
-        .restart_proxy = host_restart_proxy,
-    };
+    struct admin_host host = control_host(c);
     int r = events_init(&c->events, EVENTS_DEFAULT, loop_now(c->loop) / NS_PER_US, e);
     if (r == 0)
         r = judging_init(c, e);

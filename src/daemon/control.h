@@ -98,6 +98,8 @@ struct control {
 int control_open(struct control *c, struct loop *l, struct log *log,
                  const struct control_options *o, int supervisor_fd, int cells_fd, struct err *e);
 void control_close(struct control *c);
+/* What the admin API sees of us. */
+struct admin_host control_host(struct control *c);
 /* control_message.c */
 void control_hear_supervisor(struct ipc *ipc, struct ipc_message *m);
 void control_hear_proxy(struct ipc *ipc, struct ipc_message *m);

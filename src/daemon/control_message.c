@@ -77,6 +77,7 @@ static void on_view_begin(struct control *c, struct ipc_message *m)
     arriving_close_metrics(&c->arriving);
     view_free(c->arriving.view);
     c->arriving = (struct arriving){.epoch = epoch};
+    c->epoch = MAX(c->epoch, epoch); /* readable or not, it was given */
     if (!reader_done(&m->body) || fd < 0)
         err_set(&e, ERR_PROTO, "the message is malformed");
     else
