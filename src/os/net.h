@@ -17,6 +17,8 @@ int net_connect(const struct addr *a, struct err *e);
 int net_connect_result(int fd);
 /* The next waiting connection, or -errno. from may be NULL. */
 int net_accept(int listen_fd, struct addr *from);
+/* The address that a connection came to. False: unknown. */
+bool net_local_addr(int fd, struct addr *out);
 /* Small packets at once (TCP_NODELAY). Harmless on Unix sockets. */
 void net_set_nodelay(int fd);
 /* Closing sends RST instead of FIN: for a client that must not take what it got for complete. */

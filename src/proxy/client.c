@@ -2,6 +2,7 @@
  * block).
  *
  *   state      waits for                 time limit            ends in
+ *   HELLO      a PROXY header            request-head          as if just accepted, or closed
  *   IDLE       the first byte            client-idle           HEAD, or closed
  *   HEAD       the rest of a head        request-head          EXCHANGE, or refused (408, 4xx)
  *   EXCHANGE   an exchange.c             its phases'           IDLE, LINGER, TUNNEL or closed
@@ -149,8 +150,57 @@ void client_exchange_done(struct client *c, bool body_read)
 void client_drain(struct client *c)
 {
     c->keep = false;
-    if (c->state == CLIENT_IDLE)
+    if (c->state == CLIENT_IDLE || c->state == CLIENT_HELLO)
         client_deadline(c, MIN(DRAIN_IDLE_NS, timeouts(c)->client_idle));
+}
+
+/* --- who it is --- */
+
+static void name_peer(struct client *c, const struct addr *a)
+{
+    char text[ADDR_TEXT_MAX];
+    c->peer = (struct peer){.kind = a->kind, .port = a->port};
+    memcpy(c->peer.ip, a->ip, sizeof c->peer.ip);
+    if (a->kind == ADDR_UNIX)
+        str_copy(text, sizeof text, STR("unix"));
+    else
+        addr_format_ip(a, text);
+    str_copy(c->ip, sizeof c->ip, str_of(text));
+}
+
+/* Known by now: the first request may come, or the way to an instance is sought. */
+static void begin(struct client *c)
+{
+    struct service *s = c->listener->service;
+    if (s->conf->mode == VIEW_TCP) {
+        exchange_begin_relay(c, s);
+        return;
+    }
+    c->state = CLIENT_IDLE;
+    client_deadline(c, timeouts(c)->client_idle);
+}
+
+/* The PROXY header. True: the state has changed. */
+static bool read_hello(struct client *c)
+{
+    struct proxy_header h;
+    const char *why;
+    stream_fill(&c->s, c->worker);
+    struct str bytes = stream_bytes(&c->s);
+    int r = bytes.n ? proxy_header_parse(bytes.p, bytes.n, &h, &why) : PROXY_MORE;
+    if (r == PROXY_REFUSED || (r == PROXY_MORE && (c->s.eof || c->s.broken))) {
+        cell_add(&c->listener->service->row->refused_heads, 1);
+        net_set_reset_on_close(c->s.io.fd);
+        client_close(c);
+        return true;
+    }
+    if (r == PROXY_MORE)
+        return false;
+    stream_consume(&c->s, c->worker, h.bytes);
+    if (!h.local && h.from.kind != ADDR_NONE)
+        name_peer(c, &h.from);
+    begin(c);
+    return true;
 }
 
 /* --- requests --- */
@@ -228,6 +278,10 @@ void client_run(struct client *c)
         }
         uint8_t state = c->state;
         switch ((enum client_state)c->state) {
+        case CLIENT_HELLO:
+            if (!read_hello(c))
+                return;
+            break;
         case CLIENT_IDLE:
         case CLIENT_HEAD:
             client_flush(c);
@@ -244,7 +298,7 @@ void client_run(struct client *c)
             client_close(c);
             return;
         }
-        if (c->state == state && state != CLIENT_IDLE && state != CLIENT_HEAD)
+        if (c->state == state && state >= CLIENT_EXCHANGE)
             return;
     }
 }
@@ -267,6 +321,7 @@ static void on_timer(struct timer *t)
 {
     struct client *c = CONTAINER_OF(t, struct client, timer);
     switch ((enum client_state)c->state) {
+    case CLIENT_HELLO:
     case CLIENT_IDLE:
     case CLIENT_LINGER: client_close(c); return;
     case CLIENT_HEAD: client_refuse(c, 408, "The request head did not arrive in time."); break;
@@ -296,13 +351,7 @@ static void adopt(struct listener *l, int fd, const struct addr *from)
     c->worker = w;
     timer_init(&c->timer, on_timer);
     task_init(&c->resume, on_resume);
-    if (from->kind == ADDR_UNIX) {
-        str_copy(c->ip, sizeof c->ip, STR("unix"));
-    } else {
-        char text[ADDR_TEXT_MAX];
-        addr_format_ip(from, text);
-        str_copy(c->ip, sizeof c->ip, str_of(text));
-    }
+    name_peer(c, from);
     if (loop_io_start(w->loop, &c->s.io, fd, NULL)) {
         close(fd);
         mem_free(c);
@@ -314,7 +363,10 @@ static void adopt(struct listener *l, int fd, const struct addr *from)
     list_push_back(&w->clients, &c->link);
     cell_set(&w->row->connections, ++w->n_clients);
     cell_add(&w->row->accepted, 1);
-    client_deadline(c, timeouts(c)->client_idle);
+    if (l->service->conf->proxy_in)
+        client_deadline(c, timeouts(c)->request_head); /* in CLIENT_HELLO */
+    else
+        begin(c);
     client_run(c);
 }
 

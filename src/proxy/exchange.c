@@ -112,6 +112,46 @@ bool exchange_begin(struct client *c, struct service *s)
     return true;
 }
 
+/* What the instance is told about the client before its first byte. */
+static bool announce(struct exchange *x)
+{
+    struct client *c = x->client;
+    uint8_t version = x->service->conf->proxy_out;
+    struct addr from = {.kind = c->peer.kind, .port = c->peer.port}, to = {0};
+    char header[PROXY_HEADER_WRITTEN_MAX];
+    if (!version)
+        return true;
+    memcpy(from.ip, c->peer.ip, sizeof from.ip);
+    net_local_addr(c->s.io.fd, &to); /* unknown: the header says so */
+    size_t n = proxy_header_write(version, &from, &to, header);
+    return buf_add(&x->request, header, n);
+}
+
+void exchange_begin_relay(struct client *c, struct service *s)
+{
+    cell_add(&s->row->requests, 1);
+    struct exchange *x = mem_zero(1, sizeof *x);
+    if (!x) {
+        client_close(c);
+        return;
+    }
+    list_init(&x->grave);
+    x->client = c;
+    x->service = s;
+    service_ref(s);
+    c->x = x;
+    c->state = CLIENT_EXCHANGE;
+    x->relay = true;
+    x->body.done = true;
+    x->started_at = x->active_at = now_of(x);
+    if (!announce(x)) {
+        client_close(c);
+        return;
+    }
+    budget_request(&s->budget, now_of(x));
+    attempt(x);
+}
+
 /* --- attempts --- */
 
 static void attempt_begin(struct exchange *x, uint32_t member)
@@ -339,7 +379,8 @@ static void count(struct exchange *x)
 {
     struct service_row *row = x->service->row;
     uint64_t us = (now_of(x) - x->started_at) / NS_PER_US;
-    cell_add(&row->status[x->status >= 100 && x->status < 600 ? x->status / 100 : 0], 1);
+    if (!x->relay)
+        cell_add(&row->status[x->status >= 100 && x->status < 600 ? x->status / 100 : 0], 1);
     cell_add(&row->bytes_in, x->body_bytes);
     cell_add(&row->bytes_out, x->bytes_out);
     cell_add(&row->latency_us_sum, us);
@@ -348,7 +389,7 @@ static void count(struct exchange *x)
         return;
     struct log_entry entry = {
         .client = str_of(x->client->ip),
-        .request_line = {x->request.p, x->line_bytes},
+        .request_line = x->relay ? STR("TCP") : (struct str){x->request.p, x->line_bytes},
         .service = x->service->conf->name,
         .instance = x->target ? str_of(x->target->name) : STR("-"),
         .status = x->status,
@@ -374,6 +415,7 @@ static void release(struct exchange *x)
         x->up = NULL;
         upstream_release(u);
     }
+    relay_end(x);
     attempt_end(x);
     service_unref(x->service);
     worker_bury(x->client->worker, GRAVE_EXCHANGE, &x->grave);
@@ -407,8 +449,8 @@ void exchange_fail(struct exchange *x, uint16_t status, const char *text)
 {
     struct client *c = x->client;
     struct worker *w = c->worker;
-    if (x->answered) {
-        /* The client must not take the part that it has for the whole. */
+    if (x->answered || x->relay) {
+        /* The client must not take the part that it has for the whole, nor an end for an answer. */
         net_set_reset_on_close(c->s.io.fd);
         c->keep = false;
         client_close(c);
@@ -433,6 +475,17 @@ void exchange_fail(struct exchange *x, uint16_t status, const char *text)
 
 /* --- running --- */
 
+/* A TCP connection has found its instance, which knows whom it speaks to. */
+static void relay_when_reached(struct exchange *x)
+{
+    struct service_row *row = x->service->row;
+    if (!request_complete(x))
+        return;
+    target_ok(x->target, (now_of(x) - x->attempt_at) / NS_PER_US);
+    cell_add(&row->relayed, 1);
+    relay_begin(x);
+}
+
 static void check_upstream(struct exchange *x)
 {
     struct upstream *u = x->up;
@@ -449,7 +502,7 @@ static void check_upstream(struct exchange *x)
 static void check_client(struct exchange *x)
 {
     struct client *c = x->client;
-    if (!c->s.hangup || c->s.eof || c->s.in || !(x->body.done && x->body.run == 0))
+    if (x->relay || !c->s.hangup || c->s.eof || c->s.in || !(x->body.done && x->body.run == 0))
         return;
     stream_fill(&c->s, c->worker);
 }
@@ -464,7 +517,9 @@ void exchange_run(struct exchange *x)
         check_upstream(x);
         if (!x->closed && x->up && x->up->connected)
             request_pump(x);
-        if (!x->closed && x->up && x->up->connected)
+        if (!x->closed && x->up && x->up->connected && x->relay)
+            relay_when_reached(x);
+        else if (!x->closed && x->up && x->up->connected)
             response_pump(x);
         if (x->closed || c->state != CLIENT_EXCHANGE)
             return;

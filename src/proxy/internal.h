@@ -16,12 +16,14 @@
 #include "proxy/proxy.h"
 #include "proxy/retry.h"
 #include "wire/http1.h"
+#include "wire/proxy_protocol.h"
 
 enum {
     BLOCK_SIZE = 32 * 1024,    /* one read; also the largest head */
     BLOCKS_KEPT = 256,         /* free blocks that a worker keeps */
     HEAD_SLACK = 1024,         /* what rewriting may add to a head */
     ACCEPT_BATCH = 64,         /* connections accepted before others get their turn */
+    PIPES_KEPT = 16,           /* empty pipes that a worker keeps */
     READ_BATCH = 16,           /* blocks moved for one connection before others get their turn */
     IDLE_PER_TARGET = 512,     /* pooled connections to one instance, per worker */
     LISTEN_BACKLOG_HINT = 1024 /* see the supervisor */
@@ -78,6 +80,8 @@ struct worker {
     struct timer tick;
     struct task bury;
     struct list graves[GRAVES]; /* by enum grave */
+    int pipes[PIPES_KEPT][2];   /* empty ones, for relays */
+    uint32_t n_pipes;
     struct block *free_blocks;
     uint32_t n_free_blocks;
     uint64_t date_second;
@@ -179,6 +183,10 @@ void stream_consume(struct stream *s, struct worker *w, size_t n);
 /* Makes room behind unread bytes by moving them to the block's front. False: the block is full of
  * them. */
 bool stream_compact(struct stream *s);
+/* As stream_fill and stream_send, but into and out of a pipe, without a copy. Return how many bytes
+ * went. */
+size_t stream_to_pipe(struct stream *s, int pipe_in, size_t most);
+size_t stream_from_pipe(struct stream *s, int pipe_out, size_t n);
 void stream_close(struct stream *s, struct worker *w);
 
 /* --- upstream.c --- */
@@ -203,7 +211,21 @@ void upstream_close(struct upstream *u);
 
 /* --- client.c --- */
 
-enum client_state { CLIENT_IDLE, CLIENT_HEAD, CLIENT_EXCHANGE, CLIENT_TUNNEL, CLIENT_LINGER };
+enum client_state {
+    CLIENT_HELLO,
+    CLIENT_IDLE,
+    CLIENT_HEAD,
+    CLIENT_EXCHANGE,
+    CLIENT_TUNNEL,
+    CLIENT_LINGER
+};
+
+/* An IP address and port in little room. kind ADDR_UNIX: a nameless client of a Unix socket. */
+struct peer {
+    uint8_t kind;
+    uint16_t port;
+    uint8_t ip[16];
+};
 
 struct client {
     struct stream s;
@@ -218,7 +240,8 @@ struct client {
     uint8_t state;      /* enum client_state */
     bool keep;          /* another request may follow */
     bool closed;
-    char ip[48];
+    struct peer peer; /* the client: the connection's, or what a PROXY header named */
+    char ip[48];      /* its address as text */
 };
 
 void client_accept(struct listener *l);
@@ -242,6 +265,13 @@ void client_drain(struct client *c);
 
 enum exchange_phase { PHASE_CONNECT, PHASE_REQUEST, PHASE_FIRST_BYTE, PHASE_RESPONSE };
 enum body_coding { CODING_RAW, CODING_ENCHUNK, CODING_DECHUNK };
+
+/* One direction of a relay. The pipe is there once the bytes have become many. */
+struct way {
+    int pipe[2];   /* 0, 0: none */
+    uint32_t held; /* bytes in the pipe */
+    uint8_t full;  /* reads in a row that filled a block */
+};
 
 /* One direction's body: how it is framed and how far it is. */
 struct body {
@@ -271,6 +301,7 @@ struct exchange {
     bool stale_retried; /* a pooled connection turned out closed; asked again without counting */
     /* the request */
     uint8_t method, client_minor;
+    bool relay; /* a TCP connection: no request, no answer, only an instance to be found */
     bool idempotent, head_request, upgrade, expect, keep_wanted;
     bool replay;        /* the body's bytes are kept in `request` */
     struct buf request; /* the rewritten head, then kept body bytes */
@@ -288,6 +319,7 @@ struct exchange {
     uint32_t seen, hold; /* of http_parse_response; bytes to wait for before answering */
     uint16_t status;
     struct body response;
+    struct way in, out; /* relays: towards the instance, towards the client */
     uint64_t bytes_out;
     uint64_t started_at, first_byte_at, active_at;
 };
@@ -295,6 +327,8 @@ struct exchange {
 /* A request whose head was parsed into w->head; the client's block starts behind it. False:
  * refused, the client has its answer. */
 bool exchange_begin(struct client *c, struct service *s);
+/* A TCP connection, from its first moment. */
+void exchange_begin_relay(struct client *c, struct service *s);
 void exchange_run(struct exchange *x);
 /* The client's timer ran out. */
 void exchange_timeout(struct exchange *x);
@@ -326,6 +360,10 @@ static inline bool request_complete(const struct exchange *x)
 
 /* Moves bytes both ways; ends the exchange when both ways have ended or one broke. */
 void relay_run(struct exchange *x);
+/* The instance is reached: from here on bytes go both ways. */
+void relay_begin(struct exchange *x);
+/* Gives back what the relay held beside its connections. */
+void relay_end(struct exchange *x);
 
 /* --- worker.c --- */
 

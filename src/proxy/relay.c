@@ -1,31 +1,119 @@
-/* relay: bytes both ways without a look, for a connection that switched protocols.
+/* relay: bytes both ways without a look, for TCP services and connections that switched protocols.
  *
  * Each way has one block: what was read and not yet taken by the other side. A side that ends (FIN)
  * has its end passed on when its last byte has been, and the other way goes on: a half-closed
- * connection is a connection. A side that breaks ends both. */
+ * connection is a connection. A side that breaks ends both.
+ *
+ * A way whose reads fill a block several times in a row carries bulk: it is given a pipe, and from
+ * then on the kernel moves its pages (splice) instead of copying them to us and back. A worker
+ * keeps a few empty pipes; none to be had means to go on copying. */
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "proxy/internal.h"
 
+enum { FULL_READS = 4, PIPE_BYTES = 256 * 1024 };
+
+static bool has_pipe(const struct way *way)
+{
+    return way->pipe[1] > 0;
+}
+
+static void take_pipe(struct way *way, struct worker *w)
+{
+    if (w->n_pipes) {
+        w->n_pipes--;
+        way->pipe[0] = w->pipes[w->n_pipes][0];
+        way->pipe[1] = w->pipes[w->n_pipes][1];
+    } else if (pipe2(way->pipe, O_NONBLOCK | O_CLOEXEC) == 0) {
+        fcntl(way->pipe[1], F_SETPIPE_SZ,
+              PIPE_BYTES); /* refused beyond a user's share: the usual size is fine */
+    } else {
+        way->pipe[0] = way->pipe[1] = 0;
+        way->full = 0; /* asks again after as many full reads */
+    }
+}
+
+static void give_pipe_back(struct way *way, struct worker *w)
+{
+    if (!has_pipe(way))
+        return;
+    if (way->held == 0 && w->n_pipes < PIPES_KEPT) {
+        w->pipes[w->n_pipes][0] = way->pipe[0];
+        w->pipes[w->n_pipes][1] = way->pipe[1];
+        w->n_pipes++;
+    } else { /* bytes of this connection must not reach the next */
+        close(way->pipe[0]);
+        close(way->pipe[1]);
+    }
+    *way = (struct way){0};
+}
+
+void relay_end(struct exchange *x)
+{
+    give_pipe_back(&x->in, x->client->worker);
+    give_pipe_back(&x->out, x->client->worker);
+}
+
+/* One step through the block. Returns the bytes moved; 0: nothing can be done now. */
+static size_t step_copy(struct stream *from, struct stream *to, struct way *way, struct worker *w)
+{
+    if (!stream_bytes(from).n && !stream_fill(from, w))
+        return 0;
+    struct str bytes = stream_bytes(from);
+    size_t n = stream_send(to, (struct str){0}, bytes);
+    way->full = bytes.n == BLOCK_SIZE ? (uint8_t)MIN(way->full + 1, FULL_READS) : 0;
+    stream_consume(from, w, n);
+    if (way->full >= FULL_READS && !stream_bytes(from).n)
+        take_pipe(way, w);
+    return n;
+}
+
+static size_t step_splice(struct stream *from, struct stream *to, struct way *way)
+{
+    if (way->held == 0)
+        way->held = (uint32_t)stream_to_pipe(from, way->pipe[1], PIPE_BYTES);
+    size_t n = way->held ? stream_from_pipe(to, way->pipe[0], way->held) : 0;
+    way->held -= (uint32_t)n;
+    return n;
+}
+
 /* Moves what can be moved from one side to the other; adds the bytes to *moved. True: there is more
  * to do, but others wait too. */
-static bool pass(struct stream *from, struct stream *to, struct worker *w, uint64_t *moved)
+static bool pass(struct stream *from, struct stream *to, struct way *way, struct worker *w,
+                 uint64_t *moved)
 {
-    for (int i = 0; i < READ_BATCH; i++) {
-        if (!stream_bytes(from).n && !stream_fill(from, w))
-            break;
-        if (!to->writable || to->broken)
-            return false;
-        size_t n = stream_send(to, (struct str){0}, stream_bytes(from));
-        stream_consume(from, w, n);
+    size_t n = 1;
+    for (int i = 0; i < READ_BATCH && n && to->writable && !to->broken; i++) {
+        n = has_pipe(way) ? step_splice(from, to, way) : step_copy(from, to, way, w);
         *moved += n;
     }
-    if (from->eof && !stream_bytes(from).n && !to->fin_sent) {
+    bool empty = !stream_bytes(from).n && way->held == 0;
+    if (from->eof && empty && !to->fin_sent) {
         to->fin_sent = true;
         shutdown(to->io.fd,
                  SHUT_WR); /* fails only when the side is gone, which its next event tells */
     }
-    return from->readable && !from->eof && !from->broken && to->writable;
+    return n > 0 && to->writable && !to->broken && !from->eof;
+}
+
+void relay_begin(struct exchange *x)
+{
+    struct client *c = x->client;
+    struct worker *w = c->worker;
+    cell_add(&x->service->row->tunnels, 1);
+    c->keep = false;
+    c->state = CLIENT_TUNNEL;
+    x->active_at = loop_now(w->loop);
+    client_deadline(c, x->service->conf->timeouts.tunnel);
+}
+
+/* An instance that takes connections and breaks them without a word is not well. */
+static void judge_end(struct exchange *x)
+{
+    if (x->relay && x->up->s.broken && x->bytes_out == 0)
+        target_signal(x->target, SIGNAL_REQ_RESET, 0);
 }
 
 void relay_run(struct exchange *x)
@@ -33,16 +121,20 @@ void relay_run(struct exchange *x)
     struct client *c = x->client;
     struct stream *client = &c->s, *instance = &x->up->s;
     uint64_t in = 0, out = 0;
-    bool more = pass(client, instance, c->worker, &in);
+    bool more = pass(client, instance, &x->in, c->worker, &in);
     if (client_flush(c))
-        more = pass(instance, client, c->worker, &out) || more;
+        more = pass(instance, client, &x->out, c->worker, &out) || more;
     x->body_bytes += in;
     x->bytes_out += out;
     if (in + out)
         x->active_at = loop_now(c->worker->loop);
-    bool both_ended = client->fin_sent && instance->fin_sent;
-    if (client->broken || instance->broken || both_ended)
+    if (client->broken || instance->broken) {
+        judge_end(x);
+        net_set_reset_on_close(client->io.fd); /* as the one side ended, so does the other */
         client_close(c);
-    else if (more)
+    } else if (client->fin_sent && instance->fin_sent) {
+        client_close(c);
+    } else if (more) {
         loop_defer(c->worker->loop, &c->resume);
+    }
 }

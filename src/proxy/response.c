@@ -143,11 +143,7 @@ static void switch_protocols(struct exchange *x, const struct http_head *h)
     x->response.framing = HTTP_BODY_TUNNEL;
     stream_consume(&x->up->s, w, h->bytes);
     client_send(c, (struct str){w->out, n}, (struct str){0});
-    cell_add(&x->service->row->tunnels, 1);
-    c->keep = false;
-    c->state = CLIENT_TUNNEL;
-    x->active_at = loop_now(w->loop);
-    client_deadline(c, x->service->conf->timeouts.tunnel);
+    relay_begin(x);
 }
 
 /* The head is whole. False: this attempt is over. */

@@ -4,6 +4,7 @@
  * so no second read is needed to see EAGAIN. Only the end of the stream has no edge of its own once
  * its hangup was reported; `hangup` remembers it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -97,6 +98,45 @@ size_t stream_send(struct stream *s, struct str a, struct str b)
     if (n >= 0) {
         s->writable = (size_t)n == a.n + b.n;
         return (size_t)n;
+    }
+    if (errno == EAGAIN)
+        s->writable = false;
+    else
+        break_stream(s, errno);
+    return 0;
+}
+
+size_t stream_to_pipe(struct stream *s, int pipe_in, size_t most)
+{
+    if (!s->readable || s->eof || s->broken)
+        return 0;
+    ssize_t n;
+    do
+        n = splice(s->io.fd, NULL, pipe_in, NULL, most, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    while (n < 0 && errno == EINTR);
+    if (n > 0)
+        return (size_t)
+            n; /* the pipe may have been the limit: only EAGAIN says that the socket is empty */
+    if (n == 0)
+        s->eof = true;
+    else if (errno == EAGAIN)
+        s->readable = false;
+    else
+        break_stream(s, errno);
+    return 0;
+}
+
+size_t stream_from_pipe(struct stream *s, int pipe_out, size_t n)
+{
+    if (s->broken || !s->writable)
+        return 0;
+    ssize_t sent;
+    do
+        sent = splice(pipe_out, NULL, s->io.fd, NULL, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    while (sent < 0 && errno == EINTR);
+    if (sent >= 0) {
+        s->writable = (size_t)sent == n;
+        return (size_t)sent;
     }
     if (errno == EAGAIN)
         s->writable = false;

@@ -432,6 +432,11 @@ void worker_end(struct worker *w)
         loop_io_stop(w->loop, &w->command_io);
     if (w->command_fd >= 0)
         close(w->command_fd);
+    while (w->n_pipes) {
+        w->n_pipes--;
+        close(w->pipes[w->n_pipes][0]);
+        close(w->pipes[w->n_pipes][1]);
+    }
     while (w->free_blocks) {
         struct block *next = w->free_blocks->next;
         mem_free(w->free_blocks);

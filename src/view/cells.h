@@ -52,7 +52,8 @@ struct service_row { /* writer: one proxy worker */
     cell retries, retries_denied;
     cell refused_heads; /* requests answered 4xx by the parser or a limit */
     cell no_instance;   /* answered 503: nothing to pick */
-    cell tunnels;       /* gauge */
+    cell tunnels;       /* gauge: upgraded connections, and TCP ones that are connected */
+    cell relayed;       /* TCP connections that reached an instance */
     cell bytes_in, bytes_out;
     cell latency_us_sum;
     cell latency[LATENCY_BUCKETS];

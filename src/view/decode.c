@@ -120,6 +120,9 @@ static void get_service(struct decoder *d, struct view_service *s)
 {
     s->name = get_text(d);
     s->slot = get_u32(&d->r);
+    s->mode = get_u8(&d->r);
+    s->proxy_in = get_u8(&d->r);
+    s->proxy_out = get_u8(&d->r);
     s->sockets = get_array(d, &s->n_sockets, 4, sizeof *s->sockets);
     for (uint32_t i = 0; i < s->n_sockets; i++)
         s->sockets[i] = get_u32(&d->r);

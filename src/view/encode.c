@@ -68,6 +68,9 @@ static void put_service(struct buf *b, const struct view_service *s)
 {
     put_str(b, s->name);
     put_u32(b, s->slot);
+    put_u8(b, s->mode);
+    put_u8(b, s->proxy_in);
+    put_u8(b, s->proxy_out);
     put_u32(b, s->n_sockets);
     for (uint32_t i = 0; i < s->n_sockets; i++)
         put_u32(b, s->sockets[i]);

@@ -17,7 +17,7 @@ enum {
     VIEW_MAX_SERVICES = 4096,
     VIEW_MAX_SOCKETS = 4096,
     VIEW_MAX_SLOTS = 16384, /* instances in all services together */
-    VIEW_FORMAT = 1,        /* of the encoding; a decoder refuses others */
+    VIEW_FORMAT = 2,        /* of the encoding; a decoder refuses others */
     VIEW_MAX_WORKERS = 64,
     VIEW_MAX_WEIGHT = 1000,
     VIEW_MAX_ATTEMPTS = 16,
@@ -36,6 +36,7 @@ enum socket_use {
     SOCKET_METRICS,    /* a listening socket of control: GET /metrics over TCP */
     SOCKET_ACCESS_LOG, /* a file opened for appending, written by the proxy; path in addr.path (kind
                           ADDR_UNIX) */
+    SOCKET_TCP, /* a listening socket of the proxy whose bytes are passed on as they are */
     SOCKET_USES
 };
 struct view_socket {
@@ -95,10 +96,15 @@ struct view_instance {
     uint32_t slot;   /* row of the shared tables; stable over reloads while service and name stay */
 };
 
+enum view_mode { VIEW_HTTP, VIEW_TCP, VIEW_MODES };
+
 struct view_service {
     struct str name;   /* unique */
     uint32_t slot;     /* row of the services' table; stable while the name stays */
-    uint32_t *sockets; /* indices into view.sockets, use SOCKET_HTTP */
+    uint8_t mode;      /* enum view_mode */
+    bool proxy_in;     /* clients begin with a PROXY header (wire/proxy_protocol.h) */
+    uint8_t proxy_out; /* version of the PROXY header that instances are sent, TCP only; 0: none */
+    uint32_t *sockets; /* indices into view.sockets; all of the use that belongs to mode */
     uint32_t n_sockets;
     int32_t access_log; /* index into view.sockets or -1 */
     uint8_t balance;    /* enum algorithm */

@@ -152,6 +152,16 @@ int net_accept(int listen_fd, struct addr *from)
     return fd;
 }
 
+bool net_local_addr(int fd, struct addr *out)
+{
+    union any_address s;
+    socklen_t n = sizeof s;
+    if (getsockname(fd, &s.any, &n))
+        return false;
+    from_sockaddr(&s, out);
+    return true;
+}
+
 void net_set_nodelay(int fd)
 {
     int one = 1;

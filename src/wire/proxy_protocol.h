@@ -1,0 +1,35 @@
+/* proxy_protocol: who the client is, said by the proxy before ours or told to the instance behind
+ * us (haproxy's PROXY protocol, versions 1 and 2). Pure: bytes in, structure out.
+ *
+ * A connection that should begin with such a header and does not is refused: guessing would let a
+ * client name its own address. */
+#ifndef HF_PROXY_PROTOCOL_H
+#define HF_PROXY_PROTOCOL_H
+
+#include "base/base.h"
+
+enum {
+    PROXY_HEADER_MAX = 4096, /* of version 2 with its extensions; version 1 has at most 107 bytes */
+    PROXY_HEADER_WRITTEN_MAX = 232,
+};
+
+enum { PROXY_MORE = 0, PROXY_DONE = 1, PROXY_REFUSED = -1 };
+
+struct proxy_header {
+    uint32_t bytes;  /* of the header, all extensions included */
+    uint8_t version; /* 1 or 2 */
+    bool local;      /* the sender speaks for itself (version 2 LOCAL, version 1 UNKNOWN): keep the
+                        connection's own addresses */
+    struct addr from, to; /* kind ADDR_NONE where the sender gave none */
+};
+
+/* Parses a header at the start of p, of either version. PROXY_REFUSED: no valid header; *why is one
+ * sentence. */
+int proxy_header_parse(const char *p, size_t n, struct proxy_header *out, const char **why);
+
+/* Writes the header of a version; addresses of unlike families, or Unix ones in version 1, are
+ * written as unknown. Returns its length, at most PROXY_HEADER_WRITTEN_MAX. */
+size_t proxy_header_write(uint8_t version, const struct addr *from, const struct addr *to,
+                          char out[PROXY_HEADER_WRITTEN_MAX]);
+
+#endif
