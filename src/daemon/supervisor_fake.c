@@ -169,7 +169,7 @@ static void offer(struct fake *f, uint64_t epoch, struct str bytes)
     buf_free(&body);
 }
 
-static void load(struct fake *f)
+static void load(struct fake *f, uint64_t epoch)
 {
     struct conf_problems problems = {0};
     struct view *v;
@@ -178,7 +178,7 @@ static void load(struct fake *f)
         reply(f, "bad file\n");
         return;
     }
-    v->epoch = f->epoch + 1;
+    v->epoch = epoch;
     view_encode(v, &bytes);
     offer(f, v->epoch, buf_str(&bytes));
     buf_free(&bytes);
@@ -193,17 +193,20 @@ static void break_protocol(struct fake *f)
 
 static void command(struct fake *f, const char *word)
 {
+    bool offers = strchr("lsd", word[0]) && strcmp(word, "state") != 0; /* answered later */
     char text[64];
     snprintf(text, sizeof text, "%llu %ld\n", (unsigned long long)f->epoch, (long)getpid());
     if (strcmp(word, "load") == 0)
-        load(f);
+        load(f, f->epoch + 1);
+    else if (strcmp(word, "stale") == 0)
+        load(f, f->epoch);
     else if (strcmp(word, "damaged") == 0)
         offer(f, f->epoch + 1, STR("no view"));
     else if (strcmp(word, "nonsense") == 0)
         break_protocol(f);
     else if (strcmp(word, "restart") == 0)
         CHECK(ipc_send(&f->supervisor, IPC_RESTART, STR("\4\0\0\0test"), NULL, 0, NULL) == 0);
-    if (strcmp(word, "load") != 0 && strcmp(word, "damaged") != 0)
+    if (!offers)
         reply(f, text);
 }
 
@@ -244,7 +247,7 @@ static void control_message(struct ipc *c, struct ipc_message *m)
         f->admin_fd = ipc_take_fd(m);
         CHECK(loop_io_start(f->loop, &f->admin, f->admin_fd, NULL) == 0);
     } else if (m->type == IPC_NO_VIEW || m->type == IPC_RELOAD) {
-        load(f);
+        load(f, f->epoch + 1);
     } else if (m->type == IPC_VIEW_END) {
         f->epoch = get_u64(&m->body);
     } else if (m->type == IPC_VIEW_TAKEN || m->type == IPC_VIEW_REFUSED) {

