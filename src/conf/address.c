@@ -159,7 +159,7 @@ static bool bad_scheme(struct conf *c, const struct value *v)
         return refuse(c, v, "", "asks for TLS, which is not available yet: listen to 'http://'");
     for (size_t i = 0; i + 2 < s.n; i++)
         if (memcmp(s.p + i, "://", 3) == 0)
-            return refuse(c, v, "", "has an unknown scheme: listen to 'http://'");
+            return refuse(c, v, "", "has an unknown scheme: listen to 'http://' or 'tcp://'");
     if (all_digits(s))
         return refuse(c, v, hint_with(c, v, "http://0.0.0.0:", s, ""), "is a port, not a URL");
     if (s.n && s.p[0] == ':')
@@ -169,16 +169,17 @@ static bool bad_scheme(struct conf *c, const struct value *v)
     return refuse(c, v, hint_with(c, v, "http://", s, ""), "is not a URL");
 }
 
-bool address_listen(struct conf *c, const struct value *v, struct addr *out)
+bool address_listen(struct conf *c, const struct value *v, enum view_mode *mode, struct addr *out)
 {
     struct str s = v->text;
     if (v->bad)
         return false;
     if (s.n == 0)
         return refuse(c, v, "write an address, as in 'http://0.0.0.0:8080'", "is empty");
-    if (!str_starts(s, STR("http://")))
+    *mode = str_starts(s, STR("tcp://")) ? VIEW_TCP : VIEW_HTTP;
+    if (*mode == VIEW_HTTP && !str_starts(s, STR("http://")))
         return bad_scheme(c, v);
-    s = after(s, 7);
+    s = after(s, *mode == VIEW_TCP ? 6 : 7);
     if (str_starts(s, STR("unix:")))
         return unix_path(c, v, s, out);
     if (s.n && s.p[s.n - 1] == '/')

@@ -6,8 +6,8 @@
 #include "conf/tree.h"
 
 /* "http://0.0.0.0:8080", "http://[::]:8080", "http://unix:/run/x.sock"; port 80 if none is given.
- */
-bool address_listen(struct conf *c, const struct value *v, struct addr *out);
+ * "tcp://0.0.0.0:5432": the same forms, but a port must be given. */
+bool address_listen(struct conf *c, const struct value *v, enum view_mode *mode, struct addr *out);
 /* "10.0.0.1:3000", "[2001:db8::1]:3000", "unix:/run/x.sock", "localhost:3000"; the same default. */
 bool address_backend(struct conf *c, const struct value *v, struct addr *out);
 /* An absolute path that fits struct addr, which is how a view names files. */

@@ -77,13 +77,19 @@ static struct socket_owner *socket_for(struct builder *b, enum socket_use use,
     return owner;
 }
 
-static struct socket_owner *listener(struct builder *b, enum socket_use use, const struct value *v,
-                                     const char *who)
+static struct socket_owner *listener(struct builder *b, enum socket_use use, enum view_mode *mode,
+                                     const struct value *v, const char *who)
 {
     struct addr addr;
     bool fresh;
-    if (!address_listen(b->c, v, &addr))
+    if (!address_listen(b->c, v, mode, &addr))
         return NULL;
+    if (*mode == VIEW_TCP)
+        use = use == SOCKET_HTTP ? SOCKET_TCP : SOCKET_USES;
+    if (use == SOCKET_USES) {
+        conf_complain(b->c, &v->place, "listen to 'http://'", "%s speaks HTTP only", who);
+        return NULL;
+    }
     struct socket_owner *owner = socket_for(b, use, &addr, v, who, &fresh);
     if (!owner || fresh)
         return owner;
@@ -110,9 +116,17 @@ static uint32_t count_items(const struct value *v)
 static void add_listener(struct builder *b, struct view_service *s, const struct value *v,
                          const char *who)
 {
-    const struct socket_owner *owner = listener(b, SOCKET_HTTP, v, who);
-    if (owner)
-        s->sockets[s->n_sockets++] = owner->index;
+    enum view_mode mode;
+    const struct socket_owner *owner = listener(b, SOCKET_HTTP, &mode, v, who);
+    if (!owner)
+        return;
+    if (s->n_sockets && s->mode != mode) {
+        conf_complain(b->c, &v->place, "make two services of it",
+                      "%s listens to http:// and tcp:// at once", who);
+        return;
+    }
+    s->mode = (uint8_t)mode;
+    s->sockets[s->n_sockets++] = owner->index;
 }
 
 static void build_listeners(struct builder *b, const struct node *service, bool complete,
@@ -391,6 +405,15 @@ static bool name_service(struct builder *b, const struct node *n, struct view_se
     return true;
 }
 
+static void check_proxy_header(struct conf *c, const struct seen *seen,
+                               const struct view_service *s)
+{
+    const struct node *n = settings_seen(seen, BLOCK_SERVICE, "send-proxy");
+    if (n && s->proxy_out && s->n_sockets && s->mode != VIEW_TCP)
+        conf_complain(c, &n->place, "backends get X-Forwarded-For and Forwarded",
+                      "send-proxy is for TCP services only");
+}
+
 static void build_service(struct builder *b, const struct node *n)
 {
     struct view_service *s = &b->v->services[b->v->n_services];
@@ -408,6 +431,7 @@ static void build_service(struct builder *b, const struct node *n)
     /* A misspelt statement is not missing as well. */
     bool complete = !n->damaged && b->c->problems->errors == errors;
     build_listeners(b, n, complete, s, who);
+    check_proxy_header(b->c, &seen, s);
     build_backends(b, n, complete, s, who);
     build_policies(b, n, s);
     build_log(b, settings_seen(&seen, BLOCK_SERVICE, "access-log"), s, who);
@@ -445,10 +469,11 @@ static void build_admin(struct builder *b, const struct node *top)
     for (const struct node *k = n ? n->children : NULL; k; k = k->next) {
         if (!is_named(k, "metrics") || !k->value)
             continue;
+        enum view_mode mode;
         if (k->value->kind != VALUE_LIST)
-            listener(b, SOCKET_METRICS, k->value, "admin metrics");
+            listener(b, SOCKET_METRICS, &mode, k->value, "admin metrics");
         for (const struct value *i = k->value->items; i; i = i->next)
-            listener(b, SOCKET_METRICS, i, "admin metrics");
+            listener(b, SOCKET_METRICS, &mode, i, "admin metrics");
     }
 }
 

@@ -88,7 +88,8 @@ static void diff_listeners(struct diff *d, char sign, const struct view *v,
             continue;
         addr_format(a, text);
         line_for(d, s->name);
-        buf_printf(d->out, "%c listen http://%s", sign, text);
+        buf_printf(d->out, "%c listen %s%s", sign, s->mode == VIEW_TCP ? "tcp://" : "http://",
+                   text);
         end_line(d);
     }
 }

@@ -65,6 +65,11 @@ static void print_status(const struct view_check *c, struct buf *out)
         buf_printf(out, "-%u", c->status_max);
 }
 
+static uint8_t byte_of(const struct setting *s, const void *target)
+{
+    return *((const uint8_t *)target + s->offset);
+}
+
 void print_setting(const struct setting *s, const void *target, struct buf *out)
 {
     char text[SCALAR_TEXT_MAX];
@@ -85,6 +90,7 @@ void print_setting(const struct setting *s, const void *target, struct buf *out)
     case KIND_BALANCE:
         buf_printf(out, "%s", algorithm_name(((const struct view_service *)target)->balance));
         return;
+    case KIND_CHOICE: buf_printf(out, "%s", s->choices[byte_of(s, target)]); return;
     case KIND_FLAG:
     case KIND_LISTEN:
     case KIND_LOG:
@@ -111,6 +117,7 @@ bool same_setting(const struct setting *s, const void *a, const void *b)
     case KIND_BALANCE:
         return ((const struct view_service *)a)->balance ==
                ((const struct view_service *)b)->balance;
+    case KIND_CHOICE: return byte_of(s, a) == byte_of(s, b);
     case KIND_FLAG:
     case KIND_LISTEN:
     case KIND_LOG:

@@ -25,6 +25,14 @@
         KEY, KIND, 0, NO_FIELD, 0, 0, FALLBACK, HELP                                               \
     }
 
+#define CHOICE(KEY, TYPE, FIELD, CHOICES, FALLBACK, HELP)                                          \
+    {                                                                                              \
+        KEY, KIND_CHOICE, 1, offsetof(TYPE, FIELD), 0, 0, FALLBACK, HELP, CHOICES                  \
+    }
+
+static const char *const no_yes[] = {"no", "yes", NULL};
+static const char *const proxy_versions[] = {"no", "v1", "v2", NULL};
+
 static const struct setting top[] = {
     NUMBER("workers", KIND_COUNT, struct view, workers, 1, VIEW_MAX_WORKERS,
            "(one per processor, at most 64)",
@@ -37,6 +45,10 @@ static const struct setting service[] = {
     SPECIAL("listen", KIND_LISTEN, "", "where clients connect; one or several, required"),
     FIELD("balance", KIND_BALANCE, struct view_service, balance, "least-requests",
           "how an instance is picked"),
+    CHOICE("accept-proxy", struct view_service, proxy_in, no_yes, "no",
+           "clients come through another proxy and begin with its PROXY header"),
+    CHOICE("send-proxy", struct view_service, proxy_out, proxy_versions, "no",
+           "of a TCP service: backends are told the client's address by a PROXY header"),
     SPECIAL("access-log", KIND_LOG, "off", "a file that gets one line a request"),
 };
 static const struct setting backend[] = {
@@ -162,6 +174,16 @@ enum block_id schema_child(enum block_id parent, struct str name)
     return BLOCKS;
 }
 
+/* "no, v1 or v2" */
+static void choices_text(const struct setting *s, char *to, size_t size)
+{
+    struct buf b = {0};
+    for (size_t i = 0; s->choices[i]; i++)
+        buf_printf(&b, "%s%s", i == 0 ? "" : s->choices[i + 1] ? ", " : " or ", s->choices[i]);
+    str_copy(to, size, b.failed ? STR("one of a few words") : buf_str(&b));
+    buf_free(&b);
+}
+
 void schema_range(const struct setting *s, char *to, size_t size)
 {
     char a[SCALAR_TEXT_MAX], b[SCALAR_TEXT_MAX];
@@ -191,7 +213,10 @@ void schema_range(const struct setting *s, char *to, size_t size)
         snprintf(to, size, "none, or some of {connect, reset, timeout, 5xx}");
         return;
     case KIND_BALANCE: snprintf(to, size, "round-robin, random or least-requests"); return;
-    case KIND_LISTEN: snprintf(to, size, "an address, as in http://0.0.0.0:8080"); return;
+    case KIND_LISTEN:
+        snprintf(to, size, "an address, as in http://0.0.0.0:8080 or tcp://0.0.0.0:5432");
+        return;
+    case KIND_CHOICE: choices_text(s, to, size); return;
     case KIND_LOG: snprintf(to, size, "an absolute path, or off"); return;
     case KINDS: UNREACHABLE();
     }

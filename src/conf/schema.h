@@ -20,6 +20,7 @@ enum kind {
     KIND_STATUS,   /* 200-399 */
     KIND_RETRY_ON, /* {connect, reset} */
     KIND_BALANCE,  /* least-requests */
+    KIND_CHOICE,   /* one of a few words, stored as its number in a byte */
     KIND_LISTEN,   /* http://0.0.0.0:8080, or several */
     KIND_LOG,      /* /var/log/x.log or off */
     KINDS
@@ -36,6 +37,7 @@ struct setting {
     const char *fallback; /* the default as one would write it; in parentheses when it is computed;
                              empty: none */
     const char *help;
+    const char *const *choices; /* KIND_CHOICE: the words, NULL behind the last */
 };
 
 enum block_id {

@@ -200,6 +200,17 @@ static void set_balance(struct conf *c, const struct setting *s, const struct va
     bad_choice(c, s, v, names, ARRAY_LEN(names));
 }
 
+static void set_choice(struct conf *c, const struct setting *s, const struct value *v, void *target)
+{
+    size_t n = 0;
+    for (; s->choices[n]; n++)
+        if (str_eq(v->text, str_of(s->choices[n]))) {
+            *((uint8_t *)target + s->offset) = (uint8_t)n;
+            return;
+        }
+    bad_choice(c, s, v, s->choices, n);
+}
+
 static uint32_t retry_bit(struct conf *c, const struct setting *s, const struct value *v)
 {
     static const char *const names[] = {"connect", "reset", "timeout", "5xx"};
@@ -238,6 +249,7 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_STATUS: set_status(c, s, v, target); return;
     case KIND_RETRY_ON: set_retry_on(c, s, v, target); return;
     case KIND_BALANCE: set_balance(c, s, v, target); return;
+    case KIND_CHOICE: set_choice(c, s, v, target); return;
     case KIND_FLAG:
     case KIND_LISTEN:
     case KIND_LOG:

@@ -1,9 +1,16 @@
 #include "daemon/supervisor_diff.h"
 
+/* A listening socket is one whatever is spoken on it: a service that changes from http:// to tcp://
+ * keeps it. */
+static bool listens(const struct view_socket *s)
+{
+    return s->use != SOCKET_ACCESS_LOG;
+}
+
 static bool same(const struct view_socket *a, const struct view_socket *b)
 {
-    return a->use == b->use && a->addr.kind == b->addr.kind && a->addr.port == b->addr.port &&
-           addr_eq(&a->addr, &b->addr);
+    return listens(a) && listens(b) && a->addr.kind == b->addr.kind &&
+           a->addr.port == b->addr.port && addr_eq(&a->addr, &b->addr);
 }
 
 static bool taken(const int32_t *from, size_t n, size_t index)

@@ -17,7 +17,7 @@ enum {
     VIEW_MAX_SERVICES = 4096,
     VIEW_MAX_SOCKETS = 4096,
     VIEW_MAX_SLOTS = 16384, /* instances in all services together */
-    VIEW_FORMAT = 2,        /* of the encoding; a decoder refuses others */
+    VIEW_FORMAT = 1,        /* of the encoding; a decoder refuses others */
     VIEW_MAX_WORKERS = 64,
     VIEW_MAX_WEIGHT = 1000,
     VIEW_MAX_ATTEMPTS = 16,
