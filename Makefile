@@ -33,7 +33,7 @@ demo: build ## the main job, live: load balancing while backends die and return
 test: ## all tests; ends with "N passed, N failed"
 	@tools/need.sh build test
 	@tools/compile.sh $(BUILD) -Dtests=enabled
-	@tools/run-tests --build $(BUILD) $(ARGS)
+	@tools/run-tests --build $(BUILD) -- $(ARGS)
 
 check: ## the fast loop: both compilers, units, format, lint, the repository's rules
 	@tools/need.sh build test lint
@@ -66,9 +66,9 @@ fresh: ## both commands of the README in a bare Debian root, as a stranger runs 
 sanitize: ## the tests under AddressSanitizer with UBSan, then under ThreadSanitizer
 	@tools/need.sh build test
 	@tools/compile.sh build-asan -Dtests=enabled -Db_sanitize=address,undefined
-	@tools/run-tests --build build-asan --slower 5 $(ARGS)
+	@tools/run-tests --build build-asan --slower 5 -- $(ARGS)
 	@tools/compile.sh build-tsan -Dtests=enabled -Db_sanitize=thread
-	@tools/run-tests --build build-tsan --slower 10 $(ARGS)
+	@tools/run-tests --build build-tsan --slower 10 -- $(ARGS)
 
 soak: ## whatever is long: 20 rounds of every scenario, 5 million fuzz executions a decoder
 	@HOLDFAST_ROUNDS=$(ROUNDS) $(MAKE) test

@@ -1,3 +1,4 @@
+/* Events as JSON: the shape of docs/admin-api.md. */
 #include "admin/inside.h"
 
 #include <stdio.h>

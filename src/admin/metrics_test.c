@@ -95,7 +95,8 @@ static void check_comment(struct checker *c, const char *line)
             bad(c, "TYPE does not follow its HELP");
         else
             str_copy(f->type, sizeof f->type, str_of(rest));
-        if (strcmp(rest, "counter") && strcmp(rest, "gauge") && strcmp(rest, "histogram"))
+        if (strcmp(rest, "counter") != 0 && strcmp(rest, "gauge") != 0 &&
+            strcmp(rest, "histogram") != 0)
             bad(c, "an unknown type");
         if (f)
             check_name(c, f);

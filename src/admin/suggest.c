@@ -1,3 +1,5 @@
+/* Which names were probably meant: the nearest by edit distance (Levenshtein 1966), and those that
+ * begin with what was written. */
 #include "admin/inside.h"
 
 enum { LONGEST = 64 };

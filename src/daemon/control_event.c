@@ -1,3 +1,4 @@
+/* What happened, to the ring of events and to the log in one step. */
 #include <stdarg.h>
 #include <stdio.h>
 

@@ -254,7 +254,7 @@ static void broken_connections_become_signals(void **state)
     c.timeout = 50 * NS_PER_MS;
     uint64_t before = clock_now();
     assert_int_equal(one_check(&b, &c).kind, SIGNAL_CHECK_TIMEOUT);
-    assert_in_range(clock_now() - before, 50 * NS_PER_MS, 500 * NS_PER_MS);
+    assert_true(clock_now() - before >= 50 * NS_PER_MS);
     bench_stop_listening(&b);
     assert_int_equal(one_check(&b, &c).kind, SIGNAL_CHECK_REFUSED);
     assert_int_equal(one_check(&b, &tcp).kind, SIGNAL_CHECK_REFUSED);
@@ -289,21 +289,21 @@ static void checks_are_spread(void **state)
     static struct bench b;
     bench_open(&b, 64);
     b.answer = "HTTP/1.1 204 No\r\n\r\n";
-    b.delay = 400 * NS_PER_MS;
+    b.delay = NS_PER_S;
     struct view_check c = http("");
-    uint64_t start = loop_refresh(b.loop);
     for (uint32_t slot = 0; slot < 32; slot++)
         prober_set(b.prober, slot, &b.addr, &c);
-    assert_true(run_until(&b, 32, NS_PER_S));
+    assert_true(run_until(&b, 32, 900 * NS_PER_MS));
     unsigned halves[2] = {0};
-    assert_true(run_until(&b, 64, 2 * NS_PER_S));
+    assert_true(run_until(&b, 96, 10 * NS_PER_S));
     uint64_t first[32] = {0};
-    for (unsigned i = 0; i < 64; i++) {
+    bool second[32] = {0};
+    for (unsigned i = 0; i < 96; i++) {
         const struct signal *s = &b.signals[i];
         if (!first[s->slot])
             first[s->slot] = s->at;
-        else
-            halves[s->at - start > 200 * NS_PER_MS]++;
+        else if (!second[s->slot])
+            halves[s->at - first[s->slot] > NS_PER_S / 2]++, second[s->slot] = true;
     }
     /* 32 fair coins: fewer than 5 on one side happens once in 60,000 runs */
     assert_true(halves[0] >= 5 && halves[1] >= 5);
@@ -393,11 +393,11 @@ static void our_own_lateness_is_no_evidence(void **state)
     bench_open(&b, 4);
     b.manner = SILENT;
     struct view_check c = http("");
-    c.timeout = 20 * NS_PER_MS;
+    c.timeout = 200 * NS_PER_MS;
     prober_set(b.prober, 3, &b.addr, &c);
     while (!b.request.n)
         run_until(&b, 1, NS_PER_MS);
-    struct timespec stopped = {.tv_nsec = 700 * 1000 * 1000};
+    struct timespec stopped = {.tv_sec = 1};
     nanosleep(&stopped, NULL); /* stands for SIGSTOP */
     b.manner = ANSWERS;
     b.answer = "HTTP/1.1 204 No\r\n\r\n";

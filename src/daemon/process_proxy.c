@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/daemon.h"
@@ -33,8 +33,9 @@ struct proxy_process {
     int peer_fd;       /* to control */
     struct view *next; /* between VIEW_BEGIN and VIEW_END */
     int *next_fds;
+    int *listening; /* duplicates of the listening sockets of the view in use */
+    uint32_t n_listening;
     bool leaving; /* draining because of IPC_STOP, or without a supervisor */
-    int code;
 };
 
 /* --- what the proxy asks of us --- */
@@ -75,12 +76,39 @@ static void on_drained(void *context)
 
 /* --- what the supervisor says --- */
 
+static void forget_listening(struct proxy_process *p)
+{
+    for (uint32_t i = 0; i < p->n_listening; i++)
+        close(p->listening[i]);
+    mem_free(p->listening);
+    p->listening = NULL;
+    p->n_listening = 0;
+}
+
+/* The proxy's threads own the sockets and close them when they can; we keep a way to end the
+ * listening at any moment. Without memory for it, that moment is when the process ends. */
+static void remember_listening(struct proxy_process *p, const struct view *v, const int *fds)
+{
+    forget_listening(p);
+    p->listening = mem_alloc((v->n_sockets + 1) * sizeof(int));
+    for (uint32_t i = 0; p->listening && i < v->n_sockets; i++) {
+        int fd = v->sockets[i].use == SOCKET_HTTP ? fcntl(fds[i], F_DUPFD_CLOEXEC, 0) : -1;
+        if (fd >= 0)
+            p->listening[p->n_listening++] = fd;
+    }
+}
+
+/* Ends when the last connection has. New clients are refused at once, and a new supervisor finds
+ * the addresses free. */
 static void leave(struct proxy_process *p)
 {
     if (p->leaving)
         return;
     p->leaving = true;
     proxy_drain(p->proxy);
+    for (uint32_t i = 0; i < p->n_listening; i++)
+        shutdown(p->listening[i], SHUT_RDWR);
+    forget_listening(p);
 }
 
 static void forget_next(struct proxy_process *p)
@@ -148,6 +176,8 @@ static int end_view(struct proxy_process *p, struct err *e)
     p->next = NULL;
     p->next_fds = NULL;
     uint64_t epoch = v->epoch;
+    if (!p->leaving)
+        remember_listening(p, v, fds);
     if (proxy_take_view(p->proxy, v, fds, e))
         return err_wrap(e, "view %llu cannot be used", (unsigned long long)epoch);
     return 0;
@@ -282,6 +312,7 @@ int proxy_main(int argc, char **argv)
         proxy_free(p.proxy);
     ipc_close(&p.supervisor);
     forget_next(&p);
+    forget_listening(&p);
     loop_free(p.loop);
     if (p.peer_fd >= 0)
         close(p.peer_fd);

@@ -30,7 +30,7 @@ static void raise_descriptor_limit(struct supervisor *s)
 
 static int make_cells(struct supervisor *s, struct err *e)
 {
-    uint32_t workers = s->checked.view->workers;
+    uint32_t workers = s->workers = s->checked.view->workers;
     void *region;
     size_t size;
     s->cells_fd =

@@ -10,6 +10,7 @@
  *   supervisor_socket.c   opening what a view names, with whose rights
  *   supervisor_diff.c     which sockets a view keeps (pure)
  *   supervisor_stop.c     signals, draining, the end
+ *   supervisor_gauge.c    what a dead proxy left in the cells
  *   supervisor_notify.c   the service manager's socket */
 #ifndef HF_SUPERVISOR_H
 #define HF_SUPERVISOR_H
@@ -85,7 +86,8 @@ struct supervisor {
     int lock_fd, admin_fd, cells_fd;
     struct addr admin;
     struct cells cells;
-    bool drops; /* children become `user` */
+    uint32_t workers; /* as the region was made; its header is not to be trusted any more */
+    bool drops;       /* children become `user` */
     struct sandbox_user user;
     struct held checked; /* as the file stood at the start: the paths that root opens itself */
     struct held now;     /* the last good view */
@@ -151,6 +153,9 @@ void supervisor_stop(struct supervisor *s, bool drain);
 void supervisor_stop_next(struct supervisor *s);
 /* It cannot start: ends everything, with this result. */
 void supervisor_give_up(struct supervisor *s, const struct err *e);
+
+/* supervisor_gauge.c: the proxy is dead. */
+void supervisor_clear_gauges(struct supervisor *s);
 
 /* supervisor_notify.c */
 void notify_open(struct supervisor *s);

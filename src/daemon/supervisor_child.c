@@ -171,7 +171,7 @@ static void start_watch(struct child *c)
 {
     struct supervisor *s = c->owner;
     hang_start(&c->beat, cell_get(&row_of(c)->beat));
-    for (uint32_t w = 0; w < s->cells.header->workers; w++)
+    for (uint32_t w = 0; w < s->workers; w++)
         hang_start(&c->worker_beats[w], cell_get(&s->cells.processes[PROCESS_WORKER0 + w].beat));
     c->sent = c->taken = 0;
     c->taking_ticks = c->gone_ticks = c->stop_ticks = 0;
@@ -237,6 +237,8 @@ static void buried(struct child *c, int status)
     ipc_close(&c->ipc);
     if (c->index == CHILD_CONTROL)
         view_forget_waiting(s);
+    else
+        supervisor_clear_gauges(s);
     tell_control(c, (uint32_t)status, what);
     cell_set(&row_of(c)->pid, 0);
     c->pid = 0;
@@ -288,7 +290,7 @@ static const char *why_hung(struct child *c)
         return "its main loop stands still";
     if (c->index != CHILD_PROXY)
         return NULL;
-    for (uint32_t w = 0; w < c->owner->cells.header->workers; w++)
+    for (uint32_t w = 0; w < c->owner->workers; w++)
         if (hang_tick(&c->worker_beats[w], cell_get(&rows[PROCESS_WORKER0 + w].beat), c->hang_after,
                       0))
             return "a worker's loop stands still";

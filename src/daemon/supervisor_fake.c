@@ -129,6 +129,8 @@ static void fake_open(struct fake *f, enum sandbox_role role)
     size_t size;
     CHECK(sandbox_enter(role, NULL, NULL) == 0);
     CHECK(memfd_map(IPC_FD_CELLS, &region, &size, NULL) == 0);
+    f->cells.header = region; /* its sizes may be spoilt: see end_view */
+    f->cells.header->workers = 1;
     CHECK(cells_attach(&f->cells, region, size, NULL) == 0);
     CHECK(loop_new(&f->loop, NULL) == 0);
     f->supervisor.on_gone = on_gone;
@@ -195,7 +197,9 @@ static void command(struct fake *f, const char *word)
 {
     bool offers = strchr("lsd", word[0]) && strcmp(word, "state") != 0; /* answered later */
     char text[64];
-    snprintf(text, sizeof text, "%llu %ld\n", (unsigned long long)f->epoch, (long)getpid());
+    const struct process_row *worker = &f->cells.processes[PROCESS_WORKER0];
+    snprintf(text, sizeof text, "%llu %ld %llu\n", (unsigned long long)f->epoch, (long)getpid(),
+             (unsigned long long)cell_get(&worker->connections));
     if (strcmp(word, "load") == 0)
         load(f, f->epoch + 1);
     else if (strcmp(word, "stale") == 0)
@@ -335,6 +339,7 @@ static void end_view(struct fake *f)
 {
     struct buf b = {0};
     f->epoch = f->view->epoch;
+    f->cells.header->workers = UINT32_MAX; /* what a proxy that somebody took over might do */
     put_u64(&b, f->epoch);
     CHECK(ipc_send(&f->supervisor, IPC_VIEW_TAKEN, buf_str(&b), NULL, 0, NULL) == 0);
     buf_free(&b);
@@ -365,5 +370,6 @@ int fake_proxy_main(int argc, char **argv)
     }
     f.supervisor.on_message = proxy_message;
     fake_open(&f, SANDBOX_PROXY);
+    cell_add(&f.cells.processes[PROCESS_WORKER0].connections, 1);
     return fake_run(&f);
 }

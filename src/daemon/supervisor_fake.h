@@ -6,13 +6,14 @@
  *
  * The fake control takes commands on the admin socket, one a connection, and answers with a line:
  *   load      compiles the file and offers the view; "taken EPOCH" or "refused EPOCH SENTENCE"
- *   state     "EPOCH PID"
+ *   state     "EPOCH PID CONNECTIONS", the last being a gauge of the proxy's
  *   stale     as load, with the epoch that is in force
  *   damaged   offers bytes that are no view; answers as load
  *   nonsense  sends a message that breaks the protocol
  *   restart   asks for a new proxy
  * The fake proxy answers each connection with "PID EPOCH INODE", the inode being that of its
- * listening socket, and writes its epoch to its access log when it takes a view. */
+ * listening socket, and writes its epoch to its access log when it takes a view. It counts itself
+ * as one connection when it starts, never takes that back, and spoils the header of the cells. */
 #ifndef HF_SUPERVISOR_FAKE_H
 #define HF_SUPERVISOR_FAKE_H
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,11 +55,16 @@ void held_free(struct held *h)
     held_init(h);
 }
 
+/* The proxy holds the same sockets: shutting them down ends the listening for all who do, whatever
+ * the proxy is busy with. */
 void held_stop_listening(struct held *h)
 {
-    for (size_t i = 0; h->fds && i < h->view->n_sockets; i++)
-        if (h->view->sockets[i].use == SOCKET_HTTP)
-            close_one(h, i, true);
+    for (size_t i = 0; h->fds && i < h->view->n_sockets; i++) {
+        if (h->view->sockets[i].use != SOCKET_HTTP || h->fds[i] < 0)
+            continue;
+        shutdown(h->fds[i], SHUT_RDWR);
+        close_one(h, i, true);
+    }
 }
 
 static int explain_listen(const struct addr *a, int error, struct err *e)

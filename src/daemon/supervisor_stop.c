@@ -50,10 +50,10 @@ static void begin_drain(struct supervisor *s)
 {
     s->phase = PHASE_DRAINING;
     log_info(&s->log, "stopping: connections are given up to %u s to end", drain_ticks(s));
-    /* Nobody will accept from them any more: new clients are to learn that at once. */
+    child_stop(&s->children[CHILD_PROXY], true, drain_ticks(s));
+    /* Nobody will accept any more: new clients are to learn that at once. */
     held_stop_listening(&s->now);
     held_stop_listening(&s->old);
-    child_stop(&s->children[CHILD_PROXY], true, drain_ticks(s));
 }
 
 static void begin_end(struct supervisor *s)

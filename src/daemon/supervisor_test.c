@@ -300,6 +300,7 @@ static void a_killed_proxy_is_replaced_at_once(void **state)
     assert_int_equal(after.inode, before.inode);
     assert_int_equal(after.epoch, before.epoch);
     assert_true(logged(n, "the proxy (process"));
+    expect(n, "state", " 1\n"); /* the dead one's connection is not counted any more */
     assert_int_equal(stop(n), 0);
 }
 

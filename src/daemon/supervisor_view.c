@@ -105,11 +105,11 @@ static int examine(struct supervisor *s, uint64_t epoch, const struct view *v, s
     if (epoch <= epoch_now(s))
         return err_set(e, ERR_INVAL, "epoch %llu is in force already",
                        (unsigned long long)epoch_now(s));
-    if (v->workers != s->cells.header->workers)
+    if (v->workers != s->workers)
         return err_set(e, ERR_INVAL,
                        "the number of workers is fixed at the start: %u now, %u in the file; "
                        "restart holdfast to change it",
-                       s->cells.header->workers, v->workers);
+                       s->workers, v->workers);
     return 0;
 }
 

@@ -18,6 +18,7 @@ import ctypes
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -29,6 +30,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 BINARY = os.environ.get("HOLDFAST", os.path.join(TOP, "build", "holdfast"))
 TOOLS = os.environ.get("HOLDFAST_TOOLS", os.path.join(TOP, "build", "test"))
+# What a node's log never says: a crash, a broken belief, a sanitizer's finding.
+BUGS = re.compile(r".*(AddressSanitizer|ThreadSanitizer|LeakSanitizer|runtime error:|killed by signal "
+                  r"(?!9\b)\d+|CHECK failed).*")
 # Sanitizers, slow machines: every time limit of the tests is stretched by this.
 PATIENCE = float(os.environ.get("HOLDFAST_PATIENCE", "1"))
 
@@ -262,6 +266,9 @@ class Node:
         return bool(status and status.get("services") and connects(self.port))
 
     def said(self):
+        """All that it has written to its standard error."""
+        if not os.path.exists(self.errors):
+            return ""
         with open(self.errors, errors="replace") as f:
             return f.read()
 
@@ -321,7 +328,7 @@ class Site:
     def __init__(self, directory, report=print):
         self.directory, self.report = str(directory), report
         self.processes, self.ports, self.counts = [], set(), collections.Counter()
-        self.backends = []
+        self.backends, self.nodes = [], []
 
     def __enter__(self):
         return self
@@ -330,6 +337,8 @@ class Site:
         for p in reversed(self.processes):
             p.end()
         self._reap_orphans()
+        bugs = [m.group(0) for n in self.nodes for m in BUGS.finditer(n.said())]
+        assert not bugs, "\n".join(bugs[:20] + [f"in {n.errors}" for n in self.nodes])
 
     def _reap_orphans(self):
         """What a killed supervisor left behind has become our child."""
@@ -369,6 +378,7 @@ class Site:
 
     def node(self, config, port, start=True):
         n = Node(self, self._name("node"), config, port)
+        self.nodes.append(n)
         return n.start() if start else n
 
     def load(self, port, **options):

@@ -1,0 +1,70 @@
+# bash completion for holdfast(1). Names of instances come from the node itself, if it answers.
+
+_holdfast_instances()
+{
+    local words=(status --json) i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        [[ ${COMP_WORDS[i]} == --state ]] && words+=(--state "${COMP_WORDS[i + 1]}")
+    done
+    # One object a service, one an instance: their names are the first "name" after each brace.
+    holdfast "${words[@]}" 2>/dev/null | tr -d '\n' | sed 's/.*"services"//' | grep -o '"name": *"[^"]*"\|"instances"\|\]' |
+        awk -F'"' '$2 == "instances" { inside = 1; next }
+                   $0 == "]" { inside = 0; next }
+                   inside { print service "/" $4; next }
+                   { service = $4 }'
+}
+
+_holdfast()
+{
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
+    local commands='run check reload status top events drain resume version help'
+    COMPREPLY=()
+    if ((COMP_CWORD == 1)); then
+        mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$word")
+        return
+    fi
+    case $before in
+    --state)
+        mapfile -t COMPREPLY < <(compgen -d -- "$word")
+        return
+        ;;
+    --log)
+        mapfile -t COMPREPLY < <(compgen -W 'error warning info debug' -- "$word")
+        return
+        ;;
+    --since | --last | -n | --wait | -w) return ;;
+    esac
+    case ${COMP_WORDS[1]} in
+    run) options='--log --state' ;;
+    check) options='--json' ;;
+    reload) options='--json --state' ;;
+    status) options='--fail --json --state' ;;
+    top) options='--once --state' ;;
+    events) options='--follow --since --last --json --state' ;;
+    drain) options='--wait --json --state' ;;
+    resume) options='--json --state' ;;
+    version) options='--json' ;;
+    help) options="$commands exit-codes files" ;;
+    *) return ;;
+    esac
+    case ${COMP_WORDS[1]}:$word in
+    *:-*) ;;
+    run:* | check:*)
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        return
+        ;;
+    drain:* | resume:*)
+        # readline splits words at colons: offer what follows the last one that is there.
+        local whole=$word i=$COMP_CWORD
+        while ((i > 2)) && [[ ${COMP_WORDS[i]} == : || ${COMP_WORDS[i - 1]} == : ]]; do
+            whole=${COMP_WORDS[--i]}$whole
+        done
+        mapfile -t COMPREPLY < <(compgen -W "$(_holdfast_instances)" -- "$whole")
+        [[ $whole == *:* ]] && COMPREPLY=("${COMPREPLY[@]#"${whole%"${whole##*:}"}"}")
+        return
+        ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$word")
+}
+
+complete -o filenames -F _holdfast holdfast

@@ -1,0 +1,49 @@
+"""The bash completion, as readline would call it: commands, options, values, and instances from a node."""
+import subprocess
+
+import pytest
+
+from conftest import environment
+from holdfast import BINARY, TOP
+from node import instance, service, status
+
+
+def complete(*words, tmp_path=None, path=None):
+    script = """
+        source "$1"; shift
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        _holdfast
+        printf '%s\\n' "${COMPREPLY[@]}"
+    """
+    r = subprocess.run(["bash", "-c", script, "bash", f"{TOP}/packaging/completions/holdfast.bash", "holdfast", *words],
+                       env=environment(**({"PATH": path} if path else {})), capture_output=True, text=True, timeout=60)
+    assert (r.returncode, r.stderr) == (0, "")
+    return sorted(filter(None, r.stdout.split("\n")))
+
+
+@pytest.mark.parametrize("words, expected", [
+    (["st"], ["status"]),
+    (["re"], ["reload", "resume"]),
+    (["status", "--"], ["--fail", "--help", "--json", "--state"]),
+    (["events", "--f"], ["--follow"]),
+    (["run", "--log", "d"], ["debug"]),
+    (["events", "--since", ""], []),
+    (["help", "ex"], ["exit-codes"]),
+    (["nonsense", ""], []),
+])
+def test_words(words, expected):
+    assert complete(*words) == expected
+
+
+def test_instances_come_from_the_node(node, tmp_path):
+    """readline makes words of what stands between colons, and wants what follows the last one."""
+    (tmp_path / "holdfast").symlink_to(BINARY)
+    path = f"{tmp_path}:/usr/bin:/bin"
+    node.answer("GET", "/v1/status", status([service("web", [instance("10.0.0.11:3000"), instance("10.0.0.12:3000")]),
+                                             service("api", [instance("first")])]))
+    state = ["--state", node.state]
+    assert complete("drain", *state, "", path=path) == ["api/first", "web/10.0.0.11:3000", "web/10.0.0.12:3000"]
+    assert complete("drain", *state, "web/10.0.0.11", path=path) == ["web/10.0.0.11:3000"]
+    assert complete("resume", *state, "web/10.0.0.12", ":", path=path) == ["3000"]
+    assert complete("resume", *state, "web/10.0.0.12", ":", "30", path=path) == ["3000"]
+    assert set(node.asked) == {"GET /v1/status"}
