@@ -205,6 +205,7 @@ static void put_counters(struct json_object *o, const struct service_totals *t,
     json_put_u64(o, "refused_heads", t->refused_heads);
     json_put_u64(o, "no_instance", t->no_instance);
     json_put_u64(o, "tunnels", t->tunnels);
+    json_put_u64(o, "relayed", t->relayed);
     struct json_object bytes = json_begin();
     json_put_u64(&bytes, "in", t->bytes_in);
     json_put_u64(&bytes, "out", t->bytes_out);
@@ -222,6 +223,7 @@ static json_t *service_json(struct admin *a, const struct view *v, const struct 
     struct json_object o = json_begin();
     json_put_str(&o, "name", s->name);
     json_put_text(&o, "balance", balance ? balance : "unknown");
+    json_put_text(&o, "mode", s->mode == VIEW_TCP ? "tcp" : "http");
     json_put(&o, "listen", listen_json(v, s));
     json_put_text(&o, "verdict", verdict_name(service_verdict(a, s)));
     put_counters(&o, &t, &recent);

@@ -23,6 +23,7 @@ void totals_service(const struct cells *c, uint32_t workers, uint32_t slot,
         out->refused_heads += cell_get(&r->refused_heads);
         out->no_instance += cell_get(&r->no_instance);
         out->tunnels += cell_get(&r->tunnels);
+        out->relayed += cell_get(&r->relayed);
         out->bytes_in += cell_get(&r->bytes_in);
         out->bytes_out += cell_get(&r->bytes_out);
         out->latency_us_sum += cell_get(&r->latency_us_sum);

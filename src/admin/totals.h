@@ -10,7 +10,8 @@
 #include "view/view.h"
 
 struct service_totals {
-    uint64_t requests, status[6], retries, retries_denied, refused_heads, no_instance, tunnels;
+    uint64_t requests, status[6], retries, retries_denied, refused_heads, no_instance, tunnels,
+        relayed;
     uint64_t bytes_in, bytes_out, latency_us_sum;
     uint64_t latency[LATENCY_BUCKETS];
 };

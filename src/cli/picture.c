@@ -111,6 +111,11 @@ void picture_node(const struct picture *p, struct buf *out)
         print_process(p, json_array_get(processes, i), out);
 }
 
+static bool is_tcp(const json_t *service)
+{
+    return strcmp(json_text(service, "mode"), "tcp") == 0;
+}
+
 static void print_service_head(const struct picture *p, const json_t *service, struct buf *out)
 {
     const char *verdict = json_text(service, "verdict");
@@ -123,7 +128,7 @@ static void print_service_head(const struct picture *p, const json_t *service, s
     text_clean(out, str_of(json_text(service, "balance")));
     for (size_t i = 0; i < json_array_size(listen); i++) {
         const char *text = json_string_value(json_array_get(listen, i));
-        buf_add_str(out, i ? STR(", ") : STR(" on "));
+        buf_add_str(out, i ? STR(", ") : is_tcp(service) ? STR(", tcp on ") : STR(" on "));
         text_clean(out, str_of(text));
     }
     buf_add(out, "\n", 1);
@@ -139,14 +144,15 @@ static void print_service_rates(const struct picture *p, const json_t *service,
     amount_count(per_second, errors);
     latency(service, "p50", p50);
     latency(service, "p99", p99);
-    buf_printf(out, "  %s requests/s, ", rate);
+    buf_printf(out, "  %s %s/s, ", rate, is_tcp(service) ? "connections" : "requests");
     struct buf text = {0};
     buf_printf(&text, "%s errors/s", errors);
     text_coloured(out, p->term, per_second > 0 ? COLOUR_RED : COLOUR_NONE, buf_str(&text));
     buf_free(&text);
-    buf_printf(out, ", p50 %s, p99 %s", p50, p99);
+    buf_printf(out, ", %sp50 %s, p99 %s", is_tcp(service) ? "lasting " : "", p50, p99);
     if (json_number(service, "tunnels") > 0)
-        buf_printf(out, ", %s tunnels", amount_count(json_number(service, "tunnels"), rate));
+        buf_printf(out, ", %s %s", amount_count(json_number(service, "tunnels"), rate),
+                   is_tcp(service) ? "open" : "tunnels");
     if (json_number(service, "no_instance") > 0)
         buf_printf(out, ", %s found no instance",
                    amount_count(json_number(service, "no_instance"), rate));
