@@ -167,8 +167,7 @@ static void nominate_all(struct http_head *h)
             continue;
         struct str item, rest = h->headers[i].value;
         while (http1_list_next(&rest, &item))
-            if (http1_field_of(item) == HTTP_FIELD_OTHER)
-                nominate(h, item);
+            nominate(h, item);
     }
 }
 
