@@ -51,12 +51,12 @@ $(STAMPS)/%.tidy: % $(filter %.h,$(SOURCES)) .clang-tidy
 	@clang-tidy --quiet $< -- -std=gnu11 -D_GNU_SOURCE -DHF_VERSION='""' -Isrc >$@.log 2>&1 || { cat $@.log; exit 1; }
 	@touch $@
 
-$(STAMPS)/cppcheck: $(filter src/%,$(SOURCES)) Makefile
+$(STAMPS)/cppcheck: $(CHECKED) $(filter src/%.h,$(SOURCES)) Makefile
 	@mkdir -p $(STAMPS)/cppcheck.d
 	@cppcheck -q -j2 --cppcheck-build-dir=$(STAMPS)/cppcheck.d --std=c11 --enable=warning,portability \
 	    --inline-suppr --suppress=ctuuninitvar --suppress=legacyUninitvar --suppress=nullPointerRedundantCheck \
 	    --suppress=nullPointerArithmeticRedundantCheck \
-	    --error-exitcode=1 -D_GNU_SOURCE -D__GNUC__ -Isrc src
+	    --error-exitcode=1 -D_GNU_SOURCE -D__GNUC__ -Isrc $(CHECKED)
 	@touch $@
 
 fresh: ## both commands of the README in a bare Debian root, as a stranger runs them

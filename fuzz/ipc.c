@@ -1,5 +1,6 @@
 /* Messages between processes: any bytes as a datagram, and its body as every kind of field in turn.
- * Whatever comes, the reader stays inside the input, and what it accepts encodes to the same bytes. */
+ * Whatever comes, the reader stays inside the input, and what it accepts encodes to the same bytes.
+ */
 #include <stddef.h>
 #include <stdint.h>
 

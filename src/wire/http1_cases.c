@@ -144,6 +144,7 @@ const struct http1_refused_case http1_refused_cases[] = {
     REQ("user in Host", "9112 3.2", GET "Host: u@a\r\n\r\n", 400, "host-invalid"),
     REQ("path in Host", "9112 3.2", GET "Host: a/b\r\n\r\n", 400, "host-invalid"),
     REQ("port too large", "9112 3.2", GET "Host: a:65536\r\n\r\n", 400, "host-invalid"),
+    REQ("port of six digits", "9112 3.2", GET "Host: a:000080\r\n\r\n", 400, "host-invalid"),
     REQ("port not a number", "9112 3.2", GET "Host: a:8x\r\n\r\n", 400, "host-invalid"),
     REQ("two ports", "9112 3.2", GET "Host: a:80:80\r\n\r\n", 400, "host-invalid"),
     REQ("IPv6 without brackets", "9112 3.2", GET "Host: 2001:db8::1\r\n\r\n", 400, "host-invalid"),
@@ -277,6 +278,7 @@ const struct http1_accepted_case http1_accepted_cases[] = {
     {CASE_REQUEST, "upgrade", B(GET HOST "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n"), NONE, 0},
     {CASE_REQUEST, "upgrade to h2c", B(GET HOST "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n"), NONE, 0},
     {CASE_REQUEST, "empty values and elements", B(GET HOST "a:\r\nb: \t \r\nConnection: ,, x ,\r\nx: y\r\n\r\n"), NONE, 0},
+    {CASE_REQUEST, "blanks behind values", B(GET HOST "a: b \r\nc: d\t \r\ne: f\r\n\r\n"), NONE, 0},
     {CASE_REQUEST, "values of any text", B(GET HOST "a: \xff\x80\t\"(;=,)~\r\n\r\n"), NONE, 0},
     {CASE_REQUEST, "forwarded before", B(GET HOST "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: 192.0.2.2\r\n"
         "Forwarded: for=192.0.2.1\r\nVia: 1.0 x\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: h\r\n\r\n"), NONE, 0},

@@ -14,7 +14,8 @@
 struct http1_facts {
     bool request;
     bool close, persist, upgrade; /* options of Connection */
-    uint32_t nominated;           /* fields that Connection names */
+    bool nominates;               /* Connection names something else */
+    uint32_t options;             /* how many there were */
     bool upgrade_refused;         /* Upgrade names what is never tunnelled */
 };
 

@@ -8,7 +8,7 @@
 #include "wire/http1_field.h"
 #include "wire/http1_inside.h"
 
-enum { MAX_NOMINATED = 32 }; /* fields that one head's Connection may name */
+enum { MAX_OPTIONS = 32 }; /* of Connection: each is looked for among the fields */
 
 static enum http1_refuse content_length(struct str v, struct http_head *h)
 {
@@ -51,14 +51,16 @@ static enum http1_refuse connection(struct str v, struct http1_facts *f)
     while (http1_list_next(&rest, &item)) {
         if (!http1_is_token(item))
             return REFUSE_CONNECTION;
+        if (++f->options > MAX_OPTIONS)
+            return REFUSE_CONNECTION_COUNT;
         if (str_eq_nocase(item, STR("close")))
             f->close = true;
         else if (str_eq_nocase(item, STR("keep-alive")))
             f->persist = true;
         else if (str_eq_nocase(item, STR("upgrade")))
             f->upgrade = true;
-        else if (http1_field_of(item) == HTTP_FIELD_OTHER && ++f->nominated > MAX_NOMINATED)
-            return REFUSE_CONNECTION_COUNT;
+        else
+            f->nominates = true;
     }
     return REFUSE_NONE;
 }
@@ -167,8 +169,7 @@ static void nominate_all(struct http_head *h)
             continue;
         struct str item, rest = h->headers[i].value;
         while (http1_list_next(&rest, &item))
-            if (http1_field_of(item) == HTTP_FIELD_OTHER)
-                nominate(h, item);
+            nominate(h, item);
     }
 }
 
@@ -185,7 +186,7 @@ enum http1_refuse http1_settle(struct http_head *h, const struct http1_facts *f)
     h->keep_alive = !f->close && (h->minor > 0 || f->persist);
     h->upgrade = f->upgrade && h->minor > 0 && !f->upgrade_refused &&
                  (h->present & FIELD_BIT(HTTP_FIELD_UPGRADE));
-    if (f->nominated)
+    if (f->nominates)
         nominate_all(h);
     return REFUSE_NONE;
 }

@@ -45,7 +45,7 @@
     X(TE_HTTP10, 400, "te-http10", "Transfer-Encoding in HTTP/1.0")                                \
     X(CL_AND_TE, 400, "cl-and-te", "both Content-Length and Transfer-Encoding")                    \
     X(CONNECTION, 400, "connection-syntax", "Connection is not a list of tokens")                  \
-    X(CONNECTION_COUNT, 400, "connection-options", "Connection names more fields than the limit")  \
+    X(CONNECTION_COUNT, 400, "connection-options", "Connection has more options than the limit")   \
     X(EXPECT, 417, "expect", "an expectation other than 100-continue")                             \
     X(MAX_FORWARDS, 400, "max-forwards", "Max-Forwards is not one decimal number")                 \
     X(INFORMATIONAL_BODY, 502, "informational-body", "an informational response with a body")      \

@@ -51,6 +51,13 @@ static void a_plain_request(void **state)
             "GET /a HTTP/1.1\r\nHost: a\r\nUser-Agent: x\r\nAccept: y\r\nb: \r\n" TAIL("a") "\r\n");
 }
 
+static void blanks_around_values_are_not_written(void **state)
+{
+    request(
+        "GET / HTTP/1.1\r\nHost: a\r\na: b\r\nc: d \r\ne:f\r\ng: h\t\r\ni: j\r\n\r\n", &plain,
+        "GET / HTTP/1.1\r\nHost: a\r\na: b\r\nc: d\r\ne: f\r\ng: h\r\ni: j\r\n" TAIL("a") "\r\n");
+}
+
 static void a_request_of_http10_becomes_http11(void **state)
 {
     request("GET / HTTP/1.0\r\n\r\n", &plain,
@@ -249,6 +256,9 @@ static void answers_to_head_keep_their_fields(void **state)
 
 static void statuses_without_a_body(void **state)
 {
+    response(CASE_RESPONSE, "HTTP/1.1 204 No Content\r\nDate: x\r\nContent-Length: 0\r\n\r\n",
+             &answer, HTTP_BODY_NONE,
+             "HTTP/1.1 204 No Content\r\nDate: x\r\nVia: 1.1 holdfast\r\n\r\n");
     response(CASE_RESPONSE,
              "HTTP/1.1 204 No Content\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n", &answer,
              HTTP_BODY_NONE, "HTTP/1.1 204 No Content\r\nDate: x\r\nVia: 1.1 holdfast\r\n\r\n");
@@ -376,6 +386,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plain_request),
+        cmocka_unit_test(blanks_around_values_are_not_written),
         cmocka_unit_test(a_request_of_http10_becomes_http11),
         cmocka_unit_test(an_absolute_target_becomes_a_path),
         cmocka_unit_test(framing_is_written_anew),

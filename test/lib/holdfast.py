@@ -32,7 +32,7 @@ BINARY = os.environ.get("HOLDFAST", os.path.join(TOP, "build", "holdfast"))
 TOOLS = os.environ.get("HOLDFAST_TOOLS", os.path.join(TOP, "build", "test"))
 # What a node's log never says: a crash, a broken belief, a sanitizer's finding.
 BUGS = re.compile(r".*(AddressSanitizer|ThreadSanitizer|LeakSanitizer|runtime error:|killed by signal "
-                  r"(?!9\b)\d+|CHECK failed).*")
+                  r"(?!9\b)\d+|check failed:).*")
 # Sanitizers, slow machines: every time limit of the tests is stretched by this.
 PATIENCE = float(os.environ.get("HOLDFAST_PATIENCE", "1"))
 
