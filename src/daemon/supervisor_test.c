@@ -456,6 +456,8 @@ static void a_second_signal_means_now(void **state)
     start(n);
     kill(n->pid, SIGTERM);
     await_log(n, "connections are given up to");
+    for (uint64_t end = clock_now() + PATIENCE; !refused(n->port) && clock_now() < end;)
+        breathe();
     assert_true(refused(n->port));
     assert_int_equal(stop(n), 0);
     assert_true(logged(n, "stopping now"));
