@@ -72,7 +72,9 @@ struct admin {
     uint32_t n_beats;
 };
 
-/* server.c. Each ends the request: the answer is on its way when it returns. */
+/* server.c */
+void conn_open(struct admin *a, int fd, bool metrics_only); /* takes fd */
+/* Each ends the request: the answer is on its way when it returns. */
 void conn_answer(struct conn *c, unsigned status, const char *type);  /* with c->body */
 void conn_answer_json(struct conn *c, unsigned status, json_t *root); /* takes root; NULL is 500 */
 void conn_wait(struct conn *c, uint64_t until); /* a route will answer later; the timer calls

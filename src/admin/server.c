@@ -309,7 +309,7 @@ static bool make_room(struct admin *a)
     return polling != NULL;
 }
 
-static void conn_open(struct admin *a, int fd, bool metrics_only)
+void conn_open(struct admin *a, int fd, bool metrics_only)
 {
     if (a->n_conns >= ADMIN_MAX_CONNECTIONS && !make_room(a)) {
         close(fd);

@@ -165,24 +165,30 @@ static void build_log(struct builder *b, const struct node *n, struct view_servi
         s->access_log = (int32_t)owner->index;
 }
 
+/* "backend 10.0.0.1:80  check { }" on one line: the next statement looks like an argument. */
+static void too_many_arguments(struct conf *c, const struct node *n, const struct block *b)
+{
+    const struct value *extra = n->args->next;
+    const char *hint = conf_text(c, "write '%s %s'", b->name, b->argument);
+    if (schema_child(b->parent, extra->text) != BLOCKS)
+        hint = "is a ';' or a line end missing before it?";
+    conf_complain(c, &extra->place, hint, "unexpected '" STR_FMT "' behind %s",
+                  STR_ARG(conf_shown(extra)), b->name);
+}
+
 /* The argument of a backend or service; NULL after a problem. */
 static const struct value *argument(struct conf *c, const struct node *n, enum block_id id)
 {
     const struct block *b = schema_block(id);
+    const char *form = conf_text(c, "write '%s %s'", b->name, b->argument);
     if (n->value)
-        conf_complain(c, &n->place, conf_text(c, "write '%s %s'", b->name, b->argument),
-                      "%s is written without '='", b->name);
+        conf_complain(c, &n->place, form, "%s is written without '='", b->name);
     else if (!n->args)
-        conf_complain(c, &n->place, conf_text(c, "write '%s %s'", b->name, b->argument),
-                      "%s needs %s", b->name, b->argument);
-    else if (n->args->next && n->damaged)
-        return NULL; /* the parser knows better why there are more */
-    else if (n->args->next)
-        conf_complain(c, &n->args->next->place, conf_text(c, "write '%s %s'", b->name, b->argument),
-                      "unexpected '" STR_FMT "' behind %s", STR_ARG(conf_shown(n->args->next)),
-                      b->name);
-    else
+        conf_complain(c, &n->place, form, "%s needs %s", b->name, b->argument);
+    else if (!n->args->next)
         return n->args->bad ? NULL : n->args;
+    else if (!n->damaged) /* else the parser has said why there are more */
+        too_many_arguments(c, n, b);
     return NULL;
 }
 
@@ -211,8 +217,10 @@ static void add_backend(struct builder *b, const struct node *n, struct view_ser
     struct view_instance *i = &s->instances[s->n_instances];
     struct seen seen;
     *i = (struct view_instance){0}; /* a refused one may have been here */
-    settings_apply(b->c, BLOCK_BACKEND, n->children, i, &seen);
     const struct value *arg = argument(b->c, n, BLOCK_BACKEND);
+    if (!arg && n->args && n->args->next)
+        return; /* the block may be another's */
+    settings_apply(b->c, BLOCK_BACKEND, n->children, i, &seen);
     if (!arg || !address_backend(b->c, arg, &i->addr))
         return;
     if (forwards_to_itself(b, s, &i->addr)) {

@@ -3,15 +3,17 @@
  * references need no quotes. */
 #include "conf/lex.h"
 
+enum { REFERENCE_MAX = 256 };
+
 static bool at_reference(const struct lexer *l, uint32_t i)
 {
     return l->text.p[i] == '$' && i + 1 < l->text.n && l->text.p[i + 1] == '{';
 }
 
-/* Past "${NAME}"; only past the "$" when it does not end on this line. */
+/* Past "${NAME}"; only past the "$" when there is no end within a name's length. */
 static uint32_t skip_reference(const struct lexer *l, uint32_t i)
 {
-    for (uint32_t k = i + 2; k < l->text.n && l->text.p[k] != '\n'; k++)
+    for (uint32_t k = i + 2; k < l->text.n && k < i + REFERENCE_MAX && l->text.p[k] != '\n'; k++)
         if (l->text.p[k] == '}')
             return k + 1;
     return i + 1;

@@ -59,7 +59,8 @@ static const char *shown_line(struct arena *a, struct str line)
     return p ? p : "";
 }
 
-static const char *vtext(struct conf *c, struct arena *a, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static const char *vtext(struct conf *c, struct arena *a,
+                                                               const char *fmt, va_list ap)
 {
     char text[1024];
     int n = vsnprintf(text, sizeof text, fmt, ap);
@@ -81,8 +82,9 @@ const char *conf_text(struct conf *c, const char *fmt, ...)
     return p;
 }
 
-static void add(struct conf *c, enum conf_severity severity, const struct place *at,
-                const char *hint, const char *fmt, va_list ap)
+__attribute__((format(printf, 5, 0))) static void add(struct conf *c, enum conf_severity severity,
+                                                      const struct place *at, const char *hint,
+                                                      const char *fmt, va_list ap)
 {
     struct conf_problems *p = c->problems;
     if (severity == CONF_ERROR)

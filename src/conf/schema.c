@@ -36,7 +36,7 @@ static const char *const proxy_versions[] = {"no", "v1", "v2", NULL};
 static const struct setting top[] = {
     NUMBER("workers", KIND_COUNT, struct view, workers, 1, VIEW_MAX_WORKERS,
            "(one per processor, at most 64)",
-           "threads of the proxy; a change takes effect at the next start"),
+           "threads of the proxy; fixed at the start: a reload cannot change it"),
 };
 static const struct setting admin[] = {
     SPECIAL("metrics", KIND_LISTEN, "", "where `GET /metrics` is answered over TCP"),

@@ -286,6 +286,8 @@ static const char *unknown_hint(struct conf *c, enum block_id id, const struct n
 {
     struct suggestion g = suggest_for(n->name);
     const struct block *b = schema_block(id);
+    if (c->problems->n == CONF_MAX_PROBLEMS)
+        return ""; /* nobody will read it */
     for (size_t i = 0; i < b->n; i++)
         suggest_try(&g, b->settings[i].key);
     for (int i = BLOCK_TOP + 1; i < BLOCKS; i++)

@@ -13,8 +13,7 @@ static unsigned least(unsigned a, unsigned b, unsigned c)
 static unsigned distance(struct str a, struct str b)
 {
     unsigned rows[3][LONGEST + 1]; /* the row before the last, the last, the current */
-    if (a.n > LONGEST || b.n > LONGEST)
-        return FAR;
+    CHECK(a.n <= LONGEST && b.n <= LONGEST);
     for (unsigned k = 0; k <= b.n; k++)
         rows[1][k] = k;
     for (unsigned i = 1; i <= a.n; i++) {
@@ -38,8 +37,7 @@ struct suggestion suggest_for(struct str word)
 /* Another case, and '_' for '-', cost nothing. */
 static struct str fold(struct str s, char to[LONGEST + 1])
 {
-    if (s.n > LONGEST)
-        return s;
+    CHECK(s.n <= LONGEST);
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
         to[i] = c == '_' ? '-' : c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
@@ -47,14 +45,22 @@ static struct str fold(struct str s, char to[LONGEST + 1])
     return (struct str){to, s.n};
 }
 
+static size_t apart(size_t a, size_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
 void suggest_try(struct suggestion *s, const char *candidate)
 {
     char a[LONGEST + 1], b[LONGEST + 1];
-    struct str word = fold(s->word, a), other = fold(str_of(candidate), b);
-    unsigned d = distance(word, other);
-    unsigned near = MAX((unsigned)MIN(word.n, other.n) / 3, 1u);
-    if (MIN(word.n, other.n) < 2)
+    struct str other = str_of(candidate);
+    size_t shorter = MIN(s->word.n, other.n);
+    unsigned near = MAX((unsigned)shorter / 3, 1u);
+    if (shorter < 2)
         near = 0; /* one letter is near to everything */
+    if (MAX(s->word.n, other.n) > LONGEST || apart(s->word.n, other.n) > near)
+        return;
+    unsigned d = distance(fold(s->word, a), fold(other, b));
     if (d <= near && d < s->distance) {
         s->best = candidate;
         s->distance = d;

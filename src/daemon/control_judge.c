@@ -102,10 +102,12 @@ static void read_row(struct control *c, uint32_t slot, uint64_t now)
 {
     struct subject *s = &c->subjects[slot];
     uint64_t sum = answered(c, slot);
-    if (sum <= s->ok_seen) {
-        s->ok_seen = sum; /* a new region, or a row that its worker cleared */
-        return;
+    if (sum < s->ok_seen) { /* a row that its worker cleared */
+        s->ok_seen = sum;
+        s->ok_told = 0;
     }
+    if (sum == s->ok_seen)
+        return;
     uint64_t more = sum - s->ok_seen;
     uint64_t told = MIN(more, s->ok_told);
     s->ok_seen = sum;

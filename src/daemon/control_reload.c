@@ -57,14 +57,22 @@ static void fail(struct control *c, const struct err *e, const struct admin_prob
     answer(c, &result);
 }
 
+/* Warnings too, which change nothing about the outcome. */
+static void log_problems(struct control *c, const struct conf_problems *p)
+{
+    for (uint32_t i = 0; i < p->n; i++) {
+        const struct conf_problem *one = &p->list[i];
+        log_line(c->log, one->severity == CONF_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
+                 "%s:%u:%u: %s", one->file, one->line, one->column, one->text);
+    }
+}
+
 static void fail_with_problems(struct control *c, const struct conf_problems *p, struct err *e)
 {
     struct admin_problem *list = mem_zero(MAX(p->n, 1u), sizeof *list);
     size_t n = 0;
     for (uint32_t i = 0; list && i < p->n; i++) {
         const struct conf_problem *from = &p->list[i];
-        log_line(c->log, from->severity == CONF_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
-                 "%s:%u:%u: %s", from->file, from->line, from->column, from->text);
         if (from->severity == CONF_ERROR)
             list[n++] = (struct admin_problem){str_of(from->file), from->line, from->column,
                                                str_of(from->text), str_of(from->hint)};
@@ -202,6 +210,7 @@ static void load(struct control *c)
     struct view *next = NULL;
     struct err e = {0};
     int r = conf_load(c->o.file, &env, &next, &problems, &e);
+    log_problems(c, &problems);
     if (r) {
         fail_with_problems(c, &problems, &e);
         conf_problems_free(&problems);

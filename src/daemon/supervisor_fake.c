@@ -123,6 +123,13 @@ static void on_gone(struct ipc *c, const char *why)
         loop_stop(f->loop);
 }
 
+static void fake_init(struct fake *f, uint32_t row)
+{
+    *f = (struct fake){.row = row, .asker = -1, .admin_fd = -1};
+    for (size_t i = 0; i < FAKE_SOCKETS; i++)
+        f->listeners[i] = (struct fake_listener){.owner = f, .fd = -1};
+}
+
 static void fake_open(struct fake *f, enum sandbox_role role)
 {
     void *region;
@@ -139,9 +146,22 @@ static void fake_open(struct fake *f, enum sandbox_role role)
     on_beat(&f->beat);
 }
 
+static void drop_sockets(struct fake *f)
+{
+    for (size_t i = 0; i < FAKE_SOCKETS; i++) {
+        struct fake_listener *l = &f->listeners[i];
+        if (l->fd < 0)
+            continue;
+        loop_io_stop(f->loop, &l->io);
+        close(l->fd);
+        l->fd = -1;
+    }
+}
+
 static int fake_run(struct fake *f)
 {
     CHECK(loop_run(f->loop, NULL) == 0);
+    drop_sockets(f);
     ipc_close(&f->supervisor);
     loop_free(f->loop);
     view_free(f->view);
@@ -263,7 +283,8 @@ static void control_message(struct ipc *c, struct ipc_message *m)
 
 int fake_control_main(int argc, char **argv)
 {
-    struct fake f = {.row = PROCESS_CONTROL, .asker = -1, .admin_fd = -1};
+    struct fake f;
+    fake_init(&f, PROCESS_CONTROL);
     CHECK(argc == 7 && strcmp(argv[1], "--file") == 0 && strcmp(argv[3], "--state") == 0);
     f.file = argv[2];
     f.supervisor.on_message = control_message;
@@ -285,18 +306,6 @@ static void on_client(struct io *io, unsigned ready)
                          (unsigned long long)l->owner->epoch, (unsigned long long)st.st_ino);
         CHECK(write(fd, text, (size_t)n) == n);
         close(fd);
-    }
-}
-
-static void drop_sockets(struct fake *f)
-{
-    for (size_t i = 0; i < FAKE_SOCKETS; i++) {
-        struct fake_listener *l = &f->listeners[i];
-        if (l->fd < 0)
-            continue;
-        loop_io_stop(f->loop, &l->io);
-        close(l->fd);
-        l->fd = -1;
     }
 }
 
@@ -355,19 +364,19 @@ static void proxy_message(struct ipc *c, struct ipc_message *m)
     } else if (m->type == IPC_VIEW_END) {
         end_view(f);
     } else if (m->type == IPC_STOP) {
-        drop_sockets(f);
-        if (get_u32(&m->body) == 0 || !f->view || !str_eq(f->view->file, STR("stubborn")))
+        bool drain = get_u32(&m->body) == 1;
+        if (!drain || !f->view || !str_eq(f->view->file, STR("stubborn")))
             loop_stop(f->loop);
     }
 }
 
 int fake_proxy_main(int argc, char **argv)
 {
-    struct fake f = {.row = PROCESS_PROXY, .also = PROCESS_WORKER0};
-    for (size_t i = 0; i < FAKE_SOCKETS; i++) {
-        f.listeners[i] = (struct fake_listener){.owner = &f, .fd = -1};
+    struct fake f;
+    fake_init(&f, PROCESS_PROXY);
+    f.also = PROCESS_WORKER0;
+    for (size_t i = 0; i < FAKE_SOCKETS; i++)
         io_init(&f.listeners[i].io, on_client);
-    }
     f.supervisor.on_message = proxy_message;
     fake_open(&f, SANDBOX_PROXY);
     cell_add(&f.cells.processes[PROCESS_WORKER0].connections, 1);

@@ -1,9 +1,10 @@
 /* Opening what a view names: listening sockets, and access logs for appending.
  *
- * control is not trusted with the supervisor's rights. Where the supervisor is root, a path that
- * control asks for is opened with the rights of control's own user, unless the configuration named
- * it at the start, when the supervisor read the file itself. Addresses need no such care: listening
- * on a port gives nothing away. */
+ * control is not trusted with the supervisor's rights. Where the supervisor is root, every path is
+ * opened with the rights of control's own user first. Only where these do not suffice, and only if
+ * the configuration named the path at the start, when the supervisor read the file itself, it uses
+ * its own; in a reload not through a symbolic link, which somebody who took control over may have
+ * put there since. Addresses need no such care: listening on a port gives nothing away. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -101,9 +102,10 @@ static int open_listener(const struct addr *a, struct err *e)
 }
 
 /* O_NONBLOCK: a pipe without a reader must not hold the supervisor. */
-static int open_log(const struct addr *a, struct err *e)
+static int open_log(const struct addr *a, int more, struct err *e)
 {
-    int fd = open(a->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    int fd = open(a->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | more,
+                  0640);
     if (fd < 0)
         return err_errno(e, "cannot open the access log %s", a->path);
     struct stat st;
@@ -122,21 +124,55 @@ static bool named_at_start(const struct supervisor *s, const struct view_socket 
     return false;
 }
 
+static int open_plainly(const struct view_socket *k, int more, struct err *e)
+{
+    return k->use == SOCKET_ACCESS_LOG ? open_log(&k->addr, more, e) : open_listener(&k->addr, e);
+}
+
 static int open_socket(struct supervisor *s, const struct view_socket *k, bool trusted,
                        struct err *e)
 {
-    bool step_down = s->drops && k->addr.kind == ADDR_UNIX && !trusted && !named_at_start(s, k);
-    if (step_down)
-        sandbox_act_as(&s->user);
-    int r = k->use == SOCKET_ACCESS_LOG ? open_log(&k->addr, e) : open_listener(&k->addr, e);
-    if (step_down)
-        sandbox_act_as_self();
-    if (r == -ERR_DENIED && step_down && e) {
+    if (!s->drops || !is_file(&k->addr))
+        return open_plainly(k, 0, e);
+    sandbox_act_as(&s->user);
+    int r = open_plainly(k, 0, e);
+    sandbox_act_as_self();
+    if (r != -ERR_DENIED)
+        return r;
+    if (trusted || named_at_start(s, k))
+        return open_plainly(k, trusted ? 0 : O_NOFOLLOW, e);
+    if (e) {
         size_t n = strlen(e->text);
         snprintf(e->text + n, sizeof e->text - n,
                  " (a reload opens new paths as the user %s; a restart would open it as root)",
                  s->user.name);
     }
+    return r;
+}
+
+/* A log that is open and cannot be opened anew goes on as it is: no reason to refuse a view. */
+static int keep_log(struct supervisor *s, const struct view_socket *k, const struct held *now,
+                    const struct err *why)
+{
+    for (size_t i = 0; now && now->fds && i < now->view->n_sockets; i++) {
+        const struct view_socket *old = &now->view->sockets[i];
+        if (old->use != SOCKET_ACCESS_LOG || now->fds[i] < 0 || !addr_eq(&old->addr, &k->addr))
+            continue;
+        log_warning(&s->log, "%s: the file that is open is kept", why->text);
+        return fcntl(now->fds[i], F_DUPFD_CLOEXEC, 0);
+    }
+    return why->code;
+}
+
+static int open_new(struct supervisor *s, const struct view_socket *k, const struct held *now,
+                    bool trusted, struct err *e)
+{
+    struct err why = {0};
+    int r = open_socket(s, k, trusted, &why);
+    if (r < 0 && k->use == SOCKET_ACCESS_LOG)
+        r = keep_log(s, k, now, &why);
+    if (r < 0 && e)
+        *e = why;
     return r;
 }
 
@@ -166,7 +202,7 @@ int held_open(struct supervisor *s, struct held *h, const struct held *now, bool
                     h->view->sockets, n, from);
     int r = 0;
     for (size_t i = 0; i < n && r >= 0; i++) {
-        r = from[i] == SOCKET_NEW ? open_socket(s, &h->view->sockets[i], trusted, e)
+        r = from[i] == SOCKET_NEW ? open_new(s, &h->view->sockets[i], now, trusted, e)
                                   : now->fds[from[i]];
         h->fds[i] = r;
         if (r < 0)

@@ -1,7 +1,5 @@
 /* The supervisor with real processes: this program is also the children (supervisor_fake.h). Each
  * test runs a node of its own in a directory of its own, and watches it from outside. */
-#include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -46,21 +44,24 @@ static struct addr local(uint16_t port)
     return (struct addr){.kind = ADDR_IP4, .port = port, .ip = {127, 0, 0, 1}};
 }
 
-/* A port that is free now, or stays taken by the listening socket that it hands out. */
+/* A port that is free now, or stays taken by the listening socket that it hands out. Below those
+ * that the kernel gives to outgoing connections, and never the same twice. */
 static uint16_t pick_port(int *taken)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
-    if (taken) {
-        assert_int_equal(listen(fd, 1), 0);
-        *taken = fd;
-    } else {
-        close(fd);
+    static uint16_t next;
+    if (!next)
+        next = (uint16_t)(20000 + getpid() * 31 % 10000);
+    for (;;) {
+        struct addr a = local(next++);
+        int fd = net_listen(&a, 1, NULL);
+        if (fd < 0)
+            continue;
+        if (taken)
+            *taken = fd;
+        else
+            close(fd);
+        return a.port;
     }
-    return ntohs(a.sin_port);
 }
 
 /* Connected and blocking, or -1. */
@@ -438,6 +439,50 @@ static void access_logs_are_opened_anew(void **state)
     assert_int_equal(stop(n), 0);
 }
 
+/* No view is refused because a log that is open cannot be opened again. */
+static void an_access_log_that_is_in_the_way_goes_on(void **state)
+{
+    struct node *n = *state;
+    char log[128], moved[160];
+    snprintf(log, sizeof log, "%s/access", n->directory);
+    snprintf(moved, sizeof moved, "%s.1", log);
+    write_file(n, "http 127.0.0.1:%u\nlog %s\n", n->port, log);
+    start(n);
+    assert_int_equal(rename(log, moved), 0);
+    assert_int_equal(mkdir(log, 0755), 0);
+    expect(n, "load", "taken 2");
+    assert_true(logged(n, "the file that is open is kept"));
+    struct buf b = {0};
+    assert_int_equal(file_read(moved, 100, &b, NULL), 0);
+    assert_true(str_eq(buf_str(&b), STR("1\n2\n")));
+    buf_free(&b);
+    write_file(n, "http 127.0.0.1:%u\nlog %s/sub/new\n", n->port, log);
+    expect(n, "load", "refused 3");
+    assert_int_equal(stop(n), 0);
+}
+
+/* The fake children run as another user if we are root; what they could plant is a link. */
+static void no_link_lends_roots_rights(void **state)
+{
+    struct node *n = *state;
+    char log[128], target[128];
+    snprintf(log, sizeof log, "%s/access", n->directory);
+    snprintf(target, sizeof target, "%s/precious", n->directory);
+    write_file(n, "http 127.0.0.1:%u\nlog %s\n", n->port, log);
+    start(n);
+    assert_int_equal(file_replace(target, STR("kept"), 0600, NULL), 0);
+    assert_int_equal(unlink(log), 0);
+    assert_int_equal(symlink(target, log), 0);
+    expect(n, "load", "taken 2");
+    struct buf b = {0};
+    assert_int_equal(file_read(target, 100, &b, NULL), 0);
+    /* Without root there are no two users: the link is ours, and so is the file. */
+    assert_true(str_starts(buf_str(&b), STR("kept")));
+    assert_int_equal(b.n, geteuid() == 0 ? 4 : 6);
+    buf_free(&b);
+    assert_int_equal(stop(n), 0);
+}
+
 static void a_hung_proxy_is_replaced(void **state)
 {
     struct node *n = *state;
@@ -456,6 +501,8 @@ static void a_second_signal_means_now(void **state)
     start(n);
     kill(n->pid, SIGTERM);
     await_log(n, "connections are given up to");
+    for (uint64_t end = clock_now() + PATIENCE; !refused(n->port) && clock_now() < end;)
+        breathe();
     assert_true(refused(n->port));
     assert_int_equal(stop(n), 0);
     assert_true(logged(n, "stopping now"));
@@ -546,6 +593,8 @@ int main(int argc, char **argv)
         NODE_TEST(control_may_ask_for_a_new_proxy),
         NODE_TEST(hangup_means_reload),
         NODE_TEST(access_logs_are_opened_anew),
+        NODE_TEST(an_access_log_that_is_in_the_way_goes_on),
+        NODE_TEST(no_link_lends_roots_rights),
         NODE_TEST(a_hung_proxy_is_replaced),
         NODE_TEST(a_second_signal_means_now),
         NODE_TEST(a_taken_port_is_told_at_once),

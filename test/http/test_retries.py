@@ -71,12 +71,17 @@ def test_an_idempotent_request_is_retried_elsewhere(make_proxy, how, method):
     assert seen[1][1].line == seen[0][1].line
 
 
+ONCE = {"POST": post(b"pay"), "empty POST": post(b""), "bare POST": get(method="POST"),
+        "PATCH": post(b"pay", method="PATCH"), "unknown": get(method="PAY")}
+
+
+@pytest.mark.parametrize("what", ONCE)
 @pytest.mark.parametrize("how", FAILURES)
-def test_a_post_is_never_sent_twice(make_proxy, how):
+def test_a_post_is_never_sent_twice(make_proxy, how, what):
     proxy = make_proxy(origins=3)
     seen = []
     proxy.behave(counted(fail_first(FAILURES[how][0]), seen))
-    answer = proxy.exchange(post(b"pay"))
+    answer = proxy.exchange(ONCE[what])
     assert answer.status == FAILURES[how][1]
     assert len(seen) == 1
 

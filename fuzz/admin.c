@@ -1,0 +1,198 @@
+/* The admin server: any bytes as one connection's requests, through a real socket and loop.
+ *
+ * Whatever comes: every answer is well-formed HTTP with the length it says, every JSON body parses,
+ * the connection ends, and nothing of it stays. */
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "admin/inside.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct world {
+    struct loop *loop;
+    struct view *view;
+    struct cells cells;
+    struct judge judge;
+    struct events events;
+    struct admin *admin;
+    struct list askers;
+    struct task answer;
+    /* the client's end */
+    struct io io;
+    int fd;
+    struct str to_send;
+    struct buf got;
+};
+
+static const struct view *host_view(void *context)
+{
+    return ((struct world *)context)->view;
+}
+
+static const struct cells *host_cells(void *context)
+{
+    return &((struct world *)context)->cells;
+}
+
+static const struct judge *host_judge(void *context, uint32_t slot)
+{
+    return &((struct world *)context)->judge;
+}
+
+static int host_reload(void *context, struct admin_reload *r, struct err *e)
+{
+    struct world *w = context;
+    list_push_back(&w->askers, &r->link);
+    loop_defer(w->loop, &w->answer);
+    return 0;
+}
+
+static void on_answer(struct task *t)
+{
+    static const struct str changes[] = {{"one", 3}};
+    struct world *w = CONTAINER_OF(t, struct world, answer);
+    struct admin_reload_result taken = {.epoch = 2, .changed = true, .list = changes, .n_list = 1};
+    while (!list_empty(&w->askers)) {
+        struct admin_reload *r = LIST_ENTRY(w->askers.next, struct admin_reload, link);
+        list_remove(&r->link);
+        r->done(r, &taken);
+    }
+}
+
+static int host_drain(void *context, uint32_t slot, bool on, bool *changed, struct err *e)
+{
+    CHECK(slot < 2);
+    *changed = on;
+    return 0;
+}
+
+static int host_restart(void *context, struct err *e)
+{
+    return 0;
+}
+
+static void on_client(struct io *io, unsigned ready)
+{
+    struct world *w = CONTAINER_OF(io, struct world, io);
+    while (w->to_send.n) {
+        ssize_t n = send(w->fd, w->to_send.p, w->to_send.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno == EAGAIN)
+            break;
+        size_t sent = n < 0 ? w->to_send.n : (size_t)n; /* the server may have had enough */
+        w->to_send.p += sent;
+        w->to_send.n -= sent;
+        if (w->to_send.n == 0)
+            shutdown(w->fd, SHUT_WR);
+    }
+    for (;;) {
+        CHECK(buf_reserve(&w->got, 65536));
+        ssize_t n = recv(w->fd, w->got.p + w->got.n, w->got.cap - w->got.n, MSG_DONTWAIT);
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n <= 0) {
+            loop_stop(w->loop);
+            return;
+        }
+        w->got.n += (size_t)n;
+    }
+}
+
+static struct view *make_view(void)
+{
+    struct view *v = view_new();
+    v->epoch = 1;
+    v->file = STR("f");
+    v->services = arena_array(&v->arena, 1, sizeof *v->services);
+    v->n_services = 1;
+    v->services[0].name = STR("web");
+    v->services[0].instances = arena_array(&v->arena, 2, sizeof *v->services[0].instances);
+    v->services[0].n_instances = 2;
+    v->services[0].instances[0].name = STR("a");
+    v->services[0].instances[1].name = STR("b/1");
+    v->services[0].instances[1].slot = 1;
+    for (int i = 0; i < 2; i++)
+        CHECK(addr_parse(STR("127.0.0.1:80"), &v->services[0].instances[i].addr));
+    return v;
+}
+
+static void make(struct world *w)
+{
+    struct judge_params p = {.checked = true, .rise = 2, .fall = 3};
+    size_t size = (cells_size(1, 1, 2) + 4095) / 4096 * 4096;
+    void *region = aligned_alloc(4096, size);
+    CHECK(region && loop_new(&w->loop, NULL) == 0);
+    memset(region, 0, size);
+    cells_format(region, 1, 1, 2, 1);
+    CHECK(cells_attach(&w->cells, region, size, NULL) == 0);
+    w->view = make_view();
+    judge_init(&w->judge, &p, loop_now(w->loop));
+    CHECK(events_init(&w->events, 4, 10, NULL) == 0);
+    for (int i = 0; i < 6; i++) {
+        events_begin(&w->events, EVENT_DRAIN, EVENT_INFO, 1, 2, 1);
+        events_commit(&w->events);
+    }
+    list_init(&w->askers);
+    task_init(&w->answer, on_answer);
+    io_init(&w->io, on_client);
+    struct admin_host host = {w,          &w->events,  "n",        host_view,   host_cells,
+                              host_judge, host_reload, host_drain, host_restart};
+    CHECK(admin_new(&w->admin, w->loop, &host, NULL) == 0);
+}
+
+/* One answer at the front of the bytes; false at their end. HEAD is told by its absent body only to
+ * the client that asked: here the body that follows must be another answer, or JSON, or metrics. */
+static bool check_answer(struct str *s)
+{
+    static const struct http_limits limits = {65536, 64};
+    static struct http_head h;
+    const struct http_refusal *why = NULL;
+    if (s->n == 0)
+        return false;
+    CHECK(http_parse_response(s->p, s->n, 0, HTTP_GET, &limits, &h, &why) == HTTP_DONE);
+    s->p += h.bytes;
+    s->n -= h.bytes;
+    if (h.status == 100 || h.length == 0 || (s->n >= 5 && memcmp(s->p, "HTTP/", 5) == 0))
+        return true;
+    if (s->n == 0)
+        return false; /* HEAD at the end */
+    CHECK(h.framing == HTTP_BODY_LENGTH && s->n >= h.length);
+    if (s->p[0] != '#') {
+        json_t *j = json_loadb(s->p, (size_t)h.length, 0, NULL);
+        CHECK(json_is_object(j));
+        json_decref(j);
+    }
+    s->p += h.length;
+    s->n -= (size_t)h.length;
+    return true;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct world w;
+    int fds[2];
+    if (!w.loop)
+        make(&w);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
+    conn_open(w.admin, fds[0], size && data[0] == 'M');
+    if (size && data[0] == 'M') /* the metrics listener */
+        data++, size--;
+    w.fd = fds[1];
+    w.to_send = (struct str){(const char *)data, size};
+    buf_clear(&w.got);
+    if (size == 0)
+        shutdown(w.fd, SHUT_WR);
+    CHECK(loop_io_start(w.loop, &w.io, w.fd, NULL) == 0);
+    CHECK(loop_run(w.loop, NULL) == 0);
+    loop_io_stop(w.loop, &w.io);
+    close(w.fd);
+    struct str got = buf_str(&w.got);
+    while (check_answer(&got))
+        ;
+    CHECK(w.admin->n_conns == 0 && list_empty(&w.admin->polls) && list_empty(&w.askers));
+    return 0;
+}
