@@ -27,7 +27,7 @@
 
 #define CHOICE(KEY, TYPE, FIELD, CHOICES, FALLBACK, HELP)                                          \
     {                                                                                              \
-        KEY, KIND_CHOICE, 1, offsetof(TYPE, FIELD), 0, 0, FALLBACK, HELP, CHOICES                  \
+        KEY, KIND_CHOICE, 0, offsetof(TYPE, FIELD), 0, 0, FALLBACK, HELP, CHOICES                  \
     }
 
 static const char *const no_yes[] = {"no", "yes", NULL};
@@ -42,7 +42,8 @@ static const struct setting admin[] = {
     SPECIAL("metrics", KIND_LISTEN, "", "where `GET /metrics` is answered over TCP"),
 };
 static const struct setting service[] = {
-    SPECIAL("listen", KIND_LISTEN, "", "where clients connect; one or several, required"),
+    SPECIAL("listen", KIND_LISTEN, "",
+            "where clients connect, as http:// or tcp://; one or several, required"),
     FIELD("balance", KIND_BALANCE, struct view_service, balance, "least-requests",
           "how an instance is picked"),
     CHOICE("accept-proxy", struct view_service, proxy_in, no_yes, "no",
@@ -213,9 +214,7 @@ void schema_range(const struct setting *s, char *to, size_t size)
         snprintf(to, size, "none, or some of {connect, reset, timeout, 5xx}");
         return;
     case KIND_BALANCE: snprintf(to, size, "round-robin, random or least-requests"); return;
-    case KIND_LISTEN:
-        snprintf(to, size, "an address, as in http://0.0.0.0:8080 or tcp://0.0.0.0:5432");
-        return;
+    case KIND_LISTEN: snprintf(to, size, "an address, as in http://0.0.0.0:8080"); return;
     case KIND_CHOICE: choices_text(s, to, size); return;
     case KIND_LOG: snprintf(to, size, "an absolute path, or off"); return;
     case KINDS: UNREACHABLE();

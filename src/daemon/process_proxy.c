@@ -68,6 +68,13 @@ static bool on_evidence(void *context, const struct signal *s)
     return sent;
 }
 
+/* Any thread: a line is written with one system call. */
+static void on_complaint(void *context, const char *text)
+{
+    const struct proxy_process *p = context;
+    log_error(&p->log, "%s", text);
+}
+
 static void on_drained(void *context)
 {
     struct proxy_process *p = context;
@@ -288,7 +295,7 @@ static int prepare(struct proxy_process *p, int argc, char **argv, struct err *e
         return r;
     if (notes.text[0])
         log_info(&p->log, "%s", notes.text);
-    const struct proxy_host host = {p, on_view_taken, on_evidence, on_drained};
+    const struct proxy_host host = {p, on_view_taken, on_evidence, on_complaint, on_drained};
     r = proxy_new(&p->proxy, p->loop, &p->cells, &host, e);
     return r ? r : ipc_open(&p->supervisor, p->loop, IPC_FD_SUPERVISOR, e);
 }

@@ -39,6 +39,8 @@ struct logger {
     struct access_log files[LOG_FILES_MAX];
     uint32_t n_files;
     struct log_ring *rings;
+    void (*complain)(void *context, const char *text);
+    void *context;
     bool complained; /* a file could not be written; said once until it works again */
 };
 
@@ -124,6 +126,14 @@ void log_write(struct log_ring *r, struct access_log *log, const struct log_entr
 
 /* --- the writer's side --- */
 
+static void say_lost(struct logger *g, const struct access_log *f)
+{
+    char text[256];
+    snprintf(text, sizeof text, "cannot write the access log %s: %s; lines are lost until it can",
+             f->path, strerror(errno));
+    g->complain(g->context, text);
+}
+
 static void write_line(struct logger *g, const struct access_log *f, const char *p, size_t n)
 {
     while (n) {
@@ -132,10 +142,7 @@ static void write_line(struct logger *g, const struct access_log *f, const char 
             continue;
         if (w <= 0) {
             if (!g->complained)
-                fprintf(stderr,
-                        "holdfast[proxy]: cannot write the access log %s: %s; lines are lost until "
-                        "it can\n",
-                        f->path, strerror(errno));
+                say_lost(g, f);
             g->complained = true;
             return;
         }
@@ -195,11 +202,14 @@ static void *run(void *argument)
     return NULL;
 }
 
-int logger_new(struct logger **out, struct err *e)
+int logger_new(struct logger **out, void (*complain)(void *context, const char *text),
+               void *context, struct err *e)
 {
     struct logger *g = mem_zero(1, sizeof *g);
     if (!g)
         return err_set(e, ERR_NOMEM, "no memory for the access log");
+    g->complain = complain;
+    g->context = context;
     pthread_mutex_init(&g->lock, NULL);
     g->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int r = 0;

@@ -16,7 +16,10 @@ struct logger;     /* the writer thread */
 
 enum { LOG_LINE_MAX = 4096, LOG_RING_BYTES = 1 << 20, LOG_FILES_MAX = 256 };
 
-int logger_new(struct logger **out, struct err *e);
+/* complain is told, on the writer's thread, when a file cannot be written: once until it can again.
+ */
+int logger_new(struct logger **out, void (*complain)(void *context, const char *text),
+               void *context, struct err *e);
 void logger_free(struct logger *g); /* writes what is left, then ends */
 /* The log of this path with this descriptor, which it takes; the same object for the same path.
  * NULL: memory is out or LOG_FILES_MAX. */

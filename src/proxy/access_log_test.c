@@ -57,6 +57,14 @@ static void a_request_cannot_forge_a_line(void **state)
     assert_true(log_format(&e, out) <= LOG_LINE_MAX);
 }
 
+static void on_complaint(void *context, const char *text)
+{
+    assert_non_null(strstr(text, "/var/log/"));
+    atomic_fetch_add((atomic_uint *)context, 1);
+}
+
+static atomic_uint complaints;
+
 struct files {
     char path[64];
     int fd;
@@ -88,7 +96,7 @@ static void lines_reach_the_file_and_a_fresh_one_takes_over(void **state)
     temporary(&second);
     struct logger *g;
     cell dropped = 0;
-    assert_int_equal(logger_new(&g, NULL), 0);
+    assert_int_equal(logger_new(&g, on_complaint, &complaints, NULL), 0);
     struct log_ring *ring = logger_ring(g, &dropped, NULL);
     struct access_log *log = logger_file(g, STR("/var/log/a"), first.fd);
     struct log_entry e = entry(STR("GET / HTTP/1.1"));
@@ -115,7 +123,7 @@ static void a_stuck_disk_drops_lines_and_stops_nobody(void **state)
     assert_int_equal(pipe(pipe_fds), 0);
     struct logger *g;
     cell dropped = 0;
-    assert_int_equal(logger_new(&g, NULL), 0);
+    assert_int_equal(logger_new(&g, on_complaint, &complaints, NULL), 0);
     struct log_ring *ring = logger_ring(g, &dropped, NULL);
     struct access_log *log = logger_file(g, STR("/var/log/b"), pipe_fds[1]);
     struct log_entry e = entry(STR("GET / HTTP/1.1"));
@@ -127,6 +135,7 @@ static void a_stuck_disk_drops_lines_and_stops_nobody(void **state)
     assert_true(written > LOG_RING_BYTES / 200);
     close(pipe_fds[0]); /* the blocked write ends with an error */
     logger_free(g);
+    assert_int_equal(atomic_load(&complaints), 1);
 }
 
 int main(void)

@@ -76,6 +76,7 @@ struct worker {
     struct list clients;
     uint32_t n_clients, max_clients;
     bool draining, accept_paused;
+    bool ending; /* the process ends: counters stay for its successor */
     uint64_t drain_deadline;
     struct timer tick;
     struct task bury;
@@ -390,6 +391,7 @@ void listener_unref(struct listener *l);
 /* What the worker's thread tells the main one. proxy.c */
 void proxy_worker_took(struct proxy *p, uint64_t epoch);
 void proxy_worker_drained(struct proxy *p);
+void proxy_complain(struct proxy *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool proxy_evidence(struct proxy *p, const struct signal *s);
 void shared_view_ref(struct shared_view *sv);
 void shared_view_unref(struct shared_view *sv);

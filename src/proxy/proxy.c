@@ -2,6 +2,7 @@
 #include "proxy/proxy.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -103,6 +104,21 @@ void proxy_worker_drained(struct proxy *p)
     tell_main(p);
 }
 
+void proxy_complain(struct proxy *p, const char *format, ...)
+{
+    char text[512];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    p->host.complain(p->host.context, text);
+}
+
+static void complain_of_log(void *context, const char *text)
+{
+    proxy_complain(context, "%s", text);
+}
+
 bool proxy_evidence(struct proxy *p, const struct signal *s)
 {
     return p->host.evidence(p->host.context, s);
@@ -161,7 +177,7 @@ int proxy_new(struct proxy **out, struct loop *l, const struct cells *cells,
     io_init(&p->news_io, on_news);
     p->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int r = p->news_fd < 0 ? err_errno(e, "cannot make an event descriptor")
-                           : logger_new(&p->logger, e);
+                           : logger_new(&p->logger, complain_of_log, p, e);
     if (r == 0)
         r = loop_io_start(l, &p->news_io, p->news_fd, e);
     if (r) {

@@ -27,7 +27,8 @@
 
 struct proxy;
 
-/* What the proxy needs of its surroundings. All but `evidence` are called on the main thread. */
+/* What the proxy needs of its surroundings. All but `evidence` and `complain` are called on the
+ * main thread. */
 struct proxy_host {
     void *context;
     /* All workers serve this view now. */
@@ -35,6 +36,8 @@ struct proxy_host {
     /* Something that a request told about an instance. Called on any worker's thread; must not
      * block. False: it was dropped. */
     bool (*evidence)(void *context, const struct signal *s);
+    /* One sentence for the log. Called on any thread; must not block for long. */
+    void (*complain)(void *context, const char *text);
     /* Every connection has ended after proxy_drain. */
     void (*drained)(void *context);
 };

@@ -164,6 +164,12 @@ static bool on_evidence(void *context, const struct signal *s)
     return true;
 }
 
+static void on_complaint(void *context, const char *text)
+{
+    (void)context;
+    (void)text; /* memory that runs out is complained of */
+}
+
 static void on_drained(void *context)
 {
     (void)context;
@@ -289,7 +295,7 @@ static int setup(void **state)
     instance_start(&rig.instances[0], 'a');
     instance_start(&rig.instances[1], 'b');
     rig.front_fd = blocking_listener(&rig.front);
-    const struct proxy_host host = {NULL, on_taken, on_evidence, on_drained};
+    const struct proxy_host host = {NULL, on_taken, on_evidence, on_complaint, on_drained};
     assert_int_equal(loop_new(&rig.loop, NULL), 0);
     assert_int_equal(proxy_new(&rig.proxy, rig.loop, &rig.cells, &host, NULL), 0);
     rig.order_fd = eventfd(0, EFD_NONBLOCK);

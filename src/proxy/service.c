@@ -58,6 +58,13 @@ static void close_pooled(struct target *t)
         upstream_close(LIST_ENTRY(t->idle.next, struct upstream, link));
 }
 
+static void clear_row(struct instance_row *row)
+{
+    cell *cells = (cell *)row;
+    for (size_t i = 0; i < sizeof *row / sizeof *cells; i++)
+        cell_set(&cells[i], 0);
+}
+
 void target_unref(struct target *t)
 {
     CHECK(t->refs > 0);
@@ -65,8 +72,11 @@ void target_unref(struct target *t)
         return;
     struct worker *w = t->worker;
     loop_timer_stop(w->loop, &t->hold);
-    if (w->targets[t->slot] == t)
+    if (w->targets[t->slot] == t) {
         w->targets[t->slot] = NULL;
+        if (!w->ending)
+            clear_row(t->row); /* whoever gets the slot next begins at zero */
+    }
     mem_free(t);
 }
 

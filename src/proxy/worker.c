@@ -268,6 +268,8 @@ static void start_drain(struct worker *w)
 {
     if (w->draining)
         return;
+    list_for_each (it, &w->listeners)
+        client_accept(LIST_ENTRY(it, struct listener, link)); /* who waits in the queue */
     w->draining = true;
     stop_listening(w);
     uint64_t longest = 0;
@@ -289,7 +291,7 @@ static void handle_commands(struct worker *w)
     pthread_mutex_unlock(&w->command_lock);
     struct err e = {0};
     if (sv && take_view(w, sv, &e)) {
-        fprintf(stderr, "holdfast[proxy]: worker %u keeps its old view: %s\n", w->index, e.text);
+        proxy_complain(w->proxy, "worker %u keeps its old view: %s", w->index, e.text);
         worker_command(w, sv, false, false); /* the tick tries again */
     }
     if (drain)
@@ -362,7 +364,7 @@ static void *run(void *argument)
     pthread_sigmask(SIG_SETMASK, &all, NULL); /* signals are the main thread's */
     int r = loop_run(w->loop, &e);
     if (r)
-        fprintf(stderr, "holdfast[proxy]: worker %u: %s\n", w->index, e.text);
+        proxy_complain(w->proxy, "worker %u: %s", w->index, e.text);
     CHECK(r == 0);
     return NULL;
 }
@@ -424,6 +426,7 @@ void worker_end(struct worker *w)
         worker_command(w, NULL, false, true);
         pthread_join(w->thread, NULL);
         w->draining = false; /* nobody is told any more */
+        w->ending = true;
         close_clients(w);
         retire_listeners(w);
         on_bury(&w->bury);
