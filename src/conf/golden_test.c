@@ -1,7 +1,7 @@
 /* Every test/conf/X.conf is read and what is printed about it compared with test/conf/X.expected,
  * byte by byte: messages are part of the product. Files without problems print nothing.
  *
- * test_conf_golden DIRECTORY; with --write it writes what differs, for review. */
+ * test_conf_golden DIRECTORY EXAMPLES; with --write it writes what differs, for review. */
 #include "conf/conf.h"
 
 #include <glob.h>
@@ -17,6 +17,7 @@
 enum { CASES_AT_LEAST = 60 };
 
 static bool writing;
+static const char *examples;
 
 static void summary_line(struct buf *out, int rc, const struct err *e)
 {
@@ -76,11 +77,35 @@ static void messages_are_as_written(void **state)
     assert_true(all);
 }
 
+static void examples_are_good(void **state)
+{
+    char pattern[4096];
+    glob_t g = {0};
+    setenv("PORT", "8080", 1);
+    setenv("BACKEND", "10.0.0.1:3000", 1);
+    setenv("HEALTH_TOKEN", "s3cret", 1);
+    snprintf(pattern, sizeof pattern, "%s/*.conf", examples);
+    assert_int_equal(glob(pattern, 0, NULL, &g), 0);
+    assert_true(g.gl_pathc >= 4);
+    for (size_t i = 0; i < g.gl_pathc; i++) {
+        struct buf got = {0};
+        run(g.gl_pathv[i], &got);
+        if (!str_eq(buf_str(&got), STR("=> ok\n")))
+            fail_msg("%.*s", STR_ARG(buf_str(&got)));
+        buf_free(&got);
+    }
+    globfree(&g);
+}
+
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(messages_are_as_written)};
-    if (argc < 2 || chdir(argv[1]))
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(messages_are_as_written),
+        cmocka_unit_test(examples_are_good),
+    };
+    if (argc < 3 || chdir(argv[1]))
         return 2;
-    writing = argc > 2 && strcmp(argv[2], "--write") == 0;
+    examples = argv[2]; /* absolute */
+    writing = argc > 3 && strcmp(argv[3], "--write") == 0;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,124 @@
+/* Evidence from the proxy: who is believed, what is counted, what becomes of it. */
+#include "daemon/control_fixture.h"
+
+static void evidence_becomes_verdict_cell_and_event(void **state)
+{
+    static struct world w;
+    world_open(&w);
+    write_file(&w, quiet);
+    first_view(&w);
+    uint32_t slot = instance(&w, "a")->slot, other = instance(&w, "b")->slot;
+    const struct instance_verdict *v = cells_verdict(&w.cells, slot);
+    assert_int_equal(cell_get(&v->verdict), VERDICT_SUSPECT);
+    send_signals(&w, request(slot, SIGNAL_REQ_RESET, 1), 5);
+    UNTIL(&w, cell_get(&v->verdict) == VERDICT_FAILED);
+    assert_int_equal(cell_get(&v->reason), REASON_REQUESTS_FAIL);
+    assert_int_equal(cell_get(&cells_verdict(&w.cells, other)->verdict), VERDICT_SUSPECT);
+    const struct event *e = last_event(&w, EVENT_INSTANCE_VERDICT);
+    CHECK(e);
+    assert_string_equal(e->subject, "web/a");
+    assert_int_equal(e->to, VERDICT_FAILED);
+    assert_true(e->n_evidence > 0);
+    assert_int_equal(e->evidence[e->n_evidence - 1].kind, SIGNAL_REQ_RESET);
+    world_close(&w);
+}
+
+/* Answers come by the rows' counters; one that was told by a signal too counts once. */
+static void answers_are_counted_once(void **state)
+{
+    static struct world w;
+    world_open(&w);
+    write_file(&w, quiet);
+    first_view(&w);
+    uint32_t slot = instance(&w, "a")->slot;
+    cell *ok = &cells_instance(&w.cells, 0, slot)->ok;
+    const struct judge *j = &w.c.subjects[slot].judge;
+    cell_set(ok, 10);
+    UNTIL(&w, j->window_ok == 10);
+    assert_int_equal(j->verdict, VERDICT_HEALTHY);
+    cell_add(ok, 3);
+    send_signals(&w, request(slot, SIGNAL_REQ_OK, 3), 1);
+    UNTIL(&w, j->window_ok == 13);
+    cell_add(ok, 1);
+    UNTIL(&w, j->window_ok == 14); /* the three are not in this difference */
+    /* four failures, an answer that only the row knows, four more: never five in a row */
+    send_signals(&w, request(slot, SIGNAL_REQ_5XX, 1), 4);
+    UNTIL(&w, j->bad_requests == 4);
+    cell_add(ok, 1);
+    send_signals(&w, request(slot, SIGNAL_REQ_5XX, 1), 4);
+    UNTIL(&w, j->window_bad == 8);
+    assert_int_equal(j->bad_requests, 4);
+    assert_int_equal(j->window_ok, 15);
+    assert_int_not_equal(j->verdict, VERDICT_FAILED);
+    world_close(&w);
+}
+
+static void nonsense_from_the_proxy_is_dropped(void **state)
+{
+    static struct world w;
+    world_open(&w);
+    write_file(&w, quiet);
+    first_view(&w);
+    uint32_t slot = instance(&w, "a")->slot;
+    const struct judge *j = &w.c.subjects[slot].judge;
+    send_signals(&w, request(slot, SIGNAL_CHECK_REFUSED, 1), 3); /* checks are ours alone */
+    send_signals(&w, request(VIEW_MAX_SLOTS, SIGNAL_REQ_5XX, 1), 1);
+    struct signal ours = request(slot, SIGNAL_REQ_5XX, 1);
+    ours.observer = 0;
+    send_signals(&w, ours, 1);
+    struct buf b = {0};
+    put_u32(&b, 1000000);
+    send_message(&w.proxy, IPC_SIGNALS, &b, -1);
+    UNTIL(&w, w.c.nonsense == 4);
+    send_signals(&w, request(SLOTS - 1, SIGNAL_REQ_5XX, 1),
+                 1); /* a slot that nobody has: no harm */
+    struct signal future = request(slot, SIGNAL_REQ_5XX, 1);
+    send_signals(&w, future, 1);
+    UNTIL(&w, j->bad_requests == 1);
+    assert_int_equal(w.c.nonsense, 4);
+    assert_int_equal(w.c.events.by_code[EVENT_SIGNALS_DROPPED], 1);
+    assert_int_equal(j->bad_checks, 0);
+    world_close(&w);
+}
+
+static void verdicts_stay_over_a_reload_and_go_with_their_address(void **state)
+{
+    static struct world w;
+    world_open(&w);
+    write_file(&w, quiet);
+    first_view(&w);
+    uint32_t a = instance(&w, "a")->slot, b = instance(&w, "b")->slot;
+    send_signals(&w, request(a, SIGNAL_REQ_RESET, 1), 5);
+    send_signals(&w, request(b, SIGNAL_REQ_RESET, 1), 5);
+    UNTIL(&w, w.c.subjects[b].judge.verdict == VERDICT_FAILED);
+    write_file(&w, "workers = 1\n"
+                   "service web {\n"
+                   "  listen = http://127.0.0.1:8080\n"
+                   "  backend 127.0.0.1:1 { name = a }\n"
+                   "  backend 127.0.0.1:7 { name = b }\n"
+                   "  check { none = yes }\n"
+                   "  eject { after = 9 }\n"
+                   "}\n");
+    reload_hangup(&w.c);
+    UNTIL(&w, w.offers == 2);
+    assert_int_equal(cell_get(&cells_verdict(&w.cells, b)->verdict), VERDICT_FAILED);
+    send_epoch(&w, IPC_VIEW_TAKEN, 2);
+    UNTIL(&w, w.c.view->epoch == 2);
+    assert_int_equal(w.c.subjects[a].judge.verdict, VERDICT_FAILED);
+    assert_int_equal(w.c.subjects[a].judge.params.eject_after, 9);
+    assert_int_equal(w.c.subjects[b].judge.verdict, VERDICT_SUSPECT);
+    assert_int_equal(cell_get(&cells_verdict(&w.cells, a)->verdict), VERDICT_FAILED);
+    assert_int_equal(cell_get(&cells_verdict(&w.cells, b)->verdict), VERDICT_SUSPECT);
+    world_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(evidence_becomes_verdict_cell_and_event),
+        cmocka_unit_test(answers_are_counted_once),
+        cmocka_unit_test(nonsense_from_the_proxy_is_dropped),
+        cmocka_unit_test(verdicts_stay_over_a_reload_and_go_with_their_address),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
