@@ -41,7 +41,7 @@ static void print_problems(const struct finding *f)
     struct term t = term_of(stderr);
     struct buf out = {0};
     conf_problems_print(&f->problems, t.colour, &out);
-    fwrite(out.p, 1, out.n, stderr);
+    cli_write(stderr, &out);
     buf_free(&out);
 }
 
@@ -58,7 +58,7 @@ static int print_for_people(const struct finding *f)
     text_coloured(&out, &t, COLOUR_GREEN, STR("good"));
     meaning_print(f->view, &out);
     int code = out.failed ? cli_fail(CLI_BAD, "out of memory") : CLI_OK;
-    fwrite(out.p, 1, out.n, stdout);
+    cli_write(stdout, &out);
     buf_free(&out);
     return code;
 }

@@ -6,6 +6,11 @@
 #include "cli/meant.h"
 #include "cli/term.h"
 
+bool cli_write(FILE *to, const struct buf *text)
+{
+    return !text->n || fwrite(text->p, 1, text->n, to) == text->n;
+}
+
 /* What is quoted in a sentence may come from anywhere: it is cleaned before a terminal gets it. */
 int cli_fail(int code, const char *fmt, ...)
 {
@@ -18,7 +23,7 @@ int cli_fail(int code, const char *fmt, ...)
     buf_add_str(&line, STR("holdfast: "));
     text_clean(&line, str_of(text));
     buf_add_str(&line, STR("\n"));
-    fwrite(line.p, 1, line.n, stderr);
+    cli_write(stderr, &line);
     buf_free(&line);
     return code;
 }
@@ -43,7 +48,7 @@ static int print_help(const struct usage *u)
     options_help(u, &text);
     int code = text.failed ? cli_fail(CLI_BAD, "out of memory") : CLI_OK;
     if (!text.failed)
-        fwrite(text.p, 1, text.n, stdout);
+        cli_write(stdout, &text);
     buf_free(&text);
     return code;
 }
@@ -51,7 +56,7 @@ static int print_help(const struct usage *u)
 bool cli_options(const struct usage *u, int argc, char **argv, void *into,
                  const char *operands[OPERANDS_MAX], int *code)
 {
-    struct err e;
+    struct err e = {0};
     int rc = options_parse(u, argc, argv, into, operands, &e);
     if (rc == 0)
         return true;

@@ -6,6 +6,8 @@
 #ifndef HF_CLI_H
 #define HF_CLI_H
 
+#include <stdio.h>
+
 #include "base/base.h"
 #include "cli/options.h"
 
@@ -45,6 +47,9 @@ bool cli_options(const struct usage *u, int argc, char **argv, void *into,
 
 /* Prints "holdfast: sentence" to standard error and returns code. */
 int cli_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* False when not all of it could be written. An empty buffer is fine. */
+bool cli_write(FILE *to, const struct buf *text);
 
 /* The complaint about an unknown name, with what was probably meant. Returns CLI_USAGE. */
 int cli_unknown_command(const char *name);

@@ -93,7 +93,7 @@ static bool print_batch(struct events *v, const json_t *answer)
         else
             print_text(v, json_array_get(all, i), &out);
     }
-    bool ok = !out.failed && fwrite(out.p, 1, out.n, stdout) == out.n && fflush(stdout) == 0;
+    bool ok = !out.failed && cli_write(stdout, &out) && fflush(stdout) == 0;
     buf_free(&out);
     return ok;
 }

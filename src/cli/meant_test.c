@@ -48,7 +48,7 @@ static size_t word(unsigned k, char out[8])
 
 static void test_laws_of_a_distance(void **state)
 {
-    char a[8], b[8];
+    char a[8] = "", b[8] = "";
     for (unsigned i = 0; i < 31; i++) {
         for (unsigned j = 0; j < 31; j++) {
             struct str x = {a, word(i, a)}, y = {b, word(j, b)};

@@ -42,7 +42,7 @@ static void print_changes(const struct reply *r)
         text_clean(&out, str_of(change));
         buf_add_str(&out, STR("\n"));
     }
-    fwrite(out.p, 1, out.n, stdout);
+    cli_write(stdout, &out);
     buf_free(&out);
 }
 
@@ -51,7 +51,7 @@ static void print_problems(const struct reply *r)
     struct term t = term_of(stderr);
     struct buf out = {0};
     problems_print(json_object_get(r->json, "problems"), t.colour, &out);
-    fwrite(out.p, 1, out.n, stderr);
+    cli_write(stderr, &out);
     buf_free(&out);
 }
 

@@ -175,7 +175,7 @@ static int once(struct top *t)
     picture_node(&p, &out);
     picture_services(&p, &out);
     int code = out.failed ? cli_fail(CLI_BAD, "out of memory") : CLI_OK;
-    fwrite(out.p, 1, out.n, stdout);
+    cli_write(stdout, &out);
     buf_free(&out);
     return code;
 }
