@@ -71,7 +71,7 @@ static bool on_evidence(void *context, const struct signal *s)
 /* Any thread: a line is written with one system call. */
 static void on_complaint(void *context, const char *text)
 {
-    const struct proxy_process *p = context;
+    struct proxy_process *p = context;
     log_error(&p->log, "%s", text);
 }
 

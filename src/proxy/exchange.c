@@ -65,12 +65,17 @@ static void read_facts(struct exchange *x, const struct http_head *h)
     x->replay = x->idempotent && small && conf->retry.replay_max > 0;
 }
 
-/* What is refused although its syntax is fine. 0: nothing. */
+/* What is answered here although its syntax is fine: refusals, and an OPTIONS that asks for us (RFC
+ * 9110, 7.6.2). 0: nothing. */
 static uint16_t unwanted(const struct exchange *x, const struct http_head *h, const char **text)
 {
     if (h->method == HTTP_CONNECT || h->method == HTTP_TRACE) {
         *text = "This method is not served here.";
         return 501;
+    }
+    if (h->method == HTTP_OPTIONS && h->max_forwards == 0) {
+        *text = "A reverse proxy: holdfast.";
+        return 200;
     }
     if (x->body_limit && h->framing == HTTP_BODY_LENGTH && h->length > x->body_limit) {
         *text = "The request body is larger than allowed here.";
