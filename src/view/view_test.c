@@ -300,6 +300,17 @@ static void format_and_size(void **state)
     view_free(v);
 }
 
+/* Texts are terminated for those who print them: a NUL inside would hide the rest. */
+static void texts_hold_no_nul(void **state)
+{
+    struct view *v = full(), *out;
+    v->services[0].instances[0].name = (struct str){"a\0b", 3};
+    struct buf b = encoded(v);
+    assert_int_equal(view_decode(buf_str(&b), &out, NULL), -ERR_PROTO);
+    buf_free(&b);
+    view_free(v);
+}
+
 static void an_unassigned_view_travels(void **state)
 {
     struct view *v = make(NAMES("web", "api"), NAMES("a", "b")), *out = NULL;
@@ -453,6 +464,7 @@ int main(void)
         cmocka_unit_test(every_corruption_is_refused_or_sound),
         cmocka_unit_test(bounds_are_checked),
         cmocka_unit_test(format_and_size),
+        cmocka_unit_test(texts_hold_no_nul),
         cmocka_unit_test(an_unassigned_view_travels),
         cmocka_unit_test(slots_stay_over_reloads),
         cmocka_unit_test(full_tables),
