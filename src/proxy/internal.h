@@ -15,6 +15,7 @@
 #include "proxy/access_log.h"
 #include "proxy/proxy.h"
 #include "proxy/retry.h"
+#include "proxy/udp.h"
 #include "wire/http1.h"
 #include "wire/proxy_protocol.h"
 
@@ -54,7 +55,7 @@ enum grave { GRAVE_CLIENT, GRAVE_EXCHANGE, GRAVE_UPSTREAM, GRAVES };
 
 struct worker {
     struct proxy *proxy;
-    uint32_t index;
+    uint32_t index, proxy_workers; /* this one of how many */
     pthread_t thread;
     bool running;
     struct loop *loop;
@@ -76,6 +77,7 @@ struct worker {
     struct list clients;
     uint32_t n_clients, max_clients;
     bool draining, accept_paused;
+    bool told_drained;
     bool ending; /* the process ends: counters stay for its successor */
     uint64_t drain_deadline;
     struct timer tick;
@@ -131,7 +133,8 @@ struct listener {
     struct io io;
     int fd; /* the shared view's */
     struct addr addr;
-    struct service *service; /* holds a reference */
+    struct service *service;  /* holds a reference */
+    struct udp_listener *udp; /* a datagram socket; `io` is not used then */
     bool retired;
 };
 
