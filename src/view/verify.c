@@ -111,8 +111,7 @@ static int verify_links(const struct view *v, const struct view_service *s, stru
     if (s->mode >= VIEW_MODES || s->proxy_out > 2 || (s->proxy_out && s->mode != VIEW_TCP))
         return bad(e, s->name, "an unknown mode");
     for (uint32_t i = 0; i < s->n_sockets; i++)
-        if (s->sockets[i] >= v->n_sockets ||
-            v->sockets[s->sockets[i]].use != use_of(s->mode))
+        if (s->sockets[i] >= v->n_sockets || v->sockets[s->sockets[i]].use != use_of(s->mode))
             return bad(e, s->name, "a listener that does not exist");
     if (s->access_log < -1 ||
         (s->access_log >= 0 && ((uint32_t)s->access_log >= v->n_sockets ||

@@ -36,7 +36,7 @@ enum socket_use {
     SOCKET_METRICS,    /* a listening socket of control: GET /metrics over TCP */
     SOCKET_ACCESS_LOG, /* a file opened for appending, written by the proxy; path in addr.path (kind
                           ADDR_UNIX) */
-    SOCKET_TCP, /* a listening socket of the proxy whose bytes are passed on as they are */
+    SOCKET_TCP,        /* a listening socket of the proxy whose bytes are passed on as they are */
     SOCKET_USES
 };
 struct view_socket {
