@@ -20,7 +20,8 @@ static void check_view(struct view *v, struct str from)
         const struct view_service *s = &v->services[i];
         CHECK(view_service_find(v, s->name) == s);
         for (uint32_t k = 0; k < s->n_sockets; k++)
-            CHECK(v->sockets[s->sockets[k]].use == SOCKET_HTTP);
+            CHECK(v->sockets[s->sockets[k]].use ==
+                  (s->mode == VIEW_TCP ? SOCKET_TCP : SOCKET_HTTP));
         for (uint32_t k = 0; k < s->n_instances; k++)
             CHECK(s->instances[k].slot < VIEW_MAX_SLOTS);
     }

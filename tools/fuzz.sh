@@ -27,7 +27,7 @@ for target; do
     [ ! -f "fuzz/$target.dict" ] || dictionary=-dict=fuzz/$target.dict
     start=$(date +%s)
     # shellcheck disable=SC2086 # empty or one word
-    if ! $build/fuzz/fuzz_"$target" -runs="$runs" -max_len=16384 -timeout=10 -print_final_stats=1 $dictionary \
+    if ! $build/fuzz/fuzz_"$target" -runs="$runs" -max_len=4096 -timeout=10 -print_final_stats=1 $dictionary \
             -artifact_prefix=$build/findings/"$target"- "$grown" $seeds >$build/"$target".log 2>&1 </dev/null; then
         tail -n 40 $build/"$target".log >&2
         echo "$target: a finding; the input is in $build/findings" >&2

@@ -57,17 +57,15 @@ static enum colour level_colour(const char *level)
 
 static void print_text(const struct events *v, const json_t *event, struct buf *out)
 {
-    struct buf level = {0};
-    buf_printf(&level, "%-7s", json_text(event, "level"));
+    const char *level = json_text(event, "level");
     text_coloured(out, &v->term, COLOUR_DIM, str_of(json_text(event, "time")));
     buf_add(out, "  ", 2);
-    text_coloured(out, &v->term, level_colour(json_text(event, "level")), buf_str(&level));
+    text_printf(out, &v->term, level_colour(level), "%-7s", level);
     buf_add(out, "  ", 2);
     text_coloured(out, &v->term, COLOUR_BOLD, str_of(json_text(event, "subject")));
     buf_add(out, "  ", *json_text(event, "subject") ? 2 : 0);
     text_clean(out, str_of(json_text(event, "text")));
     buf_add(out, "\n", 1);
-    buf_free(&level);
 }
 
 static void print_json(const json_t *event, struct buf *out)

@@ -76,22 +76,19 @@ static void latency(const json_t *subject, const char *quantile, char out[AMOUNT
 static void print_process(const struct picture *p, const json_t *process, struct buf *out)
 {
     char up[AMOUNT_MAX];
-    struct buf line = {0};
     const char *name = json_text(process, "name");
     bool worker = strncmp(name, "worker", 6) == 0;
     double starts = json_number(process, "starts");
     amount_seconds(json_number(process, "uptime_seconds"), up);
-    if (!json_flag(process, "turning")) {
-        buf_printf(&line, "%s (pid %.0f) does not turn", name, json_number(process, "pid"));
-        text_coloured(out, p->term, COLOUR_RED, buf_str(&line));
-        buf_add(out, "\n", 1);
-    } else if (starts > 1 && !worker) {
-        buf_printf(&line, "%s was restarted %.0f time%s, last %s ago", name, starts - 1,
-                   starts > 2 ? "s" : "", up);
-        text_coloured(out, p->term, COLOUR_YELLOW, buf_str(&line));
-        buf_add(out, "\n", 1);
-    }
-    buf_free(&line);
+    if (!json_flag(process, "turning"))
+        text_printf(out, p->term, COLOUR_RED, "%s (pid %.0f) does not turn", name,
+                    json_number(process, "pid"));
+    else if (starts > 1 && !worker)
+        text_printf(out, p->term, COLOUR_YELLOW, "%s was restarted %.0f time%s, last %s ago", name,
+                    starts - 1, starts > 2 ? "s" : "", up);
+    else
+        return;
+    buf_add(out, "\n", 1);
 }
 
 void picture_node(const struct picture *p, struct buf *out)
@@ -152,10 +149,7 @@ static void print_service_rates(const struct picture *p, const json_t *service,
     latency(service, "p50", p50);
     latency(service, "p99", p99);
     buf_printf(out, "  %s %s/s, ", rate, is_plain(service) ? "connections" : "requests");
-    struct buf text = {0};
-    buf_printf(&text, "%s errors/s", errors);
-    text_coloured(out, p->term, per_second > 0 ? COLOUR_RED : COLOUR_NONE, buf_str(&text));
-    buf_free(&text);
+    text_printf(out, p->term, per_second > 0 ? COLOUR_RED : COLOUR_NONE, "%s errors/s", errors);
     buf_printf(out, ", %sp50 %s, p99 %s", is_plain(service) ? "lasting " : "", p50, p99);
     if (json_number(service, "tunnels") > 0)
         buf_printf(out, ", %s %s", amount_count(json_number(service, "tunnels"), rate),
@@ -200,20 +194,14 @@ static void print_explanation(const struct picture *p, const json_t *i, struct b
     const char *verdict = json_text(i, "verdict"), *proxy = json_text(i, "proxy_verdict");
     /* a worker that has sent nothing there yet says suspect: no news */
     bool differs = strcmp(proxy, "failed") == 0 && strcmp(verdict, "failed") != 0;
-    struct buf line = {0};
+    const char *why = json_text(i, "explanation");
     if (strcmp(verdict, "healthy") == 0 && !differs)
         return;
-    buf_printf(&line, "  %s: %s for %s", json_text(i, "name"), verdict,
-               amount_seconds(json_number(i, "since_seconds"), since));
-    if (*json_text(i, "explanation"))
-        buf_printf(&line, ", %s", json_text(i, "explanation"));
-    if (differs)
-        buf_printf(&line, "; the proxy's own requests say %s", proxy);
-    text_coloured(out, p->term, COLOUR_DIM, buf_str(&line));
+    amount_seconds(json_number(i, "since_seconds"), since);
+    text_printf(out, p->term, COLOUR_DIM, "  %s: %s for %s%s%s%s", json_text(i, "name"), verdict,
+                since, *why ? ", " : "", why,
+                differs ? "; the proxy's own requests say failed" : "");
     buf_add(out, "\n", 1);
-    if (line.failed)
-        out->failed = true;
-    buf_free(&line);
 }
 
 static void print_instances(const struct picture *p, const json_t *service, const json_t *before,

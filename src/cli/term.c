@@ -107,6 +107,16 @@ void text_coloured(struct buf *out, const struct term *t, enum colour c, struct 
     colour_off(out, t, c);
 }
 
+void text_printf(struct buf *out, const struct term *t, enum colour c, const char *fmt, ...)
+{
+    char text[2048];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    text_coloured(out, t, c, str_of(text));
+}
+
 static bool table_grow(struct table *t)
 {
     if (t->n_cells < t->cap_cells)

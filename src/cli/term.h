@@ -40,6 +40,8 @@ void text_fit(struct buf *out, struct str s, size_t width);
 /* Appends all of s, cleaned. */
 void text_clean(struct buf *out, struct str s);
 void text_coloured(struct buf *out, const struct term *t, enum colour c, struct str s);
+void text_printf(struct buf *out, const struct term *t, enum colour c, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 
 enum { TABLE_COLUMNS = 12 };
 

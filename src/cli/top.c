@@ -87,16 +87,12 @@ static struct picture picture_of(const struct top *t)
 
 static void foot_line(const struct top *t, struct buf *out)
 {
-    struct buf text = {0};
-    if (t->trouble.code) {
-        buf_printf(&text, "no answer for %llu s: %s",
-                   (unsigned long long)(elapsed_ms(t->now.at) / 1000), t->trouble.text);
-        text_coloured(out, &t->term, COLOUR_RED, buf_str(&text));
-    } else {
-        buf_printf(&text, "%s  q quits, arrows scroll", json_text(t->now.reply.json, "time"));
-        text_coloured(out, &t->term, COLOUR_DIM, buf_str(&text));
-    }
-    buf_free(&text);
+    if (t->trouble.code)
+        text_printf(out, &t->term, COLOUR_RED, "no answer for %llu s: %s",
+                    (unsigned long long)(elapsed_ms(t->now.at) / 1000), t->trouble.text);
+    else
+        text_printf(out, &t->term, COLOUR_DIM, "%s  q quits, arrows scroll",
+                    json_text(t->now.reply.json, "time"));
 }
 
 static void draw(struct top *t)

@@ -111,14 +111,16 @@ static bool bad_host(struct conf *c, const struct value *v, const struct parts *
                   "is a host name: names are not looked up, because a lookup can hang or change");
 }
 
-/* own: an address of this node, to listen on. */
-static bool ip_port(struct conf *c, const struct value *v, struct str s, bool own, struct addr *out)
+/* own: an address of this node, to listen on. port: if none is given; 0: one must be given. */
+static bool ip_port(struct conf *c, const struct value *v, struct str s, bool own, uint64_t port,
+                    struct addr *out)
 {
     char text[ADDR_TEXT_MAX];
     struct parts p;
-    uint64_t port = DEFAULT_PORT;
     if (!split(c, v, s, &p))
         return false;
+    if (!p.port.p && port == 0)
+        return refuse(c, v, "write 'tcp://ADDRESS:PORT'", "has no port");
     if (p.port.p && (!str_u64(p.port, UINT16_MAX, &port) || port == 0))
         return refuse(c, v, "a port is 1 to 65535", "has no valid port");
     if (str_eq_nocase(p.host, STR("localhost")) && !p.bracketed)
@@ -148,7 +150,7 @@ bool address_backend(struct conf *c, const struct value *v, struct addr *out)
         return refuse(c, v, hint_with(c, v, "unix:", s, ""), "is not an address");
     if (all_digits(s))
         return refuse(c, v, hint_with(c, v, "127.0.0.1:", s, ""), "is a port without an address");
-    return ip_port(c, v, s, false, out);
+    return ip_port(c, v, s, false, DEFAULT_PORT, out);
 }
 
 /* No scheme, or one that we do not serve. */
@@ -191,7 +193,7 @@ bool address_listen(struct conf *c, const struct value *v, enum view_mode *mode,
         s.n--;
     if (s.n && memchr(s.p, '/', s.n))
         return refuse(c, v, "", "has a path: a listener takes every path of its address");
-    return ip_port(c, v, s, true, out);
+    return ip_port(c, v, s, true, *mode == VIEW_TCP ? 0 : DEFAULT_PORT, out);
 }
 
 bool address_file(struct conf *c, const struct value *v, struct addr *out)

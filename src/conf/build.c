@@ -1,11 +1,10 @@
 /* From statements to a view: what the table of settings cannot say. Which blocks must be there and
  * how often, what refers to what, and which settings do not go together. */
 #include "conf/address.h"
+#include "conf/policies.h"
 #include "conf/settings.h"
 
 #include <stdio.h>
-
-#define MS 1000000ull
 
 /* A socket of the view, and who asked for it first. */
 struct socket_owner {
@@ -146,7 +145,7 @@ static void build_listeners(struct builder *b, const struct node *service, bool 
         for (const struct value *i = k->value->items; i; i = i->next)
             add_listener(b, s, i, who);
     }
-    if (n == 0 && count_named(service->children, "listen") == 0 && complete)
+    if (n == 0 && complete)
         conf_complain(b->c, &service->place, "add 'listen = http://ADDRESS:PORT'",
                       "%s listens nowhere", who);
 }
@@ -271,127 +270,6 @@ static void build_backends(struct builder *b, const struct node *service, bool c
         conf_warn(b->c, &service->place, "", "every backend of %s has weight 0", who);
 }
 
-/* The one statement of this name, checked for being a block; NULL when there is none. */
-static const struct node *block_of(struct conf *c, const struct node *parent, enum block_id id)
-{
-    const struct block *b = schema_block(id);
-    const struct node *first = NULL;
-    for (const struct node *n = parent->children; n; n = n->next) {
-        if (!is_named(n, b->name))
-            continue;
-        if (first) {
-            conf_complain(c, &n->place, "", "a second %s block (the first is at %s)", b->name,
-                          conf_where(c, &first->place));
-            continue;
-        }
-        first = n;
-        if (id == BLOCK_CHECK && n->value)
-            continue;
-        if (!n->block)
-            conf_complain(c, &n->place, conf_text(c, "write '%s { ... }'", b->name),
-                          "%s is a block", b->name);
-        else if (n->args)
-            conf_complain(c, &n->args->place, "", "%s takes no argument", b->name);
-    }
-    return first;
-}
-
-/* Settings that only an HTTP check has. */
-static void refuse_http_settings(struct conf *c, const struct seen *seen)
-{
-    static const char *const keys[] = {"status", "body", "host"};
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        const struct node *n = settings_seen(seen, BLOCK_CHECK, keys[i]);
-        if (n)
-            conf_complain(c, &n->place, "add 'http = /PATH'", "%s is for HTTP checks only",
-                          keys[i]);
-    }
-}
-
-static void check_times(struct conf *c, const struct seen *seen, struct view_check *k)
-{
-    const struct node *fast = settings_seen(seen, BLOCK_CHECK, "fast");
-    const struct node *timeout = settings_seen(seen, BLOCK_CHECK, "timeout");
-    if (!k->fast_interval)
-        k->fast_interval = MIN(MAX(k->interval / 5, 50 * MS), k->interval);
-    else if (k->fast_interval > k->interval && fast)
-        conf_complain(c, &fast->place, "", "fast is longer than every");
-    if (!k->timeout)
-        k->timeout = MIN(k->interval, 1000 * MS);
-    else if (k->timeout > k->interval && timeout)
-        conf_warn(c, &timeout->place, "",
-                  "timeout is longer than every: checks of a backend that hangs come late");
-}
-
-static bool is_secret(const struct seen *seen, const char *key)
-{
-    const struct node *n = settings_seen(seen, BLOCK_CHECK, key);
-    return n && n->value && n->value->secret;
-}
-
-static void check_kind(struct conf *c, const struct seen *seen, struct view_check *k)
-{
-    const struct node *http = settings_seen(seen, BLOCK_CHECK, "http");
-    const struct node *tcp_at = settings_seen(seen, BLOCK_CHECK, "tcp");
-    const struct node *none_at = settings_seen(seen, BLOCK_CHECK, "none");
-    bool tcp = settings_flag(c, tcp_at), none = settings_flag(c, none_at);
-    if ((http != NULL) + tcp + none > 1)
-        conf_complain(c, http ? &http->place : &tcp_at->place, "",
-                      "a check is one of http, tcp and none");
-    k->kind = none ? CHECK_NONE : http ? CHECK_HTTP : CHECK_TCP;
-    if (!http && !none)
-        refuse_http_settings(c, seen);
-    k->secret = is_secret(seen, "http") || is_secret(seen, "host") || is_secret(seen, "body");
-}
-
-/* A UDP service's instances need not listen to TCP as well. */
-static void no_check_for_udp(const struct view_service *s, const struct node *n,
-                             struct view_check *k)
-{
-    if (s->mode == VIEW_UDP && !n)
-        k->kind = CHECK_NONE;
-}
-
-static void build_check(struct builder *b, const struct node *n, struct view_check *k)
-{
-    struct seen seen;
-    settings_apply(b->c, BLOCK_CHECK, n ? n->children : NULL, k, &seen);
-    check_kind(b->c, &seen, k);
-    check_times(b->c, &seen, k);
-    if (!n || !n->value || n->value->bad)
-        return;
-    if (str_eq(n->value->text, STR("none")) || str_eq(n->value->text, STR("off")))
-        k->kind = CHECK_NONE;
-    else
-        conf_complain(b->c, &n->value->place, "write 'check { ... }' or 'check = none'",
-                      "check is a block");
-}
-
-static void check_hold(struct conf *c, const struct seen *seen, const struct view_eject *e)
-{
-    const struct node *hold = settings_seen(seen, BLOCK_EJECT, "hold");
-    const struct node *most = settings_seen(seen, BLOCK_EJECT, "hold-max");
-    if (e->hold > e->hold_max && (hold || most))
-        conf_complain(c, hold ? &hold->place : &most->place, "", "hold is longer than hold-max");
-}
-
-static void build_policies(struct builder *b, const struct node *service, struct view_service *s)
-{
-    for (int i = BLOCK_CHECK; i < BLOCKS; i++) {
-        struct seen seen;
-        const struct node *n = block_of(b->c, service, (enum block_id)i);
-        void *target = (char *)s + schema_block((enum block_id)i)->offset;
-        if (i == BLOCK_CHECK) {
-            build_check(b, n, target);
-            no_check_for_udp(s, n, target);
-            continue;
-        }
-        settings_apply(b->c, (enum block_id)i, n ? n->children : NULL, target, &seen);
-        if (i == BLOCK_EJECT)
-            check_hold(b->c, &seen, target);
-    }
-}
-
 /* A valid name that no service before has; false after a problem. */
 static bool name_service(struct builder *b, const struct node *n, struct view_service *s)
 {
@@ -456,7 +334,7 @@ static void build_service(struct builder *b, const struct node *n)
     build_listeners(b, n, complete, s, who);
     check_mode(b->c, &seen, s);
     build_backends(b, n, complete, s, who);
-    build_policies(b, n, s);
+    policies_build(b->c, n, s);
     build_log(b, settings_seen(&seen, BLOCK_SERVICE, "access-log"), s, who);
     b->v->n_services += named;
 }
@@ -487,7 +365,7 @@ static void build_admin(struct builder *b, const struct node *top)
 {
     struct node parent = {.children = (struct node *)(uintptr_t)top};
     struct seen seen;
-    const struct node *n = block_of(b->c, &parent, BLOCK_ADMIN);
+    const struct node *n = settings_block(b->c, &parent, BLOCK_ADMIN);
     settings_apply(b->c, BLOCK_ADMIN, n ? n->children : NULL, b->v, &seen);
     for (const struct node *k = n ? n->children : NULL; k; k = k->next) {
         if (!is_named(k, "metrics") || !k->value)

@@ -68,11 +68,13 @@ static void diff_check(struct diff *d, const struct view_service *was,
         diff_settings(d, BLOCK_CHECK, was, is);
 }
 
-static bool listens(const struct view *v, const struct view_service *s, const struct addr *a)
+static bool listens(const struct view *v, const struct view_service *s, const struct view_socket *a)
 {
-    for (uint32_t i = 0; i < s->n_sockets; i++)
-        if (addr_eq(&v->sockets[s->sockets[i]].addr, a))
+    for (uint32_t i = 0; i < s->n_sockets; i++) {
+        const struct view_socket *b = &v->sockets[s->sockets[i]];
+        if (b->use == a->use && addr_eq(&b->addr, &a->addr))
             return true;
+    }
     return false;
 }
 
@@ -83,10 +85,10 @@ static void diff_listeners(struct diff *d, char sign, const struct view *v,
 {
     char text[ADDR_TEXT_MAX];
     for (uint32_t i = 0; i < s->n_sockets; i++) {
-        const struct addr *a = &v->sockets[s->sockets[i]].addr;
+        const struct view_socket *a = &v->sockets[s->sockets[i]];
         if (listens(other, o, a))
             continue;
-        addr_format(a, text);
+        addr_format(&a->addr, text);
         line_for(d, s->name);
         buf_printf(d->out, "%c listen %s%s", sign, view_mode_scheme(s->mode), text);
         end_line(d);

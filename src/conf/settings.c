@@ -402,3 +402,27 @@ bool settings_flag(struct conf *c, const struct node *n)
                   STR_ARG(conf_shown(n->value)));
     return false;
 }
+
+const struct node *settings_block(struct conf *c, const struct node *parent, enum block_id id)
+{
+    const struct block *b = schema_block(id);
+    const struct node *first = NULL;
+    for (const struct node *n = parent->children; n; n = n->next) {
+        if (!str_eq(n->name, str_of(b->name)))
+            continue;
+        if (first) {
+            conf_complain(c, &n->place, "", "a second %s block (the first is at %s)", b->name,
+                          conf_where(c, &first->place));
+            continue;
+        }
+        first = n;
+        if (id == BLOCK_CHECK && n->value)
+            continue;
+        if (!n->block)
+            conf_complain(c, &n->place, conf_text(c, "write '%s { ... }'", b->name),
+                          "%s is a block", b->name);
+        else if (n->args)
+            conf_complain(c, &n->args->place, "", "%s takes no argument", b->name);
+    }
+    return first;
+}

@@ -16,6 +16,9 @@ struct seen {
 void settings_apply(struct conf *c, enum block_id id, const struct node *children, void *target,
                     struct seen *seen);
 const struct node *settings_seen(const struct seen *seen, enum block_id id, const char *key);
+/* The one block of this name among the children of parent, checked for being a block; NULL when
+ * there is none. (A check may also be a value: `check = none`.) */
+const struct node *settings_block(struct conf *c, const struct node *parent, enum block_id id);
 /* The value of a flag that may stand alone; false without a node. */
 bool settings_flag(struct conf *c, const struct node *n);
 /* Letters, digits, '.', '_' and '-', 1 to 63 of them. */

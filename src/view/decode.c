@@ -45,6 +45,14 @@ static struct str get_text(struct decoder *d)
     return copy;
 }
 
+/* 0 or 1: another byte is damage. */
+static bool get_bool(struct decoder *d)
+{
+    uint8_t v = get_u8(&d->r);
+    d->r.failed |= v > 1;
+    return v == 1;
+}
+
 static void get_bytes(struct decoder *d, uint8_t *to, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -79,9 +87,7 @@ static void get_check(struct decoder *d, struct view_check *c)
     c->status_min = get_u16(&d->r);
     c->status_max = get_u16(&d->r);
     c->body = get_text(d);
-    uint8_t secret = get_u8(&d->r);
-    d->r.failed |= secret > 1;
-    c->secret = secret == 1;
+    c->secret = get_bool(d);
     c->interval = get_u64(&d->r);
     c->fast_interval = get_u64(&d->r);
     c->timeout = get_u64(&d->r);
@@ -122,7 +128,7 @@ static void get_service(struct decoder *d, struct view_service *s)
     s->name = get_text(d);
     s->slot = get_u32(&d->r);
     s->mode = get_u8(&d->r);
-    s->proxy_in = get_u8(&d->r);
+    s->proxy_in = get_bool(d);
     s->proxy_out = get_u8(&d->r);
     s->replies = get_u32(&d->r);
     s->sockets = get_array(d, &s->n_sockets, 4, sizeof *s->sockets);
