@@ -323,9 +323,10 @@ struct exchange {
     uint32_t seen, hold; /* of http_parse_response; bytes to wait for before answering */
     uint16_t status;
     struct body response;
+    bool judged;        /* relays: what the instance did has been told */
     struct way in, out; /* relays: towards the instance, towards the client */
     uint64_t bytes_out;
-    uint64_t started_at, first_byte_at, active_at;
+    uint64_t started_at, reached_at, active_at;
 };
 
 /* A request whose head was parsed into w->head; the client's block starts behind it. False:
