@@ -21,7 +21,7 @@
 
 #include <unistd.h>
 
-enum { BUFFER = 16384, MOST = 65536, EVENTS = 256 };
+enum { BUFFER = 32768, MOST = 65536, EVENTS = 256 };
 
 struct conn {
     int fd, to_upstream, dead, close_after;

@@ -22,7 +22,7 @@ BACKEND = 19000
 PROXIES = {
     'floor_l7': ('{W}/floor_l7 18301 19000', {'http': 18301}),
     'floor_epoll': ('{W}/floor_epoll 18302 19000', {'tcp': 18302}),
-    'holdfast': ('{holdfast} run {W}/holdfast.conf --state {W}/state', {'http': 18401}),
+    'holdfast': ('{holdfast} run {W}/holdfast.conf --state {W}/state', {'http': 18401, 'tcp': 18402}),
     'nginx': ('nginx -c {W}/nginx.conf', {'http': 18201, 'tcp': 18202}),
     'haproxy': ('haproxy -f {W}/haproxy.cfg -db', {'http': 18101, 'tcp': 18102}),
 }

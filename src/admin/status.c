@@ -223,7 +223,7 @@ static json_t *service_json(struct admin *a, const struct view *v, const struct 
     struct json_object o = json_begin();
     json_put_str(&o, "name", s->name);
     json_put_text(&o, "balance", balance ? balance : "unknown");
-    json_put_text(&o, "mode", s->mode == VIEW_TCP ? "tcp" : "http");
+    json_put_text(&o, "mode", s->mode == VIEW_UDP ? "udp" : s->mode == VIEW_TCP ? "tcp" : "http");
     json_put(&o, "listen", listen_json(v, s));
     json_put_text(&o, "verdict", verdict_name(service_verdict(a, s)));
     put_counters(&o, &t, &recent);

@@ -21,7 +21,11 @@ static void add_listen(const struct view *v, const struct view_service *s, struc
     char text[ADDR_TEXT_MAX];
     for (uint32_t i = 0; i < s->n_sockets; i++) {
         addr_format(&v->sockets[s->sockets[i]].addr, text);
-        buf_add_str(out, i ? STR(", ") : s->mode == VIEW_TCP ? STR("tcp on ") : STR("http on "));
+        if (i)
+            buf_add_str(out, STR(", "));
+        else
+            buf_printf(out, "%.*s on ", (int)strcspn(view_mode_scheme(s->mode), ":"),
+                       view_mode_scheme(s->mode));
         text_clean(out, str_of(text));
     }
 }

@@ -108,9 +108,11 @@ void picture_node(const struct picture *p, struct buf *out)
         print_process(p, json_array_get(processes, i), out);
 }
 
-static bool is_tcp(const json_t *service)
+/* Not HTTP: what is counted are connections, or flows of datagrams. */
+static bool is_plain(const json_t *service)
 {
-    return strcmp(json_text(service, "mode"), "tcp") == 0;
+    const char *mode = json_text(service, "mode");
+    return *mode && strcmp(mode, "http") != 0;
 }
 
 static void print_service_head(const struct picture *p, const json_t *service, struct buf *out)
@@ -125,7 +127,12 @@ static void print_service_head(const struct picture *p, const json_t *service, s
     text_clean(out, str_of(json_text(service, "balance")));
     for (size_t i = 0; i < json_array_size(listen); i++) {
         const char *text = json_string_value(json_array_get(listen, i));
-        buf_add_str(out, i ? STR(", ") : is_tcp(service) ? STR(", tcp on ") : STR(" on "));
+        if (i)
+            buf_add_str(out, STR(", "));
+        else if (is_plain(service))
+            buf_printf(out, ", %s on ", json_text(service, "mode"));
+        else
+            buf_add_str(out, STR(" on "));
         text_clean(out, str_of(text));
     }
     buf_add(out, "\n", 1);
@@ -141,12 +148,12 @@ static void print_service_rates(const struct picture *p, const json_t *service,
     amount_count(per_second, errors);
     latency(service, "p50", p50);
     latency(service, "p99", p99);
-    buf_printf(out, "  %s %s/s, ", rate, is_tcp(service) ? "connections" : "requests");
+    buf_printf(out, "  %s %s/s, ", rate, is_plain(service) ? "connections" : "requests");
     text_printf(out, p->term, per_second > 0 ? COLOUR_RED : COLOUR_NONE, "%s errors/s", errors);
-    buf_printf(out, ", %sp50 %s, p99 %s", is_tcp(service) ? "lasting " : "", p50, p99);
+    buf_printf(out, ", %sp50 %s, p99 %s", is_plain(service) ? "lasting " : "", p50, p99);
     if (json_number(service, "tunnels") > 0)
         buf_printf(out, ", %s %s", amount_count(json_number(service, "tunnels"), rate),
-                   is_tcp(service) ? "open" : "tunnels");
+                   is_plain(service) ? "open" : "tunnels");
     if (json_number(service, "no_instance") > 0)
         buf_printf(out, ", %s found no instance",
                    amount_count(json_number(service, "no_instance"), rate));

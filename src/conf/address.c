@@ -161,7 +161,8 @@ static bool bad_scheme(struct conf *c, const struct value *v)
         return refuse(c, v, "", "asks for TLS, which is not available yet: listen to 'http://'");
     for (size_t i = 0; i + 2 < s.n; i++)
         if (memcmp(s.p + i, "://", 3) == 0)
-            return refuse(c, v, "", "has an unknown scheme: listen to 'http://' or 'tcp://'");
+            return refuse(c, v, "",
+                          "has an unknown scheme: listen to 'http://', 'tcp://' or 'udp://'");
     if (all_digits(s))
         return refuse(c, v, hint_with(c, v, "http://0.0.0.0:", s, ""), "is a port, not a URL");
     if (s.n && s.p[0] == ':')
@@ -178,10 +179,14 @@ bool address_listen(struct conf *c, const struct value *v, enum view_mode *mode,
         return false;
     if (s.n == 0)
         return refuse(c, v, "write an address, as in 'http://0.0.0.0:8080'", "is empty");
-    *mode = str_starts(s, STR("tcp://")) ? VIEW_TCP : VIEW_HTTP;
+    *mode = str_starts(s, STR("udp://"))   ? VIEW_UDP
+            : str_starts(s, STR("tcp://")) ? VIEW_TCP
+                                           : VIEW_HTTP;
     if (*mode == VIEW_HTTP && !str_starts(s, STR("http://")))
         return bad_scheme(c, v);
-    s = after(s, *mode == VIEW_TCP ? 6 : 7);
+    s = after(s, *mode == VIEW_HTTP ? 7 : 6);
+    if (*mode == VIEW_UDP && str_starts(s, STR("unix:")))
+        return refuse(c, v, "", "is a Unix socket: datagrams need an IP address");
     if (str_starts(s, STR("unix:")))
         return unix_path(c, v, s, out);
     if (s.n && s.p[s.n - 1] == '/')

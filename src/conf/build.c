@@ -55,7 +55,7 @@ static struct socket_owner *socket_for(struct builder *b, enum socket_use use,
                                        const char *who, bool *fresh)
 {
     char key[ADDR_TEXT_MAX + 1];
-    key[0] = use == SOCKET_ACCESS_LOG ? 'F' : 'L';
+    key[0] = use == SOCKET_ACCESS_LOG ? 'F' : use == SOCKET_UDP ? 'U' : 'L';
     struct str k = {key, addr_format(addr, key + 1) + 1};
     struct socket_owner *owner = map_get(&b->sockets, k);
     *fresh = !owner;
@@ -83,8 +83,8 @@ static struct socket_owner *listener(struct builder *b, enum socket_use use, enu
     bool fresh;
     if (!address_listen(b->c, v, mode, &addr))
         return NULL;
-    if (*mode == VIEW_TCP)
-        use = use == SOCKET_HTTP ? SOCKET_TCP : SOCKET_USES;
+    if (*mode != VIEW_HTTP)
+        use = use == SOCKET_HTTP ? view_mode_use(*mode) : SOCKET_USES;
     if (use == SOCKET_USES) {
         conf_complain(b->c, &v->place, "listen to 'http://'", "%s speaks HTTP only", who);
         return NULL;
@@ -121,7 +121,7 @@ static void add_listener(struct builder *b, struct view_service *s, const struct
         return;
     if (s->n_sockets && s->mode != mode) {
         conf_complain(b->c, &v->place, "make two services of it",
-                      "%s listens to http:// and tcp:// at once", who);
+                      "%s listens to several protocols at once", who);
         return;
     }
     s->mode = (uint8_t)mode;
@@ -300,9 +300,15 @@ static bool name_service(struct builder *b, const struct node *n, struct view_se
     return true;
 }
 
-static void check_proxy_header(struct conf *c, const struct seen *seen,
-                               const struct view_service *s)
+/* Settings that only one kind of service has. */
+static void check_mode(struct conf *c, const struct seen *seen, const struct view_service *s)
 {
+    const struct node *in = settings_seen(seen, BLOCK_SERVICE, "accept-proxy");
+    const struct node *replies = settings_seen(seen, BLOCK_SERVICE, "replies");
+    if (in && s->proxy_in && s->mode == VIEW_UDP)
+        conf_complain(c, &in->place, "", "accept-proxy is not for UDP services");
+    if (replies && s->replies && s->n_sockets && s->mode != VIEW_UDP)
+        conf_complain(c, &replies->place, "", "replies is for UDP services only");
     const struct node *n = settings_seen(seen, BLOCK_SERVICE, "send-proxy");
     if (n && s->proxy_out && s->n_sockets && s->mode != VIEW_TCP)
         conf_complain(c, &n->place, "backends get X-Forwarded-For and Forwarded",
@@ -326,7 +332,7 @@ static void build_service(struct builder *b, const struct node *n)
     /* A misspelt statement is not missing as well. */
     bool complete = !n->damaged && b->c->problems->errors == errors;
     build_listeners(b, n, complete, s, who);
-    check_proxy_header(b->c, &seen, s);
+    check_mode(b->c, &seen, s);
     build_backends(b, n, complete, s, who);
     policies_build(b->c, n, s);
     build_log(b, settings_seen(&seen, BLOCK_SERVICE, "access-log"), s, who);

@@ -90,8 +90,7 @@ static void diff_listeners(struct diff *d, char sign, const struct view *v,
             continue;
         addr_format(&a->addr, text);
         line_for(d, s->name);
-        buf_printf(d->out, "%c listen %s%s", sign, s->mode == VIEW_TCP ? "tcp://" : "http://",
-                   text);
+        buf_printf(d->out, "%c listen %s%s", sign, view_mode_scheme(s->mode), text);
         end_line(d);
     }
 }

@@ -61,7 +61,8 @@ static void defaults(void **state)
     assert_int_equal(s->check.status_min, 200);
     assert_int_equal(s->check.status_max, 399);
     assert_int_equal(s->check.path.n + s->check.host.n + s->check.body.n, 0);
-    const struct view_timeouts t = {60 * S, 10 * S, 500 * MS, 30 * S, 60 * S, 3600 * S, 30 * S};
+    const struct view_timeouts t = {60 * S, 10 * S,   500 * MS, 30 * S,
+                                    60 * S, 3600 * S, 30 * S,   30 * S};
     assert_memory_equal(&s->timeouts, &t, sizeof t);
     assert_int_equal(s->retry.on, RETRY_CONNECT | RETRY_RESET | RETRY_TIMEOUT);
     assert_int_equal(s->retry.attempts, 3);
@@ -125,7 +126,7 @@ static void every_setting(void **state)
     assert_int_equal(s->check.interval, 2 * S);
     assert_int_equal(s->check.fast_interval, 250 * MS);
     assert_int_equal(s->check.timeout, 800 * MS);
-    const struct view_timeouts t = {75 * S, 5 * S, 200 * MS, 10 * S, 60 * S, 86400 * S, 0};
+    const struct view_timeouts t = {75 * S, 5 * S, 200 * MS, 10 * S, 60 * S, 86400 * S, 30 * S, 0};
     assert_memory_equal(&s->timeouts, &t, sizeof t);
     assert_int_equal(s->retry.on, RETRY_5XX | RETRY_CONNECT);
     assert_int_equal(s->retry.budget_permille, 125);

@@ -53,6 +53,14 @@ static void check_kind(struct conf *c, const struct seen *seen, struct view_chec
     k->secret = is_secret(seen, "http") || is_secret(seen, "host") || is_secret(seen, "body");
 }
 
+/* A UDP service's instances need not listen to TCP as well. */
+static void no_check_for_udp(const struct view_service *s, const struct node *n,
+                             struct view_check *k)
+{
+    if (s->mode == VIEW_UDP && !n)
+        k->kind = CHECK_NONE;
+}
+
 static void build_check(struct conf *c, const struct node *n, struct view_check *k)
 {
     struct seen seen;
@@ -84,6 +92,7 @@ void policies_build(struct conf *c, const struct node *service, struct view_serv
         void *target = (char *)s + schema_block((enum block_id)i)->offset;
         if (i == BLOCK_CHECK) {
             build_check(c, n, target);
+            no_check_for_udp(s, n, target);
             continue;
         }
         settings_apply(c, (enum block_id)i, n ? n->children : NULL, target, &seen);

@@ -153,20 +153,38 @@ static struct str after(struct str s, size_t n)
     return (struct str){s.p + n, s.n - n};
 }
 
-void conf_resolve(struct conf *c, struct value *v)
+/* Most values are what is written. */
+static bool is_plain(const struct value *v)
 {
-    struct buf out = {0};
+    struct str s = v->raw;
+    if (s.n == 0)
+        return true;
+    if (v->kind == VALUE_WORD && (str_starts(s, STR("env:")) || str_starts(s, STR("file:"))))
+        return false;
+    return s.n <= CONF_MAX_VALUE && !memchr(s.p, '$', s.n) && !memchr(s.p, '\\', s.n);
+}
+
+static void resolve_into(struct conf *c, struct value *v, struct buf *out)
+{
     if (v->raw.n > 2 * CONF_MAX_VALUE)
         too_long(c, v);
     else if (v->kind == VALUE_WORD && str_starts(v->raw, STR("env:")))
-        add_variable(c, v, after(v->raw, 4), &out);
+        add_variable(c, v, after(v->raw, 4), out);
     else if (v->kind == VALUE_WORD && str_starts(v->raw, STR("file:")))
-        add_file(c, v, after(v->raw, 5), &out);
+        add_file(c, v, after(v->raw, 5), out);
     else
-        expand(c, v, &out);
-    if (out.n > CONF_MAX_VALUE && !v->bad)
+        expand(c, v, out);
+    if (out->n > CONF_MAX_VALUE && !v->bad)
         too_long(c, v);
-    v->text = v->bad ? STR("") : arena_str(&c->arena, buf_str(&out));
+}
+
+void conf_resolve(struct conf *c, struct value *v)
+{
+    struct buf out = {0};
+    bool plain = is_plain(v);
+    if (!plain)
+        resolve_into(c, v, &out);
+    v->text = v->bad ? STR("") : arena_str(&c->arena, plain ? v->raw : buf_str(&out));
     if (out.failed || !v->text.p) {
         c->nomem = true;
         v->bad = true;

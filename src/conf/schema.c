@@ -43,13 +43,15 @@ static const struct setting admin[] = {
 };
 static const struct setting service[] = {
     SPECIAL("listen", KIND_LISTEN, "",
-            "where clients connect, as http:// or tcp://; one or several, required"),
+            "where clients connect, as http://, tcp:// or udp://; one or several, required"),
     FIELD("balance", KIND_BALANCE, struct view_service, balance, "least-requests",
           "how an instance is picked"),
     CHOICE("accept-proxy", struct view_service, proxy_in, no_yes, "no",
            "clients come through another proxy and begin with its PROXY header"),
     CHOICE("send-proxy", struct view_service, proxy_out, proxy_versions, "no",
            "of a TCP service: backends are told the client's address by a PROXY header"),
+    NUMBER("replies", KIND_COUNT, struct view_service, replies, 0, VIEW_MAX_REPLIES, "0",
+           "of a UDP service: datagrams that answer one of a client's; 0: not known"),
     SPECIAL("access-log", KIND_LOG, "off", "a file that gets one line a request"),
 };
 static const struct setting backend[] = {
@@ -92,6 +94,8 @@ static const struct setting timeout[] = {
            "between two bytes of a body, either way"),
     NUMBER("tunnel", KIND_DURATION, struct view_timeouts, tunnel, MS, 30 * D, "1h",
            "an upgraded connection without a byte either way"),
+    NUMBER("flow", KIND_DURATION, struct view_timeouts, flow, MS, D, "30s",
+           "of a UDP service: a client without a datagram either way"),
     NUMBER("drain", KIND_DURATION, struct view_timeouts, drain, 0, D, "30s",
            "what open connections are given to end when a listener or the node stops"),
 };

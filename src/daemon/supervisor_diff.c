@@ -9,8 +9,9 @@ static bool listens(const struct view_socket *s)
 
 static bool same(const struct view_socket *a, const struct view_socket *b)
 {
-    return listens(a) && listens(b) && a->addr.kind == b->addr.kind &&
-           a->addr.port == b->addr.port && addr_eq(&a->addr, &b->addr);
+    return listens(a) && listens(b) && (a->use == SOCKET_UDP) == (b->use == SOCKET_UDP) &&
+           a->addr.kind == b->addr.kind && a->addr.port == b->addr.port &&
+           addr_eq(&a->addr, &b->addr);
 }
 
 static bool taken(const int32_t *from, size_t n, size_t index)

@@ -126,7 +126,9 @@ static bool named_at_start(const struct supervisor *s, const struct view_socket 
 
 static int open_plainly(const struct view_socket *k, int more, struct err *e)
 {
-    return k->use == SOCKET_ACCESS_LOG ? open_log(&k->addr, more, e) : open_listener(&k->addr, e);
+    if (k->use == SOCKET_ACCESS_LOG)
+        return open_log(&k->addr, more, e);
+    return k->use == SOCKET_UDP ? net_datagram_listen(&k->addr, e) : open_listener(&k->addr, e);
 }
 
 static int open_socket(struct supervisor *s, const struct view_socket *k, bool trusted,

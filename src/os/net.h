@@ -19,6 +19,16 @@ int net_connect_result(int fd);
 int net_accept(int listen_fd, struct addr *from);
 /* The address that a connection came to. False: unknown. */
 bool net_local_addr(int fd, struct addr *out);
+/* A bound datagram socket; IP addresses only. */
+int net_datagram_listen(const struct addr *a, struct err *e);
+/* A datagram socket that sends to a and hears only a. */
+int net_datagram_connect(const struct addr *a, struct err *e);
+/* One datagram: its length, 0 included, or -errno. from may be NULL. A datagram longer than n is
+ * cut. */
+int net_datagram_receive(int fd, void *p, size_t n, struct addr *from);
+/* 0 or -errno. to is NULL on a connected socket. */
+int net_datagram_send(int fd, const void *p, size_t n, const struct addr *to);
+
 /* Small packets at once (TCP_NODELAY). Harmless on Unix sockets. */
 void net_set_nodelay(int fd);
 /* Closing sends RST instead of FIN: for a client that must not take what it got for complete. */

@@ -486,7 +486,7 @@ static void relay_when_reached(struct exchange *x)
     struct service_row *row = x->service->row;
     if (!request_complete(x))
         return;
-    target_ok(x->target, (now_of(x) - x->attempt_at) / NS_PER_US);
+    x->reached_at = now_of(x);
     cell_add(&row->relayed, 1);
     relay_begin(x);
 }

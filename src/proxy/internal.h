@@ -15,6 +15,7 @@
 #include "proxy/access_log.h"
 #include "proxy/proxy.h"
 #include "proxy/retry.h"
+#include "proxy/udp.h"
 #include "wire/http1.h"
 #include "wire/proxy_protocol.h"
 
@@ -54,7 +55,7 @@ enum grave { GRAVE_CLIENT, GRAVE_EXCHANGE, GRAVE_UPSTREAM, GRAVES };
 
 struct worker {
     struct proxy *proxy;
-    uint32_t index;
+    uint32_t index, proxy_workers; /* this one of how many */
     pthread_t thread;
     bool running;
     struct loop *loop;
@@ -76,6 +77,7 @@ struct worker {
     struct list clients;
     uint32_t n_clients, max_clients;
     bool draining, accept_paused;
+    bool told_drained;
     bool ending; /* the process ends: counters stay for its successor */
     uint64_t drain_deadline;
     struct timer tick;
@@ -131,7 +133,8 @@ struct listener {
     struct io io;
     int fd; /* the shared view's */
     struct addr addr;
-    struct service *service; /* holds a reference */
+    struct service *service;  /* holds a reference */
+    struct udp_listener *udp; /* a datagram socket; `io` is not used then */
     bool retired;
 };
 
@@ -320,9 +323,10 @@ struct exchange {
     uint32_t seen, hold; /* of http_parse_response; bytes to wait for before answering */
     uint16_t status;
     struct body response;
+    bool judged;        /* relays: what the instance did has been told */
     struct way in, out; /* relays: towards the instance, towards the client */
     uint64_t bytes_out;
-    uint64_t started_at, first_byte_at, active_at;
+    uint64_t started_at, reached_at, active_at;
 };
 
 /* A request whose head was parsed into w->head; the client's block starts behind it. False:

@@ -196,6 +196,7 @@ static int start_workers(struct proxy *p, uint32_t n, struct err *e)
     for (uint32_t i = 0; i < n; i++) {
         struct worker *w = &p->workers[i];
         w->cells = p->cells;
+        w->proxy_workers = n;
         cell_set(&p->cells.processes[PROCESS_WORKER0 + i].epoch, 0);
         w->log = logger_ring(p->logger, &p->cells.processes[PROCESS_WORKER0 + i].log_dropped, e);
         p->n_workers++;

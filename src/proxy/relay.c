@@ -109,10 +109,18 @@ void relay_begin(struct exchange *x)
     client_deadline(c, x->service->conf->timeouts.tunnel);
 }
 
-/* An instance that takes connections and breaks them without a word is not well. */
-static void judge_end(struct exchange *x)
+/* An instance that takes connections and breaks them without a word is not well: being reached is
+ * no answer yet. Its first byte, or an orderly end, is one; what it took to be reached is its
+ * latency. */
+static void judge(struct exchange *x, bool ended)
 {
-    if (x->relay && x->up->s.broken && x->bytes_out == 0)
+    bool answered = x->bytes_out > 0 || (ended && !x->up->s.broken);
+    if (!x->relay || x->judged || !(answered || x->up->s.broken))
+        return;
+    x->judged = true;
+    if (answered)
+        target_ok(x->target, (x->reached_at - x->attempt_at) / NS_PER_US);
+    else
         target_signal(x->target, SIGNAL_REQ_RESET, 0);
 }
 
@@ -128,11 +136,12 @@ void relay_run(struct exchange *x)
     x->bytes_out += out;
     if (in + out)
         x->active_at = loop_now(c->worker->loop);
+    bool ended = client->fin_sent && instance->fin_sent;
+    judge(x, ended);
     if (client->broken || instance->broken) {
-        judge_end(x);
         net_set_reset_on_close(client->io.fd); /* as the one side ended, so does the other */
         client_close(c);
-    } else if (client->fin_sent && instance->fin_sent) {
+    } else if (ended) {
         client_close(c);
     } else if (more) {
         loop_defer(c->worker->loop, &c->resume);

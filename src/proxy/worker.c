@@ -86,6 +86,11 @@ static void on_acceptable(struct io *io, unsigned ready)
         client_accept(CONTAINER_OF(io, struct listener, io));
 }
 
+static int listen_now(struct worker *w, struct listener *l, struct err *e)
+{
+    return l->udp || l->io.fd >= 0 ? 0 : loop_io_start_shared(w->loop, &l->io, l->fd, e);
+}
+
 static void listen_again(struct worker *w)
 {
     if (!w->accept_paused || w->draining || w->n_clients >= w->max_clients)
@@ -93,7 +98,7 @@ static void listen_again(struct worker *w)
     w->accept_paused = false;
     list_for_each (it, &w->listeners) {
         struct listener *l = LIST_ENTRY(it, struct listener, link);
-        if (l->io.fd < 0 && loop_io_start_shared(w->loop, &l->io, l->fd, NULL))
+        if (listen_now(w, l, NULL))
             w->accept_paused = true; /* the next tick tries again */
     }
 }
@@ -110,14 +115,27 @@ void worker_pause_accept(struct worker *w)
     stop_listening(w);
 }
 
+/* The last connection has ended, and the last question was answered. */
+static void check_drained(struct worker *w)
+{
+    uint32_t flows = 0;
+    list_for_each (it, &w->listeners) {
+        const struct udp_listener *u = LIST_ENTRY(it, struct listener, link)->udp;
+        flows += u ? udp_listener_flows(u) : 0;
+    }
+    if (!w->draining || w->told_drained || w->n_clients || flows)
+        return;
+    w->told_drained = true;
+    proxy_worker_drained(w->proxy);
+}
+
 void worker_client_gone(struct worker *w)
 {
     CHECK(w->n_clients > 0);
     cell_set(&w->row->connections, --w->n_clients);
     if (w->accept_paused)
         listen_again(w);
-    if (w->draining && w->n_clients == 0)
-        proxy_worker_drained(w->proxy);
+    check_drained(w);
 }
 
 void listener_unref(struct listener *l)
@@ -126,6 +144,8 @@ void listener_unref(struct listener *l)
     if (--l->refs)
         return;
     CHECK(l->io.fd < 0);
+    if (l->udp)
+        udp_listener_free(l->udp);
     list_remove(&l->link);
     service_unref(l->service);
     mem_free(l);
@@ -150,27 +170,55 @@ static struct service *service_before(struct worker *w, struct str name)
     return NULL;
 }
 
+/* A datagram socket is one worker's: all datagrams of a client must meet the same table. */
+static bool is_mine(const struct worker *w, const struct addr *a)
+{
+    char text[ADDR_TEXT_MAX];
+    size_t n = addr_format(a, text);
+    return str_hash((struct str){text, n}) % w->proxy_workers == w->index;
+}
+
+static struct listener *udp_listener_before(struct worker *w, const struct addr *a)
+{
+    list_for_each (it, &w->listeners) {
+        struct listener *l = LIST_ENTRY(it, struct listener, link);
+        if (l->udp && addr_eq(&l->addr, a))
+            return l;
+    }
+    return NULL;
+}
+
+static int draft_listener(struct worker *w, struct draft *d, uint32_t socket, struct service *s,
+                          struct err *e)
+{
+    const struct view_socket *k = &d->sv->view->sockets[socket];
+    if (k->use == SOCKET_UDP && !is_mine(w, &k->addr))
+        return 0;
+    struct listener *l = mem_zero(1, sizeof *l);
+    if (!l)
+        return err_set(e, ERR_NOMEM, "no memory for a listener");
+    d->listeners[socket] = l;
+    list_init(&l->link);
+    l->refs = 1;
+    l->worker = w;
+    l->addr = k->addr;
+    l->fd = d->sv->fds[socket];
+    l->service = s;
+    service_ref(s);
+    io_init(&l->io, on_acceptable);
+    if (k->use == SOCKET_UDP) /* one that was there is taken over when nothing can fail any more */
+        return udp_listener_before(w, &k->addr)
+                   ? 0
+                   : udp_listener_new(w, s, &k->addr, l->fd, &l->udp, e);
+    return w->draining || w->accept_paused ? 0 : listen_now(w, l, e);
+}
+
 static int draft_service(struct worker *w, struct draft *d, uint32_t i, struct err *e)
 {
     const struct view_service *conf = &d->sv->view->services[i];
     int r = service_new(w, d->sv, conf, service_before(w, conf->name), &d->services[i], e);
-    for (uint32_t k = 0; r == 0 && k < conf->n_sockets; k++) {
-        uint32_t socket = conf->sockets[k];
-        struct listener *l = mem_zero(1, sizeof *l);
-        if (!l)
-            return err_set(e, ERR_NOMEM, "no memory for a listener");
-        d->listeners[socket] = l;
-        list_init(&l->link);
-        l->refs = 1;
-        l->worker = w;
-        l->addr = d->sv->view->sockets[socket].addr;
-        l->fd = d->sv->fds[socket];
-        l->service = d->services[i];
-        service_ref(l->service);
-        io_init(&l->io, on_acceptable);
-        if (!w->draining && !w->accept_paused)
-            r = loop_io_start_shared(w->loop, &l->io, l->fd, e);
-    }
+    for (uint32_t k = 0; r == 0 && k < conf->n_sockets; k++)
+        r = draft_listener(w, d, conf->sockets[k], d->services[i], e);
     return r;
 }
 
@@ -189,6 +237,11 @@ static void draft_free(struct worker *w, struct draft *d)
     mem_free(d->services);
 }
 
+static bool same_listener(const struct listener *a, const struct listener *b)
+{
+    return a->service->conf->mode == b->service->conf->mode && addr_eq(&a->addr, &b->addr);
+}
+
 /* The old listener's clients go on with the new one, if the address stays; else they are asked to
  * leave. */
 static void hand_clients_over(struct worker *w, struct draft *d)
@@ -197,7 +250,7 @@ static void hand_clients_over(struct worker *w, struct draft *d)
         struct client *c = LIST_ENTRY(it, struct client, link);
         struct listener *next = NULL;
         for (uint32_t i = 0; i < d->sv->view->n_sockets && !next; i++)
-            if (d->listeners[i] && addr_eq(&d->listeners[i]->addr, &c->listener->addr))
+            if (d->listeners[i] && same_listener(d->listeners[i], c->listener))
                 next = d->listeners[i];
         if (!next) {
             client_drain(c);
@@ -207,6 +260,20 @@ static void hand_clients_over(struct worker *w, struct draft *d)
         c->listener = next;
         next->refs++;
         listener_unref(old);
+    }
+}
+
+static void hand_flows_over(struct worker *w, struct draft *d)
+{
+    for (uint32_t i = 0; i < d->sv->view->n_sockets; i++) {
+        struct listener *l = d->listeners[i];
+        if (!l || d->sv->view->sockets[i].use != SOCKET_UDP || l->udp)
+            continue;
+        struct listener *old = udp_listener_before(w, &l->addr);
+        CHECK(old);
+        l->udp = old->udp;
+        old->udp = NULL;
+        udp_listener_move(l->udp, l->service);
     }
 }
 
@@ -229,6 +296,7 @@ static void install(struct worker *w, struct draft *d)
     for (uint32_t i = 0; i < v->n_services; i++)
         service_activate(d->services[i]);
     hand_clients_over(w, d);
+    hand_flows_over(w, d);
     retire_listeners(w);
     for (uint32_t i = 0; i < v->n_sockets; i++)
         if (d->listeners[i])
@@ -268,8 +336,13 @@ static void start_drain(struct worker *w)
 {
     if (w->draining)
         return;
-    list_for_each (it, &w->listeners)
-        client_accept(LIST_ENTRY(it, struct listener, link)); /* who waits in the queue */
+    list_for_each (it, &w->listeners) {
+        struct listener *l = LIST_ENTRY(it, struct listener, link);
+        if (l->udp)
+            udp_listener_drain(l->udp);
+        else if (l->io.fd >= 0)
+            client_accept(l); /* who waits in the queue */
+    }
     w->draining = true;
     stop_listening(w);
     uint64_t longest = 0;
@@ -278,8 +351,7 @@ static void start_drain(struct worker *w)
     w->drain_deadline = loop_now(w->loop) + longest;
     list_for_each_safe (it, &w->clients)
         client_drain(LIST_ENTRY(it, struct client, link));
-    if (w->n_clients == 0)
-        proxy_worker_drained(w->proxy);
+    check_drained(w);
 }
 
 static void handle_commands(struct worker *w)
@@ -332,6 +404,18 @@ static void close_clients(struct worker *w)
         client_close(LIST_ENTRY(it, struct client, link));
 }
 
+/* The time to drain is over. */
+static void end_all(struct worker *w)
+{
+    list_for_each (it, &w->listeners) {
+        struct udp_listener *u = LIST_ENTRY(it, struct listener, link)->udp;
+        if (u)
+            udp_listener_end_flows(u);
+    }
+    close_clients(w);
+    check_drained(w);
+}
+
 static void on_tick(struct timer *t)
 {
     struct worker *w = CONTAINER_OF(t, struct worker, tick);
@@ -342,10 +426,13 @@ static void on_tick(struct timer *t)
         struct service *s = LIST_ENTRY(it, struct listener, link)->service;
         for (uint32_t i = 0; i < s->pool.n; i++)
             target_tick(s->targets[i]);
+        if (LIST_ENTRY(it, struct listener, link)->udp)
+            udp_listener_tick(LIST_ENTRY(it, struct listener, link)->udp);
     }
+    check_drained(w);
     listen_again(w);
     if (w->draining && now >= w->drain_deadline)
-        close_clients(w);
+        end_all(w);
     pthread_mutex_lock(&w->command_lock);
     bool waiting = w->inbox != NULL;
     pthread_mutex_unlock(&w->command_lock);

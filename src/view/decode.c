@@ -103,6 +103,7 @@ static void get_timeouts(struct decoder *d, struct view_timeouts *t)
     t->first_byte = get_u64(&d->r);
     t->idle = get_u64(&d->r);
     t->tunnel = get_u64(&d->r);
+    t->flow = get_u64(&d->r);
     t->drain = get_u64(&d->r);
 }
 
@@ -129,6 +130,7 @@ static void get_service(struct decoder *d, struct view_service *s)
     s->mode = get_u8(&d->r);
     s->proxy_in = get_bool(d);
     s->proxy_out = get_u8(&d->r);
+    s->replies = get_u32(&d->r);
     s->sockets = get_array(d, &s->n_sockets, 4, sizeof *s->sockets);
     for (uint32_t i = 0; i < s->n_sockets; i++)
         s->sockets[i] = get_u32(&d->r);

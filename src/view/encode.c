@@ -45,6 +45,7 @@ static void put_timeouts(struct buf *b, const struct view_timeouts *t)
     put_u64(b, t->first_byte);
     put_u64(b, t->idle);
     put_u64(b, t->tunnel);
+    put_u64(b, t->flow);
     put_u64(b, t->drain);
 }
 
@@ -71,6 +72,7 @@ static void put_service(struct buf *b, const struct view_service *s)
     put_u8(b, s->mode);
     put_u8(b, s->proxy_in);
     put_u8(b, s->proxy_out);
+    put_u32(b, s->replies);
     put_u32(b, s->n_sockets);
     for (uint32_t i = 0; i < s->n_sockets; i++)
         put_u32(b, s->sockets[i]);

@@ -48,12 +48,14 @@ static int verify_sockets(const struct view *v, struct err *e)
         const struct view_socket *s = &v->sockets[i];
         bool file = s->use == SOCKET_ACCESS_LOG;
         if (s->use >= SOCKET_USES || !addr_valid(&s->addr) ||
-            (file && (s->addr.kind != ADDR_UNIX || s->addr.path[0] != '/'))) {
+            (file && (s->addr.kind != ADDR_UNIX || s->addr.path[0] != '/')) ||
+            (s->use == SOCKET_UDP && s->addr.kind == ADDR_UNIX)) {
             rc = bad(e, STR(""), "an invalid socket");
             break;
         }
         char key[ADDR_TEXT_MAX + 1];
-        key[0] = (char)('0' + (file ? 1 : 0)); /* a listener and a log file never collide */
+        /* a log file, a datagram socket and a listener never collide */
+        key[0] = file ? 'F' : s->use == SOCKET_UDP ? 'U' : 'L';
         size_t n = addr_format(&s->addr, key + 1);
         rc = unique(&seen, (struct str){key, n + 1}, STR(""), "a socket twice", e);
     }
@@ -80,7 +82,7 @@ static bool check_valid(const struct view_check *c)
 static bool timeouts_valid(const struct view_timeouts *t)
 {
     const uint64_t times[] = {t->client_idle, t->request_head, t->connect, t->first_byte,
-                              t->idle,        t->tunnel,       t->drain};
+                              t->idle,        t->tunnel,       t->flow,    t->drain};
     for (size_t i = 0; i < ARRAY_LEN(times); i++)
         if (times[i] > VIEW_MAX_DURATION)
             return false;
@@ -100,18 +102,14 @@ static bool eject_valid(const struct view_eject *j)
            j->hold_max <= VIEW_MAX_DURATION;
 }
 
-/* The use that a listener of this mode has. */
-static uint8_t use_of(uint8_t mode)
-{
-    return mode == VIEW_TCP ? SOCKET_TCP : SOCKET_HTTP;
-}
-
 static int verify_links(const struct view *v, const struct view_service *s, struct err *e)
 {
-    if (s->mode >= VIEW_MODES || s->proxy_out > 2 || (s->proxy_out && s->mode != VIEW_TCP))
+    if (s->mode >= VIEW_MODES || s->proxy_out > 2 || (s->proxy_out && s->mode != VIEW_TCP) ||
+        (s->proxy_in && s->mode == VIEW_UDP) || s->replies > VIEW_MAX_REPLIES)
         return bad(e, s->name, "an unknown mode");
     for (uint32_t i = 0; i < s->n_sockets; i++)
-        if (s->sockets[i] >= v->n_sockets || v->sockets[s->sockets[i]].use != use_of(s->mode))
+        if (s->sockets[i] >= v->n_sockets ||
+            v->sockets[s->sockets[i]].use != view_mode_use(s->mode))
             return bad(e, s->name, "a listener that does not exist");
     if (s->access_log < -1 ||
         (s->access_log >= 0 && ((uint32_t)s->access_log >= v->n_sockets ||

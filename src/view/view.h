@@ -17,7 +17,8 @@ enum {
     VIEW_MAX_SERVICES = 4096,
     VIEW_MAX_SOCKETS = 4096,
     VIEW_MAX_SLOTS = 16384, /* instances in all services together */
-    VIEW_FORMAT = 1,        /* of the encoding; a decoder refuses others */
+    VIEW_MAX_REPLIES = 1000000,
+    VIEW_FORMAT = 1, /* of the encoding; a decoder refuses others */
     VIEW_MAX_WORKERS = 64,
     VIEW_MAX_WEIGHT = 1000,
     VIEW_MAX_ATTEMPTS = 16,
@@ -37,6 +38,7 @@ enum socket_use {
     SOCKET_ACCESS_LOG, /* a file opened for appending, written by the proxy; path in addr.path (kind
                           ADDR_UNIX) */
     SOCKET_TCP,        /* a listening socket of the proxy whose bytes are passed on as they are */
+    SOCKET_UDP,        /* a bound datagram socket of the proxy */
     SOCKET_USES
 };
 struct view_socket {
@@ -63,6 +65,7 @@ struct view_timeouts {
     uint64_t first_byte; /* request sent, no byte of the response */
     uint64_t idle;       /* between two bytes of a body, either way */
     uint64_t tunnel;     /* an upgraded connection without a byte either way */
+    uint64_t flow;       /* UDP: without a datagram either way */
     uint64_t
         drain; /* what a removed listener's or stopping daemon's connections are given to end */
 };
@@ -96,7 +99,17 @@ struct view_instance {
     uint32_t slot;   /* row of the shared tables; stable over reloads while service and name stay */
 };
 
-enum view_mode { VIEW_HTTP, VIEW_TCP, VIEW_MODES };
+enum view_mode { VIEW_HTTP, VIEW_TCP, VIEW_UDP, VIEW_MODES };
+/* "http://", "tcp://", "udp://". */
+static inline const char *view_mode_scheme(uint8_t mode)
+{
+    return mode == VIEW_UDP ? "udp://" : mode == VIEW_TCP ? "tcp://" : "http://";
+}
+/* The use that a service's listeners have. */
+static inline uint8_t view_mode_use(uint8_t mode)
+{
+    return mode == VIEW_UDP ? SOCKET_UDP : mode == VIEW_TCP ? SOCKET_TCP : SOCKET_HTTP;
+}
 
 struct view_service {
     struct str name;   /* unique */
@@ -104,6 +117,7 @@ struct view_service {
     uint8_t mode;      /* enum view_mode */
     bool proxy_in;     /* clients begin with a PROXY header (wire/proxy_protocol.h) */
     uint8_t proxy_out; /* version of the PROXY header that instances are sent, TCP only; 0: none */
+    uint32_t replies;  /* UDP: datagrams that answer one of a client's; 0: unknown */
     uint32_t *sockets; /* indices into view.sockets; all of the use that belongs to mode */
     uint32_t n_sockets;
     int32_t access_log; /* index into view.sockets or -1 */

@@ -7,7 +7,7 @@ import pytest
 import raw
 
 SETTINGS = """
-  timeout { connect = 500ms  first-byte = 2s  request-head = 1s  client-idle = 10s }
+  timeout { connect = 500ms  first-byte = 700ms  request-head = 1s  client-idle = 10s }
   retry { on = {connect, reset, timeout, 5xx}  attempts = 3  budget = 20% }
   limit { head = 16k  fields = 64  body = 1g }
 """

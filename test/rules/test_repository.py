@@ -2,14 +2,20 @@
 import re
 from urllib.parse import unquote
 
+from test_includes import FRONT_DOORS
 from tree import SRC, TOP, files, lines_with, show, texts
 
 LONGEST_FILE = 900
 DECODERS = {    # what reads bytes from outside -> its fuzz target
-    'wire/http1': 'http1',
-    'view/view': 'view',
-    'conf/conf': 'conf',
+    'wire/http1_request': 'http1_request',
+    'wire/http1_response': 'http1_response',
+    'wire/http1_chunked': 'http1_chunked',
+    'wire/proxy_protocol': 'proxy_protocol',
+    'view/decode': 'view',
+    'conf/parse': 'conf',
+    'detect/probe': 'probe',
     'daemon/ipc': 'ipc',
+    'admin/server': 'admin',
 }
 AMERICAN = {
     'behavior': 'behaviour', 'behaviors': 'behaviours', 'color': 'colour', 'colors': 'colours', 'favor': 'favour',
@@ -82,8 +88,14 @@ def test_every_unit_test_is_registered():
 
 
 def test_every_decoder_is_fuzzed():
+    """With seeds from its first day; and every codec of wire is among them."""
     build = (TOP / 'fuzz/meson.build').read_text()
-    assert not [name for name in DECODERS if (SRC / f'{name}.c').exists() and DECODERS[name] not in build]
+    for source, target in DECODERS.items():
+        assert (SRC / f'{source}.c').is_file(), source
+        assert (TOP / f'fuzz/{target}.c').is_file() and f"{target}'" in build, target
+        assert any((TOP / f'fuzz/corpus/{target}').iterdir()), target
+    codecs = {door.removesuffix('.h') for door in FRONT_DOORS['wire']}
+    assert not [codec for codec in codecs if not any(d.startswith(f'wire/{codec}') for d in DECODERS)]
 
 
 def test_every_record_is_listed():

@@ -152,6 +152,75 @@ int net_accept(int listen_fd, struct addr *from)
     return fd;
 }
 
+/* --- datagrams --- */
+
+static int datagram_socket(const struct addr *a, union any_address *s, socklen_t *n, struct err *e)
+{
+    if (a->kind != ADDR_IP4 && a->kind != ADDR_IP6)
+        return err_set(e, ERR_INVAL, "datagrams need an IP address");
+    *n = to_sockaddr(a, s);
+    int fd = socket(s->any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return fd >= 0 ? fd : err_errno(e, "cannot make a socket");
+}
+
+int net_datagram_listen(const struct addr *a, struct err *e)
+{
+    union any_address s;
+    socklen_t n = 0;
+    int one = 1, fd = datagram_socket(a, &s, &n, e);
+    if (fd < 0)
+        return fd;
+    bool only_six =
+        a->kind != ADDR_IP6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) == 0;
+    if (only_six && bind(fd, &s.any, n) == 0)
+        return fd;
+    char text[ADDR_TEXT_MAX];
+    addr_format(a, text);
+    int r = err_errno(e, "cannot listen on %s (UDP)", text);
+    close(fd);
+    return r;
+}
+
+int net_datagram_connect(const struct addr *a, struct err *e)
+{
+    union any_address s;
+    socklen_t n = 0;
+    int fd = datagram_socket(a, &s, &n, e);
+    if (fd < 0 || connect(fd, &s.any, n) == 0)
+        return fd;
+    char text[ADDR_TEXT_MAX];
+    addr_format(a, text);
+    int r = err_errno(e, "cannot send to %s", text);
+    close(fd);
+    return r;
+}
+
+int net_datagram_receive(int fd, void *p, size_t size, struct addr *from)
+{
+    union any_address s;
+    socklen_t n = sizeof s;
+    ssize_t got;
+    do
+        got = recvfrom(fd, p, size, MSG_DONTWAIT, &s.any, &n);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return -errno;
+    if (from)
+        from_sockaddr(&s, from);
+    return (int)got;
+}
+
+int net_datagram_send(int fd, const void *p, size_t size, const struct addr *to)
+{
+    union any_address s;
+    socklen_t n = to ? to_sockaddr(to, &s) : 0;
+    ssize_t sent;
+    do
+        sent = sendto(fd, p, size, MSG_DONTWAIT | MSG_NOSIGNAL, to ? &s.any : NULL, n);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : 0;
+}
+
 bool net_local_addr(int fd, struct addr *out)
 {
     union any_address s;
