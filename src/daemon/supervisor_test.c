@@ -248,6 +248,18 @@ static void expect(const struct node *n, const char *word, const char *answer)
         fail_msg("%s: %s instead of %s", word, line, answer);
 }
 
+/* The same, of what may be on its way yet. */
+static void expect_soon(const struct node *n, const char *word, const char *answer)
+{
+    char line[512];
+    uint64_t end = clock_now() + PATIENCE;
+    for (tell(n, word, line, sizeof line); !strstr(line, answer); breathe()) {
+        if (clock_now() > end)
+            fail_msg("%s: %s instead of %s", word, line, answer);
+        tell(n, word, line, sizeof line);
+    }
+}
+
 static long control_pid(const struct node *n)
 {
     char line[64];
@@ -301,6 +313,7 @@ static void a_killed_proxy_is_replaced_at_once(void **state)
     assert_int_equal(after.inode, before.inode);
     assert_int_equal(after.epoch, before.epoch);
     assert_true(logged(n, "the proxy (process"));
+    expect_soon(n, "children", "started;ended 9;started;");
     expect(n, "state", " 1\n"); /* the dead one's connection is not counted any more */
     assert_int_equal(stop(n), 0);
 }
@@ -403,6 +416,7 @@ static void control_may_ask_for_a_new_proxy(void **state)
     do
         after = await(n->port);
     while (after.pid == before.pid);
+    expect_soon(n, "children", "started;ended 0;started;");
     assert_int_equal(after.inode, before.inode);
     assert_int_equal(stop(n), 0);
 }
