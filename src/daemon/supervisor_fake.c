@@ -233,6 +233,9 @@ static void command(struct fake *f, const char *word)
         CHECK(ipc_send(&f->supervisor, IPC_RESTART, STR("\4\0\0\0test"), NULL, 0, NULL) == 0);
     if (strcmp(word, "children") == 0)
         snprintf(text, sizeof text, "%s\n", f->children);
+    else if (strcmp(word, "epoch") == 0) /* of the supervisor's own row */
+        snprintf(text, sizeof text, "epoch %llu\n",
+                 (unsigned long long)cell_get(&f->cells.processes[PROCESS_SUPERVISOR].epoch));
     if (!offers)
         reply(f, text);
 }

@@ -392,7 +392,9 @@ static void damaged_and_stale_views_are_refused(void **state)
     expect(n, "damaged", "refused 2");
     expect(n, "stale", "refused 1 epoch 1 is in force");
     assert_int_equal(await(n->port).epoch, 1);
+    expect(n, "epoch", "epoch 1\n");
     expect(n, "load", "taken 2");
+    expect(n, "epoch", "epoch 2\n");
     assert_int_equal(stop(n), 0);
 }
 
