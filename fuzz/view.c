@@ -1,5 +1,7 @@
-/* Any bytes as a view: as they are, and with their hash repaired, so that what lies behind it is
- * reached. What is accepted is what every reader relies on, and encodes to the same bytes. */
+/* Any bytes as a view: as they are; with their hash repaired, so that what lies behind it is
+ * reached; and as edits of a good view (two bytes where, one byte what), so that the depths are
+ * reached whatever the format becomes. What is accepted is what every reader relies on, and encodes
+ * to the same bytes. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,8 +22,7 @@ static void check_view(struct view *v, struct str from)
         const struct view_service *s = &v->services[i];
         CHECK(view_service_find(v, s->name) == s);
         for (uint32_t k = 0; k < s->n_sockets; k++)
-            CHECK(v->sockets[s->sockets[k]].use ==
-                  (s->mode == VIEW_TCP ? SOCKET_TCP : SOCKET_HTTP));
+            CHECK(v->sockets[s->sockets[k]].use == view_mode_use(s->mode));
         for (uint32_t k = 0; k < s->n_instances; k++)
             CHECK(s->instances[k].slot < VIEW_MAX_SLOTS);
     }
@@ -42,16 +43,88 @@ static void decode(struct str bytes)
     view_free(v);
 }
 
+/* With its last bytes replaced by the hash of the others. */
+static void decode_repaired(struct str bytes)
+{
+    struct buf b = {0};
+    buf_add(&b, bytes.p, bytes.n - HASH);
+    put_u64(&b, str_hash(buf_str(&b)));
+    CHECK(!b.failed);
+    decode(buf_str(&b));
+    buf_free(&b);
+}
+
+static void add_instances(struct view *v, struct view_service *s, uint32_t first)
+{
+    static const char *const texts[] = {"10.0.0.1:80", "[2001:db8::1]:80", "unix:/run/a"};
+    s->n_instances = ARRAY_LEN(texts);
+    s->instances = arena_array(&v->arena, s->n_instances, sizeof *s->instances);
+    for (uint32_t i = 0; i < s->n_instances; i++) {
+        struct view_instance *n = &s->instances[i];
+        *n = (struct view_instance){.name = str_of(texts[i]), .weight = 1, .slot = first + i};
+        CHECK(addr_parse(n->name, &n->addr));
+    }
+}
+
+/* Two services with everything in them. */
+static struct view *sample(void)
+{
+    struct view *v = view_new();
+    v->epoch = 1;
+    v->file = STR("f");
+    v->n_sockets = 3;
+    v->sockets = arena_array(&v->arena, v->n_sockets, sizeof *v->sockets);
+    v->sockets[0].use = SOCKET_HTTP;
+    v->sockets[1].use = SOCKET_ACCESS_LOG;
+    v->sockets[2].use = SOCKET_TCP;
+    CHECK(addr_parse(STR("127.0.0.1:80"), &v->sockets[0].addr));
+    CHECK(addr_parse(STR("unix:/log"), &v->sockets[1].addr));
+    CHECK(addr_parse(STR("[::1]:81"), &v->sockets[2].addr));
+    v->n_services = 2;
+    v->services = arena_array(&v->arena, v->n_services, sizeof *v->services);
+    for (uint32_t i = 0; i < v->n_services; i++) {
+        struct view_service *s = &v->services[i];
+        s->name = i ? STR("db") : STR("web");
+        s->slot = i;
+        s->mode = i ? VIEW_TCP : VIEW_HTTP;
+        s->n_sockets = 1;
+        s->sockets = arena_array(&v->arena, 1, sizeof *s->sockets);
+        s->sockets[0] = i ? 2 : 0;
+        s->access_log = i ? -1 : 1;
+        s->check = (struct view_check){.kind = CHECK_HTTP,
+                                       .path = STR("/"),
+                                       .status_min = 200,
+                                       .status_max = 299,
+                                       .interval = 1,
+                                       .fast_interval = 1,
+                                       .timeout = 1,
+                                       .rise = 1,
+                                       .fall = 1};
+        s->retry.attempts = 1;
+        add_instances(v, s, 3 * i);
+    }
+    CHECK(view_verify(v, NULL) == 0);
+    return v;
+}
+
+static void decode_edited(const uint8_t *data, size_t size)
+{
+    struct view *v = sample();
+    struct buf b = {0};
+    view_encode(v, &b);
+    view_free(v);
+    for (size_t i = 0; i + 2 < size; i += 3)
+        b.p[((size_t)data[i] << 8 | data[i + 1]) % b.n] = (char)data[i + 2];
+    decode_repaired(buf_str(&b));
+    buf_free(&b);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct buf repaired = {0};
-    decode((struct str){(const char *)data, size});
-    if (size < HASH)
-        return 0;
-    buf_add(&repaired, data, size - HASH);
-    put_u64(&repaired, str_hash(buf_str(&repaired)));
-    CHECK(!repaired.failed);
-    decode(buf_str(&repaired));
-    buf_free(&repaired);
+    struct str bytes = {(const char *)data, size};
+    decode(bytes);
+    if (size >= HASH)
+        decode_repaired(bytes);
+    decode_edited(data, MIN(size, (size_t)96)); /* a few edits go deep, many go nowhere */
     return 0;
 }

@@ -120,7 +120,7 @@ static bool ip_port(struct conf *c, const struct value *v, struct str s, bool ow
     if (!split(c, v, s, &p))
         return false;
     if (!p.port.p && port == 0)
-        return refuse(c, v, "write 'tcp://ADDRESS:PORT'", "has no port");
+        return refuse(c, v, "write ADDRESS:PORT", "has no port");
     if (p.port.p && (!str_u64(p.port, UINT16_MAX, &port) || port == 0))
         return refuse(c, v, "a port is 1 to 65535", "has no valid port");
     if (str_eq_nocase(p.host, STR("localhost")) && !p.bracketed)
@@ -193,7 +193,7 @@ bool address_listen(struct conf *c, const struct value *v, enum view_mode *mode,
         s.n--;
     if (s.n && memchr(s.p, '/', s.n))
         return refuse(c, v, "", "has a path: a listener takes every path of its address");
-    return ip_port(c, v, s, true, *mode == VIEW_TCP ? 0 : DEFAULT_PORT, out);
+    return ip_port(c, v, s, true, *mode == VIEW_HTTP ? DEFAULT_PORT : 0, out);
 }
 
 bool address_file(struct conf *c, const struct value *v, struct addr *out)

@@ -70,6 +70,8 @@ static struct view *full(void)
     v->services[0].sockets = arena_array(&v->arena, 2, sizeof(uint32_t));
     v->services[0].sockets[1] = 2;
     v->services[0].access_log = 1;
+    v->services[0].proxy_in = true;
+    v->services[0].replies = 3;
     v->services[1].check = (struct view_check){.kind = CHECK_NONE};
     v->services[1].balance = ALGORITHM_LEAST_REQUESTS;
     v->services[1].instances[2].addr = address("unix:@app");
@@ -112,6 +114,9 @@ static void round_trip(void **state)
     assert_true(str_eq(web->check.body, STR("ok")));
     assert_int_equal(web->check.status_max, 399);
     assert_true(web->check.secret);
+    assert_true(web->proxy_in);
+    assert_int_equal(web->replies, 3);
+    assert_int_equal(web->mode, VIEW_HTTP);
     assert_int_equal(web->check.fast_interval, SECOND / 5);
     const struct view_service *api = view_service_find(back, STR("api"));
     assert_int_equal(api->access_log, -1);
@@ -244,6 +249,10 @@ static void bounds_are_checked(void **state)
     REFUSED(web->slot, v->services[1].slot);
     REFUSED(web->sockets[0], 1u); /* the access log */
     REFUSED(web->sockets[0], 3u);
+    REFUSED(web->mode, (uint8_t)VIEW_MODES);
+    REFUSED(web->mode, (uint8_t)VIEW_TCP); /* its listeners speak HTTP */
+    REFUSED(web->proxy_out, (uint8_t)1);
+    REFUSED(web->replies, (uint32_t)VIEW_MAX_REPLIES + 1);
     REFUSED(web->access_log, 0);
     REFUSED(web->access_log, -2);
     REFUSED(web->access_log, 3);

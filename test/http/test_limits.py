@@ -150,8 +150,7 @@ def test_a_silent_tunnel_ends(make_proxy):
 
 def test_nobody_to_ask_is_503_at_once(make_proxy):
     proxy = small(make_proxy)
-    proxy.origin.listener.shutdown(2)
-    proxy.origin.listener.close()
+    proxy.origin.refuse()
     peer = proxy.connect()
     for method in ("GET", "POST"):
         peer.send(get("/", "Content-Length: 0", method=method))

@@ -168,8 +168,18 @@ class Origin:
         """All bytes of all connections so far."""
         return b"".join(p.received for p in self.peers)
 
-    def close(self):
+    def refuse(self):
+        """Listens no more. The thread that accepts must have ended before its descriptor is closed:
+        it would go on with whatever gets that number next, such as another origin."""
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # done before
+        self.acceptor.join()
         self.listener.close()
+
+    def close(self):
+        self.refuse()
         for p in self.peers:
             try:
                 p.sock.shutdown(socket.SHUT_RDWR)
