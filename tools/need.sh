@@ -8,7 +8,7 @@ set -eu
 
 packages_of() {
     case $1 in
-    build) echo "gcc libc6-dev meson ninja-build pkg-config libjansson-dev libcurl4-openssl-dev" ;;
+    build) echo "gcc libc6-dev meson ninja-build pkg-config libjansson-dev" ;;
     clang) echo "clang llvm" ;;
     test)  echo "libcmocka-dev python3 python3-pytest varnish groff-base dnsmasq-base bind9-dnsutils node-llhttp" ;;
     lint)  echo "clang clang-format clang-tidy cppcheck" ;;

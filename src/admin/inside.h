@@ -101,15 +101,4 @@ json_t *events_json(const struct events *e, uint64_t after, uint32_t limit);
 /* metrics.c: appends the exposition; check out->failed. */
 void metrics_text(struct admin *a, struct buf *out);
 
-/* suggest.c: the nearest of the names, at most three, nearest first. NULL when memory is out. */
-struct suggest {
-    struct str want;
-    struct str name[3];
-    uint32_t distance[3];
-    uint32_t n;
-};
-void suggest_begin(struct suggest *s, struct str want);
-void suggest_offer(struct suggest *s, struct str name);
-json_t *suggest_json(const struct suggest *s);
-
 #endif

@@ -216,6 +216,18 @@ static void answer_reload(struct conn *c, const struct captures *m)
     conn_wait(c, loop_now(c->admin->loop) + 120 * NS_PER_S);
 }
 
+/* The nearest names, nearest first; NULL when memory is out: the answer does without them. */
+static json_t *nearest_json(const struct suggest *s)
+{
+    json_t *a = json_array();
+    for (unsigned i = 0; i < s->n; i++)
+        if (!json_push(a, json_text(s->name[i]))) {
+            json_decref(a);
+            return NULL;
+        }
+    return a;
+}
+
 static void absent(struct conn *c, const struct suggest *s, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -226,7 +238,7 @@ static void absent(struct conn *c, const struct suggest *s, const char *fmt, ...
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    route_error(c, 404, "absent", text, suggest_json(s), NULL);
+    route_error(c, 404, "absent", text, nearest_json(s), NULL);
 }
 
 static const struct view_instance *find_instance(struct conn *c, const struct captures *m)
@@ -239,17 +251,17 @@ static const struct view_instance *find_instance(struct conn *c, const struct ca
     }
     const struct view_service *s = view_service_find(v, str_of(m->name[0]));
     if (!s) {
-        suggest_begin(&near, str_of(m->name[0]));
+        near = suggest_for(str_of(m->name[0]));
         for (uint32_t i = 0; i < v->n_services; i++)
-            suggest_offer(&near, v->services[i].name);
+            suggest_try(&near, v->services[i].name);
         absent(c, &near, "service \"%s\" does not exist", m->name[0]);
         return NULL;
     }
     const struct view_instance *in = view_instance_find(s, str_of(m->name[1]));
     if (!in) {
-        suggest_begin(&near, str_of(m->name[1]));
+        near = suggest_for(str_of(m->name[1]));
         for (uint32_t i = 0; i < s->n_instances; i++)
-            suggest_offer(&near, s->instances[i].name);
+            suggest_try(&near, s->instances[i].name);
         absent(c, &near, "instance \"%s\" does not exist in service \"%s\"", m->name[1],
                m->name[0]);
     }
@@ -384,11 +396,11 @@ static bool matches(const struct route *r, struct str path, struct captures *m)
 static void no_route(struct conn *c, const struct request *r)
 {
     struct suggest near;
-    suggest_begin(&near, r->path);
+    near = suggest_for(r->path);
     for (size_t i = 0; i < ARRAY_LEN(routes); i++)
         if (!c->metrics_only || str_eq(str_of(routes[i].path), STR("/metrics")))
-            suggest_offer(&near, str_of(routes[i].path));
-    route_error(c, 404, "absent", "no such path", suggest_json(&near), NULL);
+            suggest_try(&near, str_of(routes[i].path));
+    route_error(c, 404, "absent", "no such path", nearest_json(&near), NULL);
 }
 
 void route_request(struct conn *c, const struct request *r)

@@ -97,23 +97,6 @@ static void rates_look_back_one_to_two_seconds(void **state)
     fixture_close(&f);
 }
 
-static void nearest_names_come_first(void **state)
-{
-    static const char *const names[] = {"api", "web", "webby", "zebra", "wed", "wbe-blue"};
-    struct suggest s;
-    suggest_begin(&s, STR("wbe"));
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        suggest_offer(&s, str_of(names[i]));
-    json_t *j = suggest_json(&s);
-    char *text = json_dumps(j, JSON_COMPACT);
-    assert_string_equal(text, "[\"wbe-blue\",\"web\",\"wed\"]");
-    mem_free(text);
-    json_decref(j);
-    suggest_begin(&s, STR("completely-else"));
-    suggest_offer(&s, STR("api"));
-    assert_int_equal(s.n, 0);
-}
-
 int main(void)
 {
     json_use_mem();
@@ -121,7 +104,6 @@ int main(void)
         cmocka_unit_test(sums_run_over_all_workers),
         cmocka_unit_test(quantiles_lie_in_their_bucket),
         cmocka_unit_test(rates_look_back_one_to_two_seconds),
-        cmocka_unit_test(nearest_names_come_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,5 +18,6 @@
 #include "base/mem.h"
 #include "base/prng.h"
 #include "base/str.h"
+#include "base/suggest.h"
 
 #endif

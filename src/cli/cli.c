@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "cli/meant.h"
 #include "cli/term.h"
 
 bool cli_write(FILE *to, const struct buf *text)
@@ -30,12 +29,13 @@ int cli_fail(int code, const char *fmt, ...)
 
 int cli_unknown_command(const char *name)
 {
-    struct meant s = meant_for(str_of(name));
+    struct suggest s = suggest_for(str_of(name));
     for (const struct command *c = cli_commands(); c->name; c++)
         if (!c->hidden)
-            meant_try(&s, c->name);
-    if (s.best)
-        cli_fail(CLI_USAGE, "there is no command '%s': did you mean '%s'?", name, s.best);
+            suggest_try(&s, str_of(c->name));
+    if (s.n)
+        cli_fail(CLI_USAGE, "there is no command '%s': did you mean '" STR_FMT "'?", name,
+                 STR_ARG(s.name[0]));
     else
         cli_fail(CLI_USAGE, "there is no command '%s'", name);
     fputs("'holdfast help' lists the commands.\n", stderr);

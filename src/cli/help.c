@@ -2,7 +2,6 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
-#include "cli/meant.h"
 
 static const struct usage usage = {
     .command = "help",
@@ -64,15 +63,15 @@ static int explain_command(const struct command *c)
 
 static int unknown(const char *name)
 {
-    struct meant s = meant_for(str_of(name));
+    struct suggest s = suggest_for(str_of(name));
     for (const struct command *c = cli_commands(); c->name; c++)
         if (!c->hidden)
-            meant_try(&s, c->name);
+            suggest_try(&s, str_of(c->name));
     for (size_t i = 0; i < ARRAY_LEN(topics); i++)
-        meant_try(&s, topics[i].name);
-    if (s.best)
-        return cli_fail(CLI_USAGE, "there is no command or topic '%s': did you mean '%s'?", name,
-                        s.best);
+        suggest_try(&s, str_of(topics[i].name));
+    if (s.n)
+        return cli_fail(CLI_USAGE, "there is no command or topic '%s': did you mean '" STR_FMT "'?",
+                        name, STR_ARG(s.name[0]));
     return cli_fail(CLI_USAGE, "there is no command or topic '%s': 'holdfast help' lists them",
                     name);
 }

@@ -1,6 +1,5 @@
 #include "cli/node.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -8,134 +7,76 @@
 #include "cli/cli.h"
 #include "cli/json.h"
 #include "daemon/paths.h"
+#include "os/os.h"
 
 enum { ANSWER_MAX = 256 * 1024 * 1024 };
-
-static size_t on_bytes(char *p, size_t size, size_t n, void *arg)
-{
-    struct reply *r = arg;
-    return buf_add(&r->bytes, p, size * n) ? size * n : 0;
-}
-
-static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
-{
-    struct node *n = arg;
-    return n->interrupted && n->interrupted(n->arg);
-}
-
-static int set_up(struct node *c)
-{
-    CURL *h = c->curl;
-    return curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, c->socket.path) ||
-           curl_easy_setopt(h, CURLOPT_PROXY, "") || curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L) ||
-           curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http") ||
-           curl_easy_setopt(h, CURLOPT_PATH_AS_IS, 1L) ||
-           curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT, (long)NODE_TIMEOUT) ||
-           curl_easy_setopt(h, CURLOPT_USERAGENT, "holdfast/" HF_VERSION) ||
-           curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_bytes) ||
-           curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L) ||
-           curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress) ||
-           curl_easy_setopt(h, CURLOPT_XFERINFODATA, c);
-}
 
 int node_open(struct node *c, const char *state, struct err *e)
 {
     char dir[PATHS_MAX];
-    *c = (struct node){0};
+    *c = (struct node){.line = {.fd = -1, .connect_within = NODE_TIMEOUT * NS_PER_S}};
     int rc = paths_state(dir, state, e);
-    if (!rc)
-        rc = paths_admin_socket(&c->socket, dir, e);
-    if (rc)
-        return rc;
-    c->curl = curl_easy_init();
-    if (!c->curl || set_up(c)) {
-        node_close(c);
-        return err_set(e, ERR_NOMEM, "cannot set up the HTTP client: out of memory");
-    }
-    return 0;
+    return rc ? rc : paths_admin_socket(&c->line.to, dir, e);
 }
 
 void node_close(struct node *c)
 {
-    if (c->curl)
-        curl_easy_cleanup(c->curl);
-    c->curl = NULL;
+    exchange_close(&c->line);
 }
 
-static int explain_no_connection(const struct node *c, struct err *e)
+static int explain_no_connection(const char *path, struct err *e)
 {
-    if (access(c->socket.path, W_OK) && errno == EACCES)
+    if (access(path, W_OK) && errno == EACCES)
         return err_set(e, ERR_DENIED,
                        "%s may not be opened: run this as the user that runs holdfast, or as root",
-                       c->socket.path);
+                       path);
     return err_set(e, ERR_ABSENT,
                    "no holdfast answers at %s: is it running? Start it with 'holdfast run FILE', "
                    "or name its directory with --state DIR",
-                   c->socket.path);
+                   path);
 }
 
-static int explain(const struct node *c, CURLcode rc, const struct reply *r, struct err *e)
+static int explain(const char *path, const struct err *why, struct err *e)
 {
-    switch ((int)rc) {
-    case CURLE_COULDNT_CONNECT: return explain_no_connection(c, e);
-    case CURLE_ABORTED_BY_CALLBACK: return err_set(e, ERR_BUSY, "interrupted");
-    case CURLE_OUT_OF_MEMORY: return err_set(e, ERR_NOMEM, "out of memory");
-    case CURLE_WRITE_ERROR:
-        return err_set(e, r->bytes.n < ANSWER_MAX / 2 ? ERR_NOMEM : ERR_LIMIT,
-                       "the node's answer is larger than this program accepts");
-    case CURLE_OPERATION_TIMEDOUT:
+    switch (-why->code) {
+    case ERR_ABSENT: return explain_no_connection(path, e);
+    case ERR_BUSY: return err_set(e, ERR_BUSY, "interrupted");
+    case ERR_NOMEM: return err_set(e, ERR_NOMEM, "out of memory");
+    case ERR_INVAL: return err_set(e, ERR_INVAL, "%s", why->text);
+    case ERR_LIMIT:
+        return err_set(e, ERR_LIMIT, "the node's answer is larger than this program accepts");
+    case ERR_TIMEOUT:
         return err_set(e, ERR_TIMEOUT,
                        "holdfast at %s does not answer: its control process is stopped or "
                        "overloaded (traffic goes on without it)",
-                       c->socket.path);
-    default:
-        return err_set(e, ERR_IO, "holdfast at %s broke off its answer: %s", c->socket.path,
-                       curl_easy_strerror(rc));
+                       path);
+    default: return err_set(e, ERR_IO, "holdfast at %s broke off its answer: %s", path, why->text);
     }
-}
-
-/* The handle is set for one request; its connection is kept. */
-static CURLcode perform(struct node *c, const char *method, const char *path, unsigned wait,
-                        struct reply *out)
-{
-    char url[2048];
-    bool post = strcmp(method, "POST") == 0;
-    if ((size_t)snprintf(url, sizeof url, "http://node%s", path) >= sizeof url)
-        return CURLE_URL_MALFORMAT;
-    CURLcode rc = curl_easy_setopt(c->curl, CURLOPT_URL, url);
-    if (!rc)
-        rc = post ? curl_easy_setopt(c->curl, CURLOPT_POST, 1L)
-                  : curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
-    if (!rc && post)
-        rc = curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, "");
-    if (!rc)
-        rc = curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, (long)NODE_TIMEOUT + (long)wait);
-    if (!rc)
-        rc = curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, out);
-    if (!rc)
-        rc = curl_easy_perform(c->curl);
-    if (!rc)
-        rc = curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &out->status);
-    return rc;
 }
 
 int node_ask(struct node *c, const char *method, const char *path, unsigned wait, struct reply *out,
              struct err *e)
 {
-    json_error_t why;
-    *out = (struct reply){.bytes.limit = ANSWER_MAX};
-    CURLcode rc = perform(c, method, path, wait, out);
+    struct answer a = {.body.limit = ANSWER_MAX};
+    struct err why = {0};
+    json_error_t ignored;
+    *out = (struct reply){0};
+    int rc =
+        exchange_ask(&c->line, method, path, (NODE_TIMEOUT + (uint64_t)wait) * NS_PER_S, &a, &why);
     if (rc) {
-        int code = explain(c, rc, out, e);
-        reply_free(out);
-        return code;
+        answer_free(&a);
+        return explain(c->line.to.path, &why, e);
     }
-    out->json = json_loadb(out->bytes.p ? out->bytes.p : "", out->bytes.n, 0, &why);
+    out->status = a.status;
+    out->bytes = a.body;
+    a.body = (struct buf){0};
+    answer_free(&a);
+    out->json = json_loadb(out->bytes.p ? out->bytes.p : "", out->bytes.n, 0, &ignored);
     if (!json_is_object(out->json)) {
         long status = out->status;
         reply_free(out);
         return err_set(e, ERR_PROTO, "what answers at %s is not holdfast (HTTP status %ld)",
-                       c->socket.path, status);
+                       c->line.to.path, status);
     }
     return 0;
 }

@@ -8,15 +8,12 @@
 #include <jansson.h>
 
 #include "base/base.h"
+#include "cli/exchange.h"
 
 enum { NODE_TIMEOUT = 5 }; /* seconds that an answer may take */
 
 struct node {
-    void *curl; /* a CURL handle, owned */
-    struct addr socket;
-    /* Asked about once a second while a question waits; true ends it. May be NULL. */
-    bool (*interrupted)(void *arg);
-    void *arg;
+    struct exchange line; /* its `interrupted` is the caller's to set */
 };
 
 struct reply {

@@ -1,7 +1,5 @@
 #include "cli/options.h"
 
-#include "cli/meant.h"
-
 struct parse {
     const struct usage *u;
     char *const *argv;
@@ -30,13 +28,14 @@ static const struct option *find_letter(const struct usage *u, char letter)
 
 static int unknown_name(struct parse *p, const char *dashes, struct str name)
 {
-    struct meant s = meant_for(name);
+    struct suggest s = suggest_for(name);
     for (size_t i = 0; i < p->u->n_options; i++)
-        meant_try(&s, p->u->options[i].name);
-    meant_try(&s, "help");
-    if (s.best)
-        return err_set(p->e, ERR_INVAL, "%s has no option %s" STR_FMT ": did you mean --%s?",
-                       p->u->command, dashes, STR_ARG(name), s.best);
+        suggest_try(&s, str_of(p->u->options[i].name));
+    suggest_try(&s, STR("help"));
+    if (s.n)
+        return err_set(p->e, ERR_INVAL,
+                       "%s has no option %s" STR_FMT ": did you mean --" STR_FMT "?", p->u->command,
+                       dashes, STR_ARG(name), STR_ARG(s.name[0]));
     return err_set(p->e, ERR_INVAL, "%s has no option %s" STR_FMT, p->u->command, dashes,
                    STR_ARG(name));
 }

@@ -1,7 +1,7 @@
 /* top: the status as a live picture, once a second, with rates from the difference of two answers.
  *
  * While the node does not answer, the last picture stays and the foot line says since when. Keys
- * work meanwhile: node_ask asks us once a second whether it should give up. */
+ * work meanwhile: node_ask asks us several times a second whether it should give up. */
 #include "cli/top.h"
 
 #include <stdio.h>
@@ -151,8 +151,8 @@ static int live(struct top *t)
     struct err e;
     if (screen_open(&t->screen, &e))
         return cli_fail(CLI_BAD, "%s", e.text);
-    t->node.interrupted = interrupted;
-    t->node.arg = t;
+    t->node.line.interrupted = interrupted;
+    t->node.line.arg = t;
     while (!t->quit) {
         uint64_t since = clock_now();
         draw(t);

@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "conf/scalar.h"
-#include "conf/suggest.h"
 
 enum { RANGE_MAX = 96 };
 
@@ -174,14 +173,19 @@ static void set_status(struct conf *c, const struct setting *s, const struct val
     }
 }
 
+static const char *did_you_mean(struct conf *c, const struct suggest *g)
+{
+    return conf_text(c, "did you mean '" STR_FMT "'?", STR_ARG(g->name[0]));
+}
+
 /* For a word of a fixed set. Guesses look at what is written: what is referred to stays secret. */
 static void bad_choice(struct conf *c, const struct setting *s, const struct value *v,
                        const char *const *choices, size_t n)
 {
-    struct suggestion g = suggest_for(v->raw);
+    struct suggest g = suggest_for(v->raw);
     for (size_t i = 0; i < n; i++)
-        suggest_try(&g, choices[i]);
-    const char *hint = g.best ? conf_text(c, "did you mean '%s'?", g.best) : takes(c, s);
+        suggest_try(&g, str_of(choices[i]));
+    const char *hint = g.n ? did_you_mean(c, &g) : takes(c, s);
     conf_complain(c, &v->place, hint, "unknown value '" STR_FMT "' for %s", STR_ARG(conf_shown(v)),
                   s->key);
 }
@@ -284,17 +288,17 @@ static const char *inside(struct conf *c, const struct block *b)
 /* The hint for a name that this block does not know: one nearby, or the block that knows it. */
 static const char *unknown_hint(struct conf *c, enum block_id id, const struct node *n)
 {
-    struct suggestion g = suggest_for(n->name);
+    struct suggest g = suggest_for(n->name);
     const struct block *b = schema_block(id);
     if (c->problems->n == CONF_MAX_PROBLEMS)
         return ""; /* nobody will read it */
     for (size_t i = 0; i < b->n; i++)
-        suggest_try(&g, b->settings[i].key);
+        suggest_try(&g, str_of(b->settings[i].key));
     for (int i = BLOCK_TOP + 1; i < BLOCKS; i++)
         if (schema_block((enum block_id)i)->parent == id)
-            suggest_try(&g, schema_block((enum block_id)i)->name);
-    if (g.best && g.distance)
-        return conf_text(c, "did you mean '%s'?", g.best);
+            suggest_try(&g, str_of(schema_block((enum block_id)i)->name));
+    if (g.n && g.distance[0])
+        return did_you_mean(c, &g);
     for (int i = BLOCK_TOP; i < BLOCKS; i++) {
         const struct block *other = schema_block((enum block_id)i);
         bool child = schema_child((enum block_id)i, n->name) != BLOCKS;
@@ -304,7 +308,7 @@ static const char *unknown_hint(struct conf *c, enum block_id id, const struct n
             return "it belongs to the top of the file";
         return conf_text(c, "it belongs into a %s block", other->name);
     }
-    return g.best ? conf_text(c, "did you mean '%s'?", g.best) : "";
+    return g.n ? did_you_mean(c, &g) : "";
 }
 
 static void unknown(struct conf *c, enum block_id id, const struct node *n)

@@ -153,15 +153,15 @@ static void on_peer(struct control *c, struct ipc_message *m)
 
 static void on_child(struct control *c, struct ipc_message *m)
 {
-    uint32_t process = get_u32(&m->body), pid = get_u32(&m->body), status = get_u32(&m->body);
+    uint32_t process = get_u32(&m->body), now = get_u32(&m->body), pid = get_u32(&m->body);
+    uint32_t status = get_u32(&m->body);
     struct str text = get_str(&m->body);
-    if (!reader_done(&m->body) || process >= PROCESS_WORKER0)
+    if (!reader_done(&m->body) || process >= PROCESS_WORKER0 || now >= IPC_CHILD_STATES)
         return;
     static const char *const names[] = {"supervisor", "control", "proxy"};
-    /* An orderly end has the status of a start; the words differ (process_describe). */
-    bool ended = status != 0 || str_starts(text, STR("ended"));
-    struct event *ev = control_event(c, ended ? EVENT_PROCESS_EXIT : EVENT_PROCESS_START,
-                                     status ? EVENT_ERROR : EVENT_INFO);
+    struct event *ev =
+        control_event(c, now == IPC_CHILD_ENDED ? EVENT_PROCESS_EXIT : EVENT_PROCESS_START,
+                      status ? EVENT_ERROR : EVENT_INFO);
     event_subject(ev, "%s", names[process]);
     event_text(ev, "process %u: %.*s", pid, (int)MIN(text.n, 200u), text.p);
     control_event_end(c, ev);

@@ -131,6 +131,49 @@ static void a_damaged_view_makes_it_read_the_file(void **state)
     world_close(&w);
 }
 
+static void tell_child(struct world *w, uint32_t process, uint32_t now, uint32_t status,
+                       const char *text)
+{
+    struct buf b = {0};
+    put_u32(&b, process);
+    put_u32(&b, now);
+    put_u32(&b, 4711);
+    put_u32(&b, status);
+    put_str(&b, str_of(text));
+    send_message(&w->supervisor, IPC_CHILD, &b, -1);
+}
+
+/* The words say nothing about what happened, and an orderly end has the status of a start. */
+static void starts_and_ends_of_processes_are_events(void **state)
+{
+    static const struct {
+        uint32_t now, status;
+        enum event_code code;
+        enum event_level level;
+    } table[] = {
+        {IPC_CHILD_STARTED, 0, EVENT_PROCESS_START, EVENT_INFO},
+        {IPC_CHILD_ENDED, 0, EVENT_PROCESS_EXIT, EVENT_INFO},
+        {IPC_CHILD_ENDED, 9, EVENT_PROCESS_EXIT, EVENT_ERROR},
+    };
+    static struct world w;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        world_open(&w);
+        first_view(&w);
+        tell_child(&w, PROCESS_WORKER0, IPC_CHILD_ENDED, 0, "of no process that there is");
+        tell_child(&w, PROCESS_PROXY, IPC_CHILD_STATES, 0, "of no kind that there is");
+        tell_child(&w, PROCESS_PROXY, table[i].now, table[i].status, "words");
+        UNTIL(&w, last_event(&w, table[i].code) != NULL);
+        const struct event *e = last_event(&w, table[i].code);
+        CHECK(e != NULL);
+        assert_string_equal(e->subject, "proxy");
+        assert_string_equal(e->text, "process 4711: words");
+        assert_int_equal(e->level, table[i].level);
+        bool exit = table[i].code == EVENT_PROCESS_EXIT;
+        assert_null(last_event(&w, exit ? EVENT_PROCESS_START : EVENT_PROCESS_EXIT));
+        world_close(&w);
+    }
+}
+
 static void it_ends_when_it_is_told_or_left_alone(void **state)
 {
     static struct world w;
@@ -156,6 +199,7 @@ int main(void)
         cmocka_unit_test(a_drain_ends_with_its_instance),
         cmocka_unit_test(an_unwritable_state_is_told_once),
         cmocka_unit_test(a_damaged_view_makes_it_read_the_file),
+        cmocka_unit_test(starts_and_ends_of_processes_are_events),
         cmocka_unit_test(it_ends_when_it_is_told_or_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

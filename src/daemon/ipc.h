@@ -63,16 +63,19 @@ enum ipc_type {
     IPC_VIEW_END,    /* supervisor -> any: u64 epoch */
     IPC_VIEW_TAKEN,  /* proxy -> supervisor -> control: u64 epoch */
     IPC_PEER,        /* supervisor -> any: fd: socket to the other child */
-    IPC_CHILD, /* supervisor -> control: u32 process (cells.h), u32 pid, u32 status (of wait; 0 at a
-                  start), str what happened */
-    IPC_STOP,  /* supervisor -> any: u32 1 drain first, 0 now. The answer is to exit with 0 */
-    IPC_SIGNALS,      /* proxy -> control: u32 n, n * signal */
+    IPC_CHILD,   /* supervisor -> control: u32 process (cells.h), u32 enum ipc_child, u32 pid, u32
+                    status (of wait; 0 while it lives), str what happened */
+    IPC_STOP,    /* supervisor -> any: u32 1 drain first, 0 now. The answer is to exit with 0 */
+    IPC_SIGNALS, /* proxy -> control: u32 n, n * signal */
     IPC_ADMIN_SOCKET, /* supervisor -> control, at its start: fd: the listening admin socket */
     IPC_RESTART,      /* control -> supervisor: str reason; ends and restarts the proxy */
     IPC_RELOAD,       /* supervisor -> control: somebody sent SIGHUP; compile the file again */
     IPC_NO_VIEW,      /* supervisor -> control, at its start: there is no view yet */
     IPC_TYPES
 };
+
+/* An orderly end has the status of a start: what happened is said by itself. */
+enum ipc_child { IPC_CHILD_STARTED, IPC_CHILD_ENDED, IPC_CHILD_STATES };
 
 /* A received message. The payload is read with the reader; descriptors not taken (set to -1) are
  * closed by ipc_message_end. */

@@ -96,13 +96,15 @@ static void on_gone(struct ipc *i, const char *why)
 
 /* --- what it is told --- */
 
-static void tell_control(const struct child *about, uint32_t status, const char *what)
+static void tell_control(const struct child *about, enum ipc_child state, uint32_t status,
+                         const char *what)
 {
     struct child *control = &about->owner->children[CHILD_CONTROL];
     if (!ipc_is_open(&control->ipc))
         return;
     struct buf b = {0};
     put_u32(&b, about->row);
+    put_u32(&b, state);
     put_u32(&b, (uint32_t)about->pid);
     put_u32(&b, status);
     put_str(&b, str_of(what));
@@ -134,7 +136,7 @@ static void brief_control(struct child *c)
     struct supervisor *s = c->owner;
     ipc_send(&c->ipc, IPC_ADMIN_SOCKET, STR(""), &s->admin_fd, 1, NULL);
     if (child_runs(sibling_of(c)))
-        tell_control(sibling_of(c), 0, "runs");
+        tell_control(sibling_of(c), IPC_CHILD_STARTED, 0, "runs");
     if (s->now.view_fd < 0)
         ipc_send(&c->ipc, IPC_NO_VIEW, STR(""), NULL, 0, NULL);
     view_give(c);
@@ -208,7 +210,7 @@ void child_start(struct child *c)
     else
         view_give(c);
     introduce(c);
-    tell_control(c, 0, "started");
+    tell_control(c, IPC_CHILD_STARTED, 0, "started");
 }
 
 /* --- death --- */
@@ -239,7 +241,7 @@ static void buried(struct child *c, int status)
         view_forget_waiting(s);
     else
         supervisor_clear_gauges(s);
-    tell_control(c, (uint32_t)status, what);
+    tell_control(c, IPC_CHILD_ENDED, (uint32_t)status, what);
     cell_set(&row_of(c)->pid, 0);
     c->pid = 0;
     c->stop_ticks = 0;

@@ -100,8 +100,9 @@ struct fake {
     const char *file;
     int admin_fd;
     struct io admin;
-    bool deaf; /* it broke the protocol and lives on all the same */
-    int asker; /* the connection whose answer is due; -1 */
+    bool deaf;          /* it broke the protocol and lives on all the same */
+    int asker;          /* the connection whose answer is due; -1 */
+    char children[100]; /* what it was told of the proxy: "started", "ended STATUS" */
     /* proxy */
     struct view *view;
     struct fake_listener listeners[FAKE_SOCKETS];
@@ -216,7 +217,7 @@ static void break_protocol(struct fake *f)
 static void command(struct fake *f, const char *word)
 {
     bool offers = strchr("lsd", word[0]) && strcmp(word, "state") != 0; /* answered later */
-    char text[64];
+    char text[128];
     const struct process_row *worker = &f->cells.processes[PROCESS_WORKER0];
     snprintf(text, sizeof text, "%llu %ld %llu\n", (unsigned long long)f->epoch, (long)getpid(),
              (unsigned long long)cell_get(&worker->connections));
@@ -230,6 +231,11 @@ static void command(struct fake *f, const char *word)
         break_protocol(f);
     else if (strcmp(word, "restart") == 0)
         CHECK(ipc_send(&f->supervisor, IPC_RESTART, STR("\4\0\0\0test"), NULL, 0, NULL) == 0);
+    if (strcmp(word, "children") == 0)
+        snprintf(text, sizeof text, "%s\n", f->children);
+    else if (strcmp(word, "epoch") == 0) /* of the supervisor's own row */
+        snprintf(text, sizeof text, "epoch %llu\n",
+                 (unsigned long long)cell_get(&f->cells.processes[PROCESS_SUPERVISOR].epoch));
     if (!offers)
         reply(f, text);
 }
@@ -264,6 +270,19 @@ static void answered(struct fake *f, struct ipc_message *m)
     reply(f, text);
 }
 
+static void child_told(struct fake *f, struct ipc_message *m)
+{
+    uint32_t process = get_u32(&m->body), now = get_u32(&m->body), pid = get_u32(&m->body);
+    uint32_t status = get_u32(&m->body);
+    get_str(&m->body);
+    CHECK(reader_done(&m->body) && pid && now < IPC_CHILD_STATES);
+    size_t n = strlen(f->children);
+    if (process == PROCESS_PROXY && now == IPC_CHILD_STARTED)
+        snprintf(f->children + n, sizeof f->children - n, "started;");
+    else if (process == PROCESS_PROXY)
+        snprintf(f->children + n, sizeof f->children - n, "ended %u;", status);
+}
+
 static void control_message(struct ipc *c, struct ipc_message *m)
 {
     struct fake *f = CONTAINER_OF(c, struct fake, supervisor);
@@ -276,6 +295,8 @@ static void control_message(struct ipc *c, struct ipc_message *m)
         f->epoch = get_u64(&m->body);
     } else if (m->type == IPC_VIEW_TAKEN || m->type == IPC_VIEW_REFUSED) {
         answered(f, m);
+    } else if (m->type == IPC_CHILD) {
+        child_told(f, m);
     } else if (m->type == IPC_STOP) {
         loop_stop(f->loop);
     }

@@ -248,6 +248,18 @@ static void expect(const struct node *n, const char *word, const char *answer)
         fail_msg("%s: %s instead of %s", word, line, answer);
 }
 
+/* The same, of what may be on its way yet. */
+static void expect_soon(const struct node *n, const char *word, const char *answer)
+{
+    char line[512];
+    uint64_t end = clock_now() + PATIENCE;
+    for (tell(n, word, line, sizeof line); !strstr(line, answer); breathe()) {
+        if (clock_now() > end)
+            fail_msg("%s: %s instead of %s", word, line, answer);
+        tell(n, word, line, sizeof line);
+    }
+}
+
 static long control_pid(const struct node *n)
 {
     char line[64];
@@ -301,6 +313,7 @@ static void a_killed_proxy_is_replaced_at_once(void **state)
     assert_int_equal(after.inode, before.inode);
     assert_int_equal(after.epoch, before.epoch);
     assert_true(logged(n, "the proxy (process"));
+    expect_soon(n, "children", "started;ended 9;started;");
     expect(n, "state", " 1\n"); /* the dead one's connection is not counted any more */
     assert_int_equal(stop(n), 0);
 }
@@ -379,7 +392,9 @@ static void damaged_and_stale_views_are_refused(void **state)
     expect(n, "damaged", "refused 2");
     expect(n, "stale", "refused 1 epoch 1 is in force");
     assert_int_equal(await(n->port).epoch, 1);
+    expect(n, "epoch", "epoch 1\n");
     expect(n, "load", "taken 2");
+    expect(n, "epoch", "epoch 2\n");
     assert_int_equal(stop(n), 0);
 }
 
@@ -403,6 +418,7 @@ static void control_may_ask_for_a_new_proxy(void **state)
     do
         after = await(n->port);
     while (after.pid == before.pid);
+    expect_soon(n, "children", "started;ended 0;started;");
     assert_int_equal(after.inode, before.inode);
     assert_int_equal(stop(n), 0);
 }

@@ -120,6 +120,7 @@ static void adopt(struct supervisor *s, struct held *next)
     s->old = s->now;
     s->now = *next;
     s->taking = true;
+    cell_set(&s->cells.processes[PROCESS_SUPERVISOR].epoch, s->now.view->epoch);
     log_info(&s->log, "view %llu: %u services, %u sockets", (unsigned long long)s->now.view->epoch,
              s->now.view->n_services, s->now.view->n_sockets);
     view_give(&s->children[CHILD_PROXY]);

@@ -15,7 +15,7 @@ def files(*suffixes, under=TOP):
         folders[:] = sorted(f for f in folders if not GENERATED.match(f) and f != 'corpus')
         for name in sorted(names):
             path = Path(folder, name)
-            if (not suffixes or path.suffix in suffixes) and path.is_file():
+            if name != '.git' and (not suffixes or path.suffix in suffixes) and path.is_file():
                 yield path
 
 

@@ -1,0 +1,25 @@
+"""What `meson install` puts where: the program, its manual pages, its completion, and nothing else."""
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from holdfast import BINARY, TOP
+
+PLACES = {
+    "bin/holdfast": BINARY,
+    "share/man/man1/holdfast.1": f"{TOP}/packaging/man/holdfast.1",
+    "share/man/man5/holdfast.conf.5": f"{TOP}/packaging/man/holdfast.conf.5",
+    "share/bash-completion/completions/holdfast": f"{TOP}/packaging/completions/holdfast.bash",
+}
+
+
+def test_everything_has_its_place(tmp_path):
+    subprocess.run(["meson", "install", "-C", os.path.dirname(os.path.abspath(BINARY)), "--no-rebuild", "--quiet",
+                    "--destdir", tmp_path], check=True, timeout=120, stdout=subprocess.DEVNULL)
+    installed = {re.sub(r".*?/(?=(?:bin|share)/)", "", str(p)): p for p in Path(tmp_path).rglob("*") if p.is_file()}
+    assert sorted(installed) == sorted(PLACES)
+    assert os.access(installed["bin/holdfast"], os.X_OK)
+    for place, source in PLACES.items():
+        if place != "bin/holdfast":     # installing takes the run path out of it
+            assert installed[place].read_bytes() == Path(source).read_bytes()
