@@ -23,7 +23,7 @@ static inline int memory_read(void *self, const char *path, size_t max, struct b
     w->reads++;
     buf_clear(out);
     for (size_t i = 0; i < w->n_files; i++) {
-        if (strcmp(w->files[i].path, path))
+        if (strcmp(w->files[i].path, path) != 0)
             continue;
         if (w->files[i].text.n > max)
             return err_set(e, ERR_LIMIT, "%s is larger than %zu bytes", path, max);
