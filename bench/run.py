@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What a request costs: holdfast beside haproxy, nginx and the floors, in one run.
 
-usage: run.py [--quick] [--reps N] [--seconds S] [--scenarios a,b] [--proxies a,b]
+usage: run.py [--quick] [--reps N] [--seconds S] [--tries N] [--scenarios a,b] [--proxies a,b]
 
 Each proxy has one thread, pinned to one core; the backend (nginx) and the load (wrk, 64 connections) share the other.
 The figure is the proxy's CPU time per request, user and system, all its processes together. Proxies take turns within
@@ -33,8 +33,7 @@ SCENARIOS = {   # name: (listener, path, wrk's options, floor, what it is)
     'tcp-128': ('tcp', '/128', [], 'floor_epoll', 'TCP, 128 B'),
     'tcp-16k': ('tcp', '/16k', [], 'floor_epoll', 'TCP, 16 KiB'),
 }
-FOREIGN_LIMIT = 8       # % of CPU that belonged to nobody here: above it a measurement is repeated
-TRIES = 3               # of a measurement; a quick run takes what it gets
+FOREIGN_LIMIT = 8       # % of a CPU that went to others: above it a measurement is repeated, --tries times at most
 
 
 def wrk(url, seconds, options):
@@ -56,7 +55,7 @@ def children_cpu():
 class Bench:
     def __init__(self, args, work):
         self.args, self.work = args, work
-        self.notes = []
+        self.notes, self.foreign = [], []
 
     def snapshot(self, front, back):
         return [cpu_seconds(front), *user_share(front), machine_busy(), cpu_seconds(back), children_cpu(),
@@ -84,10 +83,11 @@ class Bench:
         return load
 
     def measure(self, scenario, proxy):
-        for _ in range(1 if self.args.quick else TRIES):
+        for _ in range(self.args.tries):
             result = self.once(scenario, proxy)
             if result['foreign'] < FOREIGN_LIMIT:
                 break
+        self.foreign.append(result['foreign'])
         if result['bad']:
             self.notes.append(f'{scenario}, {proxy}: {result["bad"]}')
         return result
@@ -179,7 +179,7 @@ belong to this machine at this hour. Bounds are 95% bootstrap bounds of the medi
 counted by strace in runs of their own. Logging is off everywhere and every program reads in pieces of its own default size
 (the floors and holdfast 32 KiB); the settings are in `bench/peers/`.
 
-{machine}; {reps} repetitions of {seconds} s.
+{machine}; {reps} repetitions of {seconds} s.{busy}
 """
 
 
@@ -189,11 +189,13 @@ def main():
     parser.add_argument('--quick', action='store_true')
     parser.add_argument('--reps', type=int)
     parser.add_argument('--seconds', type=int)
+    parser.add_argument('--tries', type=int)
     parser.add_argument('--scenarios', type=names, default=list(SCENARIOS))
     parser.add_argument('--proxies', type=names, default=list(PROXIES))
     args = parser.parse_args()
     whole = not args.quick and args.scenarios == list(SCENARIOS) and args.proxies == list(PROXIES)
     args.reps = args.reps or (3 if args.quick else 5)
+    args.tries = args.tries or (1 if args.quick else 3)
     args.seconds = args.seconds or (1 if args.quick else 4)
     if unknown := set(args.scenarios) - set(SCENARIOS) | set(args.proxies) - set(PROXIES):
         parser.error(f'unknown: {", ".join(sorted(unknown))}; known: {", ".join([*SCENARIOS, *PROXIES])}')
@@ -201,17 +203,19 @@ def main():
     work = isolate('nginx', 'haproxy', 'wrk', 'strace', 'gcc', 'unshare', 'ip')
     prepare(work)
     bench = Bench(args, work)
-    page = PAGE.format(machine=machine(), reps=args.reps, seconds=args.seconds)
-    print(page.splitlines()[-1])
+    print(f'{machine()}; {args.reps} repetitions of {args.seconds} s.')
+    sections = ''
     for name in args.scenarios:
         section = f'\n## {SCENARIOS[name][4]}\n\n{table(name, bench.scenario(name))}\n'
         print(section, flush=True)
-        page += section
+        sections += section
+    busy = f' Meanwhile other programs took {statistics.median(bench.foreign):.0f}% of a processor (median).'
+    print(busy.strip())
     for note in bench.notes:
         print(f'not all requests succeeded: {note}')
     if whole and not bench.notes:
         with open(f'{TOP}/docs/bench.md', 'w') as f:
-            f.write(page)
+            f.write(PAGE.format(machine=machine(), reps=args.reps, seconds=args.seconds, busy=busy) + sections)
     return 1 if bench.notes else 0
 
 
