@@ -7,6 +7,12 @@ static const struct algorithm_ops *const table[ALGORITHMS] = {
     [ALGORITHM_ROUND_ROBIN] = &round_robin_ops,
     [ALGORITHM_RANDOM] = &random_ops,
     [ALGORITHM_LEAST_REQUESTS] = &least_requests_ops,
+    [ALGORITHM_TWO_CHOICES] = &two_choices_ops,
+    [ALGORITHM_LEAST_TIME] = &least_time_ops,
+    [ALGORITHM_PREQUAL] = &prequal_ops,
+    [ALGORITHM_SOURCE_HASH] = &source_hash_ops,
+    [ALGORITHM_CONSISTENT_HASH] = &consistent_hash_ops,
+    [ALGORITHM_MAGLEV] = &maglev_ops,
 };
 
 const struct algorithm_ops *algorithm_ops(enum algorithm a)
@@ -29,4 +35,14 @@ bool algorithm_parse(struct str name, enum algorithm *out)
         }
     }
     return false;
+}
+
+bool algorithm_by_key(enum algorithm a)
+{
+    return (unsigned)a < ALGORITHMS && table[a]->by_key;
+}
+
+bool algorithm_by_latency(enum algorithm a)
+{
+    return (unsigned)a < ALGORITHMS && table[a]->learn;
 }

@@ -6,9 +6,9 @@
 
 #include <cmocka.h>
 
-#include "balance/balance.h"
+#include "balance/balance_test.h"
 
-enum { MOST = 10 };
+enum { MOST = CHI_MOST };
 
 static struct pool pool_of(enum algorithm a, uint32_t n, const uint32_t *weights, uint64_t seed)
 {
@@ -20,45 +20,56 @@ static struct pool pool_of(enum algorithm a, uint32_t n, const uint32_t *weights
     return p;
 }
 
-/* The 99.99 % points of the chi-square distribution by degrees of freedom (tables of it are in any
- * handbook): seeds are fixed, so a row fails always or never. */
-static const double chi_square_bound[MOST] = {0,    15.1, 18.4, 21.1, 23.5,
-                                              25.7, 27.9, 29.9, 31.8, 33.7};
-
-static void shares_fit(const struct pool *p, const uint32_t *counts)
-{
-    double total = 0, picks = 0, sum = 0;
-    for (uint32_t i = 0; i < p->n; i++) {
-        total += p->members[i].weight;
-        picks += counts[i];
-    }
-    for (uint32_t i = 0; i < p->n; i++) {
-        double wanted = picks * p->members[i].weight / total, off = counts[i] - wanted;
-        sum += off * off / wanted;
-    }
-    if (sum > chi_square_bound[p->n - 1])
-        fail_msg("%u members: chi-square is %.1f", p->n, sum);
-}
-
-/* Requests that end at once: random by its nature, least-requests by how it breaks ties. */
+/* Requests that end at once: random by its nature, the others by how they break ties. */
 static void test_idle_pools_share_by_weight(void **state)
 {
-    static const enum algorithm drawn[] = {ALGORITHM_RANDOM, ALGORITHM_LEAST_REQUESTS};
+    static const enum algorithm drawn[] = {ALGORITHM_RANDOM, ALGORITHM_LEAST_REQUESTS,
+                                           ALGORITHM_TWO_CHOICES};
     struct prng r;
     prng_seed(&r, 31);
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; round < 60; round++) {
         uint32_t n = 2 + (uint32_t)prng_below(&r, MOST - 1), weights[MOST], counts[MOST] = {0};
+        double shares[MOST];
         for (uint32_t i = 0; i < n; i++)
-            weights[i] = round % 2 ? 1 : 1 + (uint32_t)prng_below(&r, 20);
-        struct pool p = pool_of(drawn[round / 2 % 2], n, weights, prng_next(&r));
-        for (int k = 0; k < 20000; k++) {
-            int i = pool_pick(&p, NULL, 0, 0);
-            counts[i]++;
-            pool_done(&p, (uint32_t)i);
-        }
-        shares_fit(&p, counts);
+            shares[i] = weights[i] = round % 2 ? 1 : 1 + (uint32_t)prng_below(&r, 20);
+        struct pool p = pool_of(drawn[round / 2 % 3], n, weights, prng_next(&r));
+        for (int k = 0; k < 20000; k++)
+            counts[pick_at(&p, 0, 0)]++;
+        shares_fit(counts, shares, n);
         pool_free(&p);
     }
+}
+
+/* n requests to n members of which none ends. One choice fills one member with about
+ * ln n / ln ln n, two choices with log2(ln n), and with least-requests all are alike. */
+static void test_two_choices_shorten_the_longest_queue(void **state)
+{
+    static const struct {
+        enum algorithm a;
+        uint32_t least, most;
+    } rows[] = {
+        {ALGORITHM_RANDOM, 5, 8}, {ALGORITHM_TWO_CHOICES, 2, 3}, {ALGORITHM_LEAST_REQUESTS, 1, 1}};
+    for (size_t k = 0; k < ARRAY_LEN(rows); k++) {
+        struct pool p = pool_of(rows[k].a, POOL_MAX, NULL, 5);
+        uint32_t longest = 0;
+        for (uint32_t i = 0; i < POOL_MAX; i++) {
+            int to = pool_pick(&p, NULL, 0, 0);
+            longest = MAX(longest, p.members[to].inflight);
+        }
+        assert_in_range(longest, rows[k].least, rows[k].most);
+        pool_free(&p);
+    }
+}
+
+static void test_two_choices_fill_by_weight(void **state)
+{
+    static const uint32_t weights[] = {1, 2, 5};
+    struct pool p = pool_of(ALGORITHM_TWO_CHOICES, 3, weights, 3);
+    for (int k = 0; k < 800; k++)
+        pool_pick(&p, NULL, 0, 0);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_in_range(p.members[i].inflight, 90 * weights[i], 110 * weights[i]);
+    pool_free(&p);
 }
 
 static void test_least_requests_fills_by_weight(void **state)
@@ -162,22 +173,26 @@ static void test_new_weights_make_no_burst(void **state)
 
 /* 64 clients, each sending its next request when the last one was answered; members answer after a
  * fixed time. Returns how many of `requests` the last member got. */
-static uint32_t closed_loop(enum algorithm a, const uint32_t latency[3], uint32_t requests)
+static uint32_t closed_loop(enum algorithm a, uint32_t bound_permille, uint32_t requests)
 {
     enum { CLIENTS = 64 };
-    struct pool p = pool_of(a, 3, NULL, 17);
+    static const uint64_t latency[3] = {10 * MS, 10 * MS, 100 * MS};
+    struct pool_params params = {
+        .algorithm = a, .n = 3, .seed = 17, .bound_permille = bound_permille};
+    struct pool p = pool_with(&params);
     uint64_t ends[CLIENTS] = {0};
     int with[CLIENTS];
-    memset(with, -1, sizeof with);
     uint32_t slow = 0;
+    memset(with, -1, sizeof with);
+    pool_update(&p);
     for (uint32_t k = 0; k < requests; k++) {
         int next = 0;
         for (int i = 1; i < CLIENTS; i++)
             if (ends[i] < ends[next])
                 next = i;
         if (with[next] >= 0)
-            pool_done(&p, (uint32_t)with[next]);
-        with[next] = pool_pick(&p, NULL, 0, ends[next]);
+            pool_end(&p, (uint32_t)with[next], OUTCOME_OK, latency[with[next]], ends[next]);
+        with[next] = pool_pick(&p, NULL, key_of(k), ends[next]);
         ends[next] += latency[with[next]];
         slow += with[next] == 2;
     }
@@ -185,14 +200,93 @@ static uint32_t closed_loop(enum algorithm a, const uint32_t latency[3], uint32_
     return slow;
 }
 
-static void test_least_requests_spares_a_slow_member(void **state)
+/* One of three is ten times slower, whatever the load. How many per mille of the requests it gets.
+ */
+static void test_a_slow_member(void **state)
 {
-    static const uint32_t ten_times[3] = {10, 10, 100};
-    enum { REQUESTS = 30000 };
-    uint32_t least = closed_loop(ALGORITHM_LEAST_REQUESTS, ten_times, REQUESTS);
-    uint32_t round = closed_loop(ALGORITHM_ROUND_ROBIN, ten_times, REQUESTS);
-    assert_in_range(least, REQUESTS / 30, REQUESTS / 15); /* 1/21 of them, by Little's law */
-    assert_in_range(round, REQUESTS * 33 / 100, REQUESTS * 34 / 100);
+    static const struct {
+        enum algorithm a;
+        uint32_t bound, least, most;
+    } rows[] = {
+        {ALGORITHM_ROUND_ROBIN, 0, 330, 340},
+        {ALGORITHM_RANDOM, 0, 320, 350},
+        {ALGORITHM_LEAST_REQUESTS, 0, 42, 54}, /* 1/21, by Little's law */
+        {ALGORITHM_TWO_CHOICES, 0, 42, 60},
+        {ALGORITHM_LEAST_TIME, 0, 2, 8}, /* a tenth as many in flight, each ten times longer */
+        {ALGORITHM_PREQUAL, 0, 0, 8},
+        {ALGORITHM_SOURCE_HASH, 0, 320, 350},
+        {ALGORITHM_CONSISTENT_HASH, 0, 300, 380},
+        {ALGORITHM_MAGLEV, 0, 320, 350},
+        {ALGORITHM_CONSISTENT_HASH, 1250, 42,
+         70}, /* the bound lets it have 5/12 of those in flight */
+        {ALGORITHM_MAGLEV, 1250, 42, 70},
+        {ALGORITHM_SOURCE_HASH, 1250, 42, 70},
+    };
+    for (size_t k = 0; k < ARRAY_LEN(rows); k++) {
+        uint32_t permille = closed_loop(rows[k].a, rows[k].bound, 30000) / 30;
+        if (permille < rows[k].least || permille > rows[k].most)
+            fail_msg("%s, bound %u: %u", algorithm_name(rows[k].a), rows[k].bound, permille);
+    }
+}
+
+/* Every algorithm alike. */
+static void test_edges(void **state)
+{
+    for (int k = 0; k < ALGORITHMS; k++) {
+        enum algorithm a = (enum algorithm)k;
+        struct tried tried = {0};
+        struct pool p = pool_of(a, 0, NULL, 1);
+        assert_int_equal(pool_pick(&p, NULL, 1, 0), -1);
+        pool_free(&p);
+        p = pool_of(a, 1, NULL, 1); /* alone, also for a retry */
+        assert_int_equal(pool_pick(&p, NULL, 1, 0), 0);
+        tried_add(&tried, 0);
+        assert_int_equal(pool_pick(&p, &tried, 1, 0), 0);
+        pool_end(&p, 0, OUTCOME_FAILED, MS, 0);
+        pool_end(&p, 0, OUTCOME_OK, 0, 0);
+        assert_int_equal(p.members[0].inflight, 0);
+        p.members[0].weight = 0;
+        pool_update(&p);
+        assert_int_equal(pick_at(&p, 1, 0), 0);
+        pool_free(&p);
+        static const uint32_t weights[] = {0, 1000, 0, 1}; /* weight 0 only for want of others */
+        p = pool_of(a, 4, weights, 1);
+        for (uint32_t i = 0; i < 4000; i++)
+            assert_true(pick_at(&p, key_of(i), i) % 2 == 1);
+        tried.n = 0;
+        tried_add(&tried, 1);
+        assert_int_equal(pool_pick(&p, &tried, 1, 4000), 3);
+        tried_add(&tried, 3);
+        assert_true(pool_pick(&p, &tried, 1, 4000) % 2 == 1);
+        pool_free(&p);
+        p = pool_of(a, POOL_MAX, NULL, 1); /* only the last is left, far from where a draw begins */
+        for (uint32_t i = 0; i + 1 < POOL_MAX; i++)
+            p.members[i].trial = true, p.members[i].inflight = POOL_TRIAL_INFLIGHT;
+        pool_update(&p);
+        assert_int_equal(pick_at(&p, 1, 0), POOL_MAX - 1);
+        pool_free(&p);
+    }
+}
+
+/* Time may stand still or jump, and is never asked to go back. */
+static void test_any_time(void **state)
+{
+    static const uint64_t times[] = {0, 5, 0, UINT64_MAX, 3, UINT64_MAX - 1, UINT64_MAX};
+    for (int a = 0; a < ALGORITHMS; a++) {
+        struct pool_params params = {
+            .algorithm = (enum algorithm)a, .n = 3, .seed = 1, .slow_start = 1000 * MS};
+        struct pool p = pool_with(&params);
+        for (uint32_t i = 0; i < 3; i++)
+            p.members[i].returned = i == 1 ? UINT64_MAX : i;
+        pool_update(&p);
+        for (size_t k = 0; k < 70; k++) {
+            uint64_t now = times[k % ARRAY_LEN(times)];
+            int i = pool_pick(&p, NULL, key_of(k), now);
+            assert_in_range(i, 0, 2);
+            pool_end(&p, (uint32_t)i, (enum outcome)(k % 3), k % 2 ? UINT64_MAX : 0, now);
+        }
+        pool_free(&p);
+    }
 }
 
 int main(void)
@@ -205,7 +299,11 @@ int main(void)
         cmocka_unit_test(test_pools_begin_at_different_members),
         cmocka_unit_test(test_an_update_keeps_the_round),
         cmocka_unit_test(test_new_weights_make_no_burst),
-        cmocka_unit_test(test_least_requests_spares_a_slow_member),
+        cmocka_unit_test(test_two_choices_shorten_the_longest_queue),
+        cmocka_unit_test(test_two_choices_fill_by_weight),
+        cmocka_unit_test(test_a_slow_member),
+        cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_any_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -116,7 +116,7 @@ struct simulation {
 enum { CLIENTS = 64, ATTEMPTS = 3 };
 
 struct client {
-    uint64_t end;
+    uint64_t begin, end, key;
     int member;
     struct tried tried;
 };
@@ -135,17 +135,18 @@ static void refresh(struct simulation *s)
 
 static void send(struct simulation *s, struct client *c)
 {
-    c->member = pool_pick(&s->pool, &c->tried, 0, s->now);
+    c->member = pool_pick(&s->pool, &c->tried, c->key, s->now);
     assert_true(c->member >= 0);
     tried_add(&c->tried, (uint32_t)c->member);
     s->attempts++;
+    c->begin = s->now;
     c->end = s->now + ((unsigned)c->member < s->sick ? s->sick_latency : 10 * MS);
 }
 
 static void begin_request(struct simulation *s, struct client *c)
 {
     c->tried.n = 0;
-    s->requests++;
+    c->key = ++s->requests * UINT64_C(0x9e3779b97f4a7c15);
     budget_request(&s->budget, s->now);
     send(s, c);
 }
@@ -155,7 +156,8 @@ static void end_attempt(struct simulation *s, struct client *c)
     bool bad = (unsigned)c->member < s->sick;
     struct signal sig = {
         .at = s->now, .count = 1, .kind = (uint16_t)(bad ? s->sick_kind : SIGNAL_REQ_OK)};
-    pool_done(&s->pool, (uint32_t)c->member);
+    pool_end(&s->pool, (uint32_t)c->member, bad ? OUTCOME_FAILED : OUTCOME_OK, s->now - c->begin,
+             s->now);
     if (judge_signal(&s->judges[c->member], &sig))
         refresh(s);
     bool more = bad && c->tried.n < ATTEMPTS;

@@ -14,7 +14,8 @@ static int pick(struct pool *p, const struct choice *c, uint64_t hash, uint64_t 
 {
     int best = -1;
     uint64_t best_inflight = 0, best_weight = 1, equal = 0;
-    for (uint32_t i = 0; i < p->n; i++) {
+    for (uint32_t k = 0; k < p->n_pickable; k++) {
+        uint32_t i = p->in[k];
         if (!candidate(p, i, c))
             continue;
         const struct member *m = &p->members[i];
@@ -36,4 +37,4 @@ static int pick(struct pool *p, const struct choice *c, uint64_t hash, uint64_t 
     return best;
 }
 
-const struct algorithm_ops least_requests_ops = {"least-requests", pick};
+const struct algorithm_ops least_requests_ops = {.name = "least-requests", .pick = pick};

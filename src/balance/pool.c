@@ -7,37 +7,93 @@
  * refused connection is certain and needs no such bound. */
 #include "balance/algorithm.h"
 
+#include "balance/key.h"
 #include "base/base.h"
+
+static int check(const struct pool_params *w, struct err *e)
+{
+    if ((unsigned)w->algorithm >= ALGORITHMS)
+        return err_set(e, ERR_INVAL, "no balancing algorithm has the number %u",
+                       (unsigned)w->algorithm);
+    if (w->n > POOL_MAX)
+        return err_set(e, ERR_LIMIT, "a pool holds at most %d instances, not %u", POOL_MAX, w->n);
+    if (w->subset && w->peers && w->peer >= w->peers)
+        return err_set(e, ERR_INVAL, "peer %u of %u has no subset", w->peer, w->peers);
+    if (w->bound_permille && w->bound_permille < 1000)
+        return err_set(e, ERR_INVAL, "a bound of %u/1000 is below the mean load",
+                       w->bound_permille);
+    return 0;
+}
+
+static bool allocate(struct pool *p)
+{
+    p->members = mem_zero(p->n, sizeof *p->members);
+    p->in = mem_zero(p->n, sizeof *p->in);
+    p->alias = mem_zero(p->n, sizeof *p->alias);
+    p->order = mem_zero(p->n, sizeof *p->order);
+    p->factor = mem_zero(p->n, sizeof *p->factor);
+    p->table = p->ops->table_size ? mem_zero(1, p->ops->table_size(p->n)) : NULL;
+    return p->members && p->in && p->alias && p->order && p->factor &&
+           (p->table || !p->ops->table_size);
+}
+
+int pool_open(struct pool *p, const struct pool_params *params, struct err *e)
+{
+    *p = (struct pool){0};
+    int r = check(params, e);
+    if (r)
+        return r;
+    p->params = *params;
+    p->ops = algorithm_ops(params->algorithm);
+    p->n = params->n;
+    p->eject_permille = MIN(params->eject_permille, 1000);
+    p->reweigh_at = UINT64_MAX;
+    uint64_t half_life = params->half_life ? params->half_life : POOL_HALF_LIFE;
+    p->half_lives = 1 / (double)half_life;
+    p->fresh = half_life / 256;
+    if (!allocate(p)) {
+        pool_free(p);
+        return err_set(e, ERR_NOMEM, "no memory for a pool of %u instances", params->n);
+    }
+    prng_seed(&p->prng, params->seed);
+    return 0;
+}
 
 int pool_init(struct pool *p, enum algorithm a, uint32_t n, uint32_t eject_permille, uint64_t seed,
               struct err *e)
 {
-    *p = (struct pool){0};
-    if ((unsigned)a >= ALGORITHMS)
-        return err_set(e, ERR_INVAL, "no balancing algorithm has the number %u", (unsigned)a);
-    if (n > POOL_MAX)
-        return err_set(e, ERR_LIMIT, "a pool holds at most %d instances, not %u", POOL_MAX, n);
-    struct member *members = mem_zero(n, sizeof *members);
-    uint16_t *order = mem_zero(n, sizeof *order);
-    if (!members || !order) {
-        mem_free(members);
-        mem_free(order);
-        return err_set(e, ERR_NOMEM, "no memory for a pool of %u instances", n);
-    }
-    p->ops = algorithm_ops(a);
-    p->members = members;
-    p->order = order;
-    p->n = n;
-    p->eject_permille = MIN(eject_permille, 1000);
-    prng_seed(&p->prng, seed);
-    return 0;
+    struct pool_params params = {
+        .algorithm = a, .n = n, .eject_permille = eject_permille, .seed = seed};
+    return pool_open(p, &params, e);
 }
 
 void pool_free(struct pool *p)
 {
     mem_free(p->members);
+    mem_free(p->in);
+    mem_free(p->alias);
     mem_free(p->order);
+    mem_free(p->factor);
+    mem_free(p->table);
     *p = (struct pool){0};
+}
+
+void pool_inherit(struct pool *p, uint32_t index, const struct pool *from, uint32_t from_index)
+{
+    CHECK(index < p->n && from_index < from->n);
+    struct member *m = &p->members[index];
+    const struct member *was = &from->members[from_index];
+    m->returned = was->returned;
+    p->clock = MAX(p->clock, from->clock);
+    if (p->ops != from->ops)
+        return;
+    m->latency = was->latency;
+    m->met = was->met;
+    m->cost = was->cost;
+    m->measured = was->measured;
+    m->heard = was->heard;
+    p->mean_latency = from->mean_latency;
+    p->hot = from->hot;
 }
 
 /* Failed for longer first; of equals, the first in the pool. */
@@ -45,38 +101,6 @@ static bool longer(const struct pool *p, uint16_t a, uint16_t b)
 {
     uint64_t x = p->members[a].since, y = p->members[b].since;
     return x != y ? x < y : a < b;
-}
-
-static void sift(const struct pool *p, uint32_t root, uint32_t n)
-{
-    uint16_t *o = p->order;
-    for (uint32_t child; (child = 2 * root + 1) < n; root = child) {
-        if (child + 1 < n && longer(p, o[child], o[child + 1]))
-            child++;
-        if (!longer(p, o[root], o[child]))
-            return;
-        uint16_t swap = o[root];
-        o[root] = o[child];
-        o[child] = swap;
-    }
-}
-
-/* Heap sort: qsort may allocate. */
-static void sort_by_since(const struct pool *p, uint32_t n)
-{
-    for (uint32_t i = n / 2; i-- > 0;)
-        sift(p, i, n);
-    for (uint32_t end = n; end-- > 1;) {
-        uint16_t swap = p->order[0];
-        p->order[0] = p->order[end];
-        p->order[end] = swap;
-        sift(p, 0, end);
-    }
-}
-
-static bool failed(const struct member *m)
-{
-    return m->verdict >= VERDICT_FAILED;
 }
 
 /* How many members uncertain evidence may leave out. */
@@ -93,12 +117,12 @@ static void keep_beyond_share(struct pool *p)
     uint32_t n = 0, most = eject_most(p);
     for (uint32_t i = 0; i < p->n; i++) {
         const struct member *m = &p->members[i];
-        if (failed(m) && !m->certain && !m->draining && m->weight > 0)
+        if (member_failed(m) && !m->certain && !m->draining && m->weight > 0)
             p->order[n++] = (uint16_t)i;
     }
     if (n <= most)
         return;
-    sort_by_since(p, n);
+    order_sort(p, n, longer);
     for (uint32_t k = most; k < n; k++)
         p->members[p->order[k]].pickable = true;
 }
@@ -110,8 +134,8 @@ static bool admits(enum rule r, const struct member *m)
     if (m->draining)
         return false;
     switch (r) {
-    case RULE_NORMAL: return m->weight > 0 && !failed(m);
-    case RULE_WEIGHTLESS: return m->weight == 0 && !failed(m);
+    case RULE_NORMAL: return m->weight > 0 && !member_failed(m);
+    case RULE_WEIGHTLESS: return m->weight == 0 && !member_failed(m);
     case RULE_PANIC: return true;
     }
     UNREACHABLE();
@@ -129,20 +153,6 @@ static bool admit(struct pool *p, enum rule r)
     return any;
 }
 
-/* Credit of an earlier set of weights must not turn into a burst now: it stays within one round,
- * as it does by itself while nothing changes. */
-static void bound_credits(struct pool *p)
-{
-    int64_t total = 0;
-    for (uint32_t i = 0; i < p->n; i++)
-        if (p->members[i].pickable)
-            total += weight_of(&p->members[i]);
-    for (uint32_t i = 0; i < p->n; i++) {
-        struct member *m = &p->members[i];
-        m->credit = m->pickable ? MAX(MIN(m->credit, total), -total) : 0;
-    }
-}
-
 /* Every pool starts somewhere else in the round: workers must not all begin with the first. */
 static void begin(struct pool *p)
 {
@@ -157,45 +167,107 @@ static void count(struct pool *p)
 {
     p->n_pickable = p->n_trial = 0;
     for (uint32_t i = 0; i < p->n; i++) {
-        p->n_pickable += p->members[i].pickable;
-        p->n_trial += p->members[i].pickable && p->members[i].trial;
+        if (!p->members[i].pickable)
+            continue;
+        p->in[p->n_pickable++] = (uint16_t)i;
+        p->n_trial += p->members[i].trial;
     }
+}
+
+/* The algorithm's table depends on ids and weights alone. Says whether they are others than those
+ * that it was built for. */
+static bool identify(struct pool *p)
+{
+    uint64_t all = p->n;
+    for (uint32_t i = 0; i < p->n; i++) {
+        struct member *m = &p->members[i];
+        m->id = mix(m->key ? m->key : i + 1);
+        all = mix_nth(all ^ m->id, m->weight + 1);
+    }
+    bool other = all != p->built_for;
+    p->built_for = all;
+    return other;
 }
 
 void pool_update(struct pool *p)
 {
     for (uint32_t i = 0; i < p->n; i++)
         p->members[i].pickable = false;
+    if (identify(p) && p->ops->build)
+        p->ops->build(p);
     if (!admit(p, RULE_NORMAL))
         admit(p, RULE_WEIGHTLESS);
     keep_beyond_share(p);
     count(p);
     p->panic = p->n_pickable == 0 && admit(p, RULE_PANIC);
+    share_out(p);
     count(p);
-    bound_credits(p);
+    weigh(p, p->clock);
     begin(p);
 }
 
-/* First the untried within the bounds of a trial, then the untried, then anybody. */
-int pool_pick(struct pool *p, const struct tried *tried, uint64_t hash, uint64_t now)
+static uint8_t group_for(const struct pool *p, uint64_t hash)
 {
-    struct choice c = {.tried = tried && tried->n > 0 ? tried : NULL};
-    if (p->n_pickable == 0)
-        return -1;
+    uint32_t at = (uint32_t)(mix_nth(hash, UINT32_MAX) >> 32);
+    for (uint32_t g = 0; g < POOL_GROUPS; g++)
+        if (at < p->groups[g].until || p->groups[g].until == UINT32_MAX)
+            return (uint8_t)g;
+    return POOL_GROUPS;
+}
+
+/* First within all bounds, then beyond those of a key, then beyond those of a trial. */
+static int pick_pickable(struct pool *p, const struct tried *tried, uint64_t hash, uint64_t now)
+{
+    struct choice c = {.tried = tried};
+    if (p->ops->by_key)
+        c.group = group_for(p, hash);
     int i = p->ops->pick(p, &c, hash, now);
+    if (i < 0 && p->ops->by_key) {
+        c.lax = true;
+        i = p->ops->pick(p, &c, hash, now);
+    }
     if (i < 0 && p->n_trial > 0) {
         c.beyond_trial = true;
         i = p->ops->pick(p, &c, hash, now);
     }
-    if (i < 0 && c.tried)
-        i = pool_pick(p, NULL, hash, now);
-    else if (i >= 0)
-        p->members[i].inflight++;
+    return i;
+}
+
+/* First the untried, then those that stand by, then anybody. */
+int pool_pick(struct pool *p, const struct tried *tried, uint64_t hash, uint64_t now)
+{
+    if (tried && tried->n == 0)
+        tried = NULL;
+    p->clock = MAX(p->clock, now);
+    if (p->n_pickable == 0)
+        return -1;
+    if (p->clock >= p->reweigh_at)
+        weigh(p, p->clock);
+    int i = pick_pickable(p, tried, hash, p->clock);
+    if (i < 0 && tried && p->n_standby > 0)
+        i = draw_standby(p, tried);
+    if (i < 0 && tried)
+        i = pick_pickable(p, NULL, hash, p->clock);
+    if (i < 0)
+        return -1;
+    p->members[i].inflight++;
+    p->members[i].heard = p->clock;
+    if (p->members[i].pickable)
+        p->groups[MIN(p->members[i].priority, POOL_GROUPS - 1)].inflight++;
     return i;
 }
 
 void pool_done(struct pool *p, uint32_t index)
 {
     CHECK(index < p->n && p->members[index].inflight > 0);
-    p->members[index].inflight--;
+    struct member *m = &p->members[index];
+    m->inflight--;
+    if (m->pickable)
+        p->groups[MIN(m->priority, POOL_GROUPS - 1)].inflight--;
+}
+
+void pool_end(struct pool *p, uint32_t index, enum outcome outcome, uint64_t latency, uint64_t now)
+{
+    pool_observe(p, index, outcome, latency, now);
+    pool_done(p, index);
 }

@@ -11,7 +11,8 @@ static int pick(struct pool *p, const struct choice *c, uint64_t hash, uint64_t 
 {
     int best = -1;
     int64_t total = 0;
-    for (uint32_t i = 0; i < p->n; i++) {
+    for (uint32_t k = 0; k < p->n_pickable; k++) {
+        uint32_t i = p->in[k];
         if (!candidate(p, i, c))
             continue;
         struct member *m = &p->members[i];
@@ -25,4 +26,4 @@ static int pick(struct pool *p, const struct choice *c, uint64_t hash, uint64_t 
     return best;
 }
 
-const struct algorithm_ops round_robin_ops = {"round-robin", pick};
+const struct algorithm_ops round_robin_ops = {.name = "round-robin", .pick = pick};
