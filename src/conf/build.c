@@ -304,6 +304,18 @@ static bool name_service(struct builder *b, const struct node *n, struct view_se
 static void check_mode(struct conf *c, const struct seen *seen, const struct view_service *s)
 {
     const struct node *in = settings_seen(seen, BLOCK_SERVICE, "accept-proxy");
+    const struct node *hash = settings_seen(seen, BLOCK_SERVICE, "hash-key");
+    const struct node *bound = settings_seen(seen, BLOCK_SERVICE, "hash-balance-factor");
+    if (hash && s->hash.kind != HASH_SOURCE && s->n_sockets && s->mode != VIEW_HTTP)
+        conf_complain(c, &hash->place, "hash-key = source",
+                      "a service without HTTP has no other key");
+    if (bound && s->hash_bound_permille && s->hash_bound_permille < 1000)
+        conf_complain(c, &bound->place, "125% is usual; 0% is no bound",
+                      "hash-balance-factor is less than 100%%");
+    if (hash && !algorithm_by_key((enum algorithm)s->balance))
+        conf_warn(c, &hash->place, "balance = consistent-hash uses it",
+                  "hash-key is not used: balance is %s",
+                  algorithm_name((enum algorithm)s->balance));
     const struct node *replies = settings_seen(seen, BLOCK_SERVICE, "replies");
     if (in && s->proxy_in && s->mode == VIEW_UDP)
         conf_complain(c, &in->place, "", "accept-proxy is not for UDP services");

@@ -65,6 +65,22 @@ static void print_status(const struct view_check *c, struct buf *out)
         buf_printf(out, "-%u", c->status_max);
 }
 
+static void print_hash(const struct view_hash *h, struct buf *out)
+{
+    static const char *const kinds[HASH_KINDS] = {[HASH_SOURCE] = "source",
+                                                  [HASH_PATH] = "path",
+                                                  [HASH_HEADER] = "header:",
+                                                  [HASH_COOKIE] = "cookie:",
+                                                  [HASH_QUERY] = "query:"};
+    buf_printf(out, "%s" STR_FMT, kinds[h->kind], STR_ARG(h->name));
+}
+
+static bool same_hash(const void *a, const void *b)
+{
+    const struct view_hash *one = a, *other = b;
+    return one->kind == other->kind && str_eq(one->name, other->name);
+}
+
 static uint8_t byte_of(const struct setting *s, const void *target)
 {
     return *((const uint8_t *)target + s->offset);
@@ -89,6 +105,9 @@ void print_setting(const struct setting *s, const void *target, struct buf *out)
     case KIND_RETRY_ON: print_retry_on(((const struct view_retry *)target)->on, out); return;
     case KIND_BALANCE:
         buf_printf(out, "%s", algorithm_name(((const struct view_service *)target)->balance));
+        return;
+    case KIND_HASH:
+        print_hash((const struct view_hash *)((const char *)target + s->offset), out);
         return;
     case KIND_CHOICE: buf_printf(out, "%s", s->choices[byte_of(s, target)]); return;
     case KIND_FLAG:
@@ -117,6 +136,7 @@ bool same_setting(const struct setting *s, const void *a, const void *b)
     case KIND_BALANCE:
         return ((const struct view_service *)a)->balance ==
                ((const struct view_service *)b)->balance;
+    case KIND_HASH: return same_hash((const char *)a + s->offset, (const char *)b + s->offset);
     case KIND_CHOICE: return byte_of(s, a) == byte_of(s, b);
     case KIND_FLAG:
     case KIND_LISTEN:

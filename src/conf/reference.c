@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum { RANGE_MAX = 96 };
+enum { RANGE_MAX = 192 };
 
 static void title(enum block_id id, struct buf *out)
 {

@@ -46,6 +46,18 @@ static const struct setting service[] = {
             "where clients connect, as http://, tcp:// or udp://; one or several, required"),
     FIELD("balance", KIND_BALANCE, struct view_service, balance, "least-requests",
           "how an instance is picked"),
+    FIELD("hash-key", KIND_HASH, struct view_service, hash, "source",
+          "of the hash algorithms: requests with an equal key go to one instance"),
+    NUMBER("hash-balance-factor", KIND_SHARE, struct view_service, hash_bound_permille, 0, 10000,
+           "125%",
+           "of the hash algorithms: an instance's load over the mean, at most; 0%: no bound"),
+    NUMBER("slow-start", KIND_DURATION, struct view_service, slow_start, 0, H, "0s",
+           "until an instance that is new or was failed has its whole weight"),
+    NUMBER("subset", KIND_COUNT, struct view_service, subset, 0, POOL_MAX, "0",
+           "instances that each worker uses at least, of a large pool; 0: all"),
+    NUMBER("priority-threshold", KIND_SHARE, struct view_service, group_permille, 0, 1000, "0%",
+           "a priority group is helped by the next while less of it is well; 0%: while anybody is, "
+           "it is not"),
     CHOICE("accept-proxy", struct view_service, proxy_in, no_yes, "no",
            "clients come through another proxy and begin with its PROXY header"),
     CHOICE("send-proxy", struct view_service, proxy_out, proxy_versions, "no",
@@ -57,6 +69,8 @@ static const struct setting service[] = {
 static const struct setting backend[] = {
     NUMBER("weight", KIND_COUNT, struct view_instance, weight, 0, VIEW_MAX_WEIGHT, "1",
            "its share of the requests; 0: only when nobody else can"),
+    NUMBER("priority", KIND_COUNT, struct view_instance, priority, 0, POOL_GROUPS - 1, "0",
+           "its group: the next is used when the one before is not enough"),
     FIELD("name", KIND_NAME, struct view_instance, name, "(its address)",
           "what commands and metrics call it"),
 };
@@ -189,6 +203,20 @@ static void choices_text(const struct setting *s, char *to, size_t size)
     buf_free(&b);
 }
 
+/* "round-robin, random, ... or maglev" */
+static void algorithms_text(char *to, size_t size)
+{
+    struct buf b = {0};
+    for (int i = 0; i < ALGORITHMS; i++)
+        buf_printf(&b, "%s%s",
+                   i == 0               ? ""
+                   : i + 1 < ALGORITHMS ? ", "
+                                        : " or ",
+                   algorithm_name((enum algorithm)i));
+    str_copy(to, size, b.failed ? STR("the name of an algorithm") : buf_str(&b));
+    buf_free(&b);
+}
+
 void schema_range(const struct setting *s, char *to, size_t size)
 {
     char a[SCALAR_TEXT_MAX], b[SCALAR_TEXT_MAX];
@@ -217,7 +245,10 @@ void schema_range(const struct setting *s, char *to, size_t size)
     case KIND_RETRY_ON:
         snprintf(to, size, "none, or some of {connect, reset, timeout, 5xx}");
         return;
-    case KIND_BALANCE: snprintf(to, size, "round-robin, random or least-requests"); return;
+    case KIND_BALANCE: algorithms_text(to, size); return;
+    case KIND_HASH:
+        snprintf(to, size, "source, path, header:NAME, cookie:NAME or query:NAME");
+        return;
     case KIND_LISTEN: snprintf(to, size, "an address, as in http://0.0.0.0:8080"); return;
     case KIND_CHOICE: choices_text(s, to, size); return;
     case KIND_LOG: snprintf(to, size, "an absolute path, or off"); return;

@@ -21,6 +21,7 @@ enum kind {
     KIND_RETRY_ON, /* {connect, reset} */
     KIND_BALANCE,  /* least-requests */
     KIND_CHOICE,   /* one of a few words, stored as its number in a byte */
+    KIND_HASH,     /* source, path, header:NAME, cookie:NAME or query:NAME */
     KIND_LISTEN,   /* http://0.0.0.0:8080, or several */
     KIND_LOG,      /* /var/log/x.log or off */
     KINDS
@@ -53,7 +54,7 @@ enum block_id {
     BLOCKS
 };
 
-enum { MAX_SETTINGS = 12 }; /* in one block */
+enum { MAX_SETTINGS = 16 }; /* in one block */
 
 struct block {
     const char *name;     /* empty for the file itself */

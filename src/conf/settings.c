@@ -4,7 +4,7 @@
 
 #include "conf/scalar.h"
 
-enum { RANGE_MAX = 96 };
+enum { RANGE_MAX = 192 };
 
 /* "rise takes 1 to 100" */
 static const char *takes(struct conf *c, const struct setting *s)
@@ -204,6 +204,36 @@ static void set_balance(struct conf *c, const struct setting *s, const struct va
     bad_choice(c, s, v, names, ARRAY_LEN(names));
 }
 
+static const struct {
+    const char *text; /* with a colon: a name follows */
+    enum hash_kind kind;
+} hash_kinds[] = {{"source", HASH_SOURCE},
+                  {"path", HASH_PATH},
+                  {"header:", HASH_HEADER},
+                  {"cookie:", HASH_COOKIE},
+                  {"query:", HASH_QUERY}};
+
+static void set_hash(struct conf *c, const struct setting *s, const struct value *v, void *target)
+{
+    const char *names[ARRAY_LEN(hash_kinds)];
+    for (size_t i = 0; i < ARRAY_LEN(hash_kinds); i++) {
+        struct str kind = str_of(hash_kinds[i].text),
+                   name = {v->text.p + kind.n, v->text.n - kind.n};
+        bool named = kind.p[kind.n - 1] == ':';
+        names[i] = hash_kinds[i].text;
+        if (named ? !str_starts(v->text, kind) || !settings_name_valid(name)
+                  : !str_eq(v->text, kind))
+            continue;
+        struct view_hash h = {.kind = (uint8_t)hash_kinds[i].kind, .name = STR("")};
+        if (named)
+            h.name = arena_str(&c->view->arena, name);
+        c->nomem |= !h.name.p;
+        memcpy((char *)target + s->offset, &h, sizeof h);
+        return;
+    }
+    bad_choice(c, s, v, names, ARRAY_LEN(names));
+}
+
 static void set_choice(struct conf *c, const struct setting *s, const struct value *v, void *target)
 {
     size_t n = 0;
@@ -254,6 +284,7 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_RETRY_ON: set_retry_on(c, s, v, target); return;
     case KIND_BALANCE: set_balance(c, s, v, target); return;
     case KIND_CHOICE: set_choice(c, s, v, target); return;
+    case KIND_HASH: set_hash(c, s, v, target); return;
     case KIND_FLAG:
     case KIND_LISTEN:
     case KIND_LOG:

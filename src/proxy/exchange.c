@@ -65,6 +65,15 @@ static void read_facts(struct exchange *x, const struct http_head *h)
     x->replay = x->idempotent && small && conf->retry.replay_max > 0;
 }
 
+/* By what it is placed; the head lies in the client's block only until it is consumed. */
+static void place(struct exchange *x, const struct http_head *h)
+{
+    const struct peer *p = &x->client->peer;
+    size_t n = p->kind == ADDR_IP6 ? 16 : p->kind == ADDR_IP4 ? 4 : 0;
+    if (algorithm_by_key((enum algorithm)x->service->conf->balance))
+        x->key = key_of(&x->service->conf->hash, h, p->ip, n);
+}
+
 /* What is answered here although its syntax is fine: refusals, and an OPTIONS that asks for us (RFC
  * 9110, 7.6.2). 0: nothing. */
 static uint16_t unwanted(const struct exchange *x, const struct http_head *h, const char **text)
@@ -106,6 +115,7 @@ bool exchange_begin(struct client *c, struct service *s)
     uint16_t refuse = unwanted(x, h, &text);
     if (!refuse)
         refuse = rewrite_head(x, h, &text);
+    place(x, h);
     stream_consume(&c->s, w, h->bytes);
     if (refuse) {
         c->keep = false;
@@ -149,6 +159,7 @@ void exchange_begin_relay(struct client *c, struct service *s)
     x->relay = true;
     x->body.done = true;
     x->started_at = x->active_at = now_of(x);
+    place(x, NULL);
     if (!announce(x)) {
         client_close(c);
         return;
@@ -174,9 +185,18 @@ static void attempt_begin(struct exchange *x, uint32_t member)
     x->head_done = false;
     x->seen = x->hold = 0;
     x->timer_phase = 0;
+    x->observed = false;
     struct instance_row *row = x->target->row;
     cell_add(&row->inflight, 1);
     cell_add(&row->requests, 1);
+}
+
+void exchange_observe(struct exchange *x, enum outcome outcome)
+{
+    if (x->observed)
+        return;
+    x->observed = true;
+    pool_observe(&x->service->pool, x->member, outcome, now_of(x) - x->attempt_at, now_of(x));
 }
 
 /* Gives back what the attempt held. */
@@ -187,6 +207,7 @@ static void attempt_end(struct exchange *x)
     x->up = NULL;
     if (!x->target)
         return;
+    exchange_observe(x, OUTCOME_ABANDONED);
     cell_add(&x->target->row->inflight, UINT64_MAX); /* minus one */
     pool_done(&x->service->pool, x->member);
     target_unref(x->target);
@@ -213,7 +234,7 @@ static void attempt(struct exchange *x)
 {
     struct service *s = x->service;
     service_sync(s);
-    int member = pool_pick(&s->pool, &x->tried, 0, now_of(x));
+    int member = pool_pick(&s->pool, &x->tried, x->key, now_of(x));
     if (member < 0) {
         cell_add(&s->row->no_instance, 1);
         exchange_fail(x, 503, "No instance of this service can take the request.");
@@ -281,8 +302,10 @@ static const struct failure_meaning meanings[FAILURES] = {
 void exchange_attempt_failed(struct exchange *x, enum failure failure)
 {
     const struct failure_meaning *m = &meanings[failure];
-    if (m->signal >= 0)
+    if (m->signal >= 0) {
+        exchange_observe(x, OUTCOME_FAILED);
         target_signal(x->target, (enum signal_kind)m->signal, 0);
+    }
     if (!may_retry(x, failure)) {
         exchange_fail(x, m->status, m->text);
         return;
@@ -487,6 +510,7 @@ static void relay_when_reached(struct exchange *x)
     if (!request_complete(x))
         return;
     x->reached_at = now_of(x);
+    exchange_observe(x, OUTCOME_OK);
     cell_add(&row->relayed, 1);
     relay_begin(x);
 }

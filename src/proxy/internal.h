@@ -13,6 +13,7 @@
 #include "balance/balance.h"
 #include "os/os.h"
 #include "proxy/access_log.h"
+#include "proxy/key.h"
 #include "proxy/proxy.h"
 #include "proxy/retry.h"
 #include "proxy/udp.h"
@@ -302,6 +303,8 @@ struct exchange {
     /* all attempts */
     struct tried tried;
     uint32_t attempts;
+    uint64_t key;       /* what it is placed by, where the algorithm places by key */
+    bool observed;      /* what this attempt showed was told to the pool */
     bool stale_retried; /* a pooled connection turned out closed; asked again without counting */
     /* the request */
     uint8_t method, client_minor;
@@ -341,6 +344,8 @@ void exchange_timeout(struct exchange *x);
 void exchange_attempt_failed(struct exchange *x, enum failure failure);
 /* Tries a 5xx answer again elsewhere, if that may be. */
 bool exchange_retry_5xx(struct exchange *x);
+/* Tells the pool, once an attempt, what it showed. */
+void exchange_observe(struct exchange *x, enum outcome outcome);
 /* Ends it with our own answer, if none has begun; cuts the client otherwise. */
 void exchange_fail(struct exchange *x, uint16_t status, const char *text);
 /* Ends it: counts, logs, gives back what it holds. The client goes on or ends. */

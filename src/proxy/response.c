@@ -77,6 +77,7 @@ static bool speaks_of_failure(uint16_t status)
 static void judge_answer(struct exchange *x, uint16_t status)
 {
     uint64_t us = (loop_now(x->client->worker->loop) - x->attempt_at) / NS_PER_US;
+    exchange_observe(x, speaks_of_failure(status) ? OUTCOME_FAILED : OUTCOME_OK);
     if (speaks_of_failure(status))
         target_signal(x->target, SIGNAL_REQ_5XX, status);
     else

@@ -108,7 +108,10 @@ static void read_verdict(struct target *t, const struct instance_verdict *row, s
                    loop_now(t->worker->loop)))
         arm_hold(t);
     bool own_failed = t->judge.verdict == VERDICT_FAILED;
+    uint8_t was = m->verdict;
     m->verdict = failed || own_failed ? VERDICT_FAILED : (uint8_t)verdict;
+    if (was == VERDICT_FAILED && m->verdict != VERDICT_FAILED)
+        m->returned = loop_now(t->worker->loop);
     m->certain = (failed && cell_get(&row->certain)) || (own_failed && t->judge.certain);
     m->since = failed ? since : t->judge.since;
     m->draining = cell_get(&row->draining) != 0;
@@ -254,6 +257,37 @@ static void service_free(struct service *s)
     mem_free(s);
 }
 
+/* What was learnt of the instances that stay; an instance that a reload adds begins slowly, one
+ * that was there at the start does not. */
+static void inherit(struct service *s, const struct service *before)
+{
+    s->budget = before->budget;
+    for (uint32_t i = 0; i < s->pool.n; i++) {
+        s->pool.members[i].returned = loop_now(s->worker->loop);
+        for (uint32_t k = 0; k < before->pool.n; k++)
+            if (before->targets[k] == s->targets[i])
+                pool_inherit(&s->pool, i, &before->pool, k);
+    }
+}
+
+static int open_pool(struct service *s, struct err *e)
+{
+    const struct view_service *conf = s->conf;
+    struct pool_params params = {
+        .algorithm = (enum algorithm)conf->balance,
+        .n = conf->n_instances,
+        .eject_permille = conf->eject.share_permille,
+        .group_least_permille = conf->group_permille,
+        .subset = conf->subset,
+        .peer = s->worker->index,
+        .peers = s->worker->proxy_workers,
+        .slow_start = conf->slow_start,
+        .bound_permille = conf->hash_bound_permille,
+    };
+    entropy(&params.seed, sizeof params.seed);
+    return pool_open(&s->pool, &params, e);
+}
+
 int service_new(struct worker *w, struct shared_view *sv, const struct view_service *conf,
                 const struct service *before, struct service **out, struct err *e)
 {
@@ -268,11 +302,8 @@ int service_new(struct worker *w, struct shared_view *sv, const struct view_serv
     s->row = cells_service(&w->cells, w->index, conf->slot);
     s->log = conf->access_log < 0 ? NULL : sv->logs[conf->access_log];
     s->targets = mem_zero(conf->n_instances, sizeof *s->targets);
-    uint64_t seed;
-    entropy(&seed, sizeof seed);
     int r = s->targets
-                ? pool_init(&s->pool, conf->balance, conf->n_instances, conf->eject.share_permille,
-                            seed, e)
+                ? open_pool(s, e)
                 : err_set(e, ERR_NOMEM, "no memory for service " STR_FMT, STR_ARG(conf->name));
     for (uint32_t i = 0; r == 0 && i < conf->n_instances; i++) {
         s->targets[i] = find_or_make(w, &conf->instances[i], conf);
@@ -284,7 +315,7 @@ int service_new(struct worker *w, struct shared_view *sv, const struct view_serv
         return r;
     }
     if (before)
-        s->budget = before->budget;
+        inherit(s, before);
     else
         budget_init(&s->budget, 0, 0);
     s->budget.share_permille = conf->retry.budget_permille;
@@ -305,7 +336,10 @@ void service_activate(struct service *s)
         t->service = s;
         t->member = i;
         judge_set_params(&t->judge, &params);
-        s->pool.members[i].weight = s->conf->instances[i].weight;
+        const struct view_instance *conf = &s->conf->instances[i];
+        s->pool.members[i].weight = conf->weight;
+        s->pool.members[i].priority = (uint8_t)conf->priority;
+        s->pool.members[i].key = key_of_instance(s->conf->name, conf->name);
         const struct instance_verdict *row = cells_verdict(&s->worker->cells, t->slot);
         t->seen_changes = cell_get(&row->changes);
         read_verdict(t, row, &s->pool.members[i]);

@@ -128,8 +128,11 @@ static void flow_failed(struct flow *f, int error)
 static void count_answer(struct flow *f)
 {
     struct worker *w = f->listener->worker;
-    if (f->asked_at)
-        target_ok(f->target, (loop_now(w->loop) - f->asked_at) / NS_PER_US);
+    uint64_t now = loop_now(w->loop);
+    if (f->asked_at) {
+        target_ok(f->target, (now - f->asked_at) / NS_PER_US);
+        pool_observe(&f->service->pool, f->member, OUTCOME_OK, now - f->asked_at, now);
+    }
     f->asked_at = 0;
     f->replies++;
 }
@@ -166,7 +169,8 @@ static struct flow *flow_new(struct udp_listener *u, const struct addr *client)
     struct service *s = u->service;
     struct tried tried = {.n = 0};
     service_sync(s);
-    int member = pool_pick(&s->pool, &tried, 0, loop_now(w->loop));
+    size_t ip = client->kind == ADDR_IP6 ? 16 : 4;
+    int member = pool_pick(&s->pool, &tried, key_of_source(client->ip, ip), loop_now(w->loop));
     if (member < 0) {
         cell_add(&s->row->no_instance, 1);
         return NULL;

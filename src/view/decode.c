@@ -76,6 +76,7 @@ static void get_instance(struct decoder *d, struct view_instance *n)
     n->name = get_text(d);
     get_addr(d, &n->addr);
     n->weight = get_u32(&d->r);
+    n->priority = get_u32(&d->r);
     n->slot = get_u32(&d->r);
 }
 
@@ -131,6 +132,12 @@ static void get_service(struct decoder *d, struct view_service *s)
     s->proxy_in = get_bool(d);
     s->proxy_out = get_u8(&d->r);
     s->replies = get_u32(&d->r);
+    s->hash.kind = get_u8(&d->r);
+    s->hash.name = get_text(d);
+    s->hash_bound_permille = get_u32(&d->r);
+    s->group_permille = get_u32(&d->r);
+    s->subset = get_u32(&d->r);
+    s->slow_start = get_u64(&d->r);
     s->sockets = get_array(d, &s->n_sockets, 4, sizeof *s->sockets);
     for (uint32_t i = 0; i < s->n_sockets; i++)
         s->sockets[i] = get_u32(&d->r);

@@ -18,6 +18,7 @@ static void put_instance(struct buf *b, const struct view_instance *n)
     put_str(b, n->name);
     put_addr(b, &n->addr);
     put_u32(b, n->weight);
+    put_u32(b, n->priority);
     put_u32(b, n->slot);
 }
 
@@ -73,6 +74,12 @@ static void put_service(struct buf *b, const struct view_service *s)
     put_u8(b, s->proxy_in);
     put_u8(b, s->proxy_out);
     put_u32(b, s->replies);
+    put_u8(b, s->hash.kind);
+    put_str(b, s->hash.name);
+    put_u32(b, s->hash_bound_permille);
+    put_u32(b, s->group_permille);
+    put_u32(b, s->subset);
+    put_u64(b, s->slow_start);
     put_u32(b, s->n_sockets);
     for (uint32_t i = 0; i < s->n_sockets; i++)
         put_u32(b, s->sockets[i]);

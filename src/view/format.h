@@ -7,8 +7,8 @@ enum {
     /* The least bytes that a record takes, so that a count can be trusted before its records. */
     VIEW_ADDR_MIN = 1 + 2 + 16 + 4,
     VIEW_SOCKET_MIN = 1 + VIEW_ADDR_MIN,
-    VIEW_INSTANCE_MIN = 4 + VIEW_ADDR_MIN + 4 + 4,
-    VIEW_SERVICE_MIN = 3 + 4 + 8 + 4 + 4 + 4 + 4 + 1 + 4 + 50 + 56 + 60,
+    VIEW_INSTANCE_MIN = 4 + 4 + VIEW_ADDR_MIN + 4 + 4,
+    VIEW_SERVICE_MIN = 1 + 4 + 12 + 8 + 3 + 4 + 8 + 4 + 4 + 4 + 4 + 1 + 4 + 50 + 56 + 60,
 };
 
 #endif

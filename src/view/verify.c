@@ -102,11 +102,24 @@ static bool eject_valid(const struct view_eject *j)
            j->hold_max <= VIEW_MAX_DURATION;
 }
 
+static bool placement_valid(const struct view_service *s)
+{
+    bool named =
+        s->hash.kind == HASH_HEADER || s->hash.kind == HASH_COOKIE || s->hash.kind == HASH_QUERY;
+    bool http = s->mode == VIEW_HTTP || s->hash.kind == HASH_SOURCE;
+    return s->balance < ALGORITHMS && s->hash.kind < HASH_KINDS && named == (s->hash.name.n > 0) &&
+           http && (s->hash_bound_permille == 0 || s->hash_bound_permille >= 1000) &&
+           s->hash_bound_permille <= 10000 && s->group_permille <= 1000 && s->subset <= POOL_MAX &&
+           s->slow_start <= VIEW_MAX_DURATION;
+}
+
 static int verify_links(const struct view *v, const struct view_service *s, struct err *e)
 {
     if (s->mode >= VIEW_MODES || s->proxy_out > 2 || (s->proxy_out && s->mode != VIEW_TCP) ||
         (s->proxy_in && s->mode == VIEW_UDP) || s->replies > VIEW_MAX_REPLIES)
         return bad(e, s->name, "an unknown mode");
+    if (!placement_valid(s))
+        return bad(e, s->name, "an impossible placement");
     for (uint32_t i = 0; i < s->n_sockets; i++)
         if (s->sockets[i] >= v->n_sockets ||
             v->sockets[s->sockets[i]].use != view_mode_use(s->mode))
@@ -125,7 +138,7 @@ static int verify_instances(const struct view_service *s, struct err *e)
     for (uint32_t i = 0; i < s->n_instances && !rc; i++) {
         const struct view_instance *n = &s->instances[i];
         if (n->name.n == 0 || !addr_valid(&n->addr) || n->weight > VIEW_MAX_WEIGHT ||
-            n->slot >= VIEW_MAX_SLOTS)
+            n->priority >= POOL_GROUPS || n->slot >= VIEW_MAX_SLOTS)
             rc = bad(e, s->name, "an invalid instance");
         else
             rc = unique(&names, n->name, s->name, "two instances of one name", e);

@@ -97,6 +97,7 @@ struct view_instance {
     struct addr addr;
     uint32_t weight; /* 0..1000, default 1 */
     uint32_t slot;   /* row of the shared tables; stable over reloads while service and name stay */
+    uint32_t priority; /* 0..15: its group; 0 is used first */
 };
 
 enum view_mode { VIEW_HTTP, VIEW_TCP, VIEW_UDP, VIEW_MODES };
@@ -111,6 +112,13 @@ static inline uint8_t view_mode_use(uint8_t mode)
     return mode == VIEW_UDP ? SOCKET_UDP : mode == VIEW_TCP ? SOCKET_TCP : SOCKET_HTTP;
 }
 
+/* What a request is placed by, where the algorithm places by key (balance.h). */
+enum hash_kind { HASH_SOURCE, HASH_HEADER, HASH_COOKIE, HASH_PATH, HASH_QUERY, HASH_KINDS };
+struct view_hash {
+    uint8_t kind;    /* enum hash_kind */
+    struct str name; /* of the header, cookie or query parameter; else empty */
+};
+
 struct view_service {
     struct str name;   /* unique */
     uint32_t slot;     /* row of the services' table; stable while the name stays */
@@ -124,6 +132,12 @@ struct view_service {
     uint8_t balance;    /* enum algorithm */
     struct view_instance *instances;
     uint32_t n_instances;
+    struct view_hash hash;
+    uint32_t hash_bound_permille; /* a member's load over the mean, at most; 0: unbounded */
+    uint32_t group_permille; /* a priority group is enough while this share of it is well; 0: while
+                                one member is */
+    uint32_t subset;         /* instances that each worker uses at least; 0: all */
+    uint64_t slow_start;     /* until a new or returned instance has its whole weight; 0: at once */
     struct view_check check;
     struct view_timeouts timeouts;
     struct view_retry retry;
