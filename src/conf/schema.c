@@ -51,7 +51,7 @@ static const struct setting service[] = {
     NUMBER("hash-balance-factor", KIND_SHARE, struct view_service, hash_bound_permille, 0, 10000,
            "125%",
            "of the hash algorithms: an instance's load over the mean, at most; 0%: no bound"),
-    NUMBER("slow-start", KIND_DURATION, struct view_service, slow_start, 0, H, "0s",
+    NUMBER("slow-start", KIND_DURATION, struct view_service, slow_start, 0, H, "0",
            "until an instance that is new or was failed has its whole weight"),
     NUMBER("subset", KIND_COUNT, struct view_service, subset, 0, POOL_MAX, "0",
            "instances that each worker uses at least, of a large pool; 0: all"),

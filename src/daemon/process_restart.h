@@ -2,7 +2,7 @@
  *
  * The first death is answered at once: whoever waits for the process waits for nothing else. One
  * that dies again before it has lived for a while is not given the whole machine: its next starts
- * wait 100 ms, 200 ms, ... up to 10 s. It is never given up. */
+ * wait 100 ms, 200 ms, ... up to 1 s. It is never given up. */
 #ifndef HF_PROCESS_RESTART_H
 #define HF_PROCESS_RESTART_H
 
@@ -11,7 +11,7 @@
 /* A process that lived for this long counts as one that works. */
 #define RESTART_STEADY  UINT64_C(2000000000)
 #define RESTART_FIRST   UINT64_C(100000000)
-#define RESTART_LONGEST UINT64_C(10000000000)
+#define RESTART_LONGEST UINT64_C(1000000000)
 
 struct restart {
     uint32_t streak; /* deaths in a row, each soon after its start */

@@ -25,9 +25,9 @@ int net_datagram_listen(const struct addr *a, struct err *e);
 int net_datagram_connect(const struct addr *a, struct err *e);
 /* One datagram: its length, 0 included, or -errno. from may be NULL. A datagram longer than n is
  * cut. */
-int net_datagram_receive(int fd, void *p, size_t n, struct addr *from);
+int net_datagram_receive(int fd, void *p, size_t size, struct addr *from);
 /* 0 or -errno. to is NULL on a connected socket. */
-int net_datagram_send(int fd, const void *p, size_t n, const struct addr *to);
+int net_datagram_send(int fd, const void *p, size_t size, const struct addr *to);
 
 /* Small packets at once (TCP_NODELAY). Harmless on Unix sockets. */
 void net_set_nodelay(int fd);

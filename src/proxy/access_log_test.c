@@ -103,7 +103,9 @@ static void lines_reach_the_file_and_a_fresh_one_takes_over(void **state)
     for (int i = 0; i < 1000; i++)
         log_write(ring, log, &e);
     struct stat st = {0};
-    while (st.st_size < 1000 * 80) /* written by the other thread */
+    char line[LOG_LINE_MAX];
+    off_t whole = 1000 * ((off_t)log_format(&e, line) + 1);
+    while (st.st_size < whole) /* written by the other thread */
         assert_int_equal(stat(first.path, &st), 0);
     assert_ptr_equal(logger_file(g, STR("/var/log/a"), second.fd), log);
     for (int i = 0; i < 10; i++)

@@ -185,11 +185,11 @@ int proxy_header_parse(const char *p, size_t n, struct proxy_header *out, const 
 {
     *out = (struct proxy_header){0};
     if (n && p[0] == '\r') {
-        if (memcmp(p, signature, MIN(n, sizeof signature)))
+        if (memcmp(p, signature, MIN(n, sizeof signature)) != 0)
             return refuse(why, "The connection does not begin with a PROXY header.");
         return n < sizeof signature ? PROXY_MORE : parse_v2(p, n, out, why);
     }
-    if (memcmp(p, "PROXY ", MIN(n, 6u)))
+    if (memcmp(p, "PROXY ", MIN(n, 6u)) != 0)
         return refuse(why, "The connection does not begin with a PROXY header.");
     return n < 6 ? PROXY_MORE : parse_v1(p, n, out, why);
 }
