@@ -70,6 +70,8 @@ struct worker {
     pthread_mutex_t command_lock;
     struct shared_view *inbox; /* the next view; holds a reference */
     bool drain_asked, stop_asked;
+    _Atomic uint64_t
+        took; /* epoch of the view in use: whoever reads it sees the older one let go */
 
     struct shared_view *view;
     struct list listeners;   /* of the view in use */
@@ -398,7 +400,7 @@ void upstream_end(struct list *link);
 void listener_unref(struct listener *l);
 
 /* What the worker's thread tells the main one. proxy.c */
-void proxy_worker_took(struct proxy *p, uint64_t epoch);
+void proxy_worker_took(struct proxy *p, struct worker *w, uint64_t epoch);
 void proxy_worker_drained(struct proxy *p);
 void proxy_complain(struct proxy *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool proxy_evidence(struct proxy *p, const struct signal *s);

@@ -92,9 +92,9 @@ static void tell_main(struct proxy *p)
     (void)n; /* full: the main thread wakes in any case */
 }
 
-void proxy_worker_took(struct proxy *p, uint64_t epoch)
+void proxy_worker_took(struct proxy *p, struct worker *w, uint64_t epoch)
 {
-    (void)epoch; /* the worker's row in the cells says it */
+    atomic_store_explicit(&w->took, epoch, memory_order_release);
     tell_main(p);
 }
 
@@ -127,7 +127,8 @@ bool proxy_evidence(struct proxy *p, const struct signal *s)
 static bool all_took(const struct proxy *p)
 {
     for (uint32_t i = 0; i < p->n_workers; i++)
-        if (cell_get(&p->cells.processes[PROCESS_WORKER0 + i].epoch) != p->current->view->epoch)
+        if (atomic_load_explicit(&p->workers[i].took, memory_order_acquire) !=
+            p->current->view->epoch)
             return false;
     return true;
 }

@@ -324,7 +324,7 @@ static int take_view(struct worker *w, struct shared_view *sv, struct err *e)
     struct shared_view *old = w->view;
     w->view = sv; /* takes over the inbox's reference */
     cell_set(&w->row->epoch, v->epoch);
-    proxy_worker_took(w->proxy, v->epoch);
+    proxy_worker_took(w->proxy, w, v->epoch);
     if (old)
         shared_view_unref(old);
     return 0;
