@@ -54,12 +54,7 @@ static void tell_start(struct control *c, const char *text)
 static bool view_from_fd(struct control *c, int fd, uint64_t epoch, struct view **out,
                          struct err *e)
 {
-    struct buf bytes = {0};
-    int r = memfd_read(fd, VIEW_MAX_BYTES, &bytes, e);
-    if (r == 0)
-        r = view_decode(buf_str(&bytes), out, e);
-    buf_free(&bytes);
-    if (r)
+    if (ipc_read_view(fd, out, e))
         return false;
     if ((*out)->epoch == epoch && reload_check_slots(c, *out, e) == 0)
         return true;

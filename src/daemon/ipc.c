@@ -294,3 +294,13 @@ bool ipc_get_signal(struct reader *r, struct signal *s)
     return !r->failed && s->slot < VIEW_MAX_SLOTS && s->count > 0 && s->kind < SIGNAL_KINDS &&
            s->observer <= VIEW_MAX_WORKERS;
 }
+
+int ipc_read_view(int fd, struct view **out, struct err *e)
+{
+    struct buf bytes = {0};
+    int r = memfd_read(fd, VIEW_MAX_BYTES, &bytes, e);
+    if (r == 0)
+        r = view_decode(buf_str(&bytes), out, e);
+    buf_free(&bytes);
+    return r;
+}

@@ -43,6 +43,7 @@
 #include "base/base.h"
 #include "detect/detect.h"
 #include "os/os.h"
+#include "view/view.h"
 
 enum {
     IPC_FD_SUPERVISOR = 3,
@@ -125,6 +126,9 @@ int ipc_receive(int fd, struct ipc_message *m, struct err *e);
 /* Takes the one descriptor that the message must have brought; -1 when it brought none. */
 int ipc_take_fd(struct ipc_message *m);
 void ipc_message_end(struct ipc_message *m);
+
+/* The view in a memfd that came with a message; *out is the caller's. The descriptor stays open. */
+int ipc_read_view(int fd, struct view **out, struct err *e);
 
 /* Pure: a whole datagram into type and body; ERR_PROTO when header and length do not agree. */
 int ipc_parse(struct str datagram, uint32_t *type, struct reader *body, struct err *e);

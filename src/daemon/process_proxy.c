@@ -129,23 +129,13 @@ static void forget_next(struct proxy_process *p)
     p->next = NULL;
 }
 
-static int read_view(int fd, struct view **out, struct err *e)
-{
-    struct buf bytes = {0};
-    int r = memfd_read(fd, VIEW_MAX_BYTES, &bytes, e);
-    if (r == 0)
-        r = view_decode(buf_str(&bytes), out, e);
-    buf_free(&bytes);
-    return r;
-}
-
 static int begin_view(struct proxy_process *p, struct ipc_message *m, struct err *e)
 {
     uint64_t epoch = get_u64(&m->body);
     if (!reader_done(&m->body) || m->n_fds != 1)
         return err_set(e, ERR_PROTO, "the announcement of a view is malformed");
     forget_next(p);
-    int r = read_view(m->fds[0], &p->next, e);
+    int r = ipc_read_view(m->fds[0], &p->next, e);
     if (r)
         return err_wrap(e, "view %llu", (unsigned long long)epoch);
     p->next_fds = mem_alloc((p->next->n_sockets + 1) * sizeof(int));

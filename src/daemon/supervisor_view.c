@@ -87,16 +87,6 @@ void view_give(struct child *c)
 
 /* --- taking over --- */
 
-static int read_view(int fd, struct view **out, struct err *e)
-{
-    struct buf bytes = {0};
-    int r = memfd_read(fd, VIEW_MAX_BYTES, &bytes, e);
-    if (r == 0)
-        r = view_decode(buf_str(&bytes), out, e);
-    buf_free(&bytes);
-    return r;
-}
-
 static int examine(struct supervisor *s, uint64_t epoch, const struct view *v, struct err *e)
 {
     if (v->epoch != epoch)
@@ -132,7 +122,7 @@ static void apply(struct supervisor *s, uint64_t epoch, int fd)
     struct err e;
     held_init(&next);
     next.view_fd = fd;
-    int r = read_view(fd, &next.view, &e);
+    int r = ipc_read_view(fd, &next.view, &e);
     if (r == 0)
         r = examine(s, epoch, next.view, &e);
     if (r == 0)

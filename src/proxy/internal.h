@@ -21,14 +21,13 @@
 #include "wire/proxy_protocol.h"
 
 enum {
-    BLOCK_SIZE = 32 * 1024,    /* one read; also the largest head */
-    BLOCKS_KEPT = 256,         /* free blocks that a worker keeps */
-    HEAD_SLACK = 1024,         /* what rewriting may add to a head */
-    ACCEPT_BATCH = 64,         /* connections accepted before others get their turn */
-    PIPES_KEPT = 16,           /* empty pipes that a worker keeps */
-    READ_BATCH = 16,           /* blocks moved for one connection before others get their turn */
-    IDLE_PER_TARGET = 512,     /* pooled connections to one instance, per worker */
-    LISTEN_BACKLOG_HINT = 1024 /* see the supervisor */
+    BLOCK_SIZE = 32 * 1024, /* one read; also the largest head */
+    BLOCKS_KEPT = 256,      /* free blocks that a worker keeps */
+    HEAD_SLACK = 1024,      /* what rewriting may add to a head */
+    ACCEPT_BATCH = 64,      /* connections accepted before others get their turn */
+    PIPES_KEPT = 16,        /* empty pipes that a worker keeps */
+    READ_BATCH = 16,        /* blocks moved for one connection before others get their turn */
+    IDLE_PER_TARGET = 512,  /* pooled connections to one instance, per worker */
 };
 #define TICK_NS          (250 * NS_PER_MS) /* housekeeping of a worker */
 #define UPSTREAM_IDLE_NS (55 * NS_PER_S)   /* a pooled connection unused for this long is closed */
@@ -311,7 +310,7 @@ struct exchange {
     /* the request */
     uint8_t method, client_minor;
     bool relay; /* a TCP connection: no request, no answer, only an instance to be found */
-    bool idempotent, head_request, upgrade, expect, keep_wanted;
+    bool idempotent, head_request, upgrade, expect;
     bool replay;        /* the body's bytes are kept in `request` */
     struct buf request; /* the rewritten head, then kept body bytes */
     uint32_t head_bytes,

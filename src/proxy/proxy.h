@@ -11,7 +11,10 @@
  *   client.c      a client's connection: requests in, one after the other
  *   exchange.c    one request and its attempts; request.c and response.c move its bytes
  *   upstream.c    a connection to an instance, in use or pooled
- *   relay.c       bytes both ways without a look: upgraded connections
+ *   stream.c      what the two kinds of connection have in common: a socket and a block
+ *   relay.c       bytes both ways without a look: TCP services, upgraded connections
+ *   udp.c         datagram services: flows
+ *   key.c         what a request is placed by (pure)
  *   retry.c       may this attempt be followed by another? (pure)
  *   access_log.c  lines out, never waiting for the disk
  *

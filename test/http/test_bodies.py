@@ -200,8 +200,8 @@ def produce(peer, size, digest):
     sent = 0
     while sent < size:
         part = BLOCK[: min(len(BLOCK), size - sent)]
+        digest.update(part)  # before the other side can have it, and compare
         peer.send(part)
-        digest.update(part)
         sent += len(part)
 
 
