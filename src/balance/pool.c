@@ -233,6 +233,16 @@ static int pick_pickable(struct pool *p, const struct tried *tried, uint64_t has
     return i;
 }
 
+static int given(struct pool *p, uint32_t i)
+{
+    struct member *m = &p->members[i];
+    m->inflight++;
+    m->heard = p->clock;
+    if (m->pickable)
+        p->groups[MIN(m->priority, POOL_GROUPS - 1)].inflight++;
+    return (int)i;
+}
+
 /* First the untried, then those that stand by, then anybody. */
 int pool_pick(struct pool *p, const struct tried *tried, uint64_t hash, uint64_t now)
 {
@@ -248,13 +258,17 @@ int pool_pick(struct pool *p, const struct tried *tried, uint64_t hash, uint64_t
         i = draw_standby(p, tried);
     if (i < 0 && tried)
         i = pick_pickable(p, NULL, hash, p->clock);
-    if (i < 0)
+    return i < 0 ? -1 : given(p, (uint32_t)i);
+}
+
+int pool_pick_sticky(struct pool *p, const struct tried *tried, uint32_t index, uint64_t now)
+{
+    CHECK(index < p->n);
+    const struct member *m = &p->members[index];
+    p->clock = MAX(p->clock, now);
+    if (m->draining || (member_failed(m) && !m->pickable) || (tried && tried_has(tried, index)))
         return -1;
-    p->members[i].inflight++;
-    p->members[i].heard = p->clock;
-    if (p->members[i].pickable)
-        p->groups[MIN(p->members[i].priority, POOL_GROUPS - 1)].inflight++;
-    return i;
+    return given(p, index);
 }
 
 void pool_done(struct pool *p, uint32_t index)
