@@ -73,6 +73,8 @@ struct worker {
         took; /* epoch of the view in use: whoever reads it sees the older one let go */
 
     struct shared_view *view;
+    struct service **services; /* of the view in use, by index; each with a reference */
+    uint32_t n_services;
     struct list listeners;   /* of the view in use */
     struct list retired;     /* listeners that left the view and still have clients */
     struct target **targets; /* by slot */
@@ -383,6 +385,9 @@ int worker_start(struct worker *w, struct proxy *p, uint32_t index, struct err *
 void worker_command(struct worker *w, struct shared_view *sv, bool drain, bool stop);
 /* Stops the thread, if it runs, and frees what the worker holds. */
 void worker_end(struct worker *w);
+/* The service that `from` calls by an index into its view, as it is now; NULL when a newer view
+ * does not have it any more. */
+struct service *worker_service(struct worker *w, const struct service *from, uint32_t index);
 struct block *block_get(struct worker *w); /* NULL when memory is out */
 void block_put(struct worker *w, struct block *b);
 struct str worker_date(struct worker *w);
