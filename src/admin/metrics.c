@@ -75,6 +75,22 @@ static const struct process_metric process_metrics[] = {
      "Access log lines that the disk could not take in time."},
 };
 
+/* What adds up is summed over all generations of the proxy; an epoch is that of the one that
+ * accepts. */
+static uint64_t process_value(const struct cells *c, const struct process_metric *m, uint32_t row)
+{
+    uint32_t banks =
+        row < PROCESS_PROXY || (m->type == METRIC_GAUGE && !m->workers) ? 1 : CELLS_BANKS;
+    uint64_t sum = 0;
+    for (uint32_t bank = 0; bank < banks; bank++) {
+        uint32_t place = banks == 1 ? process_place(c, row)
+                                    : cells_proxy_row(c->workers, bank) + row - PROCESS_PROXY;
+        const char *at = (const char *)&c->processes[place] + m->at;
+        sum += cell_get((const cell *)(const void *)at);
+    }
+    return sum;
+}
+
 static void process_family(const struct scrape *s, const struct process_metric *m)
 {
     family(s->out, m->name, m->type, m->help);
@@ -86,8 +102,7 @@ static void process_family(const struct scrape *s, const struct process_metric *
         buf_printf(s->out, "%s", m->name);
         label(s->out, m->workers ? "worker" : "process",
               str_of(m->workers ? name + strlen("worker-") : name), true);
-        const char *row = (const char *)&s->c->processes[i];
-        value_u64(s->out, cell_get((const cell *)(const void *)(row + m->at)));
+        value_u64(s->out, process_value(s->c, m, i));
     }
 }
 
@@ -99,7 +114,7 @@ static void process_uptime(const struct scrape *s)
     for (uint32_t i = 0; i < PROCESS_WORKER0; i++) {
         char process[32];
         process_name(i, process);
-        uint64_t at = cell_get(&s->c->processes[i].started_at);
+        uint64_t at = cell_get(&s->c->processes[process_place(s->c, i)].started_at);
         buf_printf(s->out, "%s", name);
         label(s->out, "process", str_of(process), true);
         buf_printf(s->out, "} %.3f\n", now > at && at ? (double)(now - at) / 1e9 : 0.0);

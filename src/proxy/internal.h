@@ -56,6 +56,7 @@ enum grave { GRAVE_CLIENT, GRAVE_EXCHANGE, GRAVE_UPSTREAM, GRAVES };
 struct worker {
     struct proxy *proxy;
     uint32_t index, proxy_workers; /* this one of how many */
+    uint32_t lane;                 /* its rows in the cells */
     pthread_t thread;
     bool running;
     struct loop *loop;
