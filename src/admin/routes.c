@@ -6,7 +6,7 @@
 
 struct captures {
     char name[2][SEGMENT_MAX];
-    struct str query;
+    struct str query, accept;
 };
 
 struct route {
@@ -73,10 +73,10 @@ static void answer_status(struct conn *c, const struct captures *m)
 
 static void answer_metrics(struct conn *c, const struct captures *m)
 {
-    (void)m;
+    enum exposition_form form = exposition_accepted(m->accept);
     buf_clear(&c->body);
-    metrics_text(c->admin, &c->body);
-    conn_answer(c, 200, "text/plain; version=0.0.4; charset=utf-8");
+    metrics_write(c->admin, form, &c->body);
+    conn_answer(c, 200, exposition_content_type(form));
 }
 
 /* A number of the query; absent leaves *out as it is. False: out of range or no number. */
@@ -405,7 +405,7 @@ static void no_route(struct conn *c, const struct request *r)
 
 void route_request(struct conn *c, const struct request *r)
 {
-    struct captures m = {.query = r->query};
+    struct captures m = {.query = r->query, .accept = r->accept};
     bool read = r->method == HTTP_GET || r->method == HTTP_HEAD, write = r->method == HTTP_POST;
     for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
         if (!matches(&routes[i], r->path, &m))

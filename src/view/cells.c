@@ -3,7 +3,7 @@
 #include "view/cells.h"
 #include "view/view.h"
 
-enum { CELLS_VERSION = 1, ROW = 64 };
+enum { CELLS_VERSION = 2, ROW = 64 };
 
 _Static_assert(sizeof(struct cells_header) <= ROW, "the header takes one row");
 _Static_assert(sizeof(struct process_row) % ROW == 0, "no two writers share a cache line");

@@ -17,6 +17,7 @@
 
 #include "base/base.h"
 #include "detect/detect.h"
+#include "view/latency.h"
 
 enum { CELLS_MAGIC = 0x48464331, CELLS_MAX_WORKERS = 64 };
 
@@ -41,10 +42,6 @@ struct process_row {
     cell signals_dropped;   /* evidence that control could not take in time */
     cell log_dropped;       /* access log lines that the disk could not take in time */
 };
-
-/* Latency in native exponential buckets: bucket i counts (2^(i-1), 2^i] us; the first is up to 1
- * us, the last everything above. */
-enum { LATENCY_BUCKETS = 32 };
 
 struct service_row { /* writer: one proxy worker */
     _Alignas(64) cell requests;
@@ -126,12 +123,6 @@ static inline struct instance_verdict *cells_verdict(const struct cells *c, uint
 {
     CHECK(slot < c->header->slots);
     return &c->verdicts[slot];
-}
-/* The bucket of LATENCY_BUCKETS that a latency falls into. */
-static inline unsigned latency_bucket(uint64_t us)
-{
-    unsigned bits = us <= 1 ? 0 : 64u - (unsigned)__builtin_clzll(us - 1);
-    return bits < LATENCY_BUCKETS ? bits : LATENCY_BUCKETS - 1;
 }
 
 #endif

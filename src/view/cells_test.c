@@ -92,20 +92,8 @@ static void lies_are_refused(void **state)
 static void the_largest_region(void **state)
 {
     size_t size = cells_size(CELLS_MAX_WORKERS, VIEW_MAX_SERVICES, VIEW_MAX_SLOTS);
-    assert_true(size > 100u << 20 && size < 1u << 30); /* address space, not memory: sparse */
+    assert_true(size > 100u << 20 && size < 2u << 30); /* address space, not memory: sparse */
     assert_int_equal(size % 64, 0);
-}
-
-static void latency_buckets(void **state)
-{
-    assert_int_equal(latency_bucket(0), 0);
-    assert_int_equal(latency_bucket(1), 0);
-    for (unsigned i = 1; i < LATENCY_BUCKETS - 1; i++) {
-        assert_int_equal(latency_bucket((1ull << (i - 1)) + 1), i);
-        assert_int_equal(latency_bucket(1ull << i), i);
-        assert_int_equal(latency_bucket((1ull << i) + 1), i + 1);
-    }
-    assert_int_equal(latency_bucket(UINT64_MAX), LATENCY_BUCKETS - 1);
 }
 
 int main(void)
@@ -114,7 +102,6 @@ int main(void)
         cmocka_unit_test(rows_do_not_overlap),
         cmocka_unit_test(lies_are_refused),
         cmocka_unit_test(the_largest_region),
-        cmocka_unit_test(latency_buckets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
