@@ -96,6 +96,8 @@ uint64_t admin_uptime(const struct admin *a); /* ns since the supervisor started
 /* "supervisor", "control", "proxy", "worker-0" */
 void process_name(uint32_t row, char out[32]);
 uint32_t process_rows(const struct admin *a);
+/* Where a process of that row lies now: one of the banks, for the proxy and its workers. */
+uint32_t process_place(const struct cells *c, uint32_t row);
 
 /* events_json.c */
 json_t *events_json(const struct events *e, uint64_t after, uint32_t limit);

@@ -64,6 +64,21 @@ static const struct process_metric process_metrics[] = {
      "Access log lines that the disk could not take in time."},
 };
 
+/* What adds up is summed over all generations of the proxy; an epoch is that of the one that
+ * accepts. */
+static uint64_t process_value(const struct cells *c, const struct process_metric *m, uint32_t row)
+{
+    uint32_t banks =
+        row < PROCESS_PROXY || (m->type == METRIC_GAUGE && !m->workers) ? 1 : CELLS_BANKS;
+    uint64_t sum = 0;
+    for (uint32_t bank = 0; bank < banks; bank++) {
+        uint32_t place = banks == 1 ? process_place(c, row)
+                                    : cells_proxy_row(c->workers, bank) + row - PROCESS_PROXY;
+        sum += cell_at(&c->processes[place], m->at);
+    }
+    return sum;
+}
+
 static void process_family(struct scrape *s, const struct process_metric *m)
 {
     exposition_family(&s->x, m->name, m->type, m->help);
@@ -74,7 +89,7 @@ static void process_family(struct scrape *s, const struct process_metric *m)
         process_name(i, name);
         struct labels l = one_label(m->workers ? "worker" : "process",
                                     str_of(m->workers ? name + strlen("worker-") : name));
-        exposition_count(&s->x, &l, cell_at(&s->c->processes[i], m->at));
+        exposition_count(&s->x, &l, process_value(s->c, m, i));
     }
 }
 
@@ -86,7 +101,7 @@ static void process_uptime(struct scrape *s)
     for (uint32_t i = 0; i < PROCESS_WORKER0; i++) {
         char process[32];
         process_name(i, process);
-        uint64_t at = cell_get(&s->c->processes[i].started_at);
+        uint64_t at = cell_get(&s->c->processes[process_place(s->c, i)].started_at);
         struct labels l = one_label("process", str_of(process));
         exposition_real(&s->x, &l, now > at && at ? (double)(now - at) / 1e9 : 0.0);
     }

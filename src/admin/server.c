@@ -444,7 +444,7 @@ static void on_sample(struct timer *t)
 static int admin_tables(struct admin *a, struct err *e)
 {
     const struct cells *c = a->host.cells(a->host.context);
-    a->n_beats = PROCESS_WORKER0 + c->header->workers;
+    a->n_beats = cells_process_rows(c->workers);
     a->beats = mem_zero(a->n_beats, sizeof *a->beats);
     if (!a->beats)
         return err_set(e, ERR_NOMEM, "no memory for the admin server");

@@ -7,14 +7,22 @@ enum verdict verdict_clamp(uint64_t v)
     return v < VERDICTS ? (enum verdict)v : VERDICT_SUSPECT;
 }
 
+/* Every generation of the proxy counts, those that have ended too: sums never fall. */
+static bool lane_counts(const struct cells *c, uint32_t workers, uint32_t lane)
+{
+    return lane % c->workers < workers && cells_lane_used(c, lane);
+}
+
 void totals_service(const struct cells *c, uint32_t workers, uint32_t slot,
                     struct service_totals *out)
 {
     *out = (struct service_totals){0};
     if (slot >= c->header->services)
         return;
-    for (uint32_t w = 0; w < MIN(workers, c->header->workers); w++) {
-        const struct service_row *r = cells_service(c, w, slot);
+    for (uint32_t lane = 0; lane < cells_lanes(c); lane++) {
+        if (!lane_counts(c, workers, lane))
+            continue;
+        const struct service_row *r = cells_service(c, lane, slot);
         out->requests += cell_get(&r->requests);
         for (size_t i = 0; i < ARRAY_LEN(out->status); i++)
             out->status[i] += cell_get(&r->status[i]);
@@ -38,8 +46,10 @@ void totals_instance(const struct cells *c, uint32_t workers, uint32_t slot,
     *out = (struct instance_totals){.proxy_verdict = VERDICT_HEALTHY};
     if (slot >= c->header->slots)
         return;
-    for (uint32_t w = 0; w < MIN(workers, c->header->workers); w++) {
-        const struct instance_row *r = cells_instance(c, w, slot);
+    for (uint32_t lane = 0; lane < cells_lanes(c); lane++) {
+        if (!lane_counts(c, workers, lane))
+            continue;
+        const struct instance_row *r = cells_instance(c, lane, slot);
         out->inflight += cell_get(&r->inflight);
         out->requests += cell_get(&r->requests);
         out->ok += cell_get(&r->ok);
