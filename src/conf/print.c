@@ -67,11 +67,9 @@ static void print_status(const struct view_check *c, struct buf *out)
 
 static void print_hash(const struct view_hash *h, struct buf *out)
 {
-    static const char *const kinds[HASH_KINDS] = {[HASH_SOURCE] = "source",
-                                                  [HASH_PATH] = "path",
-                                                  [HASH_HEADER] = "header:",
-                                                  [HASH_COOKIE] = "cookie:",
-                                                  [HASH_QUERY] = "query:"};
+    static const char *const kinds[HASH_KINDS] = {
+        [HASH_SOURCE] = "source",  [HASH_PATH] = "path",    [HASH_HEADER] = "header:",
+        [HASH_COOKIE] = "cookie:", [HASH_QUERY] = "query:", [HASH_NONE] = "all"};
     buf_printf(out, "%s" STR_FMT, kinds[h->kind], STR_ARG(h->name));
 }
 
@@ -113,6 +111,8 @@ void print_setting(const struct setting *s, const void *target, struct buf *out)
     case KIND_FLAG:
     case KIND_LISTEN:
     case KIND_LOG:
+    case KIND_DIR:
+    case KIND_SERVERS:
     case KINDS: UNREACHABLE();
     }
 }
@@ -141,6 +141,8 @@ bool same_setting(const struct setting *s, const void *a, const void *b)
     case KIND_FLAG:
     case KIND_LISTEN:
     case KIND_LOG:
+    case KIND_DIR:
+    case KIND_SERVERS:
     case KINDS: return true;
     }
     return true;

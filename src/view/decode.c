@@ -1,19 +1,10 @@
 /* A view from bytes. The bytes may come from a process that has gone mad: every count is compared
  * with what is left before anything is allocated for it, what is out of range is refused, and a
  * refused view leaves nothing behind. The shape is checked here, the meaning in verify.c. */
-#include "view/view.h"
+#include "view/decoder.h"
 #include "view/format.h"
 
-/* Reading goes on after a failure: the reader returns zeros, and memory that is out is told apart
- * at the end. */
-struct decoder {
-    struct reader r;
-    struct view *v;
-    bool nomem;
-};
-
-/* Zeroed room for n records of at least `min` encoded bytes each; *n becomes 0 when that fails. */
-static void *get_array(struct decoder *d, uint32_t *n, size_t min, size_t size)
+void *get_array(struct decoder *d, uint32_t *n, size_t min, size_t size)
 {
     *n = get_count(&d->r, min);
     if (*n == 0)
@@ -27,7 +18,7 @@ static void *get_array(struct decoder *d, uint32_t *n, size_t min, size_t size)
     return p;
 }
 
-static struct str get_text(struct decoder *d)
+struct str get_text(struct decoder *d)
 {
     struct str s = get_str(&d->r);
     if (s.n == 0)
@@ -45,8 +36,7 @@ static struct str get_text(struct decoder *d)
     return copy;
 }
 
-/* 0 or 1: another byte is damage. */
-static bool get_bool(struct decoder *d)
+bool get_bool(struct decoder *d)
 {
     uint8_t v = get_u8(&d->r);
     d->r.failed |= v > 1;
@@ -77,7 +67,23 @@ static void get_instance(struct decoder *d, struct view_instance *n)
     get_addr(d, &n->addr);
     n->weight = get_u32(&d->r);
     n->priority = get_u32(&d->r);
+    n->max_requests = get_u32(&d->r);
+    n->own_weight = get_u32(&d->r);
+    n->origin = get_u8(&d->r);
+    n->source = get_text(d);
     n->slot = get_u32(&d->r);
+}
+
+static void get_sources(struct decoder *d, struct view_service *s)
+{
+    s->dynamic = get_bool(d);
+    s->sources = get_array(d, &s->n_sources, VIEW_SOURCE_MIN, sizeof *s->sources);
+    for (uint32_t i = 0; i < s->n_sources && !d->r.failed; i++) {
+        s->sources[i].kind = get_u8(&d->r);
+        s->sources[i].name = get_text(d);
+        s->sources[i].port = get_u16(&d->r);
+        get_instance(d, &s->sources[i].like);
+    }
 }
 
 static void get_check(struct decoder *d, struct view_check *c)
@@ -119,6 +125,8 @@ static void get_policies(struct decoder *d, struct view_service *s)
     s->eject.share_permille = get_u32(&d->r);
     s->eject.hold = get_u64(&d->r);
     s->eject.hold_max = get_u64(&d->r);
+    s->eject.slow_permille = get_u32(&d->r);
+    s->eject.slow_least = get_u64(&d->r);
     s->limits.head_bytes = get_u32(&d->r);
     s->limits.head_fields = get_u32(&d->r);
     s->limits.body_bytes = get_u64(&d->r);
@@ -146,9 +154,21 @@ static void get_service(struct decoder *d, struct view_service *s)
     s->instances = get_array(d, &s->n_instances, VIEW_INSTANCE_MIN, sizeof *s->instances);
     for (uint32_t i = 0; i < s->n_instances && !d->r.failed; i++)
         get_instance(d, &s->instances[i]);
+    get_sources(d, s);
     get_check(d, &s->check);
     get_timeouts(d, &s->timeouts);
     get_policies(d, s);
+    get_traffic(d, s);
+}
+
+static void get_resolver(struct decoder *d, struct view_resolver *r)
+{
+    r->servers = get_array(d, &r->n_servers, VIEW_ADDR_MIN, sizeof *r->servers);
+    for (uint32_t i = 0; i < r->n_servers && !d->r.failed; i++)
+        get_addr(d, &r->servers[i]);
+    r->timeout = get_u64(&d->r);
+    r->ttl_least = get_u64(&d->r);
+    r->ttl_most = get_u64(&d->r);
 }
 
 static void get_view(struct decoder *d)
@@ -157,6 +177,7 @@ static void get_view(struct decoder *d)
     v->epoch = get_u64(&d->r);
     v->workers = get_u32(&d->r);
     v->file = get_text(d);
+    get_resolver(d, &v->resolver);
     v->sockets = get_array(d, &v->n_sockets, VIEW_SOCKET_MIN, sizeof *v->sockets);
     for (uint32_t i = 0; i < v->n_sockets && !d->r.failed; i++) {
         v->sockets[i].use = get_u8(&d->r);
