@@ -70,7 +70,7 @@ def from_other_rooms():
 
 
 def is_test(path):
-    return path.name.endswith(('_test.c', '_bench.c'))
+    return path.name.endswith(('_test.c', '_test.h', '_bench.c'))
 
 
 def doors(room):
