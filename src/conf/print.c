@@ -67,11 +67,9 @@ static void print_status(const struct view_check *c, struct buf *out)
 
 static void print_hash(const struct view_hash *h, struct buf *out)
 {
-    static const char *const kinds[HASH_KINDS] = {[HASH_SOURCE] = "source",
-                                                  [HASH_PATH] = "path",
-                                                  [HASH_HEADER] = "header:",
-                                                  [HASH_COOKIE] = "cookie:",
-                                                  [HASH_QUERY] = "query:"};
+    static const char *const kinds[HASH_KINDS] = {
+        [HASH_SOURCE] = "source",  [HASH_PATH] = "path",    [HASH_HEADER] = "header:",
+        [HASH_COOKIE] = "cookie:", [HASH_QUERY] = "query:", [HASH_NONE] = "all"};
     buf_printf(out, "%s" STR_FMT, kinds[h->kind], STR_ARG(h->name));
 }
 

@@ -56,6 +56,7 @@ enum grave { GRAVE_CLIENT, GRAVE_EXCHANGE, GRAVE_UPSTREAM, GRAVES };
 struct worker {
     struct proxy *proxy;
     uint32_t index, proxy_workers; /* this one of how many */
+    uint32_t lane;                 /* its rows in the cells */
     pthread_t thread;
     bool running;
     struct loop *loop;
@@ -73,6 +74,8 @@ struct worker {
         took; /* epoch of the view in use: whoever reads it sees the older one let go */
 
     struct shared_view *view;
+    struct service **services; /* of the view in use, by index; each with a reference */
+    uint32_t n_services;
     struct list listeners;   /* of the view in use */
     struct list retired;     /* listeners that left the view and still have clients */
     struct target **targets; /* by slot */
@@ -383,6 +386,9 @@ int worker_start(struct worker *w, struct proxy *p, uint32_t index, struct err *
 void worker_command(struct worker *w, struct shared_view *sv, bool drain, bool stop);
 /* Stops the thread, if it runs, and frees what the worker holds. */
 void worker_end(struct worker *w);
+/* The service that `from` calls by an index into its view, as it is now; NULL when a newer view
+ * does not have it any more. */
+struct service *worker_service(struct worker *w, const struct service *from, uint32_t index);
 struct block *block_get(struct worker *w); /* NULL when memory is out */
 void block_put(struct worker *w, struct block *b);
 struct str worker_date(struct worker *w);

@@ -74,6 +74,7 @@ static struct str find(const struct view_hash *by, const struct http_head *h)
 {
     switch ((enum hash_kind)by->kind) {
     case HASH_SOURCE:
+    case HASH_NONE:
     case HASH_KINDS: break;
     case HASH_HEADER: return header(h, by->name);
     case HASH_COOKIE: return cookie(h, by->name);

@@ -44,7 +44,7 @@ static struct target *target_new(struct worker *w, const struct view_instance *i
     t->slot = i->slot;
     t->addr = i->addr;
     str_copy(t->name, sizeof t->name, i->name);
-    t->row = cells_instance(&w->cells, w->index, i->slot);
+    t->row = cells_instance(&w->cells, w->lane, i->slot);
     t->seen_changes = UINT64_MAX;
     judge_init(&t->judge, &params, loop_now(w->loop));
     timer_init(&t->hold, on_hold);
@@ -299,7 +299,7 @@ int service_new(struct worker *w, struct shared_view *sv, const struct view_serv
     s->conf = conf;
     s->shared = sv;
     shared_view_ref(sv);
-    s->row = cells_service(&w->cells, w->index, conf->slot);
+    s->row = cells_service(&w->cells, w->lane, conf->slot);
     s->log = conf->access_log < 0 ? NULL : sv->logs[conf->access_log];
     s->targets = mem_zero(conf->n_instances, sizeof *s->targets);
     int r = s->targets

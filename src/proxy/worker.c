@@ -162,12 +162,18 @@ struct draft {
 
 static struct service *service_before(struct worker *w, struct str name)
 {
-    list_for_each (it, &w->listeners) {
-        struct service *s = LIST_ENTRY(it, struct listener, link)->service;
-        if (str_eq(s->conf->name, name))
-            return s;
-    }
+    for (uint32_t i = 0; i < w->n_services; i++)
+        if (str_eq(w->services[i]->conf->name, name))
+            return w->services[i];
     return NULL;
+}
+
+struct service *worker_service(struct worker *w, const struct service *from, uint32_t index)
+{
+    const struct view *view = from->shared->view;
+    CHECK(index < view->n_services);
+    return from->shared == w->view ? w->services[index]
+                                   : service_before(w, view->services[index].name);
 }
 
 /* A datagram socket is one worker's: all datagrams of a client must meet the same table. */
@@ -285,9 +291,19 @@ static void retire_listeners(struct worker *w)
         l->retired = true;
         list_remove(&l->link);
         list_push_back(&w->retired, &l->link);
-        service_leave(l->service);
         listener_unref(l);
     }
+}
+
+static void retire_services(struct worker *w)
+{
+    for (uint32_t i = 0; i < w->n_services; i++) {
+        service_leave(w->services[i]);
+        service_unref(w->services[i]);
+    }
+    mem_free(w->services);
+    w->services = NULL;
+    w->n_services = 0;
 }
 
 static void install(struct worker *w, struct draft *d)
@@ -298,13 +314,13 @@ static void install(struct worker *w, struct draft *d)
     hand_clients_over(w, d);
     hand_flows_over(w, d);
     retire_listeners(w);
+    retire_services(w);
     for (uint32_t i = 0; i < v->n_sockets; i++)
         if (d->listeners[i])
             list_push_back(&w->listeners, &d->listeners[i]->link);
-    for (uint32_t i = 0; i < v->n_services; i++)
-        service_unref(d->services[i]); /* its listeners hold it from here on */
+    w->services = d->services; /* and the references */
+    w->n_services = v->n_services;
     mem_free(d->listeners);
-    mem_free(d->services);
 }
 
 static int take_view(struct worker *w, struct shared_view *sv, struct err *e)
@@ -422,13 +438,12 @@ static void on_tick(struct timer *t)
     uint64_t now = loop_now(w->loop);
     cell_set(&w->row->beat, loop_turns(w->loop));
     loop_timer_set(w->loop, t, now + TICK_NS);
-    list_for_each (it, &w->listeners) {
-        struct service *s = LIST_ENTRY(it, struct listener, link)->service;
-        for (uint32_t i = 0; i < s->pool.n; i++)
-            target_tick(s->targets[i]);
+    for (uint32_t k = 0; k < w->n_services; k++)
+        for (uint32_t i = 0; i < w->services[k]->pool.n; i++)
+            target_tick(w->services[k]->targets[i]);
+    list_for_each (it, &w->listeners)
         if (LIST_ENTRY(it, struct listener, link)->udp)
             udp_listener_tick(LIST_ENTRY(it, struct listener, link)->udp);
-    }
     check_drained(w);
     listen_again(w);
     if (w->draining && now >= w->drain_deadline)
@@ -469,7 +484,6 @@ static uint32_t client_bound(uint32_t workers)
 
 static int prepare(struct worker *w, struct err *e)
 {
-    w->row = &w->cells.processes[PROCESS_WORKER0 + w->index];
     list_init(&w->listeners);
     list_init(&w->retired);
     list_init(&w->clients);
@@ -516,6 +530,7 @@ void worker_end(struct worker *w)
         w->ending = true;
         close_clients(w);
         retire_listeners(w);
+        retire_services(w);
         on_bury(&w->bury);
     }
     if (w->loop)

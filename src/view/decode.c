@@ -1,19 +1,10 @@
 /* A view from bytes. The bytes may come from a process that has gone mad: every count is compared
  * with what is left before anything is allocated for it, what is out of range is refused, and a
  * refused view leaves nothing behind. The shape is checked here, the meaning in verify.c. */
-#include "view/view.h"
+#include "view/decoder.h"
 #include "view/format.h"
 
-/* Reading goes on after a failure: the reader returns zeros, and memory that is out is told apart
- * at the end. */
-struct decoder {
-    struct reader r;
-    struct view *v;
-    bool nomem;
-};
-
-/* Zeroed room for n records of at least `min` encoded bytes each; *n becomes 0 when that fails. */
-static void *get_array(struct decoder *d, uint32_t *n, size_t min, size_t size)
+void *get_array(struct decoder *d, uint32_t *n, size_t min, size_t size)
 {
     *n = get_count(&d->r, min);
     if (*n == 0)
@@ -27,7 +18,7 @@ static void *get_array(struct decoder *d, uint32_t *n, size_t min, size_t size)
     return p;
 }
 
-static struct str get_text(struct decoder *d)
+struct str get_text(struct decoder *d)
 {
     struct str s = get_str(&d->r);
     if (s.n == 0)
@@ -45,8 +36,7 @@ static struct str get_text(struct decoder *d)
     return copy;
 }
 
-/* 0 or 1: another byte is damage. */
-static bool get_bool(struct decoder *d)
+bool get_bool(struct decoder *d)
 {
     uint8_t v = get_u8(&d->r);
     d->r.failed |= v > 1;
@@ -77,6 +67,7 @@ static void get_instance(struct decoder *d, struct view_instance *n)
     get_addr(d, &n->addr);
     n->weight = get_u32(&d->r);
     n->priority = get_u32(&d->r);
+    n->max_requests = get_u32(&d->r);
     n->slot = get_u32(&d->r);
 }
 
@@ -119,6 +110,8 @@ static void get_policies(struct decoder *d, struct view_service *s)
     s->eject.share_permille = get_u32(&d->r);
     s->eject.hold = get_u64(&d->r);
     s->eject.hold_max = get_u64(&d->r);
+    s->eject.slow_permille = get_u32(&d->r);
+    s->eject.slow_least = get_u64(&d->r);
     s->limits.head_bytes = get_u32(&d->r);
     s->limits.head_fields = get_u32(&d->r);
     s->limits.body_bytes = get_u64(&d->r);
@@ -149,6 +142,7 @@ static void get_service(struct decoder *d, struct view_service *s)
     get_check(d, &s->check);
     get_timeouts(d, &s->timeouts);
     get_policies(d, s);
+    get_traffic(d, s);
 }
 
 static void get_view(struct decoder *d)

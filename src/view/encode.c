@@ -19,6 +19,7 @@ static void put_instance(struct buf *b, const struct view_instance *n)
     put_addr(b, &n->addr);
     put_u32(b, n->weight);
     put_u32(b, n->priority);
+    put_u32(b, n->max_requests);
     put_u32(b, n->slot);
 }
 
@@ -61,6 +62,8 @@ static void put_policies(struct buf *b, const struct view_service *s)
     put_u32(b, s->eject.share_permille);
     put_u64(b, s->eject.hold);
     put_u64(b, s->eject.hold_max);
+    put_u32(b, s->eject.slow_permille);
+    put_u64(b, s->eject.slow_least);
     put_u32(b, s->limits.head_bytes);
     put_u32(b, s->limits.head_fields);
     put_u64(b, s->limits.body_bytes);
@@ -91,6 +94,7 @@ static void put_service(struct buf *b, const struct view_service *s)
     put_check(b, &s->check);
     put_timeouts(b, &s->timeouts);
     put_policies(b, s);
+    put_traffic(b, s);
 }
 
 void view_encode(const struct view *v, struct buf *out)

@@ -1,8 +1,8 @@
 /* What every view promises its readers, checked once so that they need not: names are there and
  * unique, numbers within the bounds of view.h, indices inside their tables, no slot used twice. */
-#include "view/view.h"
+#include "view/verify.h"
 
-static int bad(struct err *e, struct str where, const char *what)
+int verify_bad(struct err *e, struct str where, const char *what)
 {
     if (where.n == 0)
         return err_set(e, ERR_PROTO, "the view has %s", what);
@@ -29,13 +29,13 @@ static int set_add(struct map *set, struct str key)
     return map_put(set, key, &present) ? 0 : -1;
 }
 
-static int unique(struct map *set, struct str key, struct str where, const char *what,
+int verify_unique(struct map *set, struct str key, struct str where, const char *what,
                   struct err *e)
 {
     int seen = set_add(set, key);
     if (seen < 0)
         return err_set(e, ERR_NOMEM, "no memory to check a view");
-    return seen ? bad(e, where, what) : 0;
+    return seen ? verify_bad(e, where, what) : 0;
 }
 
 static int verify_sockets(const struct view *v, struct err *e)
@@ -43,21 +43,21 @@ static int verify_sockets(const struct view *v, struct err *e)
     struct map seen = {0};
     int rc = 0;
     if (v->n_sockets > VIEW_MAX_SOCKETS)
-        return bad(e, STR(""), "too many sockets");
+        return verify_bad(e, STR(""), "too many sockets");
     for (uint32_t i = 0; i < v->n_sockets && !rc; i++) {
         const struct view_socket *s = &v->sockets[i];
         bool file = s->use == SOCKET_ACCESS_LOG;
         if (s->use >= SOCKET_USES || !addr_valid(&s->addr) ||
             (file && (s->addr.kind != ADDR_UNIX || s->addr.path[0] != '/')) ||
             (s->use == SOCKET_UDP && s->addr.kind == ADDR_UNIX)) {
-            rc = bad(e, STR(""), "an invalid socket");
+            rc = verify_bad(e, STR(""), "an invalid socket");
             break;
         }
         char key[ADDR_TEXT_MAX + 1];
         /* a log file, a datagram socket and a listener never collide */
         key[0] = file ? 'F' : s->use == SOCKET_UDP ? 'U' : 'L';
         size_t n = addr_format(&s->addr, key + 1);
-        rc = unique(&seen, (struct str){key, n + 1}, STR(""), "a socket twice", e);
+        rc = verify_unique(&seen, (struct str){key, n + 1}, STR(""), "a socket twice", e);
     }
     map_free(&seen);
     return rc;
@@ -99,7 +99,8 @@ static bool retry_valid(const struct view_retry *r)
 static bool eject_valid(const struct view_eject *j)
 {
     return j->after <= 1000 && j->share_permille <= 1000 && j->hold <= VIEW_MAX_DURATION &&
-           j->hold_max <= VIEW_MAX_DURATION;
+           j->hold_max <= VIEW_MAX_DURATION && j->slow_permille <= 1000000 &&
+           j->slow_least <= VIEW_MAX_DURATION;
 }
 
 static bool placement_valid(const struct view_service *s)
@@ -107,7 +108,7 @@ static bool placement_valid(const struct view_service *s)
     bool named =
         s->hash.kind == HASH_HEADER || s->hash.kind == HASH_COOKIE || s->hash.kind == HASH_QUERY;
     bool http = s->mode == VIEW_HTTP || s->hash.kind == HASH_SOURCE;
-    return s->balance < ALGORITHMS && s->hash.kind < HASH_KINDS && named == (s->hash.name.n > 0) &&
+    return s->balance < ALGORITHMS && s->hash.kind < HASH_NONE && named == (s->hash.name.n > 0) &&
            http && (s->hash_bound_permille == 0 || s->hash_bound_permille >= 1000) &&
            s->hash_bound_permille <= 10000 && s->group_permille <= 1000 && s->subset <= POOL_MAX &&
            s->slow_start <= VIEW_MAX_DURATION;
@@ -117,17 +118,17 @@ static int verify_links(const struct view *v, const struct view_service *s, stru
 {
     if (s->mode >= VIEW_MODES || s->proxy_out > 2 || (s->proxy_out && s->mode != VIEW_TCP) ||
         (s->proxy_in && s->mode == VIEW_UDP) || s->replies > VIEW_MAX_REPLIES)
-        return bad(e, s->name, "an unknown mode");
+        return verify_bad(e, s->name, "an unknown mode");
     if (!placement_valid(s))
-        return bad(e, s->name, "an impossible placement");
+        return verify_bad(e, s->name, "an impossible placement");
     for (uint32_t i = 0; i < s->n_sockets; i++)
         if (s->sockets[i] >= v->n_sockets ||
             v->sockets[s->sockets[i]].use != view_mode_use(s->mode))
-            return bad(e, s->name, "a listener that does not exist");
+            return verify_bad(e, s->name, "a listener that does not exist");
     if (s->access_log < -1 ||
         (s->access_log >= 0 && ((uint32_t)s->access_log >= v->n_sockets ||
                                 v->sockets[s->access_log].use != SOCKET_ACCESS_LOG)))
-        return bad(e, s->name, "an access log that does not exist");
+        return verify_bad(e, s->name, "an access log that does not exist");
     return 0;
 }
 
@@ -139,9 +140,9 @@ static int verify_instances(const struct view_service *s, struct err *e)
         const struct view_instance *n = &s->instances[i];
         if (n->name.n == 0 || !addr_valid(&n->addr) || n->weight > VIEW_MAX_WEIGHT ||
             n->priority >= POOL_GROUPS || n->slot >= VIEW_MAX_SLOTS)
-            rc = bad(e, s->name, "an invalid instance");
+            rc = verify_bad(e, s->name, "an invalid instance");
         else
-            rc = unique(&names, n->name, s->name, "two instances of one name", e);
+            rc = verify_unique(&names, n->name, s->name, "two instances of one name", e);
     }
     map_free(&names);
     return rc;
@@ -150,15 +151,16 @@ static int verify_instances(const struct view_service *s, struct err *e)
 static int verify_service(const struct view *v, const struct view_service *s, struct err *e)
 {
     if (s->name.n == 0)
-        return bad(e, STR(""), "a service without a name");
+        return verify_bad(e, STR(""), "a service without a name");
     if (s->slot >= VIEW_MAX_SERVICES || s->n_instances > POOL_MAX || s->balance >= ALGORITHMS)
-        return bad(e, s->name, "a number out of range");
+        return verify_bad(e, s->name, "a number out of range");
     if (!check_valid(&s->check))
-        return bad(e, s->name, "an invalid check");
+        return verify_bad(e, s->name, "an invalid check");
     if (!timeouts_valid(&s->timeouts) || !retry_valid(&s->retry) || !eject_valid(&s->eject) ||
         s->limits.head_bytes > VIEW_MAX_HEAD || s->limits.head_fields > VIEW_MAX_HEAD_FIELDS)
-        return bad(e, s->name, "a setting out of range");
+        return verify_bad(e, s->name, "a setting out of range");
     int rc = verify_links(v, s, e);
+    rc = rc ? rc : verify_traffic(v, s, e);
     return rc ? rc : verify_instances(s, e);
 }
 
@@ -179,10 +181,10 @@ static int verify_slots(const struct view *v, struct err *e)
     for (uint32_t i = 0; i < v->n_services; i++) {
         const struct view_service *s = &v->services[i];
         if (taken(services, s->slot))
-            return bad(e, s->name, "the slot of another service");
+            return verify_bad(e, s->name, "the slot of another service");
         for (uint32_t k = 0; k < s->n_instances; k++)
             if (taken(slots, s->instances[k].slot))
-                return bad(e, s->name, "a slot twice");
+                return verify_bad(e, s->name, "a slot twice");
     }
     return 0;
 }
@@ -190,7 +192,7 @@ static int verify_slots(const struct view *v, struct err *e)
 int view_verify(const struct view *v, struct err *e)
 {
     if (v->workers < 1 || v->workers > VIEW_MAX_WORKERS || v->n_services > VIEW_MAX_SERVICES)
-        return bad(e, STR(""), "a number out of range");
+        return verify_bad(e, STR(""), "a number out of range");
     int rc = verify_sockets(v, e);
     struct map names = {0};
     uint32_t total = 0;
@@ -198,10 +200,10 @@ int view_verify(const struct view *v, struct err *e)
         const struct view_service *s = &v->services[i];
         rc = verify_service(v, s, e);
         if (!rc)
-            rc = unique(&names, s->name, STR(""), "two services of one name", e);
+            rc = verify_unique(&names, s->name, STR(""), "two services of one name", e);
         total += s->n_instances;
         if (!rc && total > VIEW_MAX_SLOTS)
-            rc = bad(e, STR(""), "too many instances");
+            rc = verify_bad(e, STR(""), "too many instances");
     }
     map_free(&names);
     return rc ? rc : verify_slots(v, e);

@@ -26,6 +26,13 @@ enum {
     VIEW_MAX_HEAD_FIELDS = 256,
     VIEW_MAX_REPLAY = 16 * 1024 * 1024,
     VIEW_MAX_BYTES = 64 * 1024 * 1024, /* of an encoded view */
+    VIEW_MAX_ROUTES = 1024,            /* of one service */
+    VIEW_MAX_WORDS = 256,              /* in one list of words */
+    VIEW_MAX_TARGETS = 16,             /* services that one route divides its requests between */
+    VIEW_MAX_RATES = 8,                /* of one service or route */
+    VIEW_MAX_PAGES = 32,               /* of one service */
+    VIEW_MAX_PAGE = 64 * 1024,         /* bytes of a page */
+    VIEW_MAX_RATE_KEYS = 1024 * 1024,  /* that one rate limit remembers */
 };
 /* No duration in a view is longer, so that adding one to a clock never overflows. */
 #define VIEW_MAX_DURATION (366ull * 24 * 3600 * 1000000000)
@@ -83,6 +90,33 @@ struct view_eject {
     uint32_t after;          /* failed requests in a row; 0 never */
     uint32_t share_permille; /* of a pool at most */
     uint64_t hold, hold_max;
+    uint32_t slow_permille; /* ejected for being slow: its latency over the pool's median; 0: never
+                             */
+    uint64_t slow_least;    /* ... and at least this much above it */
+};
+
+/* How many requests are under way at most; more wait, for a while. 0: no limit. */
+struct view_admit {
+    uint32_t requests;     /* of the service, in all workers of this node */
+    uint32_t per_instance; /* unless the instance has its own */
+    uint32_t queue;        /* requests that wait; more are refused */
+    uint64_t wait;         /* and how long */
+};
+
+/* A service most of whose requests fail is given rest. */
+struct view_breaker {
+    uint32_t failed_permille; /* of the requests in `window`; 0: no breaker */
+    uint32_t least;           /* requests in `window` before it may open */
+    uint64_t window, rest;
+};
+
+enum { STICKY_OFF, STICKY_INSERT, STICKY_LEARN };
+struct view_sticky {
+    uint8_t kind;      /* STICKY_* */
+    struct str cookie; /* its name */
+    uint64_t ttl;      /* LEARN: forgotten when unused for so long. INSERT: Max-Age; 0: the client's
+                          session */
+    bool secure;       /* INSERT: only over TLS */
 };
 
 struct view_limits {
@@ -97,7 +131,8 @@ struct view_instance {
     struct addr addr;
     uint32_t weight; /* 0..1000, default 1 */
     uint32_t slot;   /* row of the shared tables; stable over reloads while service and name stay */
-    uint32_t priority; /* 0..15: its group; 0 is used first */
+    uint32_t priority;     /* 0..15: its group; 0 is used first */
+    uint32_t max_requests; /* under way at a time; 0: as the service's view_admit says */
 };
 
 enum view_mode { VIEW_HTTP, VIEW_TCP, VIEW_UDP, VIEW_MODES };
@@ -112,11 +147,97 @@ static inline uint8_t view_mode_use(uint8_t mode)
     return mode == VIEW_UDP ? SOCKET_UDP : mode == VIEW_TCP ? SOCKET_TCP : SOCKET_HTTP;
 }
 
-/* What a request is placed by, where the algorithm places by key (balance.h). */
-enum hash_kind { HASH_SOURCE, HASH_HEADER, HASH_COOKIE, HASH_PATH, HASH_QUERY, HASH_KINDS };
+/* What a request is placed by, where the algorithm places by key (balance.h), or counted by. */
+enum hash_kind {
+    HASH_SOURCE,
+    HASH_HEADER,
+    HASH_COOKIE,
+    HASH_PATH,
+    HASH_QUERY,
+    HASH_NONE, /* of rate limits: all requests together */
+    HASH_KINDS
+};
 struct view_hash {
     uint8_t kind;    /* enum hash_kind */
     struct str name; /* of the header, cookie or query parameter; else empty */
+};
+
+/* --- rules of HTTP traffic (docs/traffic.md) --- */
+
+struct view_words {
+    struct str *list;
+    uint32_t n;
+};
+
+enum { EDIT_REMOVE, EDIT_SET, EDIT_ADD };
+/* A change of a head's fields. */
+struct view_edit {
+    uint8_t op;       /* EDIT_* */
+    struct str name;  /* never one that frames the message or belongs to one connection */
+    struct str value; /* empty for EDIT_REMOVE */
+};
+
+/* A token bucket: `requests` in `every`, and up to `burst` at once. */
+struct view_rate {
+    struct view_hash per; /* one bucket for each value; HASH_NONE: one for all */
+    uint32_t requests;    /* at least 1 */
+    uint32_t burst;       /* at least 1 */
+    uint64_t every;
+    uint32_t keys; /* buckets remembered at most */
+};
+
+/* What is done with a request on its way. The service's apply first, then its route's, then those
+ * of the service that the route leads to. */
+struct view_rules {
+    struct view_edit *request; /* in the order in which they are applied */
+    uint32_t n_request;
+    struct view_edit *response;
+    uint32_t n_response;
+    struct view_rate *rates;
+    uint32_t n_rates;
+    uint32_t mirror_permille; /* of the requests: copies of them go to another service, and nobody
+                                 waits for its answers; 0: none */
+    uint32_t mirror;          /* that service's index in view.services; HTTP */
+    bool idempotent;          /* whatever the method: may be sent more than once */
+    uint64_t hedge_after; /* a second instance is asked when the first is silent so long; 0: no */
+    uint32_t hedge_permille; /* ... or for longer than this share of the answers took; 0: no */
+};
+
+/* Which requests a route takes: all conditions that are there must hold, and of each one of its
+ * words. */
+struct view_match {
+    struct view_words hosts; /* in lower case, without port; "*.x" is any name below x */
+    struct view_words paths; /* "/a": /a and all below it; "=/a": /a only; "*.png": its end */
+    struct view_words methods;
+    struct view_words headers; /* "name", "!name", "name: value" or "name: start*" */
+    struct view_words queries; /* "name" or "name=value" */
+    struct view_words cookies; /* the same */
+};
+
+enum route_action { ROUTE_FORWARD, ROUTE_REDIRECT, ROUTE_RESPOND, ROUTE_ACTIONS };
+struct view_target {
+    uint32_t service; /* index in view.services; HTTP */
+    uint32_t weight;
+};
+struct view_route {
+    struct str name; /* unique within the service */
+    struct view_match match;
+    uint8_t action;              /* enum route_action */
+    struct view_target *targets; /* ROUTE_FORWARD; none: this service's own instances */
+    uint32_t n_targets;
+    struct str rewrite;  /* ROUTE_FORWARD: takes the place of the path's part that matched; empty:
+                            none */
+    struct str location; /* ROUTE_REDIRECT: with {host}, {path}, {query}, {uri} and {rest} */
+    uint16_t status;     /* ROUTE_REDIRECT, ROUTE_RESPOND */
+    struct str body;     /* ROUTE_RESPOND */
+    struct str type;     /* of the body */
+    struct view_rules rules;
+};
+
+/* What an answer of our own with this status says. */
+struct view_page {
+    uint16_t status; /* 400..599; 4 or 5: the whole class */
+    struct str type, body;
 };
 
 struct view_service {
@@ -143,7 +264,29 @@ struct view_service {
     struct view_retry retry;
     struct view_eject eject;
     struct view_limits limits;
+    struct view_admit admit;
+    struct view_breaker breaker;
+    struct view_sticky sticky;
+    struct view_rules rules;
+    struct view_route *routes; /* the first that matches counts; none: this service's instances */
+    uint32_t n_routes;
+    struct view_page *pages;
+    uint32_t n_pages;
 };
+
+/* What a token of the admin API may be allowed. */
+enum {
+    RIGHT_READ = 1,      /* status, events, version */
+    RIGHT_METRICS = 2,   /* metrics */
+    RIGHT_DRAIN = 4,     /* drain, resume */
+    RIGHT_INSTANCES = 8, /* add, change and remove instances */
+    RIGHT_RELOAD = 16,   /* the configuration */
+    RIGHT_RESTART = 32,  /* processes */
+    RIGHT_UPGRADE = 64,  /* the program */
+    RIGHTS = 7           /* how many */
+};
+/* Of 1 << i. */
+const char *view_right_name(unsigned i);
 
 struct view {
     struct arena arena;
@@ -178,5 +321,9 @@ int view_assign_slots(struct view *next, const struct view *now, struct err *e);
  * view_decode accepts. Says what is wrong otherwise. A view of epoch 0 has not been given its slots
  * yet. */
 int view_verify(const struct view *v, struct err *e);
+
+/* A field that rules may change: a token, and none that frames a message or belongs to one
+ * connection. */
+bool view_edit_name_valid(struct str name);
 
 #endif

@@ -55,6 +55,49 @@ static struct view *make(const char *const *services, const char *const *instanc
 
 #define NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
 
+static struct view_words words(struct view *v, const char *one)
+{
+    struct view_words w = {arena_array(&v->arena, 1, sizeof *w.list), 1};
+    w.list[0] = str_of(one);
+    return w;
+}
+
+/* One of everything. */
+static void add_traffic(struct view *v, struct view_service *s)
+{
+    s->admit = (struct view_admit){100, 10, 50, SECOND};
+    s->breaker = (struct view_breaker){500, 20, 10 * SECOND, 5 * SECOND};
+    s->sticky = (struct view_sticky){STICKY_INSERT, STR("SRV"), SECOND, true};
+    s->n_routes = 2;
+    s->routes = arena_array(&v->arena, 2, sizeof *s->routes);
+    struct view_route *r = &s->routes[0];
+    r->name = STR("api");
+    r->match = (struct view_match){words(v, "*.example.com"), words(v, "/v1"), words(v, "GET"),
+                                   words(v, "x-beta: yes"),   words(v, "a=b"), words(v, "c")};
+    r->n_targets = 1;
+    r->targets = arena_array(&v->arena, 1, sizeof *r->targets);
+    r->targets[0] = (struct view_target){1, 95};
+    r->rewrite = STR("/v2");
+    struct view_rules *rules = &r->rules;
+    rules->n_request = rules->n_response = rules->n_rates = 1;
+    rules->request = arena_array(&v->arena, 1, sizeof *rules->request);
+    rules->request[0] = (struct view_edit){EDIT_SET, STR("X-Env"), STR("prod")};
+    rules->response = arena_array(&v->arena, 1, sizeof *rules->response);
+    rules->response[0] = (struct view_edit){EDIT_REMOVE, STR("Server"), STR("")};
+    rules->rates = arena_array(&v->arena, 1, sizeof *rules->rates);
+    rules->rates[0] = (struct view_rate){{HASH_NONE, STR("")}, 100, 20, SECOND, 1024};
+    rules->mirror_permille = 100;
+    rules->mirror = 1;
+    rules->idempotent = true;
+    rules->hedge_after = SECOND;
+    rules->hedge_permille = 950;
+    s->routes[1] = (struct view_route){
+        .name = STR("old"), .action = ROUTE_REDIRECT, .location = STR("/new{rest}"), .status = 301};
+    s->n_pages = 1;
+    s->pages = arena_array(&v->arena, 1, sizeof *s->pages);
+    s->pages[0] = (struct view_page){503, STR("text/html"), STR("<p>later</p>")};
+}
+
 static struct view *full(void)
 {
     struct view *v = make(NAMES("web", "api"), NAMES("a", "b", "c"));
@@ -72,6 +115,8 @@ static struct view *full(void)
     v->services[0].access_log = 1;
     v->services[0].proxy_in = true;
     v->services[0].replies = 3;
+    v->services[0].instances[1].max_requests = 7;
+    add_traffic(v, &v->services[0]);
     v->services[1].check = (struct view_check){.kind = CHECK_NONE};
     v->services[1].balance = ALGORITHM_LEAST_REQUESTS;
     v->services[1].instances[2].addr = address("unix:@app");
@@ -118,6 +163,20 @@ static void round_trip(void **state)
     assert_int_equal(web->replies, 3);
     assert_int_equal(web->mode, VIEW_HTTP);
     assert_int_equal(web->check.fast_interval, SECOND / 5);
+    assert_memory_equal(&web->admit, &v->services[0].admit, sizeof web->admit);
+    assert_memory_equal(&web->breaker, &v->services[0].breaker, sizeof web->breaker);
+    assert_int_equal(web->instances[1].max_requests, 7);
+    const struct view_route *r = &web->routes[0];
+    assert_true(str_eq(r->match.cookies.list[0], STR("c")));
+    assert_true(str_eq(r->rewrite, STR("/v2")));
+    assert_int_equal(r->targets[0].weight, 95);
+    assert_true(str_eq(r->rules.response[0].name, STR("Server")));
+    assert_int_equal(r->rules.rates[0].keys, 1024);
+    assert_int_equal(r->rules.mirror, 1);
+    assert_true(r->rules.idempotent);
+    assert_int_equal(r->rules.hedge_permille, 950);
+    assert_int_equal(web->routes[1].status, 301);
+    assert_true(str_eq(web->pages[0].body, STR("<p>later</p>")));
     const struct view_service *api = view_service_find(back, STR("api"));
     assert_int_equal(api->access_log, -1);
     assert_int_equal(api->balance, ALGORITHM_LEAST_REQUESTS);
@@ -258,6 +317,34 @@ static void bounds_are_checked(void **state)
     REFUSED(web->access_log, 3);
     REFUSED(web->balance, (uint8_t)ALGORITHMS);
     REFUSED(web->instances[0].name, STR(""));
+    struct view_route *route = &web->routes[0];
+    struct view_rules *rules = &route->rules;
+    REFUSED(route->name, STR("old"));
+    REFUSED(route->name, STR(""));
+    REFUSED(route->action, (uint8_t)ROUTE_ACTIONS);
+    REFUSED(route->targets[0].service, 2u);
+    REFUSED(route->targets[0].weight, 0u);
+    REFUSED(route->match.paths.list[0], STR("v1"));
+    REFUSED(route->match.hosts.list[0], STR(""));
+    REFUSED(route->rewrite, STR("/a\r\nb"));
+    REFUSED(web->routes[1].location, STR(""));
+    REFUSED(web->routes[1].status, (uint16_t)200);
+    REFUSED(rules->request[0].name, STR("Content-Length"));
+    REFUSED(rules->request[0].name, STR("X Y"));
+    REFUSED(rules->request[0].value, STR("a\nb"));
+    REFUSED(rules->request[0].op, (uint8_t)3);
+    REFUSED(rules->rates[0].requests, 0u);
+    REFUSED(rules->rates[0].every, UINT64_C(0));
+    REFUSED(rules->rates[0].per.kind, (uint8_t)HASH_HEADER); /* of no name */
+    REFUSED(rules->rates[0].keys, (uint32_t)VIEW_MAX_RATE_KEYS + 1);
+    REFUSED(rules->mirror, 2u);
+    REFUSED(rules->mirror_permille, 1001u);
+    REFUSED(rules->hedge_permille, 1000u);
+    REFUSED(web->pages[0].status, (uint16_t)399);
+    REFUSED(web->sticky.cookie, STR(""));
+    REFUSED(web->sticky.kind, (uint8_t)3);
+    REFUSED(web->breaker.failed_permille, 1001u);
+    REFUSED(web->hash.kind, (uint8_t)HASH_NONE);
     REFUSED(web->instances[0].name, STR("b"));
     REFUSED(web->instances[0].slot, (uint32_t)VIEW_MAX_SLOTS);
     REFUSED(web->instances[0].slot, v->services[1].instances[2].slot);

@@ -1,0 +1,14 @@
+/* verify: what its files share. Inside this room only. */
+#ifndef HF_VIEW_VERIFY_H
+#define HF_VIEW_VERIFY_H
+
+#include "view/view.h"
+
+int verify_bad(struct err *e, struct str where, const char *what);
+/* Puts the key into the set; complains when it was there. */
+int verify_unique(struct map *set, struct str key, struct str where, const char *what,
+                  struct err *e);
+/* verify_rules.c */
+int verify_traffic(const struct view *v, const struct view_service *s, struct err *e);
+
+#endif
