@@ -300,3 +300,11 @@ void worker_leave_view(struct worker *w)
     retire_listeners(w, 0);
     retire_services(w, 0);
 }
+
+struct service *worker_service(struct worker *w, const struct service *from, uint32_t index)
+{
+    const struct view *v = from->shared->view;
+    CHECK(index < v->n_services);
+    struct service *s = w->by_slot[v->services[index].slot];
+    return s && str_eq(s->conf->name, v->services[index].name) ? s : NULL;
+}

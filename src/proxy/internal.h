@@ -59,6 +59,7 @@ enum grave { GRAVE_CLIENT, GRAVE_EXCHANGE, GRAVE_UPSTREAM, GRAVES };
 struct worker {
     struct proxy *proxy;
     uint32_t index, proxy_workers; /* this one of how many */
+    uint32_t lane;                 /* its rows in the cells */
     pthread_t thread;
     bool running;
     struct loop *loop;
@@ -158,9 +159,6 @@ int service_new(struct worker *w, struct shared_view *sv, uint32_t index,
                 const struct service *before, struct service **out, struct err *e);
 /* The view is new, and nothing about the service is. */
 void service_move(struct service *s, struct shared_view *sv, uint32_t index);
-/* What `index`, found in the configuration of `from`, is called now: the service of that name in
- * use, NULL when there is none any more. Do not keep it: a reload replaces services. */
-struct service *service_at(const struct service *from, uint32_t index);
 /* From now on its targets are this service's; their verdicts are read. Cannot fail. */
 void service_activate(struct service *s);
 /* No longer in the view: instances that no successor took over get nothing more, and their pooled
@@ -415,6 +413,9 @@ int worker_start(struct worker *w, struct proxy *p, uint32_t index, struct err *
 void worker_command(struct worker *w, struct shared_view *sv, bool drain, bool stop);
 /* Stops the thread, if it runs, and frees what the worker holds. */
 void worker_end(struct worker *w);
+/* The service that `from` calls by an index into its view, as it is now; NULL when a newer view
+ * does not have it any more. */
+struct service *worker_service(struct worker *w, const struct service *from, uint32_t index);
 struct block *block_get(struct worker *w); /* NULL when memory is out */
 void block_put(struct worker *w, struct block *b);
 struct str worker_date(struct worker *w);

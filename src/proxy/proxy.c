@@ -30,6 +30,11 @@ struct proxy {
     bool draining, told_drained;
 };
 
+static struct process_row *proxy_row(const struct proxy *p)
+{
+    return &p->cells.processes[cells_proxy_row(p->cells.workers, p->cells.bank)];
+}
+
 /* --- shared views --- */
 
 static void close_fds(struct shared_view *sv)
@@ -226,7 +231,7 @@ static void on_news(struct io *io, unsigned ready)
     if (p->current && p->told_epoch != p->current->view->epoch && all_took(p)) {
         p->told_epoch = p->current->view->epoch;
         forget_before(p);
-        cell_set(&p->cells.processes[PROCESS_PROXY].epoch, p->told_epoch);
+        cell_set(&proxy_row(p)->epoch, p->told_epoch);
         p->host.view_taken(p->host.context, p->told_epoch);
     }
     if (p->draining && !p->told_drained && atomic_load(&p->drained) >= p->n_workers) {
@@ -269,8 +274,10 @@ static int start_workers(struct proxy *p, uint32_t n, struct err *e)
         struct worker *w = &p->workers[i];
         w->cells = p->cells;
         w->proxy_workers = n;
-        cell_set(&p->cells.processes[PROCESS_WORKER0 + i].epoch, 0);
-        w->log = logger_ring(p->logger, &p->cells.processes[PROCESS_WORKER0 + i].log_dropped, e);
+        w->row = proxy_row(p) + 1 + i;
+        w->lane = cells_lane(&p->cells, p->cells.bank, i);
+        cell_set(&w->row->epoch, 0);
+        w->log = logger_ring(p->logger, &w->row->log_dropped, e);
         p->n_workers++;
         int r = w->log ? worker_start(w, p, i, e) : -(int)ERR_NOMEM;
         if (r)

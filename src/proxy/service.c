@@ -45,7 +45,7 @@ static struct target *target_new(struct worker *w, const struct view_instance *i
     t->slot = i->slot;
     t->addr = i->addr;
     str_copy(t->name, sizeof t->name, i->name);
-    t->row = cells_instance(&w->cells, w->index, i->slot);
+    t->row = cells_instance(&w->cells, w->lane, i->slot);
     t->seen_changes = UINT64_MAX;
     judge_init(&t->judge, &params, loop_now(w->loop));
     timer_init(&t->hold, on_hold);
@@ -337,7 +337,7 @@ int service_new(struct worker *w, struct shared_view *sv, uint32_t index,
     s->revision = sv->revision[index];
     s->shared = sv;
     shared_view_ref(sv);
-    s->row = cells_service(&w->cells, w->index, conf->slot);
+    s->row = cells_service(&w->cells, w->lane, conf->slot);
     s->log = conf->access_log < 0 ? NULL : sv->logs[conf->access_log];
     s->targets = mem_zero(conf->n_instances, sizeof *s->targets);
     int r = s->targets
@@ -393,13 +393,6 @@ void service_move(struct service *s, struct shared_view *sv, uint32_t index)
     s->shared = sv;
     s->conf = &sv->view->services[index];
     s->log = s->conf->access_log < 0 ? NULL : sv->logs[s->conf->access_log];
-}
-
-struct service *service_at(const struct service *from, uint32_t index)
-{
-    const struct view_service *conf = &from->shared->view->services[index];
-    struct service *s = from->worker->by_slot[conf->slot];
-    return s && str_eq(s->conf->name, conf->name) ? s : NULL;
 }
 
 void service_leave(struct service *s)

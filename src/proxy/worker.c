@@ -289,7 +289,6 @@ static uint32_t client_bound(uint32_t workers)
 
 static int prepare(struct worker *w, struct err *e)
 {
-    w->row = &w->cells.processes[PROCESS_WORKER0 + w->index];
     list_init(&w->services);
     list_init(&w->listeners);
     list_init(&w->retired);

@@ -24,6 +24,14 @@ void view_free(struct view *v)
     mem_free(v);
 }
 
+const char *view_right_name(unsigned i)
+{
+    static const char *const names[RIGHTS] = {"read",   "metrics", "drain",  "instances",
+                                              "reload", "restart", "upgrade"};
+    CHECK(i < RIGHTS);
+    return names[i];
+}
+
 const struct view_service *view_service_find(const struct view *v, struct str name)
 {
     for (uint32_t i = 0; i < v->n_services; i++)
