@@ -49,13 +49,13 @@ static void too_many_arguments(struct conf *c, const struct node *n, const struc
 const struct value *backends_argument(struct conf *c, const struct node *n, enum block_id id)
 {
     const struct block *b = schema_block(id);
+    if (!n->value && n->args && !n->args->next)
+        return n->args->bad ? NULL : n->args;
     const char *form = conf_text(c, "write '%s %s'", b->name, b->argument);
     if (n->value)
         conf_complain(c, &n->place, form, "%s is written without '='", b->name);
     else if (!n->args)
         conf_complain(c, &n->place, form, "%s needs %s", b->name, b->argument);
-    else if (!n->args->next)
-        return n->args->bad ? NULL : n->args;
     else if (!n->damaged) /* else the parser has said why there are more */
         too_many_arguments(c, n, b);
     return NULL;

@@ -287,7 +287,9 @@ static void added(struct diff *d, const struct view_service *s)
 int conf_diff(const struct view *now, const struct view *next, struct buf *out)
 {
     static const struct view nothing;
-    struct diff d = {now ? now : &nothing, next, out, 0};
+    struct diff d = {.now = now ? now : &nothing, .next = next, .out = out};
+    d.before.v = d.now;
+    d.after.v = next;
     if (now && now->workers != next->workers) {
         d.n++;
         buf_printf(out, "workers %u -> %u\n", now->workers, next->workers);
@@ -298,18 +300,20 @@ int conf_diff(const struct view *now, const struct view *next, struct buf *out)
     diff_metrics(&d, '+', next, d.now);
     for (uint32_t i = 0; i < next->n_services; i++) {
         const struct view_service *s = &next->services[i];
-        const struct view_service *was = view_service_find(d.now, s->name);
+        const struct view_service *was = view_index_find(&d.before, i, s->name);
         if (was)
             diff_service(&d, was, s);
         else
             added(&d, s);
     }
     for (uint32_t i = 0; i < d.now->n_services; i++) {
-        if (view_service_find(next, d.now->services[i].name))
+        if (view_index_find(&d.after, i, d.now->services[i].name))
             continue;
         line_for(&d, d.now->services[i].name);
         buf_printf(out, "removed");
         diff_end(&d);
     }
+    view_index_free(&d.before);
+    view_index_free(&d.after);
     return out->failed ? -(int)ERR_NOMEM : d.n;
 }

@@ -21,6 +21,8 @@ enum {
 
 struct buf;
 struct view_service;
+/* encode.c */
+void put_service(struct buf *b, const struct view_service *s);
 /* encode_rules.c */
 void put_traffic(struct buf *b, const struct view_service *s);
 
