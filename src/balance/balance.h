@@ -188,6 +188,8 @@ int pool_pick(struct pool *p, const struct tried *tried, uint64_t hash, uint64_t
  * kept in the pool, or was tried. Weight, group, zone, subset and trial do not matter: who belongs
  * to it shall find it. As pool_pick otherwise. */
 int pool_pick_sticky(struct pool *p, const struct tried *tried, uint32_t index, uint64_t now);
+/* What pool_pick does once it has chosen: for a request that another pool was asked for. */
+void pool_begin(struct pool *p, uint32_t index);
 void pool_done(struct pool *p, uint32_t index);
 
 enum outcome {

@@ -233,14 +233,13 @@ static int pick_pickable(struct pool *p, const struct tried *tried, uint64_t has
     return i;
 }
 
-static int given(struct pool *p, uint32_t i)
+void pool_begin(struct pool *p, uint32_t index)
 {
-    struct member *m = &p->members[i];
+    CHECK(index < p->n);
+    struct member *m = &p->members[index];
     m->inflight++;
-    m->heard = p->clock;
     if (m->pickable)
         p->groups[MIN(m->priority, POOL_GROUPS - 1)].inflight++;
-    return (int)i;
 }
 
 /* First the untried, then those that stand by, then anybody. */
@@ -258,7 +257,11 @@ int pool_pick(struct pool *p, const struct tried *tried, uint64_t hash, uint64_t
         i = draw_standby(p, tried);
     if (i < 0 && tried)
         i = pick_pickable(p, NULL, hash, p->clock);
-    return i < 0 ? -1 : given(p, (uint32_t)i);
+    if (i < 0)
+        return -1;
+    p->members[i].heard = p->clock;
+    pool_begin(p, (uint32_t)i);
+    return i;
 }
 
 int pool_pick_sticky(struct pool *p, const struct tried *tried, uint32_t index, uint64_t now)
@@ -268,7 +271,9 @@ int pool_pick_sticky(struct pool *p, const struct tried *tried, uint32_t index, 
     p->clock = MAX(p->clock, now);
     if (m->draining || (member_failed(m) && !m->pickable) || (tried && tried_has(tried, index)))
         return -1;
-    return given(p, index);
+    pool_begin(p, index);
+    p->members[index].heard = p->clock;
+    return (int)index;
 }
 
 void pool_done(struct pool *p, uint32_t index)

@@ -84,7 +84,7 @@ static void put_policies(struct buf *b, const struct view_service *s)
     put_u64(b, s->limits.body_bytes);
 }
 
-static void put_service(struct buf *b, const struct view_service *s)
+void put_service(struct buf *b, const struct view_service *s)
 {
     put_str(b, s->name);
     put_u32(b, s->slot);
