@@ -59,7 +59,7 @@ void exchange_answer(struct exchange *x, uint16_t status, struct str type, struc
 
 void exchange_fail(struct exchange *x, uint16_t status, const char *text)
 {
-    static const struct http_edit soon = {HTTP_EDIT_SET, STR("Retry-After"), STR("1")};
+    const struct http_edit soon = {HTTP_EDIT_SET, STR("Retry-After"), STR("1")};
     const struct http_edits extra = {&soon, status == 503};
     struct client *c = x->client;
     if (x->answered || x->relay) {

@@ -41,7 +41,8 @@ static bool edits_valid(const struct view_edit *list, uint32_t n, bool request)
     if (n > VIEW_MAX_WORDS)
         return false;
     for (uint32_t i = 0; i < n; i++)
-        if (list[i].op > EDIT_ADD || !view_edit_name_valid(list[i].name) || !is_line(list[i].value))
+        if (list[i].op > EDIT_ADD || !view_edit_name_valid(list[i].name) ||
+            !is_line(list[i].value) || !host_valid(&list[i], request))
             return false;
     return true;
 }
