@@ -1,8 +1,8 @@
 /* From statements to a view: what the table of settings cannot say. Which blocks must be there and
  * how often, what refers to what, and which settings do not go together. */
 #include "conf/address.h"
+#include "conf/builder.h"
 #include "conf/policies.h"
-#include "conf/settings.h"
 
 #include <stdio.h>
 
@@ -13,36 +13,27 @@ struct socket_owner {
     const char *who;
 };
 
-struct builder {
-    struct conf *c;
-    struct view *v;
-    struct map services; /* name -> node */
-    struct map sockets;  /* "L10.0.0.1:80" or "F/path" -> socket_owner */
-    uint32_t cap_sockets;
-    uint32_t instances; /* in all services */
-};
-
-static bool is_named(const struct node *n, const char *name)
+bool build_is(const struct node *n, const char *name)
 {
     return str_eq(n->name, str_of(name));
 }
 
-static uint32_t count_named(const struct node *children, const char *name)
+uint32_t build_count(const struct node *children, const char *name)
 {
     uint32_t count = 0;
     for (const struct node *n = children; n; n = n->next)
-        count += is_named(n, name);
+        count += build_is(n, name);
     return count;
 }
 
-static void *view_array(struct builder *b, size_t n, size_t size)
+void *build_array(struct builder *b, size_t n, size_t size)
 {
     void *p = n ? arena_array(&b->v->arena, n, size) : NULL;
     b->c->nomem |= n && !p;
     return p;
 }
 
-static void remember(struct builder *b, struct map *m, struct str key, const void *value)
+void build_remember(struct builder *b, struct map *m, struct str key, const void *value)
 {
     /* The map hands out what it was given; nobody writes through it. */
     if (!map_put(m, key, (void *)(uintptr_t)value))
@@ -72,7 +63,7 @@ static struct socket_owner *socket_for(struct builder *b, enum socket_use use,
     }
     *owner = (struct socket_owner){b->v->n_sockets, v->place, who};
     b->v->sockets[b->v->n_sockets++] = (struct view_socket){(uint8_t)use, *addr};
-    remember(b, &b->sockets, k, owner);
+    build_remember(b, &b->sockets, k, owner);
     return owner;
 }
 
@@ -102,7 +93,7 @@ static struct socket_owner *listener(struct builder *b, enum socket_use use, enu
     return NULL;
 }
 
-static uint32_t count_items(const struct value *v)
+uint32_t build_count_items(const struct value *v)
 {
     uint32_t n = 0;
     if (!v || v->kind != VALUE_LIST)
@@ -133,19 +124,19 @@ static void build_listeners(struct builder *b, const struct node *service, bool 
 {
     uint32_t n = 0;
     for (const struct node *k = service->children; k; k = k->next)
-        n += is_named(k, "listen") ? count_items(k->value) : 0;
-    s->sockets = view_array(b, n, sizeof *s->sockets);
+        n += build_is(k, "listen") ? build_count_items(k->value) : 0;
+    s->sockets = build_array(b, n, sizeof *s->sockets);
     if (n && !s->sockets)
         return;
     for (const struct node *k = service->children; k; k = k->next) {
-        if (!is_named(k, "listen") || !k->value)
+        if (!build_is(k, "listen") || !k->value)
             continue;
         if (k->value->kind != VALUE_LIST)
             add_listener(b, s, k->value, who);
         for (const struct value *i = k->value->items; i; i = i->next)
             add_listener(b, s, i, who);
     }
-    if (n == 0 && complete)
+    if (n == 0 && complete && !links_lead_to(b, s->name))
         conf_complain(b->c, &service->place, "add 'listen = http://ADDRESS:PORT'",
                       "%s listens nowhere", who);
 }
@@ -164,19 +155,28 @@ static void build_log(struct builder *b, const struct node *n, struct view_servi
         s->access_log = (int32_t)owner->index;
 }
 
+/* Whether a block of this name may stand where b may. */
+static bool is_beside(const struct block *b, struct str name)
+{
+    for (int i = 0; i < BLOCKS; i++)
+        if (b->parents >> i & 1 && schema_child((enum block_id)i, name) != BLOCKS)
+            return true;
+    return false;
+}
+
 /* "backend 10.0.0.1:80  check { }" on one line: the next statement looks like an argument. */
 static void too_many_arguments(struct conf *c, const struct node *n, const struct block *b)
 {
     const struct value *extra = n->args->next;
     const char *hint = conf_text(c, "write '%s %s'", b->name, b->argument);
-    if (schema_child(b->parent, extra->text) != BLOCKS)
+    if (is_beside(b, extra->text))
         hint = "is a ';' or a line end missing before it?";
     conf_complain(c, &extra->place, hint, "unexpected '" STR_FMT "' behind %s",
                   STR_ARG(conf_shown(extra)), b->name);
 }
 
 /* The argument of a backend or service; NULL after a problem. */
-static const struct value *argument(struct conf *c, const struct node *n, enum block_id id)
+const struct value *build_argument(struct conf *c, const struct node *n, enum block_id id)
 {
     const struct block *b = schema_block(id);
     const char *form = conf_text(c, "write '%s %s'", b->name, b->argument);
@@ -216,7 +216,7 @@ static void add_backend(struct builder *b, const struct node *n, struct view_ser
     struct view_instance *i = &s->instances[s->n_instances];
     struct seen seen;
     *i = (struct view_instance){0}; /* a refused one may have been here */
-    const struct value *arg = argument(b->c, n, BLOCK_BACKEND);
+    const struct value *arg = build_argument(b->c, n, BLOCK_BACKEND);
     if (!arg && n->args && n->args->next)
         return; /* the block may be another's */
     settings_apply(b->c, BLOCK_BACKEND, n->children, i, &seen);
@@ -238,7 +238,7 @@ static void add_backend(struct builder *b, const struct node *n, struct view_ser
                       STR_ARG(conf_shown(shown)), conf_where(b->c, &first->place));
         return;
     }
-    remember(b, names, i->name, n);
+    build_remember(b, names, i->name, n);
     s->n_instances++;
 }
 
@@ -246,14 +246,14 @@ static void build_backends(struct builder *b, const struct node *service, bool c
                            struct view_service *s, const char *who)
 {
     struct map names = {0};
-    uint32_t n = count_named(service->children, "backend");
-    if (n == 0 && complete)
+    uint32_t n = build_count(service->children, "backend");
+    if (n == 0 && complete && !build_count(service->children, "route"))
         conf_complain(b->c, &service->place, "add 'backend ADDRESS:PORT'", "%s has no backend",
                       who);
     uint32_t room = MIN(n, (uint32_t)POOL_MAX), used = 0;
-    s->instances = view_array(b, room, sizeof *s->instances);
+    s->instances = build_array(b, room, sizeof *s->instances);
     for (const struct node *k = service->children; k && s->instances && !b->c->nomem; k = k->next) {
-        if (!is_named(k, "backend"))
+        if (!build_is(k, "backend"))
             continue;
         if (used++ == room) {
             conf_complain(b->c, &k->place, "", "%s has more than %d backends", who, POOL_MAX);
@@ -270,33 +270,38 @@ static void build_backends(struct builder *b, const struct node *service, bool c
         conf_warn(b->c, &service->place, "", "every backend of %s has weight 0", who);
 }
 
+struct str build_name(struct builder *b, const struct value *v, const char *what)
+{
+    struct str none = {NULL, 0};
+    if (!settings_name_valid(v->text)) {
+        conf_complain(b->c, &v->place, "a name has up to 63 letters, digits, '.', '_' and '-'",
+                      "'" STR_FMT "' is no name for a %s", STR_ARG(conf_shown(v)), what);
+        return none;
+    }
+    if (v->secret) { /* it would show everywhere */
+        conf_complain(b->c, &v->place, "", "a %s's name cannot be a reference", what);
+        return none;
+    }
+    struct str name = arena_str(&b->v->arena, v->text);
+    b->c->nomem |= !name.p;
+    return name;
+}
+
 /* A valid name that no service before has; false after a problem. */
 static bool name_service(struct builder *b, const struct node *n, struct view_service *s)
 {
-    const struct value *arg = argument(b->c, n, BLOCK_SERVICE);
-    if (!arg)
+    const struct value *arg = build_argument(b->c, n, BLOCK_SERVICE);
+    struct str name = arg ? build_name(b, arg, "service") : (struct str){NULL, 0};
+    if (!name.p)
         return false;
-    if (!settings_name_valid(arg->text)) {
-        conf_complain(b->c, &arg->place, "a name has up to 63 letters, digits, '.', '_' and '-'",
-                      "'" STR_FMT "' is no name for a service", STR_ARG(conf_shown(arg)));
-        return false;
-    }
-    if (arg->secret) { /* it would show everywhere */
-        conf_complain(b->c, &arg->place, "", "a service's name cannot be a reference");
-        return false;
-    }
-    s->name = arena_str(&b->v->arena, arg->text);
-    if (!s->name.p) {
-        b->c->nomem = true;
-        return false;
-    }
+    s->name = name;
     const struct node *first = map_get(&b->services, s->name);
     if (first) {
         conf_complain(b->c, &arg->place, "", "a second service '" STR_FMT "' (the first is at %s)",
                       STR_ARG(s->name), conf_where(b->c, &first->place));
         return false;
     }
-    remember(b, &b->services, s->name, n);
+    build_remember(b, &b->services, s->name, n);
     return true;
 }
 
@@ -327,6 +332,19 @@ static void check_mode(struct conf *c, const struct seen *seen, const struct vie
                       "send-proxy is for TCP services only");
 }
 
+/* Rules look at requests, and only HTTP has them. */
+static void check_http(struct conf *c, const struct node *service, const struct view_service *s)
+{
+    const struct block *b = schema_block(BLOCK_SERVICE);
+    for (const struct node *n = service->children; n && s->mode != VIEW_HTTP; n = n->next) {
+        enum block_id id = schema_child(BLOCK_SERVICE, n->name);
+        size_t i = schema_find(b, n->name);
+        bool rule = i != NO_FIELD && i >= b->n;
+        if (rule || (id != BLOCKS && schema_block(id)->http))
+            conf_complain(c, &n->place, "", STR_FMT " is for HTTP services only", STR_ARG(n->name));
+    }
+}
+
 static void build_service(struct builder *b, const struct node *n)
 {
     struct view_service *s = &b->v->services[b->v->n_services];
@@ -347,17 +365,21 @@ static void build_service(struct builder *b, const struct node *n)
     check_mode(b->c, &seen, s);
     build_backends(b, n, complete, s, who);
     policies_build(b->c, n, s);
+    check_http(b->c, n, s);
+    rules_build(b, n, BLOCK_SERVICE, &seen, s, &s->rules);
+    routes_build(b, n, s);
+    pages_build(b, n, s);
     build_log(b, settings_seen(&seen, BLOCK_SERVICE, "access-log"), s, who);
     b->v->n_services += named;
 }
 
 static void build_services(struct builder *b, const struct node *top, bool damaged)
 {
-    uint32_t n = count_named(top, "service"), used = 0;
+    uint32_t n = build_count(top, "service"), used = 0;
     uint32_t room = MIN(n, (uint32_t)VIEW_MAX_SERVICES);
-    b->v->services = view_array(b, room, sizeof *b->v->services);
+    b->v->services = build_array(b, room, sizeof *b->v->services);
     for (const struct node *k = top; k && b->v->services && !b->c->nomem; k = k->next) {
-        if (!is_named(k, "service"))
+        if (!build_is(k, "service"))
             continue;
         if (used++ == room) {
             conf_complain(b->c, &k->place, "", "more than %d services", VIEW_MAX_SERVICES);
@@ -380,7 +402,7 @@ static void build_admin(struct builder *b, const struct node *top)
     const struct node *n = settings_block(b->c, &parent, BLOCK_ADMIN);
     settings_apply(b->c, BLOCK_ADMIN, n ? n->children : NULL, b->v, &seen);
     for (const struct node *k = n ? n->children : NULL; k; k = k->next) {
-        if (!is_named(k, "metrics") || !k->value)
+        if (!build_is(k, "metrics") || !k->value)
             continue;
         enum view_mode mode;
         if (k->value->kind != VALUE_LIST)
@@ -396,7 +418,7 @@ static uint32_t sockets_at_most(const struct node *top)
     uint32_t n = 0;
     for (const struct node *k = top; k; k = k->next)
         for (const struct node *i = k->children; i; i = i->next)
-            n += count_items(i->value);
+            n += build_count_items(i->value);
     return MIN(n, (uint32_t)VIEW_MAX_SOCKETS);
 }
 
@@ -410,9 +432,13 @@ void conf_build(struct conf *c, const struct node *top, bool damaged)
     c->view->file = arena_str(&c->view->arena, c->sources[0].path);
     c->nomem |= !c->view->file.p;
     b.cap_sockets = sockets_at_most(top);
-    c->view->sockets = view_array(&b, b.cap_sockets, sizeof *c->view->sockets);
+    c->view->sockets = build_array(&b, b.cap_sockets, sizeof *c->view->sockets);
     build_admin(&b, top);
+    links_expect(&b, top);
     build_services(&b, top, damaged);
+    links_resolve(&b);
     map_free(&b.services);
+    map_free(&b.led);
     map_free(&b.sockets);
+    map_free(&b.files);
 }

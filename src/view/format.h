@@ -10,7 +10,7 @@ enum {
     VIEW_INSTANCE_MIN = 4 + 4 + VIEW_ADDR_MIN + 4 + 4 + 4,
     VIEW_EDIT_MIN = 1 + 4 + 4,
     VIEW_RATE_MIN = 1 + 4 + 4 + 4 + 8 + 4,
-    VIEW_RULES_MIN = 3 * 4 + 4 + 4 + 1 + 8 + 4,
+    VIEW_RULES_MIN = 3 * 4 + 4 + 4 + 1 + 8 + 4 + 1,
     VIEW_ROUTE_MIN = 4 + 6 * 4 + 1 + 4 + 4 + 4 + 2 + 4 + 4 + VIEW_RULES_MIN,
     VIEW_PAGE_MIN = 2 + 4 + 4,
     VIEW_TRAFFIC_MIN = 20 + 24 + 14 + VIEW_RULES_MIN + 4 + 4,
