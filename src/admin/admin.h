@@ -13,8 +13,8 @@
  *   POST /v1/services/NAME/instances/NAME/drain   no new requests; idempotent
  *   POST /v1/services/NAME/instances/NAME/resume
  *   POST /v1/processes/proxy/restart
- *   GET  /metrics                                 Prometheus text format 0.0.4; alone on the
- *                                                 optional TCP listener
+ *   GET  /metrics                                 for Prometheus, as text or protobuf; alone
+ *                                                 on the optional TCP listener
  *
  * This room knows nothing of control: what it reads and does passes through struct admin_host. */
 #ifndef HF_ADMIN_H

@@ -4,6 +4,7 @@
 #define HF_ADMIN_INSIDE_H
 
 #include "admin/admin.h"
+#include "admin/exposition.h"
 #include "admin/json.h"
 #include "admin/totals.h"
 #include "wire/http1.h"
@@ -18,6 +19,7 @@ struct request {
     uint8_t method;
     struct str path, query; /* as sent, still percent-encoded */
     struct str method_text;
+    struct str accept; /* the field's value; empty: none */
 };
 
 enum { SEGMENT_MAX = 512, CONN_HEAD_MAX = 8 * 1024 };
@@ -94,11 +96,13 @@ uint64_t admin_uptime(const struct admin *a); /* ns since the supervisor started
 /* "supervisor", "control", "proxy", "worker-0" */
 void process_name(uint32_t row, char out[32]);
 uint32_t process_rows(const struct admin *a);
+/* Where a process of that row lies now: one of the banks, for the proxy and its workers. */
+uint32_t process_place(const struct cells *c, uint32_t row);
 
 /* events_json.c */
 json_t *events_json(const struct events *e, uint64_t after, uint32_t limit);
 
 /* metrics.c: appends the exposition; check out->failed. */
-void metrics_text(struct admin *a, struct buf *out);
+void metrics_write(struct admin *a, enum exposition_form form, struct buf *out);
 
 #endif

@@ -28,7 +28,8 @@ uint64_t admin_uptime(const struct admin *a)
 uint32_t process_rows(const struct admin *a)
 {
     const struct view *v = a->host.view(a->host.context);
-    return MIN(a->n_beats, PROCESS_WORKER0 + (v ? v->workers : 0));
+    uint32_t most = cells_of(a)->workers;
+    return PROCESS_WORKER0 + (v ? MIN(v->workers, most) : 0);
 }
 
 void process_name(uint32_t row, char out[32])
@@ -40,15 +41,24 @@ void process_name(uint32_t row, char out[32])
         snprintf(out, 32, "worker-%u", row - PROCESS_WORKER0);
 }
 
+/* The rows of the proxy that accepts, where the name of a process is asked for. */
+uint32_t process_place(const struct cells *c, uint32_t row)
+{
+    if (row < PROCESS_PROXY)
+        return row;
+    return cells_proxy_row(c->workers, cells_serving(c)) + (row - PROCESS_PROXY);
+}
+
 /* Workers are threads of the proxy: the supervisor knows only the process. */
 static const struct process_row *owner_row(const struct cells *c, uint32_t row)
 {
-    return &c->processes[row < PROCESS_WORKER0 ? row : PROCESS_PROXY];
+    return &c->processes[process_place(c, MIN(row, (uint32_t)PROCESS_PROXY))];
 }
 
 static json_t *process_json(const struct admin *a, uint32_t row)
 {
-    const struct process_row *r = &cells_of(a)->processes[row], *p = owner_row(cells_of(a), row);
+    uint32_t place = process_place(cells_of(a), row);
+    const struct process_row *r = &cells_of(a)->processes[place], *p = owner_row(cells_of(a), row);
     uint64_t now = loop_now(a->loop);
     char name[32];
     process_name(row, name);
@@ -59,7 +69,7 @@ static json_t *process_json(const struct admin *a, uint32_t row)
     json_put_real(&o, "uptime_seconds", seconds(since(now, cell_get(&p->started_at))));
     json_put_u64(&o, "epoch", cell_get(&r->epoch));
     json_put_u64(&o, "beat", cell_get(&r->beat));
-    json_put_bool(&o, "turning", since(now, a->beats[row].changed_at) < TURNING_NS);
+    json_put_bool(&o, "turning", since(now, a->beats[place].changed_at) < TURNING_NS);
     if (row >= PROCESS_WORKER0) {
         json_put_u64(&o, "connections", cell_get(&r->connections));
         json_put_u64(&o, "accepted", cell_get(&r->accepted));
@@ -256,8 +266,7 @@ static json_t *processes_json(const struct admin *a)
 json_t *status_json(struct admin *a)
 {
     const struct view *v = a->host.view(a->host.context);
-    struct json_object o = json_begin();
-    json_put_u64(&o, "schema", 1);
+    struct json_object o = json_begin_schema("status");
     json_put_text(&o, "version", HF_VERSION);
     json_put_text(&o, "node", a->host.node);
     json_put_u64(&o, "epoch", v->epoch);

@@ -7,14 +7,22 @@ enum verdict verdict_clamp(uint64_t v)
     return v < VERDICTS ? (enum verdict)v : VERDICT_SUSPECT;
 }
 
+/* Every generation of the proxy counts, those that have ended too: sums never fall. */
+static bool lane_counts(const struct cells *c, uint32_t workers, uint32_t lane)
+{
+    return lane % c->workers < workers && cells_lane_used(c, lane);
+}
+
 void totals_service(const struct cells *c, uint32_t workers, uint32_t slot,
                     struct service_totals *out)
 {
     *out = (struct service_totals){0};
     if (slot >= c->header->services)
         return;
-    for (uint32_t w = 0; w < MIN(workers, c->header->workers); w++) {
-        const struct service_row *r = cells_service(c, w, slot);
+    for (uint32_t lane = 0; lane < cells_lanes(c); lane++) {
+        if (!lane_counts(c, workers, lane))
+            continue;
+        const struct service_row *r = cells_service(c, lane, slot);
         out->requests += cell_get(&r->requests);
         for (size_t i = 0; i < ARRAY_LEN(out->status); i++)
             out->status[i] += cell_get(&r->status[i]);
@@ -38,8 +46,10 @@ void totals_instance(const struct cells *c, uint32_t workers, uint32_t slot,
     *out = (struct instance_totals){.proxy_verdict = VERDICT_HEALTHY};
     if (slot >= c->header->slots)
         return;
-    for (uint32_t w = 0; w < MIN(workers, c->header->workers); w++) {
-        const struct instance_row *r = cells_instance(c, w, slot);
+    for (uint32_t lane = 0; lane < cells_lanes(c); lane++) {
+        if (!lane_counts(c, workers, lane))
+            continue;
+        const struct instance_row *r = cells_instance(c, lane, slot);
         out->inflight += cell_get(&r->inflight);
         out->requests += cell_get(&r->requests);
         out->ok += cell_get(&r->ok);
@@ -68,9 +78,10 @@ bool latency_quantile(const uint64_t counts[LATENCY_BUCKETS], double q, double *
     size_t i = 0;
     while (i < LATENCY_BUCKETS - 1 && below + (double)counts[i] < want)
         below += (double)counts[i++];
-    double high = (double)(UINT64_C(1) << i), low = i ? high / 2 : 0;
+    unsigned last = LATENCY_BUCKETS - 2, at = (unsigned)i;
+    double high = latency_bound(MIN(at, last)), low = at ? latency_bound(at - 1) : 0;
     double share = counts[i] ? (want - below) / (double)counts[i] : 0;
-    *us = low + (high - low) * MAX(0.0, MIN(1.0, share));
+    *us = 1e6 * (low + (high - low) * MAX(0.0, MIN(1.0, share)));
     return true;
 }
 
@@ -104,6 +115,12 @@ static uint64_t instance_errors(const struct instance_totals *t)
     return t->refused + t->timeouts + t->resets + t->errors_5xx;
 }
 
+static void remember(uint32_t to[LATENCY_BUCKETS], const uint64_t latency[LATENCY_BUCKETS])
+{
+    for (size_t i = 0; i < LATENCY_BUCKETS; i++)
+        to[i] = (uint32_t)latency[i];
+}
+
 static void past_push(struct past *p, bool fast, bool slow, uint64_t requests, uint64_t errors,
                       const uint64_t latency[LATENCY_BUCKETS])
 {
@@ -111,8 +128,8 @@ static void past_push(struct past *p, bool fast, bool slow, uint64_t requests, u
         p->seen = true;
         p->requests[1] = requests;
         p->errors[1] = errors;
-        memcpy(p->latency[0], latency, sizeof p->latency[0]);
-        memcpy(p->latency[1], latency, sizeof p->latency[1]);
+        remember(p->latency[0], latency);
+        remember(p->latency[1], latency);
         fast = true;
     }
     if (fast) {
@@ -123,7 +140,7 @@ static void past_push(struct past *p, bool fast, bool slow, uint64_t requests, u
     }
     if (slow) {
         memcpy(p->latency[0], p->latency[1], sizeof p->latency[0]);
-        memcpy(p->latency[1], latency, sizeof p->latency[1]);
+        remember(p->latency[1], latency);
     }
 }
 
@@ -180,7 +197,7 @@ static void recent_of(const struct history *h, const struct past *p, uint64_t re
         out->errors_per_second = (double)risen(errors, p->errors[0]) / seconds;
     }
     for (size_t i = 0; i < LATENCY_BUCKETS; i++)
-        out->latency[i] = risen(latency[i], p->latency[0][i]);
+        out->latency[i] = (uint32_t)latency[i] - p->latency[0][i];
 }
 
 void history_service(const struct history *h, uint32_t slot, const struct service_totals *t,

@@ -29,8 +29,8 @@ bool build_is(const struct node *n, const char *name);
 uint32_t build_count(const struct node *children, const char *name);
 /* The values of a setting: one, or the items of a list. */
 uint32_t build_count_items(const struct value *v);
-/* The argument of a block, which must have one; NULL after a problem. */
-const struct value *build_argument(struct conf *c, const struct node *n, enum block_id id);
+/* Whether it has backends of its own, now or later; some may be misspelt. */
+bool build_has_backends(const struct node *n, const struct view_service *s);
 /* A copy of a name in the view; .p is NULL after a problem. What: "service". */
 struct str build_name(struct builder *b, const struct value *v, const char *what);
 

@@ -122,7 +122,7 @@ static void diff_listeners(struct diff *d, char sign, const struct view *v,
     }
 }
 
-static void backend_line(struct diff *d, char sign, struct str service,
+static void backdiff_end(struct diff *d, char sign, struct str service,
                          const struct view_instance *i)
 {
     char text[ADDR_TEXT_MAX];
@@ -131,6 +131,16 @@ static void backend_line(struct diff *d, char sign, struct str service,
     buf_printf(d->out, "%c backend " STR_FMT, sign, STR_ARG(i->name));
     if (!str_eq(i->name, str_of(text)))
         buf_printf(d->out, " (%s)", text);
+    diff_end(d);
+}
+
+static void backend_number(struct diff *d, struct str service, const struct view_instance *is,
+                           const char *what, uint32_t from, uint32_t to)
+{
+    if (from == to)
+        return;
+    line_for(d, service);
+    buf_printf(d->out, "backend " STR_FMT " %s %u -> %u", STR_ARG(is->name), what, from, to);
     diff_end(d);
 }
 
@@ -145,8 +155,46 @@ static void backend_changes(struct diff *d, struct str service, const struct vie
         buf_printf(d->out, "backend " STR_FMT " address %s -> %s", STR_ARG(is->name), from, to);
         diff_end(d);
     }
-    diff_settings(d, schema_block(BLOCK_BACKEND), service, "backend ", is->name, was, is, false,
-                  NULL);
+    backend_number(d, service, is, "weight", was->weight, is->weight);
+    backend_number(d, service, is, "priority", was->priority, is->priority);
+    backend_number(d, service, is, "max-requests", was->max_requests, is->max_requests);
+    if (was->weight == is->weight)
+        backend_number(d, service, is, "configured weight", was->own_weight, is->own_weight);
+    if (was->origin == is->origin && str_eq(was->source, is->source))
+        return;
+    line_for(d, service);
+    buf_printf(d->out, "backend " STR_FMT " comes from elsewhere", STR_ARG(is->name));
+    diff_end(d);
+}
+
+static bool same_source(const struct view_source *a, const struct view_source *b)
+{
+    return a->kind == b->kind && a->port == b->port && str_eq(a->name, b->name) &&
+           a->like.weight == b->like.weight && a->like.priority == b->like.priority &&
+           a->like.max_requests == b->like.max_requests;
+}
+
+/* What gives one of them instances, and not the other. */
+static void diff_sources(struct diff *d, char sign, const struct view_service *s,
+                         const struct view_service *other)
+{
+    for (uint32_t i = 0; i < s->n_sources; i++) {
+        const struct view_source *a = &s->sources[i];
+        bool there = false;
+        for (uint32_t k = 0; k < other->n_sources; k++)
+            there |= same_source(a, &other->sources[k]);
+        if (there)
+            continue;
+        line_for(d, s->name);
+        buf_printf(d->out, "%c %s" STR_FMT, sign,
+                   a->kind == SOURCE_DIR   ? "backends-from "
+                   : a->kind == SOURCE_SRV ? "backends srv:"
+                                           : "backends ",
+                   STR_ARG(a->name));
+        if (a->kind == SOURCE_HOST)
+            buf_printf(d->out, ":%u", a->port);
+        diff_end(d);
+    }
 }
 
 static void diff_backends(struct diff *d, const struct view_service *was,
@@ -154,13 +202,13 @@ static void diff_backends(struct diff *d, const struct view_service *was,
 {
     for (uint32_t i = 0; i < was->n_instances; i++)
         if (!view_instance_find(is, was->instances[i].name))
-            backend_line(d, '-', is->name, &was->instances[i]);
+            backdiff_end(d, '-', is->name, &was->instances[i]);
     for (uint32_t i = 0; i < is->n_instances; i++) {
         const struct view_instance *old = view_instance_find(was, is->instances[i].name);
         if (old)
             backend_changes(d, is->name, old, &is->instances[i]);
         else
-            backend_line(d, '+', is->name, &is->instances[i]);
+            backdiff_end(d, '+', is->name, &is->instances[i]);
     }
 }
 
@@ -185,6 +233,8 @@ static void diff_service(struct diff *d, const struct view_service *was,
     diff_listeners(d, '-', d->now, was, d->next, is);
     diff_listeners(d, '+', d->next, is, d->now, was);
     diff_settings(d, schema_block(BLOCK_SERVICE), is->name, "", STR(""), was, is, false, NULL);
+    diff_sources(d, '-', was, is);
+    diff_sources(d, '+', is, was);
     diff_backends(d, was, is);
     diff_check(d, was, is);
     for (int i = BLOCK_CHECK + 1; i <= BLOCK_STICKY; i++)
@@ -214,6 +264,19 @@ static void diff_metrics(struct diff *d, char sign, const struct view *v, const 
     }
 }
 
+static void diff_resolver(struct diff *d)
+{
+    const struct view_resolver *a = &d->now->resolver, *b = &d->next->resolver;
+    bool same = a->n_servers == b->n_servers && a->timeout == b->timeout &&
+                a->ttl_least == b->ttl_least && a->ttl_most == b->ttl_most;
+    for (uint32_t i = 0; same && i < a->n_servers; i++)
+        same = addr_eq(&a->servers[i], &b->servers[i]);
+    if (same)
+        return;
+    d->n++;
+    buf_printf(d->out, "resolver: changed\n");
+}
+
 static void added(struct diff *d, const struct view_service *s)
 {
     line_for(d, s->name);
@@ -224,27 +287,33 @@ static void added(struct diff *d, const struct view_service *s)
 int conf_diff(const struct view *now, const struct view *next, struct buf *out)
 {
     static const struct view nothing;
-    struct diff d = {now ? now : &nothing, next, out, 0};
+    struct diff d = {.now = now ? now : &nothing, .next = next, .out = out};
+    d.before.v = d.now;
+    d.after.v = next;
     if (now && now->workers != next->workers) {
         d.n++;
         buf_printf(out, "workers %u -> %u\n", now->workers, next->workers);
     }
+    if (now)
+        diff_resolver(&d);
     diff_metrics(&d, '-', d.now, next);
     diff_metrics(&d, '+', next, d.now);
     for (uint32_t i = 0; i < next->n_services; i++) {
         const struct view_service *s = &next->services[i];
-        const struct view_service *was = view_service_find(d.now, s->name);
+        const struct view_service *was = view_index_find(&d.before, i, s->name);
         if (was)
             diff_service(&d, was, s);
         else
             added(&d, s);
     }
     for (uint32_t i = 0; i < d.now->n_services; i++) {
-        if (view_service_find(next, d.now->services[i].name))
+        if (view_index_find(&d.after, i, d.now->services[i].name))
             continue;
         line_for(&d, d.now->services[i].name);
         buf_printf(out, "removed");
         diff_end(&d);
     }
+    view_index_free(&d.before);
+    view_index_free(&d.after);
     return out->failed ? -(int)ERR_NOMEM : d.n;
 }

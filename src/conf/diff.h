@@ -9,6 +9,7 @@ struct diff {
     const struct view *now, *next;
     struct buf *out;
     int n; /* lines */
+    struct view_index before, after; /* of now, of next */
 };
 
 /* diff.c. "service web: " and, if there is a part, "route api ". */

@@ -88,7 +88,7 @@ static void resolve(struct builder *b, const struct link *l, const struct map *i
     if (s->mode != VIEW_HTTP)
         conf_complain(b->c, &l->value->place, "", "service " STR_FMT " does not speak HTTP",
                       STR_ARG(s->name));
-    else if (node && !build_count(node->children, "backend"))
+    else if (node && !build_has_backends(node, s))
         conf_complain(b->c, &l->value->place, "its routes do not count here",
                       "service " STR_FMT " has no backend of its own", STR_ARG(s->name));
     else if (s == l->from && strcmp(l->key, "mirror") == 0)

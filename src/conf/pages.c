@@ -1,5 +1,6 @@
 /* Texts that holdfast answers with itself: of a route, and of errors. A file is read once, with the
  * configuration, however many use it; a later change of it takes effect with the next reload. */
+#include "conf/backends.h"
 #include "conf/builder.h"
 
 enum {
@@ -119,7 +120,7 @@ static void add_page(struct builder *b, const struct node *n, struct view_servic
     struct seen seen;
     struct view_page *p = &s->pages[s->n_pages];
     *p = (struct view_page){0}; /* a refused one may have been here */
-    const struct value *arg = build_argument(b->c, n, BLOCK_PAGE);
+    const struct value *arg = backends_argument(b->c, n, BLOCK_PAGE);
     if (!arg && n->args && n->args->next)
         return; /* the block may be another's */
     uint32_t errors = b->c->problems->errors;

@@ -182,6 +182,8 @@ void print_setting(const struct setting *s, const void *target, struct buf *out)
     case KIND_REDIRECT:
     case KIND_FILE:
     case KIND_LOG:
+    case KIND_DIR:
+    case KIND_SERVERS:
     case KINDS: UNREACHABLE();
     }
 }
@@ -226,6 +228,8 @@ bool same_setting(const struct setting *s, const void *a, const void *b)
     case KIND_REDIRECT:
     case KIND_FILE:
     case KIND_LOG:
+    case KIND_DIR:
+    case KIND_SERVERS:
     case KINDS: return true;
     }
     return true;

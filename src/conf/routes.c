@@ -1,5 +1,6 @@
 /* Routes: what each takes, and the one thing that is done with it. Where a setting has no meaning
  * for that thing it is refused, for its writer expects something of it. */
+#include "conf/backends.h"
 #include "conf/builder.h"
 
 struct route_place {
@@ -117,8 +118,7 @@ static void forward(struct route_place *p)
     check_rewrite(p);
     if (to)
         build_targets(p, to);
-    else if (!at(p, "to") && !p->node->damaged &&
-             !build_count(p->service_node->children, "backend"))
+    else if (!at(p, "to") && !p->node->damaged && !build_has_backends(p->service_node, p->service))
         conf_complain(p->b->c, &p->node->place, "add 'to = SERVICE', 'redirect' or 'respond'",
                       "this route leads to the service's own backends, and there are none");
 }
@@ -213,7 +213,7 @@ static bool build_route(struct builder *b, const struct node *service, const str
 {
     struct seen seen;
     *r = (struct view_route){0}; /* a refused one may have been here */
-    const struct value *arg = build_argument(b->c, n, BLOCK_ROUTE);
+    const struct value *arg = backends_argument(b->c, n, BLOCK_ROUTE);
     if (!arg && n->args && n->args->next)
         return false; /* the block may be another's */
     bool named = name_route(b, n, arg, names, &r->name);

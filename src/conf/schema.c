@@ -42,6 +42,16 @@ static const struct setting top[] = {
 static const struct setting admin[] = {
     SPECIAL("metrics", KIND_LISTEN, "", "where `GET /metrics` is answered over TCP"),
 };
+static const struct setting resolver[] = {
+    SPECIAL("nameserver", KIND_SERVERS, "(those of /etc/resolv.conf)",
+            "who is asked for names; one or several"),
+    NUMBER("timeout", KIND_DURATION, struct view_resolver, timeout, 10 * MS, M, "1s",
+           "for the answer to one question; then the next server is asked"),
+    NUMBER("ttl-min", KIND_DURATION, struct view_resolver, ttl_least, 10 * MS, H, "1s",
+           "an answer is asked for again no earlier, whatever its TTL"),
+    NUMBER("ttl-max", KIND_DURATION, struct view_resolver, ttl_most, 10 * MS, D, "5m",
+           "an answer is asked for again no later, whatever its TTL"),
+};
 static const struct setting service[] = {
     SPECIAL("listen", KIND_LISTEN, "",
             "where clients connect, as http://, tcp:// or udp://; one or several; none if routes "
@@ -67,6 +77,10 @@ static const struct setting service[] = {
     NUMBER("replies", KIND_COUNT, struct view_service, replies, 0, VIEW_MAX_REPLIES, "0",
            "of a UDP service: datagrams that answer one of a client's; 0: not known"),
     SPECIAL("access-log", KIND_LOG, "off", "a file that gets one line a request"),
+    SPECIAL("backends-from", KIND_DIR, "",
+            "a directory whose files `*.conf` hold more backends, which come and go with them"),
+    CHOICE("dynamic", struct view_service, dynamic, no_yes, "no",
+           "there may be no backend in the file: `holdfast instance add` brings them"),
 };
 static const struct setting backend[] = {
     NUMBER("weight", KIND_COUNT, struct view_instance, weight, 0, VIEW_MAX_WEIGHT, "1",
@@ -142,7 +156,7 @@ static const struct setting eject[] = {
     NUMBER("slow", KIND_SHARE, struct view_eject, slow_permille, 0, 100000, "0%",
            "left out for being slow: its latency over the median of the backends; 0%: never"),
     NUMBER("slow-least", KIND_DURATION, struct view_eject, slow_least, 0, M, "20ms",
-           "... and at least so much above it"),
+           "of slow: and at least so much above that median"),
 };
 static const struct setting limit[] = {
     NUMBER("head", KIND_SIZE, struct view_limits, head_bytes, K, VIEW_MAX_HEAD, "16k",
@@ -256,13 +270,16 @@ static const struct block blocks[BLOCKS] = {
     [BLOCK_TOP] = {"", 0, NULL, false, false, 0, NO_RULES, SETTINGS(top), "The file itself."},
     [BLOCK_ADMIN] = {"admin", IN(BLOCK_TOP), NULL, false, false, 0, NO_RULES, SETTINGS(admin),
                      "What operators and their tools see."},
+    [BLOCK_RESOLVER] = {"resolver", IN(BLOCK_TOP), NULL, false, false, 0, NO_RULES,
+                        SETTINGS(resolver), "How names of backends are looked up."},
     [BLOCK_SERVICE] = {"service", IN(BLOCK_TOP), "NAME", true, false, 0, PART(rules),
                        SETTINGS(service),
                        "One service: where clients come in, and the backends behind it. NAME has "
                        "up to 63 letters, digits, `.`, `_` and `-`."},
     [BLOCK_BACKEND] = {"backend", IN(BLOCK_SERVICE), "ADDRESS[:PORT]", true, false, 0, NO_RULES,
                        SETTINGS(backend),
-                       "One instance of the service. The block may be left out."},
+                       "One instance of the service, or, by a host name or `srv:NAME`, as many as "
+                       "the name has addresses. The block may be left out."},
     [BLOCK_CHECK] = {"check", IN(BLOCK_SERVICE), NULL, false, false, PART(check), NO_RULES,
                      SETTINGS(check),
                      "How every backend is probed. Without it: a TCP check with these defaults. "
@@ -405,6 +422,8 @@ static const struct {
     [KIND_FILE] = {"a path, as in errors/503.html", false},
     [KIND_LISTEN] = {"an address, as in http://0.0.0.0:8080", true},
     [KIND_LOG] = {"an absolute path, or off", false},
+    [KIND_DIR] = {"an absolute path", false},
+    [KIND_SERVERS] = {"an address, as in 10.0.0.53 or [::1]:5353", true},
 };
 
 bool schema_takes_list(const struct setting *s)

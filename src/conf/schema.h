@@ -40,6 +40,8 @@ enum kind {
     KIND_FILE,     /* errors/503.html */
     KIND_LISTEN,   /* http://0.0.0.0:8080, or several */
     KIND_LOG,      /* /var/log/x.log or off */
+    KIND_DIR,      /* /etc/web.d */
+    KIND_SERVERS,  /* 10.0.0.53, or several */
     KINDS
 };
 
@@ -60,6 +62,7 @@ struct setting {
 enum block_id {
     BLOCK_TOP,
     BLOCK_ADMIN,
+    BLOCK_RESOLVER,
     BLOCK_SERVICE,
     BLOCK_BACKEND,
     BLOCK_CHECK,

@@ -219,6 +219,8 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_REDIRECT:
     case KIND_FILE:
     case KIND_LOG:
+    case KIND_DIR:
+    case KIND_SERVERS:
     case KINDS: return; /* the caller's */
     }
 }

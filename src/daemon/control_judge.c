@@ -32,16 +32,12 @@ static struct judge_params params_of(const struct view_service *s)
     };
 }
 
-static uint32_t workers_of(const struct control *c)
-{
-    return MIN(c->view ? c->view->workers : 0, c->cells.header->workers);
-}
-
 static uint64_t answered(const struct control *c, uint32_t slot)
 {
     uint64_t sum = 0;
-    for (uint32_t w = 0; w < workers_of(c); w++)
-        sum += cell_get(&cells_instance(&c->cells, w, slot)->ok);
+    for (uint32_t lane = 0; lane < cells_lanes(&c->cells); lane++)
+        if (cells_lane_used(&c->cells, lane))
+            sum += cell_get(&cells_instance(&c->cells, lane, slot)->ok);
     return sum;
 }
 

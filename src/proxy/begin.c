@@ -49,14 +49,15 @@ static uint16_t find_way(struct exchange *x, const struct route_request *q, stru
 {
     struct service *front = x->front;
     struct worker *w = x->client->worker;
-    x->route = route_find(front->conf, q, rest);
+    const struct view_route *route = route_find(front->conf, q, rest);
     add_rules(x, &front->rules);
-    if (!x->route) {
+    if (!route) {
         *text = "No route of this service takes the request.";
         return front->conf->n_routes && front->conf->n_instances == 0 ? 404 : 0;
     }
-    add_rules(x, &front->route_rules[x->route - front->conf->routes]);
-    int index = route_target(x->route, prng_next(&w->prng));
+    x->route = (uint32_t)(route - front->conf->routes) + 1;
+    add_rules(x, &front->route_rules[x->route - 1]);
+    int index = route_target(route, prng_next(&w->prng));
     struct service *to = index < 0 ? front : worker_service(w, front, (uint32_t)index);
     if (!to) {
         *text = "The service that this route leads to is gone.";
@@ -111,8 +112,9 @@ static uint16_t rewrite_head(struct exchange *x, const struct http_head *h,
                              .edits = request,
                              .n_edits = x->n_rules};
     bool ok = fill_request(x, v, request);
-    if (x->route && x->route->rewrite.n) {
-        route_rewrite(x->route, v->request, v->rest, &path);
+    const struct view_route *route = exchange_route(x);
+    if (route && route->rewrite.n) {
+        route_rewrite(route, v->request, v->rest, &path);
         f.path = buf_str(&path);
     }
     ok = ok && !path.failed && make_room(x, h, &f);
@@ -199,9 +201,9 @@ static void consume_head(struct exchange *x, const struct http_head *h)
 }
 
 /* The route has the answer: a redirect or a page. */
-static void respond(struct exchange *x, const struct http_head *h, const struct route_values *v)
+static void respond(struct exchange *x, const struct http_head *h, const struct view_route *r,
+                    const struct route_values *v)
 {
-    const struct view_route *r = x->route;
     struct http_edit location = {HTTP_EDIT_SET, STR("Location"), STR("")};
     struct buf to = {0};
     if (r->action == ROUTE_REDIRECT) {
@@ -263,15 +265,16 @@ static void take(struct exchange *x, const struct http_head *h)
     }
     uint16_t status = find_way(x, &q, &v.rest, &text);
     v.service = x->service->conf->name;
-    v.route = x->route ? x->route->name : STR("");
+    const struct view_route *route = exchange_route(x);
+    v.route = route ? route->name : STR("");
     if (!fill_response(x, &v)) {
         status = 503;
         text = "Out of memory.";
     }
     if (!status)
         status = unwanted(x, h, &text);
-    if (!status && x->route && x->route->action != ROUTE_FORWARD) {
-        respond(x, h, &v);
+    if (!status && route && route->action != ROUTE_FORWARD) {
+        respond(x, h, route, &v);
         return;
     }
     read_facts(x, h);

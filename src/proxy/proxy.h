@@ -45,7 +45,8 @@ struct proxy_host {
     void (*drained)(void *context);
 };
 
-/* l is the main thread's loop. Nothing runs until the first view. */
+/* l is the main thread's loop. cells->bank is the one to write. Nothing runs until the first view.
+ */
 int proxy_new(struct proxy **out, struct loop *l, const struct cells *cells,
               const struct proxy_host *host, struct err *e);
 

@@ -39,6 +39,23 @@ int rules_open(struct rules *r, const struct view_rules *conf, struct err *e)
     return rc;
 }
 
+static void move_list(const struct http_edits *edits, const struct view_edit *from, uint32_t n)
+{
+    struct http_edit *list = (struct http_edit *)(uintptr_t)edits->list; /* our own */
+    CHECK(edits->n == n);
+    for (uint32_t i = 0; i < n; i++) {
+        list[i].name = from[i].name;
+        list[i].value = from[i].value;
+    }
+}
+
+void rules_move(struct rules *r, const struct view_rules *conf)
+{
+    move_list(&r->request, conf->request, conf->n_request);
+    move_list(&r->response, conf->response, conf->n_response);
+    r->conf = conf;
+}
+
 static void close_list(struct http_edits *e)
 {
     mem_free((void *)(uintptr_t)e->list);
@@ -51,16 +68,21 @@ void rules_close(struct rules *r)
     close_list(&r->response);
 }
 
-/* The edit's value with its placeholders filled in; false when memory is out. */
+/* A copy of the edit, its placeholders filled in: the exchange may outlive the view that it came
+ * from. False: memory is out. */
 static bool fill(struct http_edit *e, const struct route_values *v, struct arena *arena)
 {
     struct buf text = {0};
-    if (!has_placeholder(e->value))
-        return true;
+    if (!has_placeholder(e->value)) {
+        e->name = arena_str(arena, e->name);
+        e->value = e->value.n ? arena_str(arena, e->value) : STR("");
+        return e->name.p && e->value.p;
+    }
     route_expand(e->value, v, &text);
     struct str value = str_trim(text.n ? buf_str(&text) : STR(""));
     e->value = value.n ? arena_str(arena, value) : STR("");
-    bool ok = !text.failed && e->value.p;
+    e->name = arena_str(arena, e->name);
+    bool ok = !text.failed && e->value.p && e->name.p;
     buf_free(&text);
     return ok;
 }

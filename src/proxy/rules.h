@@ -18,6 +18,8 @@ struct rules {
 
 /* conf stays the caller's and must outlive the rules. ERR_PROTO when an edit may not be done. */
 int rules_open(struct rules *r, const struct view_rules *conf, struct err *e);
+/* conf is of a newer view and says the same: from here on nothing points into the older one. */
+void rules_move(struct rules *r, const struct view_rules *conf);
 /* Zeroed rules are allowed. */
 void rules_close(struct rules *r);
 

@@ -3,7 +3,7 @@
 #include "view/cells.h"
 #include "view/view.h"
 
-enum { CELLS_VERSION = 1, ROW = 64 };
+enum { ROW = 64 };
 
 _Static_assert(sizeof(struct cells_header) <= ROW, "the header takes one row");
 _Static_assert(sizeof(struct process_row) % ROW == 0, "no two writers share a cache line");
@@ -20,10 +20,11 @@ static struct layout lay_out(uint32_t workers, uint32_t services, uint32_t slots
 {
     struct layout l;
     l.processes = ROW;
-    l.services = l.processes + ((size_t)PROCESS_WORKER0 + workers) * sizeof(struct process_row);
-    l.verdicts = l.services + (size_t)workers * services * sizeof(struct service_row);
+    size_t lanes = (size_t)CELLS_BANKS * workers;
+    l.services = l.processes + cells_process_rows(workers) * sizeof(struct process_row);
+    l.verdicts = l.services + lanes * services * sizeof(struct service_row);
     l.instances = l.verdicts + (size_t)slots * sizeof(struct instance_verdict);
-    l.end = l.instances + (size_t)workers * slots * sizeof(struct instance_row);
+    l.end = l.instances + lanes * slots * sizeof(struct instance_row);
     return l;
 }
 
@@ -71,6 +72,23 @@ int cells_attach(struct cells *c, void *region, size_t size, struct err *e)
         .verdicts = (void *)(base + l.verdicts),
         .instances = (void *)(base + l.instances),
         .size = l.end,
+        .workers = h.workers,
     };
     return 0;
+}
+
+/* While two change places both may say that they serve: the younger one does. */
+uint32_t cells_serving(const struct cells *c)
+{
+    uint32_t found = 0;
+    uint64_t youngest = 0;
+    for (uint32_t bank = 0; bank < CELLS_BANKS; bank++) {
+        const struct process_row *r = &c->processes[cells_proxy_row(c->workers, bank)];
+        uint64_t generation = cell_get(&r->generation);
+        if (cell_get(&r->role) == PROXY_SERVES && generation > youngest) {
+            youngest = generation;
+            found = bank;
+        }
+    }
+    return found;
 }

@@ -5,8 +5,13 @@
  * atomics: each is true on its own; no two are promised to agree. Nobody trusts what another
  * process wrote to be in range: readers clamp.
  *
- *   cells_header | process rows | service rows, one per worker | instance verdicts | instance rows,
- * one per worker
+ *   cells_header | process rows | service rows, one per lane | instance verdicts | instance rows,
+ * one per lane
+ *
+ * While one proxy takes over from another, both count. Each has a *bank* of rows of its own: a
+ * process row, and a *lane* of service and instance rows for each of its workers. A bank is given
+ * to one proxy process after the other; its counters go on where the last one left them, so that
+ * the sum over all lanes never falls. Between two processes a bank is the supervisor's to write.
  *
  * Every row is a multiple of 64 bytes, so that no two writers share a cache line. The region is
  * sparse: untouched rows cost no memory. */
@@ -17,8 +22,9 @@
 
 #include "base/base.h"
 #include "detect/detect.h"
+#include "view/latency.h"
 
-enum { CELLS_MAGIC = 0x48464331, CELLS_MAX_WORKERS = 64 };
+enum { CELLS_MAGIC = 0x48464331, CELLS_VERSION = 3, CELLS_MAX_WORKERS = 64, CELLS_BANKS = 4 };
 
 struct cells_header {
     uint32_t magic, version;
@@ -28,7 +34,8 @@ struct cells_header {
 
 typedef _Atomic uint64_t cell;
 
-/* Rows: 0 supervisor, 1 control, 2 proxy's main thread, 3 + w: proxy worker w. */
+/* Rows: 0 supervisor, 1 control, 2 proxy's main thread, 3 + w: proxy worker w. Those of bank 0;
+ * behind them main thread and workers of bank 1, and so on. */
 enum { PROCESS_SUPERVISOR, PROCESS_CONTROL, PROCESS_PROXY, PROCESS_WORKER0 };
 struct process_row {
     _Alignas(64) cell beat; /* rises while the owner's loop turns; writer: the owner */
@@ -40,13 +47,15 @@ struct process_row {
     cell accepted;          /* total */
     cell signals_dropped;   /* evidence that control could not take in time */
     cell log_dropped;       /* access log lines that the disk could not take in time */
+    /* a proxy's main thread only; writer: supervisor */
+    cell generation; /* which proxy has the bank, counted from 1; 0: nobody ever had it */
+    cell role;       /* enum proxy_role */
+    cell until;      /* ns: PROXY_DRAINS: what is left is cut then */
 };
 
-/* Latency in native exponential buckets: bucket i counts (2^(i-1), 2^i] us; the first is up to 1
- * us, the last everything above. */
-enum { LATENCY_BUCKETS = 32 };
+enum proxy_role { PROXY_ABSENT, PROXY_STARTS, PROXY_SERVES, PROXY_DRAINS, PROXY_ROLES };
 
-struct service_row { /* writer: one proxy worker */
+struct service_row { /* writer: one lane's worker */
     _Alignas(64) cell requests;
     cell status[6]; /* responses to clients by class; [0] cut without one */
     cell retries, retries_denied;
@@ -70,7 +79,7 @@ struct instance_verdict {      /* writer: control */
     cell changes;              /* rises with every change of this row; 0: never written */
 };
 
-struct instance_row {                               /* writer: one proxy worker */
+struct instance_row {                               /* writer: one lane's worker */
     _Alignas(64) cell inflight;                     /* gauge */
     cell requests;                                  /* attempts sent here */
     cell ok, refused, timeouts, resets, errors_5xx; /* outcomes, as the signals of detect.h */
@@ -84,10 +93,12 @@ struct instance_row {                               /* writer: one proxy worker 
 struct cells {
     struct cells_header *header;
     struct process_row *processes;
-    struct service_row *services;      /* [worker * header->services + slot] */
+    struct service_row *services;      /* [lane * header->services + slot] */
     struct instance_verdict *verdicts; /* [slot] */
-    struct instance_row *instances;    /* [worker * header->slots + slot] */
+    struct instance_row *instances;    /* [lane * header->slots + slot] */
     size_t size;                       /* bytes of the region */
+    uint32_t workers;                  /* as the header said when it was checked */
+    uint32_t bank;                     /* that this process writes; set by a proxy */
 };
 
 /* Bytes that a region of these tables takes. */
@@ -112,28 +123,48 @@ static inline void cell_add(cell *c, uint64_t v)
     cell_set(c, cell_get(c) + v);
 }
 
-static inline struct service_row *cells_service(const struct cells *c, uint32_t worker,
-                                                uint32_t slot)
+/* The process row of a bank's main thread; its workers' follow it. */
+static inline uint32_t cells_proxy_row(uint32_t workers, uint32_t bank)
 {
-    CHECK(worker < c->header->workers && slot < c->header->services);
-    return &c->services[(size_t)worker * c->header->services + slot];
+    return PROCESS_PROXY + bank * (1 + workers);
 }
-static inline struct instance_row *cells_instance(const struct cells *c, uint32_t worker,
+static inline uint32_t cells_process_rows(uint32_t workers)
+{
+    return cells_proxy_row(workers, CELLS_BANKS);
+}
+static inline uint32_t cells_lanes(const struct cells *c)
+{
+    return CELLS_BANKS * c->workers;
+}
+static inline uint32_t cells_lane(const struct cells *c, uint32_t bank, uint32_t worker)
+{
+    return bank * c->workers + worker;
+}
+/* Whether anybody ever counted there: rows that nobody wrote cost memory only when they are read.
+ */
+static inline bool cells_lane_used(const struct cells *c, uint32_t lane)
+{
+    uint32_t bank = lane / c->workers;
+    return bank == 0 || cell_get(&c->processes[cells_proxy_row(c->workers, bank)].generation) != 0;
+}
+/* The bank of the proxy that accepts new connections. */
+uint32_t cells_serving(const struct cells *c);
+
+static inline struct service_row *cells_service(const struct cells *c, uint32_t lane, uint32_t slot)
+{
+    CHECK(lane < cells_lanes(c) && slot < c->header->services);
+    return &c->services[(size_t)lane * c->header->services + slot];
+}
+static inline struct instance_row *cells_instance(const struct cells *c, uint32_t lane,
                                                   uint32_t slot)
 {
-    CHECK(worker < c->header->workers && slot < c->header->slots);
-    return &c->instances[(size_t)worker * c->header->slots + slot];
+    CHECK(lane < cells_lanes(c) && slot < c->header->slots);
+    return &c->instances[(size_t)lane * c->header->slots + slot];
 }
 static inline struct instance_verdict *cells_verdict(const struct cells *c, uint32_t slot)
 {
     CHECK(slot < c->header->slots);
     return &c->verdicts[slot];
-}
-/* The bucket of LATENCY_BUCKETS that a latency falls into. */
-static inline unsigned latency_bucket(uint64_t us)
-{
-    unsigned bits = us <= 1 ? 0 : 64u - (unsigned)__builtin_clzll(us - 1);
-    return bits < LATENCY_BUCKETS ? bits : LATENCY_BUCKETS - 1;
 }
 
 #endif

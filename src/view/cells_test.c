@@ -40,11 +40,11 @@ static void rows_do_not_overlap(void **state)
         assert_true((char *)((row) + 1) <= (char *)p + size);                                      \
         mark++;                                                                                    \
     } while (0)
-        for (uint32_t i = 0; i < PROCESS_WORKER0 + WORKERS; i++)
-            ROW_IS(&c.processes[i], beat, log_dropped);
+        for (uint32_t i = 0; i < cells_process_rows(WORKERS); i++)
+            ROW_IS(&c.processes[i], beat, until);
         for (uint32_t i = 0; i < SLOTS; i++)
             ROW_IS(cells_verdict(&c, i), verdict, changes);
-        for (uint32_t w = 0; w < WORKERS; w++) {
+        for (uint32_t w = 0; w < cells_lanes(&c); w++) {
             for (uint32_t i = 0; i < SERVICES; i++)
                 ROW_IS(cells_service(&c, w, i), requests, latency[LATENCY_BUCKETS - 1]);
             for (uint32_t i = 0; i < SLOTS; i++)
@@ -92,20 +92,28 @@ static void lies_are_refused(void **state)
 static void the_largest_region(void **state)
 {
     size_t size = cells_size(CELLS_MAX_WORKERS, VIEW_MAX_SERVICES, VIEW_MAX_SLOTS);
-    assert_true(size > 100u << 20 && size < 1u << 30); /* address space, not memory: sparse */
+    assert_true(size > 100u << 20 && size < 8ull << 30); /* address space, not memory: sparse */
     assert_int_equal(size % 64, 0);
 }
 
-static void latency_buckets(void **state)
+static void the_youngest_that_serves_is_the_one(void **state)
 {
-    assert_int_equal(latency_bucket(0), 0);
-    assert_int_equal(latency_bucket(1), 0);
-    for (unsigned i = 1; i < LATENCY_BUCKETS - 1; i++) {
-        assert_int_equal(latency_bucket((1ull << (i - 1)) + 1), i);
-        assert_int_equal(latency_bucket(1ull << i), i);
-        assert_int_equal(latency_bucket((1ull << i) + 1), i + 1);
+    size_t size = cells_size(2, 1, 1);
+    void *p = region(size);
+    struct cells c;
+    cells_format(p, 2, 1, 1, 0);
+    assert_int_equal(cells_attach(&c, p, size, NULL), 0);
+    assert_int_equal(cells_serving(&c), 0);
+    assert_true(cells_lane_used(&c, 0) && cells_lane_used(&c, 1));
+    assert_false(cells_lane_used(&c, 2) || cells_lane_used(&c, cells_lanes(&c) - 1));
+    for (uint32_t bank = 0; bank < CELLS_BANKS; bank++) {
+        struct process_row *r = &c.processes[cells_proxy_row(2, bank)];
+        cell_set(&r->generation, 9 - bank);
+        cell_set(&r->role, bank == 0 ? PROXY_DRAINS : PROXY_SERVES);
+        assert_true(cells_lane_used(&c, cells_lane(&c, bank, 1)));
     }
-    assert_int_equal(latency_bucket(UINT64_MAX), LATENCY_BUCKETS - 1);
+    assert_int_equal(cells_serving(&c), 1);
+    free(p);
 }
 
 int main(void)
@@ -114,7 +122,7 @@ int main(void)
         cmocka_unit_test(rows_do_not_overlap),
         cmocka_unit_test(lies_are_refused),
         cmocka_unit_test(the_largest_region),
-        cmocka_unit_test(latency_buckets),
+        cmocka_unit_test(the_youngest_that_serves_is_the_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

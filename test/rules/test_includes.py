@@ -18,11 +18,11 @@ ROOMS = sorted(p.name for p in SRC.iterdir() if p.is_dir())
 FRONT_DOORS = {
     'base': {'base.h'},
     'os': {'os.h'},
-    'wire': {'cookie.h', 'http1.h', 'proxy_protocol.h', 'trace_context.h'},
+    'wire': {'cookie.h', 'dns.h', 'http1.h', 'proxy_protocol.h', 'trace_context.h'},
     'conf': {'conf.h'},
     'view': {'view.h', 'cells.h'},
     'detect': {'detect.h', 'probe.h'},
-    'balance': {'balance.h'},
+    'balance': {'balance.h', 'quantile.h'},
     'proxy': {'proxy.h'},
     'admin': {'admin.h'},
     'daemon': {'daemon.h', 'paths.h'},      # a client finds the node's directory as the daemon does

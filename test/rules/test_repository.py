@@ -13,6 +13,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'wire/proxy_protocol': 'proxy_protocol',
     'wire/cookie': 'cookie',
     'wire/trace_context': 'trace_context',
+    'wire/dns_read': 'dns',
     'view/decode': 'view',
     'conf/parse': 'conf',
     'detect/probe': 'probe',
