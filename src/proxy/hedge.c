@@ -29,7 +29,8 @@ static void rival_end(struct exchange *x, enum outcome outcome)
     x->rival = NULL;
     if (r->up)
         upstream_close(r->up);
-    pool_end(&x->service->pool, r->member, outcome, now_of(x) - r->since, now_of(x));
+    service_observe(x->service, r->member, outcome, now_of(x) - r->since);
+    service_done(x->service, r->member);
     cell_add(&r->target->row->inflight, UINT64_MAX); /* minus one */
     target_unref(r->target);
     mem_free(r);
@@ -55,10 +56,9 @@ void hedge_end(struct exchange *x)
 static int pick_other(struct exchange *x)
 {
     struct service *s = x->service;
-    service_sync(s);
-    int member = pool_pick(&s->pool, &x->tried, x->key, now_of(x));
+    int member = service_pick(s, &x->tried, x->key);
     if (member >= 0 && tried_has(&x->tried, (uint32_t)member)) {
-        pool_done(&s->pool, (uint32_t)member);
+        service_done(s, (uint32_t)member);
         return -1;
     }
     return member;
@@ -72,7 +72,7 @@ static void ask(struct exchange *x)
         return;
     struct rival *r = mem_zero(1, sizeof *r);
     if (!r) {
-        pool_done(&s->pool, (uint32_t)member);
+        service_done(s, (uint32_t)member);
         return;
     }
     *r = (struct rival){

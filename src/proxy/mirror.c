@@ -47,7 +47,6 @@ void mirror_end(struct list *link)
 static void end(struct mirror *m, enum outcome outcome)
 {
     struct worker *w = m->worker;
-    uint64_t now = loop_now(w->loop);
     if (m->over)
         return;
     m->over = true;
@@ -57,7 +56,8 @@ static void end(struct mirror *m, enum outcome outcome)
     }
     loop_timer_stop(w->loop, &m->timer);
     task_cancel(&m->resume);
-    pool_end(&m->service->pool, m->member, outcome, now - m->since, now);
+    service_observe(m->service, m->member, outcome, loop_now(w->loop) - m->since);
+    service_done(m->service, m->member);
     cell_add(&m->target->row->inflight, UINT64_MAX); /* minus one */
     target_unref(m->target);
     service_unref(m->service);
@@ -137,11 +137,9 @@ static struct mirror *copy(const struct exchange *x)
     struct mirror *m = w->n_mirrors < MIRRORS_MAX ? mem_zero(1, sizeof *m) : NULL;
     if (!m)
         return NULL;
-    service_sync(s);
     const struct tried none = {0};
-    int member = buf_add(&m->request, x->request.p, x->request.n)
-                     ? pool_pick(&s->pool, &none, x->key, loop_now(w->loop))
-                     : -1;
+    int member =
+        buf_add(&m->request, x->request.p, x->request.n) ? service_pick(s, &none, x->key) : -1;
     if (member < 0) {
         buf_free(&m->request);
         mem_free(m);
