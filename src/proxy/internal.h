@@ -139,6 +139,7 @@ struct listener {
     int fd; /* the shared view's */
     struct addr addr;
     struct service *service;  /* holds a reference */
+    struct listener_row *row;
     struct udp_listener *udp; /* a datagram socket; `io` is not used then */
     bool retired;
 };

@@ -210,12 +210,13 @@ static int draft_listener(struct worker *w, struct draft *d, uint32_t socket, st
     l->addr = k->addr;
     l->fd = d->sv->fds[socket];
     l->service = s;
+    l->row = cells_listener(&w->cells, w->lane, k->slot);
     service_ref(s);
     io_init(&l->io, on_acceptable);
     if (k->use == SOCKET_UDP) /* one that was there is taken over when nothing can fail any more */
         return udp_listener_before(w, &k->addr)
                    ? 0
-                   : udp_listener_new(w, s, &k->addr, l->fd, &l->udp, e);
+                   : udp_listener_new(w, s, &k->addr, l->row, l->fd, &l->udp, e);
     return w->draining || w->accept_paused ? 0 : listen_now(w, l, e);
 }
 
