@@ -1,6 +1,7 @@
 /* From statements to a view: what the table of settings cannot say. Which blocks must be there and
  * how often, what refers to what, and which settings do not go together. */
 #include "conf/address.h"
+#include "conf/backends.h"
 #include "conf/policies.h"
 #include "conf/settings.h"
 
@@ -164,116 +165,10 @@ static void build_log(struct builder *b, const struct node *n, struct view_servi
         s->access_log = (int32_t)owner->index;
 }
 
-/* "backend 10.0.0.1:80  check { }" on one line: the next statement looks like an argument. */
-static void too_many_arguments(struct conf *c, const struct node *n, const struct block *b)
-{
-    const struct value *extra = n->args->next;
-    const char *hint = conf_text(c, "write '%s %s'", b->name, b->argument);
-    if (schema_child(b->parent, extra->text) != BLOCKS)
-        hint = "is a ';' or a line end missing before it?";
-    conf_complain(c, &extra->place, hint, "unexpected '" STR_FMT "' behind %s",
-                  STR_ARG(conf_shown(extra)), b->name);
-}
-
-/* The argument of a backend or service; NULL after a problem. */
-static const struct value *argument(struct conf *c, const struct node *n, enum block_id id)
-{
-    const struct block *b = schema_block(id);
-    const char *form = conf_text(c, "write '%s %s'", b->name, b->argument);
-    if (n->value)
-        conf_complain(c, &n->place, form, "%s is written without '='", b->name);
-    else if (!n->args)
-        conf_complain(c, &n->place, form, "%s needs %s", b->name, b->argument);
-    else if (!n->args->next)
-        return n->args->bad ? NULL : n->args;
-    else if (!n->damaged) /* else the parser has said why there are more */
-        too_many_arguments(c, n, b);
-    return NULL;
-}
-
-static bool forwards_to_itself(const struct builder *b, const struct view_service *s,
-                               const struct addr *a)
-{
-    for (uint32_t i = 0; i < s->n_sockets; i++)
-        if (addr_eq(&b->v->sockets[s->sockets[i]].addr, a))
-            return true;
-    return false;
-}
-
-/* The name in the file, or the address. */
-static void name_instance(struct builder *b, struct view_instance *i)
-{
-    char text[ADDR_TEXT_MAX];
-    if (i->name.n)
-        return;
-    i->name = arena_str(&b->v->arena, (struct str){text, addr_format(&i->addr, text)});
-    b->c->nomem |= !i->name.p;
-}
-
-static void add_backend(struct builder *b, const struct node *n, struct view_service *s,
-                        struct map *names)
-{
-    struct view_instance *i = &s->instances[s->n_instances];
-    struct seen seen;
-    *i = (struct view_instance){0}; /* a refused one may have been here */
-    const struct value *arg = argument(b->c, n, BLOCK_BACKEND);
-    if (!arg && n->args && n->args->next)
-        return; /* the block may be another's */
-    settings_apply(b->c, BLOCK_BACKEND, n->children, i, &seen);
-    if (!arg || !address_backend(b->c, arg, &i->addr))
-        return;
-    if (forwards_to_itself(b, s, &i->addr)) {
-        conf_complain(b->c, &arg->place, "", "the service would forward to its own listener");
-        return;
-    }
-    name_instance(b, i);
-    if (b->c->nomem)
-        return;
-    const struct node *named = settings_seen(&seen, BLOCK_BACKEND, "name");
-    const struct value *shown = named && named->value ? named->value : arg;
-    const struct node *first = map_get(names, i->name);
-    if (first) {
-        conf_complain(b->c, &shown->place, "give one of them a 'name'",
-                      "another backend is called '" STR_FMT "' already (%s)",
-                      STR_ARG(conf_shown(shown)), conf_where(b->c, &first->place));
-        return;
-    }
-    remember(b, names, i->name, n);
-    s->n_instances++;
-}
-
-static void build_backends(struct builder *b, const struct node *service, bool complete,
-                           struct view_service *s, const char *who)
-{
-    struct map names = {0};
-    uint32_t n = count_named(service->children, "backend");
-    if (n == 0 && complete)
-        conf_complain(b->c, &service->place, "add 'backend ADDRESS:PORT'", "%s has no backend",
-                      who);
-    uint32_t room = MIN(n, (uint32_t)POOL_MAX), used = 0;
-    s->instances = view_array(b, room, sizeof *s->instances);
-    for (const struct node *k = service->children; k && s->instances && !b->c->nomem; k = k->next) {
-        if (!is_named(k, "backend"))
-            continue;
-        if (used++ == room) {
-            conf_complain(b->c, &k->place, "", "%s has more than %d backends", who, POOL_MAX);
-            break;
-        }
-        add_backend(b, k, s, &names);
-    }
-    map_free(&names);
-    b->instances += s->n_instances;
-    uint32_t weights = 0;
-    for (uint32_t i = 0; i < s->n_instances; i++)
-        weights += s->instances[i].weight;
-    if (s->n_instances && weights == 0)
-        conf_warn(b->c, &service->place, "", "every backend of %s has weight 0", who);
-}
-
 /* A valid name that no service before has; false after a problem. */
 static bool name_service(struct builder *b, const struct node *n, struct view_service *s)
 {
-    const struct value *arg = argument(b->c, n, BLOCK_SERVICE);
+    const struct value *arg = backends_argument(b->c, n, BLOCK_SERVICE);
     if (!arg)
         return false;
     if (!settings_name_valid(arg->text)) {
@@ -345,7 +240,8 @@ static void build_service(struct builder *b, const struct node *n)
     bool complete = !n->damaged && b->c->problems->errors == errors;
     build_listeners(b, n, complete, s, who);
     check_mode(b->c, &seen, s);
-    build_backends(b, n, complete, s, who);
+    backends_build(b->c, n, complete, s, who);
+    b->instances += s->n_instances;
     policies_build(b->c, n, s);
     build_log(b, settings_seen(&seen, BLOCK_SERVICE, "access-log"), s, who);
     b->v->n_services += named;
@@ -412,7 +308,21 @@ void conf_build(struct conf *c, const struct node *top, bool damaged)
     b.cap_sockets = sockets_at_most(top);
     c->view->sockets = view_array(&b, b.cap_sockets, sizeof *c->view->sockets);
     build_admin(&b, top);
+    resolver_build(c, top);
     build_services(&b, top, damaged);
     map_free(&b.services);
     map_free(&b.sockets);
+}
+
+void conf_build_backends(struct conf *c, const struct node *top)
+{
+    struct view_service *s = arena_alloc(&c->view->arena, sizeof *s);
+    if (!s) {
+        c->nomem = true;
+        return;
+    }
+    *s = (struct view_service){.name = STR("drop-in"), .access_log = -1};
+    c->view->services = s;
+    c->view->n_services = 1;
+    backends_build_dropin(c, top, s);
 }

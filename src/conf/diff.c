@@ -7,6 +7,7 @@ struct diff {
     const struct view *now, *next;
     struct buf *out;
     int n;
+    struct view_index before, after; /* of now, of next */
 };
 
 static void line_for(struct diff *d, struct str service)
@@ -107,6 +108,16 @@ static void backend_line(struct diff *d, char sign, struct str service,
     end_line(d);
 }
 
+static void backend_number(struct diff *d, struct str service, const struct view_instance *is,
+                           const char *what, uint32_t from, uint32_t to)
+{
+    if (from == to)
+        return;
+    line_for(d, service);
+    buf_printf(d->out, "backend " STR_FMT " %s %u -> %u", STR_ARG(is->name), what, from, to);
+    end_line(d);
+}
+
 static void backend_changes(struct diff *d, struct str service, const struct view_instance *was,
                             const struct view_instance *is)
 {
@@ -118,10 +129,44 @@ static void backend_changes(struct diff *d, struct str service, const struct vie
         buf_printf(d->out, "backend " STR_FMT " address %s -> %s", STR_ARG(is->name), from, to);
         end_line(d);
     }
-    if (was->weight != is->weight) {
-        line_for(d, service);
-        buf_printf(d->out, "backend " STR_FMT " weight %u -> %u", STR_ARG(is->name), was->weight,
-                   is->weight);
+    backend_number(d, service, is, "weight", was->weight, is->weight);
+    backend_number(d, service, is, "priority", was->priority, is->priority);
+    backend_number(d, service, is, "max-requests", was->max_requests, is->max_requests);
+    if (was->weight == is->weight)
+        backend_number(d, service, is, "configured weight", was->own_weight, is->own_weight);
+    if (was->origin == is->origin && str_eq(was->source, is->source))
+        return;
+    line_for(d, service);
+    buf_printf(d->out, "backend " STR_FMT " comes from elsewhere", STR_ARG(is->name));
+    end_line(d);
+}
+
+static bool same_source(const struct view_source *a, const struct view_source *b)
+{
+    return a->kind == b->kind && a->port == b->port && str_eq(a->name, b->name) &&
+           a->like.weight == b->like.weight && a->like.priority == b->like.priority &&
+           a->like.max_requests == b->like.max_requests;
+}
+
+/* What gives one of them instances, and not the other. */
+static void diff_sources(struct diff *d, char sign, const struct view_service *s,
+                         const struct view_service *other)
+{
+    for (uint32_t i = 0; i < s->n_sources; i++) {
+        const struct view_source *a = &s->sources[i];
+        bool there = false;
+        for (uint32_t k = 0; k < other->n_sources; k++)
+            there |= same_source(a, &other->sources[k]);
+        if (there)
+            continue;
+        line_for(d, s->name);
+        buf_printf(d->out, "%c %s" STR_FMT, sign,
+                   a->kind == SOURCE_DIR   ? "backends-from "
+                   : a->kind == SOURCE_SRV ? "backends srv:"
+                                           : "backends ",
+                   STR_ARG(a->name));
+        if (a->kind == SOURCE_HOST)
+            buf_printf(d->out, ":%u", a->port);
         end_line(d);
     }
 }
@@ -162,6 +207,8 @@ static void diff_service(struct diff *d, const struct view_service *was,
     diff_listeners(d, '-', d->now, was, d->next, is);
     diff_listeners(d, '+', d->next, is, d->now, was);
     diff_settings(d, BLOCK_SERVICE, was, is);
+    diff_sources(d, '-', was, is);
+    diff_sources(d, '+', is, was);
     diff_backends(d, was, is);
     diff_check(d, was, is);
     for (int i = BLOCK_CHECK + 1; i < BLOCKS; i++)
@@ -190,6 +237,19 @@ static void diff_metrics(struct diff *d, char sign, const struct view *v, const 
     }
 }
 
+static void diff_resolver(struct diff *d)
+{
+    const struct view_resolver *a = &d->now->resolver, *b = &d->next->resolver;
+    bool same = a->n_servers == b->n_servers && a->timeout == b->timeout &&
+                a->ttl_least == b->ttl_least && a->ttl_most == b->ttl_most;
+    for (uint32_t i = 0; same && i < a->n_servers; i++)
+        same = addr_eq(&a->servers[i], &b->servers[i]);
+    if (same)
+        return;
+    d->n++;
+    buf_printf(d->out, "resolver: changed\n");
+}
+
 static void added(struct diff *d, const struct view_service *s)
 {
     line_for(d, s->name);
@@ -200,27 +260,33 @@ static void added(struct diff *d, const struct view_service *s)
 int conf_diff(const struct view *now, const struct view *next, struct buf *out)
 {
     static const struct view nothing;
-    struct diff d = {now ? now : &nothing, next, out, 0};
+    struct diff d = {.now = now ? now : &nothing, .next = next, .out = out};
+    d.before.v = d.now;
+    d.after.v = next;
     if (now && now->workers != next->workers) {
         d.n++;
         buf_printf(out, "workers %u -> %u\n", now->workers, next->workers);
     }
+    if (now)
+        diff_resolver(&d);
     diff_metrics(&d, '-', d.now, next);
     diff_metrics(&d, '+', next, d.now);
     for (uint32_t i = 0; i < next->n_services; i++) {
         const struct view_service *s = &next->services[i];
-        const struct view_service *was = view_service_find(d.now, s->name);
+        const struct view_service *was = view_index_find(&d.before, i, s->name);
         if (was)
             diff_service(&d, was, s);
         else
             added(&d, s);
     }
     for (uint32_t i = 0; i < d.now->n_services; i++) {
-        if (view_service_find(next, d.now->services[i].name))
+        if (view_index_find(&d.after, i, d.now->services[i].name))
             continue;
         line_for(&d, d.now->services[i].name);
         buf_printf(out, "removed");
         end_line(&d);
     }
+    view_index_free(&d.before);
+    view_index_free(&d.after);
     return out->failed ? -(int)ERR_NOMEM : d.n;
 }

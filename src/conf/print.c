@@ -111,6 +111,8 @@ void print_setting(const struct setting *s, const void *target, struct buf *out)
     case KIND_FLAG:
     case KIND_LISTEN:
     case KIND_LOG:
+    case KIND_DIR:
+    case KIND_SERVERS:
     case KINDS: UNREACHABLE();
     }
 }
@@ -139,6 +141,8 @@ bool same_setting(const struct setting *s, const void *a, const void *b)
     case KIND_FLAG:
     case KIND_LISTEN:
     case KIND_LOG:
+    case KIND_DIR:
+    case KIND_SERVERS:
     case KINDS: return true;
     }
     return true;

@@ -41,6 +41,16 @@ static const struct setting top[] = {
 static const struct setting admin[] = {
     SPECIAL("metrics", KIND_LISTEN, "", "where `GET /metrics` is answered over TCP"),
 };
+static const struct setting resolver[] = {
+    SPECIAL("nameserver", KIND_SERVERS, "(those of /etc/resolv.conf)",
+            "who is asked for names; one or several"),
+    NUMBER("timeout", KIND_DURATION, struct view_resolver, timeout, 10 * MS, M, "1s",
+           "for the answer to one question; then the next server is asked"),
+    NUMBER("ttl-min", KIND_DURATION, struct view_resolver, ttl_least, 10 * MS, H, "1s",
+           "an answer is asked for again no earlier, whatever its TTL"),
+    NUMBER("ttl-max", KIND_DURATION, struct view_resolver, ttl_most, 10 * MS, D, "5m",
+           "an answer is asked for again no later, whatever its TTL"),
+};
 static const struct setting service[] = {
     SPECIAL("listen", KIND_LISTEN, "",
             "where clients connect, as http://, tcp:// or udp://; one or several, required"),
@@ -65,6 +75,10 @@ static const struct setting service[] = {
     NUMBER("replies", KIND_COUNT, struct view_service, replies, 0, VIEW_MAX_REPLIES, "0",
            "of a UDP service: datagrams that answer one of a client's; 0: not known"),
     SPECIAL("access-log", KIND_LOG, "off", "a file that gets one line a request"),
+    SPECIAL("backends-from", KIND_DIR, "",
+            "a directory whose files `*.conf` hold more backends, which come and go with them"),
+    CHOICE("dynamic", struct view_service, dynamic, no_yes, "no",
+           "there may be no backend in the file: `holdfast instance add` brings them"),
 };
 static const struct setting backend[] = {
     NUMBER("weight", KIND_COUNT, struct view_instance, weight, 0, VIEW_MAX_WEIGHT, "1",
@@ -150,11 +164,15 @@ static const struct block blocks[BLOCKS] = {
     [BLOCK_TOP] = {"", BLOCK_TOP, NULL, false, 0, SETTINGS(top), "The file itself."},
     [BLOCK_ADMIN] = {"admin", BLOCK_TOP, NULL, false, 0, SETTINGS(admin),
                      "What operators and their tools see."},
+    [BLOCK_RESOLVER] = {"resolver", BLOCK_TOP, NULL, false, 0, SETTINGS(resolver),
+                        "How names of backends are looked up."},
     [BLOCK_SERVICE] = {"service", BLOCK_TOP, "NAME", true, 0, SETTINGS(service),
                        "One service: where clients come in, and the backends behind it. NAME has "
                        "up to 63 letters, digits, `.`, `_` and `-`."},
-    [BLOCK_BACKEND] = {"backend", BLOCK_SERVICE, "ADDRESS[:PORT]", true, 0, SETTINGS(backend),
-                       "One instance of the service. The block may be left out."},
+    [BLOCK_BACKEND] =
+        {"backend", BLOCK_SERVICE, "ADDRESS[:PORT]", true, 0, SETTINGS(backend),
+         "One instance of the service, or, by a host name or `srv:NAME`, as many as the name has "
+         "addresses. The block may be left out."},
     [BLOCK_CHECK] = {"check", BLOCK_SERVICE, NULL, false, offsetof(struct view_service, check),
                      SETTINGS(check),
                      "How every backend is probed. Without it: a TCP check with these defaults. "
@@ -252,6 +270,8 @@ void schema_range(const struct setting *s, char *to, size_t size)
     case KIND_LISTEN: snprintf(to, size, "an address, as in http://0.0.0.0:8080"); return;
     case KIND_CHOICE: choices_text(s, to, size); return;
     case KIND_LOG: snprintf(to, size, "an absolute path, or off"); return;
+    case KIND_DIR: snprintf(to, size, "an absolute path"); return;
+    case KIND_SERVERS: snprintf(to, size, "an address, as in 10.0.0.53 or [::1]:5353"); return;
     case KINDS: UNREACHABLE();
     }
     snprintf(to, size, "%s to %s", a, b);

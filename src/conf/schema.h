@@ -24,6 +24,8 @@ enum kind {
     KIND_HASH,     /* source, path, header:NAME, cookie:NAME or query:NAME */
     KIND_LISTEN,   /* http://0.0.0.0:8080, or several */
     KIND_LOG,      /* /var/log/x.log or off */
+    KIND_DIR,      /* /etc/web.d */
+    KIND_SERVERS,  /* 10.0.0.53, or several */
     KINDS
 };
 
@@ -44,6 +46,7 @@ struct setting {
 enum block_id {
     BLOCK_TOP,
     BLOCK_ADMIN,
+    BLOCK_RESOLVER,
     BLOCK_SERVICE,
     BLOCK_BACKEND,
     BLOCK_CHECK,

@@ -288,6 +288,8 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_FLAG:
     case KIND_LISTEN:
     case KIND_LOG:
+    case KIND_DIR:
+    case KIND_SERVERS:
     case KINDS: return; /* the caller's */
     }
 }
@@ -370,7 +372,7 @@ static bool has_value(struct conf *c, const struct setting *s, const struct node
 
 static bool takes_list(const struct setting *s)
 {
-    return s->kind == KIND_LISTEN || s->kind == KIND_RETRY_ON;
+    return s->kind == KIND_LISTEN || s->kind == KIND_RETRY_ON || s->kind == KIND_SERVERS;
 }
 
 static void apply_one(struct conf *c, const struct block *b, const struct setting *s,
