@@ -11,7 +11,7 @@ enum {
     VIEW_SOURCE_MIN = 1 + 4 + 2 + VIEW_INSTANCE_MIN,
     VIEW_EDIT_MIN = 1 + 4 + 4,
     VIEW_RATE_MIN = 1 + 4 + 4 + 4 + 8 + 4,
-    VIEW_RULES_MIN = 3 * 4 + 4 + 4 + 1 + 8 + 4,
+    VIEW_RULES_MIN = 3 * 4 + 4 + 4 + 1 + 8 + 4 + 1,
     VIEW_ROUTE_MIN = 4 + 6 * 4 + 1 + 4 + 4 + 4 + 2 + 4 + 4 + VIEW_RULES_MIN,
     VIEW_PAGE_MIN = 2 + 4 + 4,
     VIEW_TRAFFIC_MIN = 20 + 24 + 14 + VIEW_RULES_MIN + 4 + 4,
