@@ -264,6 +264,8 @@ static void count_in(struct service_row *row, const struct exchange *x, uint64_t
         cell_add(&row->status[x->status >= 100 && x->status < 600 ? x->status / 100 : 0], 1);
     cell_add(&row->bytes_in, x->body_bytes);
     cell_add(&row->bytes_out, x->bytes_out);
+    cell_add(&x->client->listener->row->bytes_in, x->body_bytes);
+    cell_add(&x->client->listener->row->bytes_out, x->bytes_out);
     cell_add(&row->latency_us_sum, us);
     cell_add(&row->latency[latency_bucket(us)], 1);
 }
