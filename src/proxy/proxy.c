@@ -25,7 +25,8 @@ struct proxy {
     struct io news_io;
     int news_fd; /* eventfd */
     atomic_uint drained;
-    bool draining, told_drained;
+    atomic_uint left_queues;
+    bool held, draining, handed_over, told_drained;
 };
 
 static struct process_row *proxy_row(const struct proxy *p)
@@ -103,6 +104,12 @@ void proxy_worker_took(struct proxy *p, struct worker *w, uint64_t epoch)
     tell_main(p);
 }
 
+void proxy_worker_left_queues(struct proxy *p)
+{
+    atomic_fetch_add(&p->left_queues, 1);
+    tell_main(p);
+}
+
 void proxy_worker_drained(struct proxy *p)
 {
     atomic_fetch_add(&p->drained, 1);
@@ -150,6 +157,17 @@ static void forget_before(struct proxy *p)
     }
 }
 
+/* Nobody here accepts any more: the sockets must not stay open for our sake when a view drops them.
+ */
+static void let_go_of_sockets(struct proxy *p)
+{
+    p->handed_over = false;
+    if (p->current)
+        close_fds(p->current);
+    for (struct shared_view *sv = p->before; sv; sv = sv->older)
+        close_fds(sv);
+}
+
 static void on_news(struct io *io, unsigned ready)
 {
     struct proxy *p = CONTAINER_OF(io, struct proxy, news_io);
@@ -163,6 +181,8 @@ static void on_news(struct io *io, unsigned ready)
         cell_set(&proxy_row(p)->epoch, p->told_epoch);
         p->host.view_taken(p->host.context, p->told_epoch);
     }
+    if (p->handed_over && atomic_load(&p->left_queues) >= p->n_workers)
+        let_go_of_sockets(p);
     if (p->draining && !p->told_drained && atomic_load(&p->drained) >= p->n_workers) {
         p->told_drained = true;
         p->host.drained(p->host.context);
@@ -203,6 +223,7 @@ static int start_workers(struct proxy *p, uint32_t n, struct err *e)
         struct worker *w = &p->workers[i];
         w->cells = p->cells;
         w->proxy_workers = n;
+        w->held = p->held;
         w->row = proxy_row(p) + 1 + i;
         w->lane = cells_lane(&p->cells, p->cells.bank, i);
         cell_set(&w->row->epoch, 0);
@@ -239,18 +260,43 @@ int proxy_take_view(struct proxy *p, struct view *v, int *fds, struct err *e)
     p->current = sv;
     for (uint32_t i = 0; i < p->n_workers; i++) {
         shared_view_ref(sv);
-        worker_command(&p->workers[i], sv, false, false);
+        worker_command(&p->workers[i], sv, 0);
     }
     return 0;
+}
+
+static void order(struct proxy *p, enum order what)
+{
+    for (uint32_t i = 0; i < p->n_workers; i++)
+        worker_command(&p->workers[i], NULL, what);
+    if (p->n_workers == 0)
+        tell_main(p);
+}
+
+void proxy_hold(struct proxy *p)
+{
+    CHECK(p->n_workers == 0);
+    p->held = true;
+}
+
+void proxy_accept(struct proxy *p)
+{
+    p->held = false;
+    order(p, ORDER_ACCEPT);
+}
+
+void proxy_hand_over(struct proxy *p)
+{
+    if (p->draining)
+        return;
+    p->draining = p->handed_over = true;
+    order(p, ORDER_HAND_OVER);
 }
 
 void proxy_drain(struct proxy *p)
 {
     p->draining = true;
-    for (uint32_t i = 0; i < p->n_workers; i++)
-        worker_command(&p->workers[i], NULL, true, false);
-    if (p->n_workers == 0)
-        tell_main(p);
+    order(p, ORDER_DRAIN);
 }
 
 void proxy_free(struct proxy *p)
