@@ -12,10 +12,10 @@
  *                                                 changes, or 422 with every error
  *   POST /v1/services/NAME/instances/NAME/drain   no new requests; idempotent
  *   POST /v1/services/NAME/instances/NAME/resume
- *   POST /v1/processes/proxy/restart[?now=1]      hands over to a new proxy, or ends the old at
- * once GET  /v1/handover                             how the latest hand-over or upgrade went GET
- * /metrics                                 Prometheus text format 0.0.4; alone on the optional TCP
- * listener
+ *   POST /v1/processes/proxy/restart[?now=1]      a new proxy takes over; now: the old ends at once
+ *   GET  /v1/handover                             how the latest hand-over or upgrade went
+ *   GET  /metrics                                 for Prometheus, as text or protobuf; alone
+ *                                                 on the optional TCP listener
  *
  * This room knows nothing of control: what it reads and does passes through struct admin_host. */
 #ifndef HF_ADMIN_H

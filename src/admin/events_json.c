@@ -47,7 +47,7 @@ static json_t *event_json(const struct event *ev)
 
 json_t *events_json(const struct events *e, uint64_t after, uint32_t limit)
 {
-    struct json_object o = json_begin();
+    struct json_object o = json_begin_schema("events");
     json_t *list = json_array();
     uint64_t next = after >= e->next ? e->next - 1 : after;
     const struct event *ev = events_after(e, after);
@@ -56,7 +56,6 @@ json_t *events_json(const struct events *e, uint64_t after, uint32_t limit)
         if (!json_push(list, event_json(ev)))
             o.bad = true;
     }
-    json_put_u64(&o, "schema", 1);
     json_put_u64(&o, "next", next);
     json_put_u64(&o, "lost", events_lost(e, after));
     json_put(&o, "events", list);

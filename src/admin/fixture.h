@@ -119,15 +119,15 @@ static inline void fixture_count(struct fixture *f)
         cell_set(&s->status[2], 90 + w);
         cell_set(&s->status[5], 3);
         cell_set(&s->retries, 4);
-        cell_set(&s->latency[10], 50); /* 512 to 1024 us */
-        cell_set(&s->latency[11], 50);
+        cell_set(&s->latency[24], 50); /* up to 2^-10 s */
+        cell_set(&s->latency[28], 50); /* up to 2^-9 s */
         cell_set(&s->latency_us_sum, 100000);
         struct instance_row *a = cells_instance(&f->cells, w, 0);
         cell_set(&a->requests, 60 + w);
         cell_set(&a->ok, 55);
         cell_set(&a->refused, 2);
         cell_set(&a->inflight, 1);
-        cell_set(&a->latency[10], 55);
+        cell_set(&a->latency[24], 55);
         cell_set(&a->latency_us_sum, 50000);
     }
     cell_set(&cells_instance(&f->cells, 1, 1)->verdict, VERDICT_DEGRADED);

@@ -4,6 +4,7 @@
 #define HF_ADMIN_INSIDE_H
 
 #include "admin/admin.h"
+#include "admin/exposition.h"
 #include "admin/json.h"
 #include "admin/totals.h"
 #include "wire/http1.h"
@@ -18,6 +19,7 @@ struct request {
     uint8_t method;
     struct str path, query; /* as sent, still percent-encoded */
     struct str method_text;
+    struct str accept; /* the field's value; empty: none */
 };
 
 enum { SEGMENT_MAX = 512, CONN_HEAD_MAX = 8 * 1024 };
@@ -101,6 +103,6 @@ uint32_t process_place(const struct cells *c, uint32_t row);
 json_t *events_json(const struct events *e, uint64_t after, uint32_t limit);
 
 /* metrics.c: appends the exposition; check out->failed. */
-void metrics_text(struct admin *a, struct buf *out);
+void metrics_write(struct admin *a, enum exposition_form form, struct buf *out);
 
 #endif

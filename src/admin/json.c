@@ -9,6 +9,16 @@ struct json_object json_begin(void)
     return (struct json_object){o, o == NULL};
 }
 
+struct json_object json_begin_schema(const char *name)
+{
+    char schema[64];
+    struct json_object o = json_begin();
+    int n = snprintf(schema, sizeof schema, "holdfast.%s.v1", name);
+    CHECK(n > 0 && (size_t)n < sizeof schema);
+    json_put_text(&o, "schema", schema);
+    return o;
+}
+
 json_t *json_end(struct json_object *j)
 {
     json_t *o = j->o;

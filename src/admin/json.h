@@ -13,6 +13,9 @@ struct json_object {
 };
 
 struct json_object json_begin(void);
+/* The same for the root of an answer: its schema, "holdfast.NAME.v1", stands first. The schemas are
+ * in docs/schema; a field that is added needs no new version, one that changes or goes does. */
+struct json_object json_begin_schema(const char *name);
 /* The finished object, the caller's; NULL when memory ran out. */
 json_t *json_end(struct json_object *j);
 

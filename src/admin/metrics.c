@@ -1,48 +1,37 @@
-/* The metrics: Prometheus text format 0.0.4, one family after the other, each with HELP and TYPE.
- * docs/metrics.md lists them; a test compares.
+/* The metrics, one family after the other. docs/metrics.md lists them; a test compares.
  *
  * A family is a row of a table: its name, its type, and where its samples' numbers lie. Counters
  * and gauges come from the shared cells as they are: a scrape changes nothing. */
+#include "admin/exposition.h"
 #include "admin/inside.h"
 
 #include <stdio.h>
-
-enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
-
-static const char *const type_names[] = {"counter", "gauge", "histogram"};
-
-static void family(struct buf *out, const char *name, enum metric_type type, const char *help)
-{
-    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type_names[type]);
-}
-
-/* A label's value: backslash, quote and line feed are escaped, all else goes as it is. */
-static void label(struct buf *out, const char *name, struct str value, bool first)
-{
-    buf_printf(out, "%s%s=\"", first ? "{" : ",", name);
-    for (size_t i = 0; i < value.n; i++) {
-        char c = value.p[i];
-        if (c == '\\' || c == '"')
-            buf_printf(out, "\\%c", c);
-        else if (c == '\n')
-            buf_add(out, "\\n", 2);
-        else
-            buf_add(out, &c, 1);
-    }
-    buf_add(out, "\"", 1);
-}
-
-static void value_u64(struct buf *out, uint64_t v)
-{
-    buf_printf(out, "} %llu\n", (unsigned long long)v);
-}
 
 struct scrape {
     struct admin *a;
     const struct view *v;
     const struct cells *c;
-    struct buf *out;
+    struct exposition x;
 };
+
+static const struct labels no_labels;
+
+static struct labels one_label(const char *name, struct str value)
+{
+    return (struct labels){{{name, value}}, 1};
+}
+
+static struct labels and_label(struct labels l, const char *name, struct str value)
+{
+    CHECK(l.n < LABELS_MAX);
+    l.list[l.n++] = (struct label){name, value};
+    return l;
+}
+
+static uint64_t cell_at(const void *row, size_t at)
+{
+    return cell_get((const cell *)(const void *)((const char *)row + at));
+}
 
 /* ---- processes ---- */
 
@@ -88,74 +77,44 @@ static uint64_t process_value(const struct cells *c, const struct process_metric
     for (uint32_t bank = 0; bank < banks; bank++) {
         uint32_t place = banks == 1 ? process_place(c, row)
                                     : cells_proxy_row(c->workers, bank) + row - PROCESS_PROXY;
-        const char *at = (const char *)&c->processes[place] + m->at;
-        sum += cell_get((const cell *)(const void *)at);
+        sum += cell_at(&c->processes[place], m->at);
     }
     return sum;
 }
 
-static void process_family(const struct scrape *s, const struct process_metric *m)
+static void process_family(struct scrape *s, const struct process_metric *m)
 {
-    family(s->out, m->name, m->type, m->help);
+    exposition_family(&s->x, m->name, m->type, m->help);
     uint32_t from = m->workers ? PROCESS_WORKER0 : 0;
     uint32_t to = m->owner ? PROCESS_WORKER0 : process_rows(s->a);
     for (uint32_t i = from; i < to; i++) {
         char name[32];
         process_name(i, name);
-        buf_printf(s->out, "%s", m->name);
-        label(s->out, m->workers ? "worker" : "process",
-              str_of(m->workers ? name + strlen("worker-") : name), true);
-        value_u64(s->out, process_value(s->c, m, i));
+        struct labels l = one_label(m->workers ? "worker" : "process",
+                                    str_of(m->workers ? name + strlen("worker-") : name));
+        exposition_count(&s->x, &l, process_value(s->c, m, i));
     }
 }
 
-static void process_uptime(const struct scrape *s)
+static void process_uptime(struct scrape *s)
 {
-    const char *name = "holdfast_process_uptime_seconds";
     uint64_t now = loop_now(s->a->loop);
-    family(s->out, name, METRIC_GAUGE, "Seconds since the process was started.");
+    exposition_family(&s->x, "holdfast_process_uptime_seconds", METRIC_GAUGE,
+                      "Seconds since the process was started.");
     for (uint32_t i = 0; i < PROCESS_WORKER0; i++) {
         char process[32];
         process_name(i, process);
         uint64_t at = cell_get(&s->c->processes[process_place(s->c, i)].started_at);
-        buf_printf(s->out, "%s", name);
-        label(s->out, "process", str_of(process), true);
-        buf_printf(s->out, "} %.3f\n", now > at && at ? (double)(now - at) / 1e9 : 0.0);
+        struct labels l = one_label("process", str_of(process));
+        exposition_real(&s->x, &l, now > at && at ? (double)(now - at) / 1e9 : 0.0);
     }
 }
 
-/* ---- histograms ---- */
-
-/* Buckets 2^first us, 2^(first + step) us ... 2^last us, +Inf. */
-struct steps {
-    unsigned first, last, step;
-};
-static const struct steps fine = {6, 25, 1}, coarse = {6, 24, 2};
-
-static void histogram(struct buf *out, const char *name, const struct buf *labels,
-                      const uint64_t counts[LATENCY_BUCKETS], uint64_t sum_us,
-                      const struct steps *steps)
-{
-    uint64_t below = 0;
-    unsigned next = steps->first;
-    for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
-        below += counts[i];
-        if (i != next || i > steps->last)
-            continue;
-        next += steps->step;
-        buf_printf(out, "%s_bucket", name);
-        buf_add_str(out, buf_str(labels));
-        buf_printf(out, ",le=\"%.9g\"} %llu\n", (double)(UINT64_C(1) << i) / 1e6,
-                   (unsigned long long)below);
-    }
-    buf_printf(out, "%s_bucket", name);
-    buf_add_str(out, buf_str(labels));
-    buf_printf(out, ",le=\"+Inf\"} %llu\n%s_sum", (unsigned long long)below, name);
-    buf_add_str(out, buf_str(labels));
-    buf_printf(out, "} %.6f\n%s_count", (double)sum_us / 1e6, name);
-    buf_add_str(out, buf_str(labels));
-    value_u64(out, below);
-}
+/* Classic buckets: each twice the last, from 2^-14 s to 2^5 s; of the many instances, each four
+ * times the last, up to 2^4 s. Native histograms have all that is counted. */
+#define CELL_OF(power) (((power)-LATENCY_LOW) * LATENCY_PER_DOUBLING)
+#define FINE_BOUNDS    CELL_OF(-14), CELL_OF(5), LATENCY_PER_DOUBLING
+#define COARSE_BOUNDS  CELL_OF(-14), CELL_OF(4), 2 * LATENCY_PER_DOUBLING
 
 /* ---- services ---- */
 
@@ -208,56 +167,53 @@ static uint64_t total_at(const void *totals, size_t at)
     return v;
 }
 
-static void service_label(struct buf *out, const struct view_service *svc)
+static struct labels service_labels(const struct view_service *svc)
 {
-    label(out, "service", svc->name, true);
+    return one_label("service", svc->name);
 }
 
-static void service_families(const struct scrape *s, const struct service_totals *totals)
+static void service_families(struct scrape *s, const struct service_totals *totals)
 {
     for (size_t m = 0; m < ARRAY_LEN(service_metrics); m++) {
-        family(s->out, service_metrics[m].name, service_metrics[m].type, service_metrics[m].help);
+        const struct total_metric *row = &service_metrics[m];
+        exposition_family(&s->x, row->name, row->type, row->help);
         for (uint32_t i = 0; i < s->v->n_services; i++) {
-            buf_printf(s->out, "%s", service_metrics[m].name);
-            service_label(s->out, &s->v->services[i]);
-            value_u64(s->out, total_at(&totals[i], service_metrics[m].at));
+            struct labels l = service_labels(&s->v->services[i]);
+            exposition_count(&s->x, &l, total_at(&totals[i], row->at));
         }
     }
 }
 
-static void service_responses(const struct scrape *s, const struct service_totals *totals)
+static void service_responses(struct scrape *s, const struct service_totals *totals)
 {
     static const char *const classes[] = {"cut", "1xx", "2xx", "3xx", "4xx", "5xx"};
-    const char *name = "holdfast_service_responses_total";
-    family(s->out, name, METRIC_COUNTER,
-           "Responses to clients by status class; cut: the connection ended without one.");
+    exposition_family(&s->x, "holdfast_service_responses_total", METRIC_COUNTER,
+                      "Responses to clients by status class; cut: the connection ended without "
+                      "one.");
     for (uint32_t i = 0; i < s->v->n_services; i++)
         for (size_t k = 0; k < ARRAY_LEN(classes); k++) {
-            buf_printf(s->out, "%s", name);
-            service_label(s->out, &s->v->services[i]);
-            label(s->out, "class", str_of(classes[k]), false);
-            value_u64(s->out, totals[i].status[k]);
+            struct labels l =
+                and_label(service_labels(&s->v->services[i]), "class", str_of(classes[k]));
+            exposition_count(&s->x, &l, totals[i].status[k]);
         }
 }
 
-static void service_latency(const struct scrape *s, const struct service_totals *totals)
+static void service_latency(struct scrape *s, const struct service_totals *totals)
 {
-    const char *name = "holdfast_service_response_seconds";
-    family(s->out, name, METRIC_HISTOGRAM, "Time from a request's head to its response's.");
+    exposition_family(&s->x, "holdfast_service_response_seconds", METRIC_HISTOGRAM,
+                      "Time from a request's head to the end of its response.");
     for (uint32_t i = 0; i < s->v->n_services; i++) {
-        struct buf labels = {0};
-        service_label(&labels, &s->v->services[i]);
-        s->out->failed |= labels.failed;
-        histogram(s->out, name, &labels, totals[i].latency, totals[i].latency_us_sum, &fine);
-        buf_free(&labels);
+        struct labels l = service_labels(&s->v->services[i]);
+        struct durations d = {totals[i].latency, totals[i].latency_us_sum, FINE_BOUNDS};
+        exposition_durations(&s->x, &l, &d);
     }
 }
 
-static void services_text(const struct scrape *s)
+static void services_families(struct scrape *s)
 {
     struct service_totals *totals = mem_zero(MAX(s->v->n_services, 1u), sizeof *totals);
     if (!totals) {
-        s->out->failed = true;
+        s->x.out->failed = true;
         return;
     }
     for (uint32_t i = 0; i < s->v->n_services; i++)
@@ -276,26 +232,24 @@ struct instance_sample {
     struct instance_totals totals;
 };
 
-static void instance_labels(struct buf *out, const struct instance_sample *i)
+static struct labels instance_labels(const struct instance_sample *i)
 {
-    label(out, "service", i->service->name, true);
-    label(out, "instance", i->instance->name, false);
+    return and_label(one_label("service", i->service->name), "instance", i->instance->name);
 }
 
-static void instance_families(const struct scrape *s, const struct instance_sample *list, size_t n)
+static void instance_families(struct scrape *s, const struct instance_sample *list, size_t n)
 {
     for (size_t m = 0; m < ARRAY_LEN(instance_metrics); m++) {
         const struct total_metric *row = &instance_metrics[m];
-        family(s->out, row->name, row->type, row->help);
+        exposition_family(&s->x, row->name, row->type, row->help);
         for (size_t i = 0; i < n; i++) {
-            buf_printf(s->out, "%s", row->name);
-            instance_labels(s->out, &list[i]);
-            value_u64(s->out, total_at(&list[i].totals, row->at));
+            struct labels l = instance_labels(&list[i]);
+            exposition_count(&s->x, &l, total_at(&list[i].totals, row->at));
         }
     }
 }
 
-static void instance_outcomes(const struct scrape *s, const struct instance_sample *list, size_t n)
+static void instance_outcomes(struct scrape *s, const struct instance_sample *list, size_t n)
 {
     static const struct {
         const char *name;
@@ -307,52 +261,46 @@ static void instance_outcomes(const struct scrape *s, const struct instance_samp
         {"reset", INSTANCE(resets)},
         {"5xx", INSTANCE(errors_5xx)},
     };
-    const char *name = "holdfast_instance_outcomes_total";
-    family(s->out, name, METRIC_COUNTER, "Attempts by how they ended.");
+    exposition_family(&s->x, "holdfast_instance_outcomes_total", METRIC_COUNTER,
+                      "Attempts by how they ended.");
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < ARRAY_LEN(outcomes); k++) {
-            buf_printf(s->out, "%s", name);
-            instance_labels(s->out, &list[i]);
-            label(s->out, "outcome", str_of(outcomes[k].name), false);
-            value_u64(s->out, total_at(&list[i].totals, outcomes[k].at));
+            struct labels l =
+                and_label(instance_labels(&list[i]), "outcome", str_of(outcomes[k].name));
+            exposition_count(&s->x, &l, total_at(&list[i].totals, outcomes[k].at));
         }
 }
 
 /* One sample for each verdict, 1 for the one that holds, so that alerts need no numbers. */
-static void verdict_set(const struct scrape *s, const struct instance_sample *i, const char *name,
-                        enum verdict is)
+static void verdict_set(struct scrape *s, const struct instance_sample *i, enum verdict is)
 {
     for (unsigned v = 0; v < VERDICTS; v++) {
-        buf_printf(s->out, "%s", name);
-        instance_labels(s->out, i);
-        label(s->out, "verdict", str_of(verdict_name((enum verdict)v)), false);
-        value_u64(s->out, is == v);
+        struct labels l =
+            and_label(instance_labels(i), "verdict", str_of(verdict_name((enum verdict)v)));
+        exposition_count(&s->x, &l, is == v);
     }
 }
 
-static void instance_verdicts(const struct scrape *s, const struct instance_sample *list, size_t n)
+static void instance_verdicts(struct scrape *s, const struct instance_sample *list, size_t n)
 {
-    const char *name = "holdfast_instance_verdict", *own = "holdfast_instance_proxy_verdict";
-    family(s->out, name, METRIC_GAUGE, "Control's verdict: 1 for the one that holds.");
+    exposition_family(&s->x, "holdfast_instance_verdict", METRIC_GAUGE,
+                      "Control's verdict: 1 for the one that holds.");
     for (size_t i = 0; i < n; i++) {
         const struct judge *j = s->a->host.judge(s->a->host.context, list[i].instance->slot);
-        verdict_set(s, &list[i], name, j ? j->verdict : VERDICT_SUSPECT);
+        verdict_set(s, &list[i], j ? j->verdict : VERDICT_SUSPECT);
     }
-    family(s->out, own, METRIC_GAUGE,
-           "Worst verdict of the proxy's workers: 1 for the one that holds.");
+    exposition_family(&s->x, "holdfast_instance_proxy_verdict", METRIC_GAUGE,
+                      "Worst verdict of the proxy's workers: 1 for the one that holds.");
     for (size_t i = 0; i < n; i++)
-        verdict_set(s, &list[i], own, list[i].totals.proxy_verdict);
+        verdict_set(s, &list[i], list[i].totals.proxy_verdict);
 }
 
-static const cell *verdict_cell(const struct scrape *s, uint32_t slot, size_t at)
+static uint64_t verdict_cell(struct scrape *s, uint32_t slot, size_t at)
 {
-    static const cell none;
-    if (slot >= s->c->header->slots)
-        return &none;
-    return (const cell *)(const void *)((const char *)cells_verdict(s->c, slot) + at);
+    return slot < s->c->header->slots ? cell_at(cells_verdict(s->c, slot), at) : 0;
 }
 
-static void instance_cells(const struct scrape *s, const struct instance_sample *list, size_t n)
+static void instance_cells(struct scrape *s, const struct instance_sample *list, size_t n)
 {
     static const struct total_metric rows[] = {
         {"holdfast_instance_draining", METRIC_GAUGE, offsetof(struct instance_verdict, draining),
@@ -361,43 +309,39 @@ static void instance_cells(const struct scrape *s, const struct instance_sample 
          offsetof(struct instance_verdict, changes), "Changes of verdict, reason or drain."},
     };
     for (size_t m = 0; m < ARRAY_LEN(rows); m++) {
-        family(s->out, rows[m].name, rows[m].type, rows[m].help);
+        exposition_family(&s->x, rows[m].name, rows[m].type, rows[m].help);
         for (size_t i = 0; i < n; i++) {
-            buf_printf(s->out, "%s", rows[m].name);
-            instance_labels(s->out, &list[i]);
-            value_u64(s->out, cell_get(verdict_cell(s, list[i].instance->slot, rows[m].at)));
+            struct labels l = instance_labels(&list[i]);
+            exposition_count(&s->x, &l, verdict_cell(s, list[i].instance->slot, rows[m].at));
         }
     }
-    family(s->out, "holdfast_instance_weight", METRIC_GAUGE, "Weight as configured.");
+    exposition_family(&s->x, "holdfast_instance_weight", METRIC_GAUGE, "Weight as configured.");
     for (size_t i = 0; i < n; i++) {
-        buf_printf(s->out, "holdfast_instance_weight");
-        instance_labels(s->out, &list[i]);
-        value_u64(s->out, list[i].instance->weight);
+        struct labels l = instance_labels(&list[i]);
+        exposition_count(&s->x, &l, list[i].instance->weight);
     }
 }
 
-static void instance_latency(const struct scrape *s, const struct instance_sample *list, size_t n)
+static void instance_latency(struct scrape *s, const struct instance_sample *list, size_t n)
 {
-    const char *name = "holdfast_instance_response_seconds";
-    family(s->out, name, METRIC_HISTOGRAM, "Time of answered attempts at the instance.");
+    exposition_family(&s->x, "holdfast_instance_response_seconds", METRIC_HISTOGRAM,
+                      "Time of answered attempts at the instance.");
     for (size_t i = 0; i < n; i++) {
-        struct buf labels = {0};
-        instance_labels(&labels, &list[i]);
-        s->out->failed |= labels.failed;
-        histogram(s->out, name, &labels, list[i].totals.latency, list[i].totals.latency_us_sum,
-                  &coarse);
-        buf_free(&labels);
+        const struct instance_totals *t = &list[i].totals;
+        struct labels l = instance_labels(&list[i]);
+        struct durations d = {t->latency, t->latency_us_sum, COARSE_BOUNDS};
+        exposition_durations(&s->x, &l, &d);
     }
 }
 
-static void instances_text(const struct scrape *s)
+static void instances_families(struct scrape *s)
 {
     size_t n = 0;
     for (uint32_t i = 0; i < s->v->n_services; i++)
         n += s->v->services[i].n_instances;
     struct instance_sample *list = mem_zero(MAX(n, (size_t)1), sizeof *list);
     if (!list) {
-        s->out->failed = true;
+        s->x.out->failed = true;
         return;
     }
     n = 0;
@@ -418,35 +362,44 @@ static void instances_text(const struct scrape *s)
 
 /* ---- the node ---- */
 
-static void node_text(const struct scrape *s)
+static void node_count(struct scrape *s, const char *name, const char *help, uint64_t v)
+{
+    exposition_family(&s->x, name, METRIC_GAUGE, help);
+    exposition_count(&s->x, &no_labels, v);
+}
+
+static void node_families(struct scrape *s)
 {
     const struct events *e = s->a->host.events;
-    family(s->out, "holdfast_build_info", METRIC_GAUGE, "Always 1; the version is in the label.");
-    buf_printf(s->out, "holdfast_build_info");
-    label(s->out, "version", str_of(HF_VERSION), true);
-    value_u64(s->out, 1);
-    family(s->out, "holdfast_view_epoch", METRIC_GAUGE, "Epoch of the view in force.");
-    buf_printf(s->out, "holdfast_view_epoch %llu\n", (unsigned long long)(s->v ? s->v->epoch : 0));
-    family(s->out, "holdfast_uptime_seconds", METRIC_GAUGE, "Seconds since the node was started.");
-    buf_printf(s->out, "holdfast_uptime_seconds %.3f\n", (double)admin_uptime(s->a) / 1e9);
-    family(s->out, "holdfast_events_total", METRIC_COUNTER,
-           "Events by code, since control was started.");
+    struct labels l = one_label("version", str_of(HF_VERSION));
+    exposition_family(&s->x, "holdfast_build_info", METRIC_GAUGE,
+                      "Always 1; the version is in the label.");
+    exposition_count(&s->x, &l, 1);
+    node_count(s, "holdfast_view_epoch", "Epoch of the view in force.", s->v ? s->v->epoch : 0);
+    exposition_family(&s->x, "holdfast_uptime_seconds", METRIC_GAUGE,
+                      "Seconds since the node was started.");
+    exposition_real(&s->x, &no_labels, (double)admin_uptime(s->a) / 1e9);
+    exposition_family(&s->x, "holdfast_events_total", METRIC_COUNTER,
+                      "Events by code, since control was started.");
     for (unsigned i = 0; i < EVENT_CODES; i++) {
-        buf_printf(s->out, "holdfast_events_total");
-        label(s->out, "code", str_of(event_code_name((enum event_code)i)), true);
-        value_u64(s->out, e->by_code[i]);
+        l = one_label("code", str_of(event_code_name((enum event_code)i)));
+        exposition_count(&s->x, &l, e->by_code[i]);
     }
 }
 
-void metrics_text(struct admin *a, struct buf *out)
+void metrics_write(struct admin *a, enum exposition_form form, struct buf *out)
 {
-    struct scrape s = {a, a->host.view(a->host.context), a->host.cells(a->host.context), out};
-    node_text(&s);
+    struct scrape s = {a,
+                       a->host.view(a->host.context),
+                       a->host.cells(a->host.context),
+                       {.out = out, .form = form}};
+    node_families(&s);
     process_uptime(&s);
     for (size_t i = 0; i < ARRAY_LEN(process_metrics); i++)
         process_family(&s, &process_metrics[i]);
-    if (!s.v)
-        return;
-    services_text(&s);
-    instances_text(&s);
+    if (s.v) {
+        services_families(&s);
+        instances_families(&s);
+    }
+    exposition_end(&s.x);
 }

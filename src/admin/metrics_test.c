@@ -221,7 +221,7 @@ static const char *check_text(struct checker *c, const struct buf *text)
 static struct buf scrape(struct fixture *f)
 {
     struct buf out = {0};
-    metrics_text(f->admin, &out);
+    metrics_write(f->admin, EXPOSITION_TEXT, &out);
     assert_false(out.failed);
     return out;
 }
@@ -295,9 +295,9 @@ static void numbers_are_the_cells(void **state)
         "\nholdfast_worker_client_connections{worker=\"1\"} 12\n",
         "\nholdfast_service_requests_total{service=\"web\"} 201\n",
         "\nholdfast_service_responses_total{service=\"web\",class=\"2xx\"} 181\n",
-        "\nholdfast_service_response_seconds_bucket{service=\"web\",le=\"0.000512\"} 0\n",
-        "\nholdfast_service_response_seconds_bucket{service=\"web\",le=\"0.001024\"} 100\n",
-        "\nholdfast_service_response_seconds_bucket{service=\"web\",le=\"0.002048\"} 200\n",
+        "\nholdfast_service_response_seconds_bucket{service=\"web\",le=\"0.00048828125\"} 0\n",
+        "\nholdfast_service_response_seconds_bucket{service=\"web\",le=\"0.0009765625\"} 100\n",
+        "\nholdfast_service_response_seconds_bucket{service=\"web\",le=\"0.001953125\"} 200\n",
         "\nholdfast_service_response_seconds_bucket{service=\"web\",le=\"+Inf\"} 200\n",
         "\nholdfast_service_response_seconds_sum{service=\"web\"} 0.200000\n",
         "\nholdfast_service_response_seconds_count{service=\"web\"} 200\n",
@@ -357,7 +357,7 @@ static void out_of_memory_is_noticed(void **state)
     for (unsigned long n = 1;; n++) {
         struct buf out = {0};
         mem_fail_at(n);
-        metrics_text(f.admin, &out);
+        metrics_write(f.admin, EXPOSITION_TEXT, &out);
         bool failed = mem_failed();
         mem_fail_at(0);
         assert_int_equal(out.failed, failed);

@@ -6,22 +6,22 @@
 
 struct captures {
     char name[2][SEGMENT_MAX];
-    struct str query;
+    struct str query, accept;
 };
 
 struct route {
     bool write; /* POST; else GET and HEAD */
     const char *path;
     void (*answer)(struct conn *c, const struct captures *m);
+    uint32_t right; /* RIGHT_* that a token needs for it */
 };
 
 void route_error(struct conn *c, unsigned status, const char *code, const char *text,
                  json_t *suggestions, json_t *problems)
 {
-    struct json_object error = json_begin(), o = json_begin();
+    struct json_object error = json_begin(), o = json_begin_schema("error");
     json_put_text(&error, "code", code);
     json_put_text(&error, "text", text);
-    json_put_u64(&o, "schema", 1);
     json_put(&o, "error", json_end(&error));
     if (suggestions)
         json_put(&o, "suggestions", suggestions);
@@ -52,11 +52,10 @@ static void error_of(struct conn *c, const struct err *e)
 static void answer_version(struct conn *c, const struct captures *m)
 {
     (void)m;
-    struct json_object o = json_begin();
+    struct json_object o = json_begin_schema("version");
     json_t *api = json_array();
     if (!json_push(api, json_string("v1")))
         o.bad = true;
-    json_put_u64(&o, "schema", 1);
     json_put_text(&o, "version", HF_VERSION);
     json_put(&o, "api", api);
     conn_answer_json(c, 200, json_end(&o));
@@ -73,10 +72,10 @@ static void answer_status(struct conn *c, const struct captures *m)
 
 static void answer_metrics(struct conn *c, const struct captures *m)
 {
-    (void)m;
+    enum exposition_form form = exposition_accepted(m->accept);
     buf_clear(&c->body);
-    metrics_text(c->admin, &c->body);
-    conn_answer(c, 200, "text/plain; version=0.0.4; charset=utf-8");
+    metrics_write(c->admin, form, &c->body);
+    conn_answer(c, 200, exposition_content_type(form));
 }
 
 /* A number of the query; absent leaves *out as it is. False: out of range or no number. */
@@ -176,12 +175,11 @@ static json_t *problems_json(const struct admin_reload_result *r)
 
 static json_t *reloaded_json(const struct admin_reload_result *r)
 {
-    struct json_object o = json_begin();
+    struct json_object o = json_begin_schema("reload");
     json_t *changes = json_array();
     for (size_t i = 0; i < r->n_list; i++)
         if (!json_push(changes, json_text(r->list[i])))
             o.bad = true;
-    json_put_u64(&o, "schema", 1);
     json_put_u64(&o, "epoch", r->epoch);
     json_put_bool(&o, "changed", r->changed);
     json_put(&o, "changes", changes);
@@ -283,8 +281,7 @@ static void set_drain(struct conn *c, const struct captures *m, bool on)
     struct instance_totals t;
     totals_instance(a->host.cells(a->host.context), a->host.view(a->host.context)->workers,
                     in->slot, &t);
-    struct json_object o = json_begin();
-    json_put_u64(&o, "schema", 1);
+    struct json_object o = json_begin_schema("drain");
     json_put_text(&o, "service", m->name[0]);
     json_put_str(&o, "instance", in->name);
     json_put_bool(&o, "draining", on);
@@ -316,8 +313,7 @@ static void answer_restart(struct conn *c, const struct captures *m)
         error_of(c, &e);
         return;
     }
-    struct json_object o = json_begin();
-    json_put_u64(&o, "schema", 1);
+    struct json_object o = json_begin_schema("restart");
     json_put_text(&o, "process", "proxy");
     json_put_bool(&o, "restarting", true);
     json_put_bool(&o, "gently", now == 0);
@@ -331,8 +327,7 @@ static void answer_handover(struct conn *c, const struct captures *m)
     static const char *const states[CHANGE_STATES] = {"running", "done", "failed"};
     (void)m;
     const struct admin_change *g = c->admin->host.change(c->admin->host.context);
-    struct json_object o = json_begin();
-    json_put_u64(&o, "schema", 1);
+    struct json_object o = json_begin_schema("handover");
     json_put_u64(&o, "number", g->number);
     json_put_text(&o, "kind", kinds[g->kind]);
     json_put_text(&o, "state", g->number ? states[g->state] : "none");
@@ -342,15 +337,15 @@ static void answer_handover(struct conn *c, const struct captures *m)
 
 /* A star stands for one percent-encoded segment, handed over decoded. */
 static const struct route routes[] = {
-    {false, "/v1/version", answer_version},
-    {false, "/v1/status", answer_status},
-    {false, "/v1/events", answer_events},
-    {false, "/metrics", answer_metrics},
-    {true, "/v1/reload", answer_reload},
-    {true, "/v1/services/*/instances/*/drain", answer_drain},
-    {true, "/v1/services/*/instances/*/resume", answer_resume},
-    {true, "/v1/processes/proxy/restart", answer_restart},
-    {false, "/v1/handover", answer_handover},
+    {false, "/v1/version", answer_version, RIGHT_READ},
+    {false, "/v1/status", answer_status, RIGHT_READ},
+    {false, "/v1/events", answer_events, RIGHT_READ},
+    {false, "/metrics", answer_metrics, RIGHT_METRICS},
+    {true, "/v1/reload", answer_reload, RIGHT_RELOAD},
+    {true, "/v1/services/*/instances/*/drain", answer_drain, RIGHT_DRAIN},
+    {true, "/v1/services/*/instances/*/resume", answer_resume, RIGHT_DRAIN},
+    {true, "/v1/processes/proxy/restart", answer_restart, RIGHT_RESTART},
+    {false, "/v1/handover", answer_handover, RIGHT_READ},
 };
 
 static int hex(char c)
@@ -427,7 +422,7 @@ static void no_route(struct conn *c, const struct request *r)
 
 void route_request(struct conn *c, const struct request *r)
 {
-    struct captures m = {.query = r->query};
+    struct captures m = {.query = r->query, .accept = r->accept};
     bool read = r->method == HTTP_GET || r->method == HTTP_HEAD, write = r->method == HTTP_POST;
     for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
         if (!matches(&routes[i], r->path, &m))

@@ -81,7 +81,7 @@ void conn_answer_json(struct conn *c, unsigned status, json_t *root)
     if (!root || c->body.failed) {
         buf_clear(&c->body);
         status = 500;
-        buf_printf(&c->body, "{\"schema\":1,\"error\":{\"code\":\"nomem\",\"text\":\"out of "
+        buf_printf(&c->body, "{\"schema\":\"holdfast.error.v1\",\"error\":{\"code\":\"nomem\",\"text\":\"out of "
                              "memory\"},\"suggestions\":[]}\n");
     }
     json_decref(root);
@@ -173,6 +173,15 @@ static enum step body_end(struct conn *c, const struct http_head *h, size_t *end
     return refuse(c, 400, "malformed", "this request has no place here");
 }
 
+/* The first field of this name; empty when there is none. */
+static struct str field(const struct http_head *h, struct str name)
+{
+    for (uint32_t i = 0; i < h->n_headers; i++)
+        if (str_eq_nocase(h->headers[i].name, name))
+            return h->headers[i].value;
+    return STR("");
+}
+
 static void dispatch(struct conn *c, const struct http_head *h)
 {
     struct str path = h->target, query = {"", 0};
@@ -184,7 +193,7 @@ static void dispatch(struct conn *c, const struct http_head *h)
     c->keep_alive = h->keep_alive;
     c->head_only = h->method == HTTP_HEAD;
     c->continued = false;
-    struct request r = {h->method, path, query, h->method_text};
+    struct request r = {h->method, path, query, h->method_text, field(h, STR("accept"))};
     route_request(c, &r);
 }
 

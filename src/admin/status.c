@@ -309,8 +309,7 @@ static json_t *proxies_json(const struct admin *a)
 json_t *status_json(struct admin *a)
 {
     const struct view *v = a->host.view(a->host.context);
-    struct json_object o = json_begin();
-    json_put_u64(&o, "schema", 1);
+    struct json_object o = json_begin_schema("status");
     json_put_text(&o, "version", HF_VERSION);
     json_put_text(&o, "node", a->host.node);
     json_put_u64(&o, "epoch", v->epoch);

@@ -78,9 +78,10 @@ bool latency_quantile(const uint64_t counts[LATENCY_BUCKETS], double q, double *
     size_t i = 0;
     while (i < LATENCY_BUCKETS - 1 && below + (double)counts[i] < want)
         below += (double)counts[i++];
-    double high = (double)(UINT64_C(1) << i), low = i ? high / 2 : 0;
+    unsigned last = LATENCY_BUCKETS - 2, at = (unsigned)i;
+    double high = latency_bound(MIN(at, last)), low = at ? latency_bound(at - 1) : 0;
     double share = counts[i] ? (want - below) / (double)counts[i] : 0;
-    *us = low + (high - low) * MAX(0.0, MIN(1.0, share));
+    *us = 1e6 * (low + (high - low) * MAX(0.0, MIN(1.0, share)));
     return true;
 }
 
@@ -114,6 +115,12 @@ static uint64_t instance_errors(const struct instance_totals *t)
     return t->refused + t->timeouts + t->resets + t->errors_5xx;
 }
 
+static void remember(uint32_t to[LATENCY_BUCKETS], const uint64_t latency[LATENCY_BUCKETS])
+{
+    for (size_t i = 0; i < LATENCY_BUCKETS; i++)
+        to[i] = (uint32_t)latency[i];
+}
+
 static void past_push(struct past *p, bool fast, bool slow, uint64_t requests, uint64_t errors,
                       const uint64_t latency[LATENCY_BUCKETS])
 {
@@ -121,8 +128,8 @@ static void past_push(struct past *p, bool fast, bool slow, uint64_t requests, u
         p->seen = true;
         p->requests[1] = requests;
         p->errors[1] = errors;
-        memcpy(p->latency[0], latency, sizeof p->latency[0]);
-        memcpy(p->latency[1], latency, sizeof p->latency[1]);
+        remember(p->latency[0], latency);
+        remember(p->latency[1], latency);
         fast = true;
     }
     if (fast) {
@@ -133,7 +140,7 @@ static void past_push(struct past *p, bool fast, bool slow, uint64_t requests, u
     }
     if (slow) {
         memcpy(p->latency[0], p->latency[1], sizeof p->latency[0]);
-        memcpy(p->latency[1], latency, sizeof p->latency[1]);
+        remember(p->latency[1], latency);
     }
 }
 
@@ -190,7 +197,7 @@ static void recent_of(const struct history *h, const struct past *p, uint64_t re
         out->errors_per_second = (double)risen(errors, p->errors[0]) / seconds;
     }
     for (size_t i = 0; i < LATENCY_BUCKETS; i++)
-        out->latency[i] = risen(latency[i], p->latency[0][i]);
+        out->latency[i] = (uint32_t)latency[i] - p->latency[0][i];
 }
 
 void history_service(const struct history *h, uint32_t slot, const struct service_totals *t,

@@ -33,12 +33,12 @@ void totals_instance(const struct cells *c, uint32_t workers, uint32_t slot,
 enum verdict verdict_clamp(uint64_t v);
 
 /* us below which the share q of the counts lies, interpolated in its bucket; false when all counts
- * are 0. */
+ * are 0. What lies beyond the last bound is told as that bound. */
 bool latency_quantile(const uint64_t counts[LATENCY_BUCKETS], double q, double *us);
 
 struct past {
     uint64_t requests[2], errors[2]; /* [0] is the older sample */
-    uint64_t latency[2][LATENCY_BUCKETS];
+    uint32_t latency[2][LATENCY_BUCKETS]; /* modulo 2^32: only differences matter */
     bool seen; /* the first sample is its own past: no rate from counters of long ago */
 };
 

@@ -10,7 +10,7 @@ static void sums_run_over_all_workers(void **state)
     totals_service(&f.cells, 2, 0, &s);
     assert_int_equal(s.requests, 201);
     assert_int_equal(s.status[2], 181);
-    assert_int_equal(s.latency[10], 100);
+    assert_int_equal(s.latency[24], 100);
     totals_instance(&f.cells, 2, 0, &a);
     totals_instance(&f.cells, 2, 1, &b);
     assert_int_equal(a.requests, 121);
@@ -42,12 +42,14 @@ static void quantiles_lie_in_their_bucket(void **state)
     uint64_t counts[LATENCY_BUCKETS] = {0};
     double us;
     assert_false(latency_quantile(counts, 0.5, &us));
-    counts[10] = 100; /* (512, 1024] */
-    assert_float_equal(quantile(counts, 0.5), 768, 0.01);
-    assert_float_equal(quantile(counts, 1), 1024, 0.01);
-    counts[12] = 100; /* (2048, 4096] */
-    assert_float_equal(quantile(counts, 0.5), 1024, 0.01);
-    assert_float_equal(quantile(counts, 0.75), 3072, 0.01);
+    counts[64] = 100; /* (2^(-1/4), 1] s */
+    assert_float_equal(quantile(counts, 0.5), 1e6 * (0.8408964153 + 1) / 2, 0.01);
+    assert_float_equal(quantile(counts, 1), 1e6, 0.01);
+    counts[66] = 100; /* (2^(1/4), 2^(1/2)] s */
+    assert_float_equal(quantile(counts, 0.5), 1e6, 0.01);
+    assert_float_equal(quantile(counts, 0.75), 1e6 * (1.1892071150 + 1.4142135624) / 2, 0.01);
+    counts[LATENCY_BUCKETS - 1] = 1000; /* longer than anything that is told apart */
+    assert_float_equal(quantile(counts, 0.99), 1024e6, 0.01);
     /* never falls with q, whatever the counts */
     struct prng r;
     prng_seed(&r, 7);
@@ -86,7 +88,7 @@ static void rates_look_back_one_to_two_seconds(void **state)
             assert_float_equal(r.requests_per_second, 50, 0.001);
     }
     /* the five to ten seconds of the slow samples: old buckets do not count */
-    assert_int_equal(r.latency[10], 0);
+    assert_int_equal(r.latency[24], 0);
     assert_in_range(r.latency[3], 50, 100);
     /* a row that was cleared is no negative rate */
     cell_set(requests, 0);

@@ -184,6 +184,8 @@ static inline void tried_add(struct tried *t, uint32_t i)
  * alone, keyed where clients may choose keys to hit one member. now is monotonic, in ns. The caller
  * pairs it with pool_done or pool_end. */
 int pool_pick(struct pool *p, const struct tried *tried, uint64_t hash, uint64_t now);
+/* What pool_pick does once it has chosen: for a request that another pool was asked for. */
+void pool_begin(struct pool *p, uint32_t index);
 void pool_done(struct pool *p, uint32_t index);
 
 enum outcome {

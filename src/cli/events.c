@@ -70,7 +70,10 @@ static void print_text(const struct events *v, const json_t *event, struct buf *
 
 static void print_json(const json_t *event, struct buf *out)
 {
-    char *text = json_dumps(event, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    json_t *line = json_pack("{s:s}", "schema", "holdfast.event.v1");
+    json_object_update(line, (json_t *)(uintptr_t)event); /* takes references only */
+    char *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    json_decref(line);
     if (!text)
         out->failed = true;
     buf_add_str(out, str_of(text));

@@ -1,10 +1,10 @@
-/* Addresses are numeric: nothing is looked up, so that a start never waits for a name server and a
- * backend is what the file says it is. "localhost" is 127.0.0.1. */
+/* Nothing is looked up here, so that a start never waits for a name server: a listener is what the
+ * file says it is, and the name of a backend is kept as a name. "localhost" is 127.0.0.1. */
 #include "conf/address.h"
 
 #include <stdio.h>
 
-enum { DEFAULT_PORT = 80, PATH_LONGEST = sizeof(((struct addr *)0)->path) - 1 };
+enum { DEFAULT_PORT = 80, DNS_PORT = 53, PATH_LONGEST = sizeof(((struct addr *)0)->path) - 1 };
 
 static struct str after(struct str s, size_t n)
 {
@@ -94,26 +94,56 @@ static bool number_like(struct str host)
     return host.n > 0;
 }
 
-static bool bad_host(struct conf *c, const struct value *v, const struct parts *p, bool own)
+/* Labels of letters, digits, '-' and '_' with dots between them, and perhaps one behind them. */
+static bool host_like(struct str host)
 {
-    const char *any = own ? "write '0.0.0.0' for every IPv4 address of this node, '[::]' for all"
-                          : "write the numeric address of the backend";
+    size_t label = 0;
+    bool letter = false;
+    if (host.n && host.p[host.n - 1] == '.')
+        host.n--;
+    if (host.n == 0 || host.n > 253)
+        return false;
+    for (size_t i = 0; i < host.n; i++) {
+        char c = host.p[i];
+        bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        letter |= is_letter;
+        if (c == '.' ? label == 0 : !is_letter && !(c >= '0' && c <= '9') && c != '-' && c != '_')
+            return false;
+        label = c == '.' ? 0 : label + 1;
+        if (label > 63)
+            return false;
+    }
+    return letter && label > 0;
+}
+
+enum role { ROLE_LISTEN, ROLE_BACKEND, ROLE_NAMESERVER };
+
+static bool bad_host(struct conf *c, const struct value *v, const struct parts *p, enum role role)
+{
+    static const char *const any[] = {
+        [ROLE_LISTEN] = "write '0.0.0.0' for every IPv4 address of this node, '[::]' for all",
+        [ROLE_BACKEND] = "write the address or the name of the backend",
+        [ROLE_NAMESERVER] = "write the numeric address of the name server",
+    };
     if (p->bracketed)
         return refuse(c, v, "", "holds no IPv6 address between its brackets");
     if (p->host.n == 0)
-        return refuse(c, v, any, "has no address before its port");
+        return refuse(c, v, any[role], "has no address before its port");
     if (str_eq(p->host, STR("*")))
-        return refuse(c, v, any, "is not an address");
+        return refuse(c, v, any[role], "is not an address");
     if (number_like(p->host))
         return refuse(c, v, "an IPv4 address has four numbers up to 255, as in '10.0.0.1'",
                       "is not an address");
+    if (role == ROLE_BACKEND)
+        return refuse(c, v, any[role], "is neither an address nor a host name");
     return refuse(c, v, "write its numeric address",
-                  "is a host name: names are not looked up, because a lookup can hang or change");
+                  "is a host name: only names of backends are looked up");
 }
 
-/* own: an address of this node, to listen on. port: if none is given; 0: one must be given. */
-static bool ip_port(struct conf *c, const struct value *v, struct str s, bool own, uint64_t port,
-                    struct addr *out)
+/* port: if none is given; 0: one must be given. name: may be one instead of an address; *name is
+ * empty else. */
+static bool ip_port(struct conf *c, const struct value *v, struct str s, enum role role,
+                    uint64_t port, struct addr *out, struct str *name)
 {
     char text[ADDR_TEXT_MAX];
     struct parts p;
@@ -127,14 +157,31 @@ static bool ip_port(struct conf *c, const struct value *v, struct str s, bool ow
         p.host = STR("127.0.0.1");
     int n = snprintf(text, sizeof text, p.bracketed ? "[" STR_FMT "]:%u" : STR_FMT ":%u",
                      STR_ARG(p.host), (unsigned)port);
-    if (n < 0 || (size_t)n >= sizeof text || !addr_parse((struct str){text, (size_t)n}, out))
-        return bad_host(c, v, &p, own);
+    if (n > 0 && (size_t)n < sizeof text && addr_parse((struct str){text, (size_t)n}, out))
+        return true;
+    if (!name || p.bracketed || !host_like(p.host))
+        return bad_host(c, v, &p, role);
+    *name = p.host;
+    *out = (struct addr){.port = (uint16_t)port};
     return true;
 }
 
-bool address_backend(struct conf *c, const struct value *v, struct addr *out)
+static bool srv_name(struct conf *c, const struct value *v, struct address_backend *out)
+{
+    struct str name = after(v->text, 4);
+    if (name.n && memchr(name.p, ':', name.n))
+        return refuse(c, v, "", "has a port: the records of an 'srv:' name have the ports");
+    if (!host_like(name))
+        return refuse(c, v, "write it as in 'srv:_http._tcp.api.internal'", "has no valid name");
+    out->name = name;
+    out->srv = true;
+    return true;
+}
+
+bool address_backend(struct conf *c, const struct value *v, struct address_backend *out)
 {
     struct str s = v->text;
+    *out = (struct address_backend){.name = STR("")};
     if (v->bad)
         return false;
     if (s.n == 0)
@@ -145,12 +192,24 @@ bool address_backend(struct conf *c, const struct value *v, struct addr *out)
     if (str_starts(s, STR("https://")))
         return refuse(c, v, "", "asks for TLS, which backends do not have yet");
     if (str_starts(s, STR("unix:")))
-        return unix_path(c, v, s, out);
+        return unix_path(c, v, s, &out->addr);
+    if (str_starts(s, STR("srv:")))
+        return srv_name(c, v, out);
     if (s.p[0] == '/')
         return refuse(c, v, hint_with(c, v, "unix:", s, ""), "is not an address");
     if (all_digits(s))
         return refuse(c, v, hint_with(c, v, "127.0.0.1:", s, ""), "is a port without an address");
-    return ip_port(c, v, s, false, DEFAULT_PORT, out);
+    if (!ip_port(c, v, s, ROLE_BACKEND, DEFAULT_PORT, &out->addr, &out->name))
+        return false;
+    out->port = out->addr.port;
+    return true;
+}
+
+bool address_nameserver(struct conf *c, const struct value *v, struct addr *out)
+{
+    if (v->bad)
+        return false;
+    return ip_port(c, v, v->text, ROLE_NAMESERVER, DNS_PORT, out, NULL);
 }
 
 /* No scheme, or one that we do not serve. */
@@ -193,19 +252,29 @@ bool address_listen(struct conf *c, const struct value *v, enum view_mode *mode,
         s.n--;
     if (s.n && memchr(s.p, '/', s.n))
         return refuse(c, v, "", "has a path: a listener takes every path of its address");
-    return ip_port(c, v, s, true, *mode == VIEW_HTTP ? DEFAULT_PORT : 0, out);
+    return ip_port(c, v, s, ROLE_LISTEN, *mode == VIEW_HTTP ? DEFAULT_PORT : 0, out, NULL);
 }
 
-bool address_file(struct conf *c, const struct value *v, struct addr *out)
+static bool absolute_path(struct conf *c, const struct value *v, const char *why, struct addr *out)
 {
     struct str s = v->text;
     if (v->bad)
         return false;
     if (s.n == 0 || s.p[0] != '/' || has_control(s))
-        return refuse(c, v, "", "is not an absolute path, nor 'off'");
+        return refuse(c, v, "", why);
     if (s.n > PATH_LONGEST)
         return refuse(c, v, "", "is longer than 107 bytes");
     *out = (struct addr){.kind = ADDR_UNIX};
     str_copy(out->path, sizeof out->path, s);
     return true;
+}
+
+bool address_file(struct conf *c, const struct value *v, struct addr *out)
+{
+    return absolute_path(c, v, "is not an absolute path, nor 'off'", out);
+}
+
+bool address_directory(struct conf *c, const struct value *v, struct addr *out)
+{
+    return absolute_path(c, v, "is not an absolute path of a directory", out);
 }

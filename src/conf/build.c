@@ -1,8 +1,9 @@
 /* From statements to a view: what the table of settings cannot say. Which blocks must be there and
  * how often, what refers to what, and which settings do not go together. */
 #include "conf/address.h"
+#include "conf/backends.h"
+#include "conf/builder.h"
 #include "conf/policies.h"
-#include "conf/settings.h"
 
 #include <stdio.h>
 
@@ -13,36 +14,32 @@ struct socket_owner {
     const char *who;
 };
 
-struct builder {
-    struct conf *c;
-    struct view *v;
-    struct map services; /* name -> node */
-    struct map sockets;  /* "L10.0.0.1:80" or "F/path" -> socket_owner */
-    uint32_t cap_sockets;
-    uint32_t instances; /* in all services */
-};
-
-static bool is_named(const struct node *n, const char *name)
+bool build_is(const struct node *n, const char *name)
 {
     return str_eq(n->name, str_of(name));
 }
 
-static uint32_t count_named(const struct node *children, const char *name)
+uint32_t build_count(const struct node *children, const char *name)
 {
     uint32_t count = 0;
     for (const struct node *n = children; n; n = n->next)
-        count += is_named(n, name);
+        count += build_is(n, name);
     return count;
 }
 
-static void *view_array(struct builder *b, size_t n, size_t size)
+bool build_has_backends(const struct node *n, const struct view_service *s)
+{
+    return s->n_instances || s->n_sources || s->dynamic || build_count(n->children, "backend");
+}
+
+void *build_array(struct builder *b, size_t n, size_t size)
 {
     void *p = n ? arena_array(&b->v->arena, n, size) : NULL;
     b->c->nomem |= n && !p;
     return p;
 }
 
-static void remember(struct builder *b, struct map *m, struct str key, const void *value)
+void build_remember(struct builder *b, struct map *m, struct str key, const void *value)
 {
     /* The map hands out what it was given; nobody writes through it. */
     if (!map_put(m, key, (void *)(uintptr_t)value))
@@ -72,7 +69,7 @@ static struct socket_owner *socket_for(struct builder *b, enum socket_use use,
     }
     *owner = (struct socket_owner){b->v->n_sockets, v->place, who};
     b->v->sockets[b->v->n_sockets++] = (struct view_socket){(uint8_t)use, *addr};
-    remember(b, &b->sockets, k, owner);
+    build_remember(b, &b->sockets, k, owner);
     return owner;
 }
 
@@ -102,7 +99,7 @@ static struct socket_owner *listener(struct builder *b, enum socket_use use, enu
     return NULL;
 }
 
-static uint32_t count_items(const struct value *v)
+uint32_t build_count_items(const struct value *v)
 {
     uint32_t n = 0;
     if (!v || v->kind != VALUE_LIST)
@@ -133,19 +130,19 @@ static void build_listeners(struct builder *b, const struct node *service, bool 
 {
     uint32_t n = 0;
     for (const struct node *k = service->children; k; k = k->next)
-        n += is_named(k, "listen") ? count_items(k->value) : 0;
-    s->sockets = view_array(b, n, sizeof *s->sockets);
+        n += build_is(k, "listen") ? build_count_items(k->value) : 0;
+    s->sockets = build_array(b, n, sizeof *s->sockets);
     if (n && !s->sockets)
         return;
     for (const struct node *k = service->children; k; k = k->next) {
-        if (!is_named(k, "listen") || !k->value)
+        if (!build_is(k, "listen") || !k->value)
             continue;
         if (k->value->kind != VALUE_LIST)
             add_listener(b, s, k->value, who);
         for (const struct value *i = k->value->items; i; i = i->next)
             add_listener(b, s, i, who);
     }
-    if (n == 0 && complete)
+    if (n == 0 && complete && !links_lead_to(b, s->name))
         conf_complain(b->c, &service->place, "add 'listen = http://ADDRESS:PORT'",
                       "%s listens nowhere", who);
 }
@@ -164,139 +161,38 @@ static void build_log(struct builder *b, const struct node *n, struct view_servi
         s->access_log = (int32_t)owner->index;
 }
 
-/* "backend 10.0.0.1:80  check { }" on one line: the next statement looks like an argument. */
-static void too_many_arguments(struct conf *c, const struct node *n, const struct block *b)
+struct str build_name(struct builder *b, const struct value *v, const char *what)
 {
-    const struct value *extra = n->args->next;
-    const char *hint = conf_text(c, "write '%s %s'", b->name, b->argument);
-    if (schema_child(b->parent, extra->text) != BLOCKS)
-        hint = "is a ';' or a line end missing before it?";
-    conf_complain(c, &extra->place, hint, "unexpected '" STR_FMT "' behind %s",
-                  STR_ARG(conf_shown(extra)), b->name);
-}
-
-/* The argument of a backend or service; NULL after a problem. */
-static const struct value *argument(struct conf *c, const struct node *n, enum block_id id)
-{
-    const struct block *b = schema_block(id);
-    const char *form = conf_text(c, "write '%s %s'", b->name, b->argument);
-    if (n->value)
-        conf_complain(c, &n->place, form, "%s is written without '='", b->name);
-    else if (!n->args)
-        conf_complain(c, &n->place, form, "%s needs %s", b->name, b->argument);
-    else if (!n->args->next)
-        return n->args->bad ? NULL : n->args;
-    else if (!n->damaged) /* else the parser has said why there are more */
-        too_many_arguments(c, n, b);
-    return NULL;
-}
-
-static bool forwards_to_itself(const struct builder *b, const struct view_service *s,
-                               const struct addr *a)
-{
-    for (uint32_t i = 0; i < s->n_sockets; i++)
-        if (addr_eq(&b->v->sockets[s->sockets[i]].addr, a))
-            return true;
-    return false;
-}
-
-/* The name in the file, or the address. */
-static void name_instance(struct builder *b, struct view_instance *i)
-{
-    char text[ADDR_TEXT_MAX];
-    if (i->name.n)
-        return;
-    i->name = arena_str(&b->v->arena, (struct str){text, addr_format(&i->addr, text)});
-    b->c->nomem |= !i->name.p;
-}
-
-static void add_backend(struct builder *b, const struct node *n, struct view_service *s,
-                        struct map *names)
-{
-    struct view_instance *i = &s->instances[s->n_instances];
-    struct seen seen;
-    *i = (struct view_instance){0}; /* a refused one may have been here */
-    const struct value *arg = argument(b->c, n, BLOCK_BACKEND);
-    if (!arg && n->args && n->args->next)
-        return; /* the block may be another's */
-    settings_apply(b->c, BLOCK_BACKEND, n->children, i, &seen);
-    if (!arg || !address_backend(b->c, arg, &i->addr))
-        return;
-    if (forwards_to_itself(b, s, &i->addr)) {
-        conf_complain(b->c, &arg->place, "", "the service would forward to its own listener");
-        return;
+    struct str none = {NULL, 0};
+    if (!settings_name_valid(v->text)) {
+        conf_complain(b->c, &v->place, "a name has up to 63 letters, digits, '.', '_' and '-'",
+                      "'" STR_FMT "' is no name for a %s", STR_ARG(conf_shown(v)), what);
+        return none;
     }
-    name_instance(b, i);
-    if (b->c->nomem)
-        return;
-    const struct node *named = settings_seen(&seen, BLOCK_BACKEND, "name");
-    const struct value *shown = named && named->value ? named->value : arg;
-    const struct node *first = map_get(names, i->name);
-    if (first) {
-        conf_complain(b->c, &shown->place, "give one of them a 'name'",
-                      "another backend is called '" STR_FMT "' already (%s)",
-                      STR_ARG(conf_shown(shown)), conf_where(b->c, &first->place));
-        return;
+    if (v->secret) { /* it would show everywhere */
+        conf_complain(b->c, &v->place, "", "a %s's name cannot be a reference", what);
+        return none;
     }
-    remember(b, names, i->name, n);
-    s->n_instances++;
-}
-
-static void build_backends(struct builder *b, const struct node *service, bool complete,
-                           struct view_service *s, const char *who)
-{
-    struct map names = {0};
-    uint32_t n = count_named(service->children, "backend");
-    if (n == 0 && complete)
-        conf_complain(b->c, &service->place, "add 'backend ADDRESS:PORT'", "%s has no backend",
-                      who);
-    uint32_t room = MIN(n, (uint32_t)POOL_MAX), used = 0;
-    s->instances = view_array(b, room, sizeof *s->instances);
-    for (const struct node *k = service->children; k && s->instances && !b->c->nomem; k = k->next) {
-        if (!is_named(k, "backend"))
-            continue;
-        if (used++ == room) {
-            conf_complain(b->c, &k->place, "", "%s has more than %d backends", who, POOL_MAX);
-            break;
-        }
-        add_backend(b, k, s, &names);
-    }
-    map_free(&names);
-    b->instances += s->n_instances;
-    uint32_t weights = 0;
-    for (uint32_t i = 0; i < s->n_instances; i++)
-        weights += s->instances[i].weight;
-    if (s->n_instances && weights == 0)
-        conf_warn(b->c, &service->place, "", "every backend of %s has weight 0", who);
+    struct str name = arena_str(&b->v->arena, v->text);
+    b->c->nomem |= !name.p;
+    return name;
 }
 
 /* A valid name that no service before has; false after a problem. */
 static bool name_service(struct builder *b, const struct node *n, struct view_service *s)
 {
-    const struct value *arg = argument(b->c, n, BLOCK_SERVICE);
-    if (!arg)
+    const struct value *arg = backends_argument(b->c, n, BLOCK_SERVICE);
+    struct str name = arg ? build_name(b, arg, "service") : (struct str){NULL, 0};
+    if (!name.p)
         return false;
-    if (!settings_name_valid(arg->text)) {
-        conf_complain(b->c, &arg->place, "a name has up to 63 letters, digits, '.', '_' and '-'",
-                      "'" STR_FMT "' is no name for a service", STR_ARG(conf_shown(arg)));
-        return false;
-    }
-    if (arg->secret) { /* it would show everywhere */
-        conf_complain(b->c, &arg->place, "", "a service's name cannot be a reference");
-        return false;
-    }
-    s->name = arena_str(&b->v->arena, arg->text);
-    if (!s->name.p) {
-        b->c->nomem = true;
-        return false;
-    }
+    s->name = name;
     const struct node *first = map_get(&b->services, s->name);
     if (first) {
         conf_complain(b->c, &arg->place, "", "a second service '" STR_FMT "' (the first is at %s)",
                       STR_ARG(s->name), conf_where(b->c, &first->place));
         return false;
     }
-    remember(b, &b->services, s->name, n);
+    build_remember(b, &b->services, s->name, n);
     return true;
 }
 
@@ -327,6 +223,19 @@ static void check_mode(struct conf *c, const struct seen *seen, const struct vie
                       "send-proxy is for TCP services only");
 }
 
+/* Rules look at requests, and only HTTP has them. */
+static void check_http(struct conf *c, const struct node *service, const struct view_service *s)
+{
+    const struct block *b = schema_block(BLOCK_SERVICE);
+    for (const struct node *n = service->children; n && s->mode != VIEW_HTTP; n = n->next) {
+        enum block_id id = schema_child(BLOCK_SERVICE, n->name);
+        size_t i = schema_find(b, n->name);
+        bool rule = i != NO_FIELD && i >= b->n;
+        if (rule || (id != BLOCKS && schema_block(id)->http))
+            conf_complain(c, &n->place, "", STR_FMT " is for HTTP services only", STR_ARG(n->name));
+    }
+}
+
 static void build_service(struct builder *b, const struct node *n)
 {
     struct view_service *s = &b->v->services[b->v->n_services];
@@ -345,19 +254,24 @@ static void build_service(struct builder *b, const struct node *n)
     bool complete = !n->damaged && b->c->problems->errors == errors;
     build_listeners(b, n, complete, s, who);
     check_mode(b->c, &seen, s);
-    build_backends(b, n, complete, s, who);
+    backends_build(b->c, n, complete && !build_count(n->children, "route"), s, who);
+    b->instances += s->n_instances;
     policies_build(b->c, n, s);
+    check_http(b->c, n, s);
+    rules_build(b, n, BLOCK_SERVICE, &seen, s, &s->rules);
+    routes_build(b, n, s);
+    pages_build(b, n, s);
     build_log(b, settings_seen(&seen, BLOCK_SERVICE, "access-log"), s, who);
     b->v->n_services += named;
 }
 
 static void build_services(struct builder *b, const struct node *top, bool damaged)
 {
-    uint32_t n = count_named(top, "service"), used = 0;
+    uint32_t n = build_count(top, "service"), used = 0;
     uint32_t room = MIN(n, (uint32_t)VIEW_MAX_SERVICES);
-    b->v->services = view_array(b, room, sizeof *b->v->services);
+    b->v->services = build_array(b, room, sizeof *b->v->services);
     for (const struct node *k = top; k && b->v->services && !b->c->nomem; k = k->next) {
-        if (!is_named(k, "service"))
+        if (!build_is(k, "service"))
             continue;
         if (used++ == room) {
             conf_complain(b->c, &k->place, "", "more than %d services", VIEW_MAX_SERVICES);
@@ -380,7 +294,7 @@ static void build_admin(struct builder *b, const struct node *top)
     const struct node *n = settings_block(b->c, &parent, BLOCK_ADMIN);
     settings_apply(b->c, BLOCK_ADMIN, n ? n->children : NULL, b->v, &seen);
     for (const struct node *k = n ? n->children : NULL; k; k = k->next) {
-        if (!is_named(k, "metrics") || !k->value)
+        if (!build_is(k, "metrics") || !k->value)
             continue;
         enum view_mode mode;
         if (k->value->kind != VALUE_LIST)
@@ -396,7 +310,7 @@ static uint32_t sockets_at_most(const struct node *top)
     uint32_t n = 0;
     for (const struct node *k = top; k; k = k->next)
         for (const struct node *i = k->children; i; i = i->next)
-            n += count_items(i->value);
+            n += build_count_items(i->value);
     return MIN(n, (uint32_t)VIEW_MAX_SOCKETS);
 }
 
@@ -410,9 +324,27 @@ void conf_build(struct conf *c, const struct node *top, bool damaged)
     c->view->file = arena_str(&c->view->arena, c->sources[0].path);
     c->nomem |= !c->view->file.p;
     b.cap_sockets = sockets_at_most(top);
-    c->view->sockets = view_array(&b, b.cap_sockets, sizeof *c->view->sockets);
+    c->view->sockets = build_array(&b, b.cap_sockets, sizeof *c->view->sockets);
     build_admin(&b, top);
+    resolver_build(c, top);
+    links_expect(&b, top);
     build_services(&b, top, damaged);
+    links_resolve(&b);
     map_free(&b.services);
+    map_free(&b.led);
     map_free(&b.sockets);
+    map_free(&b.files);
+}
+
+void conf_build_backends(struct conf *c, const struct node *top)
+{
+    struct view_service *s = arena_alloc(&c->view->arena, sizeof *s);
+    if (!s) {
+        c->nomem = true;
+        return;
+    }
+    *s = (struct view_service){.name = STR("drop-in"), .access_log = -1};
+    c->view->services = s;
+    c->view->n_services = 1;
+    backends_build_dropin(c, top, s);
 }

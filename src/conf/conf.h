@@ -72,6 +72,10 @@ struct conf_problems {
  * (e has the sentence, problems may be empty). */
 int conf_load(const char *path, const struct conf_env *env, struct view **out,
               struct conf_problems *problems, struct err *e);
+/* As conf_load, of a file that holds nothing but backend statements with addresses: a view that is
+ * no more than the instances of its one service. */
+int conf_load_backends(const char *path, const struct conf_env *env, struct view **out,
+                       struct conf_problems *problems, struct err *e);
 void conf_problems_free(struct conf_problems *p);
 
 /* "web.conf:7:3: error: unknown setting 'blance' in service; did you mean 'balance'?", then the

@@ -7,7 +7,7 @@ static int summary(const struct conf_problems *p, const char *path, struct err *
 }
 
 /* The sources are needed until every problem has found its line. */
-static int load(struct conf *c, const char *path, struct err *e)
+static int load(struct conf *c, const char *path, bool backends, struct err *e)
 {
     bool damaged = false;
     int file = conf_source_read(c, str_of(path), NULL, e);
@@ -19,22 +19,25 @@ static int load(struct conf *c, const char *path, struct err *e)
     c->view = view_new();
     if (!c->view || c->nomem)
         return err_set(e, ERR_NOMEM, "no memory to read %s", path);
-    conf_build(c, top, damaged || c->too_large);
+    if (backends)
+        conf_build_backends(c, top);
+    else
+        conf_build(c, top, damaged || c->too_large);
     conf_problems_sort(c->problems);
     if (c->nomem)
         return err_set(e, ERR_NOMEM, "no memory to read %s", path);
     if (c->problems->errors)
         return summary(c->problems, path, e);
     /* What leaves this room is what view_decode accepts: one set of promises. */
-    return view_verify(c->view, e);
+    return backends ? 0 : view_verify(c->view, e);
 }
 
-int conf_load(const char *path, const struct conf_env *env, struct view **out,
-              struct conf_problems *problems, struct err *e)
+static int load_from(const char *path, bool backends, const struct conf_env *env, struct view **out,
+                     struct conf_problems *problems, struct err *e)
 {
     struct err local = {0};
     struct conf c = {.env = env, .problems = problems};
-    int rc = load(&c, path, &local);
+    int rc = load(&c, path, backends, &local);
     arena_free(&c.arena);
     if (rc) {
         view_free(c.view);
@@ -44,4 +47,16 @@ int conf_load(const char *path, const struct conf_env *env, struct view **out,
     }
     *out = c.view;
     return 0;
+}
+
+int conf_load(const char *path, const struct conf_env *env, struct view **out,
+              struct conf_problems *problems, struct err *e)
+{
+    return load_from(path, false, env, out, problems, e);
+}
+
+int conf_load_backends(const char *path, const struct conf_env *env, struct view **out,
+                       struct conf_problems *problems, struct err *e)
+{
+    return load_from(path, true, env, out, problems, e);
 }

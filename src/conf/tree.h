@@ -91,5 +91,7 @@ struct node *conf_parse(struct conf *c, uint32_t file, uint32_t depth, bool *dam
 
 /* build.c: fills c->view and reports every problem. */
 void conf_build(struct conf *c, const struct node *top, bool damaged);
+/* Of a drop-in file: one service without a listener. */
+void conf_build_backends(struct conf *c, const struct node *top);
 
 #endif

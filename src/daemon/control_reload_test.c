@@ -99,7 +99,7 @@ static void errors_in_the_file_are_all_told(void **state)
     world_open(&w);
     first_view(&w);
     struct admin_reload r = asker();
-    write_file(&w, "service web {\n  listn = http://127.0.0.1:8080\n  backend nonsense\n}\n");
+    write_file(&w, "service web {\n  listn = http://127.0.0.1:8080\n  backend no*sense\n}\n");
     assert_int_equal(reload_request(&w.c, &r, NULL), 0);
     UNTIL(&w, w.answers == 1);
     assert_int_equal(w.code, -ERR_INVAL);

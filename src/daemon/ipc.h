@@ -27,8 +27,8 @@
  *
  * If the proxy dies meanwhile, its successor gets the view at its start and takes it then.
  *
- * Proxies that hand over (docs/handover.md) are given every view as well, but no sockets to listen
- * on; each proxy has a line of its own to control.
+ * Proxies that have handed over (docs/handover.md) are given every view as well; each proxy has a
+ * line of its own to control.
  *
  * A process that starts inherits: descriptor 3 its socket to the supervisor, 4 the shared region
  * (cells.h). Everything else arrives by message: PEER (a socketpair end to the other child) and, if

@@ -35,10 +35,9 @@ struct proxy_process {
     int *next_fds;
     int *listening; /* duplicates of the listening sockets of the view in use */
     uint32_t n_listening;
-    uint32_t bank;    /* its rows in the cells */
-    bool held;        /* waits for IPC_ACCEPT */
-    bool handed_over; /* another proxy accepts from our sockets */
-    bool leaving;     /* draining because of IPC_STOP, or without a supervisor */
+    uint32_t bank; /* its rows in the cells */
+    bool held;     /* waits for IPC_ACCEPT */
+    bool leaving;  /* draining because of IPC_STOP, or without a supervisor */
 };
 
 /* --- what the proxy asks of us --- */
@@ -176,7 +175,7 @@ static int end_view(struct proxy_process *p, struct err *e)
     p->next = NULL;
     p->next_fds = NULL;
     uint64_t epoch = v->epoch;
-    if (!p->leaving && !p->handed_over)
+    if (!p->leaving)
         remember_listening(p, v, fds);
     if (proxy_take_view(p->proxy, v, fds, e))
         return err_wrap(e, "view %llu cannot be used", (unsigned long long)epoch);
@@ -205,15 +204,6 @@ static int begin_to_accept(struct proxy_process *p)
     return 0;
 }
 
-/* The sockets are another's: closing ours must not end its listening. */
-static int hand_over(struct proxy_process *p)
-{
-    p->handed_over = true;
-    forget_listening(p);
-    proxy_hand_over(p->proxy);
-    return 0;
-}
-
 static int handle(struct proxy_process *p, struct ipc_message *m, struct err *e)
 {
     switch ((enum ipc_type)m->type) {
@@ -223,7 +213,7 @@ static int handle(struct proxy_process *p, struct ipc_message *m, struct err *e)
     case IPC_PEER: return take_peer(p, m, e);
     case IPC_STOP: stop(p, m); return 0;
     case IPC_ACCEPT: return begin_to_accept(p);
-    case IPC_HAND_OVER: return hand_over(p);
+    case IPC_HAND_OVER: proxy_hand_over(p->proxy); return 0;
     case IPC_VIEW:
     case IPC_VIEW_REFUSED:
     case IPC_VIEW_TAKEN:

@@ -9,7 +9,6 @@
  *   supervisor_view.c     the reload transaction
  *   supervisor_handover.c one proxy takes over from another
  *   supervisor_socket.c   opening what a view names, with whose rights
- *   supervisor_diff.c     which sockets a view keeps (pure)
  *   supervisor_stop.c     signals, draining, the end
  *   supervisor_gauge.c    what a dead proxy left in the cells
  *   supervisor_notify.c   the service manager's socket */
@@ -76,6 +75,7 @@ struct held {
     struct view *view; /* NULL: none */
     int view_fd;       /* the sealed memory file; -1: it was only checked, nobody compiled it yet */
     int *fds;          /* fds[i] belongs to view->sockets[i]; -1: passed on or closed */
+    int32_t *from;     /* until it is adopted: which of the sockets in force each one is */
 };
 
 enum phase {

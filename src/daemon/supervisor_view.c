@@ -35,11 +35,9 @@ static void refuse(struct supervisor *s, uint64_t epoch, const struct err *why)
 
 /* --- giving --- */
 
-/* Who drains has let go of the listening sockets. */
+/* Who drains has the listening sockets too, and watches none of them. */
 static bool is_used_by(const struct child *c, uint8_t use)
 {
-    if (child_is_proxy(c) && c->role == PROXY_DRAINS)
-        return use == SOCKET_ACCESS_LOG;
     return (use == SOCKET_METRICS) == (c->index == CHILD_CONTROL);
 }
 

@@ -110,7 +110,7 @@ static void flow_end(struct flow *f)
     u->n--;
     cell_add(&f->service->row->tunnels, UINT64_MAX); /* minus one */
     cell_add(&f->target->row->inflight, UINT64_MAX);
-    pool_done(&f->service->pool, f->member);
+    service_done(f->service, f->member);
     target_unref(f->target);
     service_unref(f->service);
 }
@@ -131,7 +131,7 @@ static void count_answer(struct flow *f)
     uint64_t now = loop_now(w->loop);
     if (f->asked_at) {
         target_ok(f->target, (now - f->asked_at) / NS_PER_US);
-        pool_observe(&f->service->pool, f->member, OUTCOME_OK, now - f->asked_at, now);
+        service_observe(f->service, f->member, OUTCOME_OK, now - f->asked_at);
     }
     f->asked_at = 0;
     f->replies++;
@@ -168,9 +168,8 @@ static struct flow *flow_new(struct udp_listener *u, const struct addr *client)
     struct worker *w = u->worker;
     struct service *s = u->service;
     struct tried tried = {.n = 0};
-    service_sync(s);
     size_t ip = client->kind == ADDR_IP6 ? 16 : 4;
-    int member = pool_pick(&s->pool, &tried, key_of_source(client->ip, ip), loop_now(w->loop));
+    int member = service_pick(s, &tried, key_of_source(client->ip, ip));
     if (member < 0) {
         cell_add(&s->row->no_instance, 1);
         return NULL;
@@ -182,7 +181,7 @@ static struct flow *flow_new(struct udp_listener *u, const struct addr *client)
         if (fd >= 0)
             close(fd);
         mem_free(f);
-        pool_done(&s->pool, (uint32_t)member);
+        service_done(s, (uint32_t)member);
         return NULL;
     }
     f->fd = fd;

@@ -22,8 +22,9 @@
 
 #include "base/base.h"
 #include "detect/detect.h"
+#include "view/latency.h"
 
-enum { CELLS_MAGIC = 0x48464331, CELLS_VERSION = 2, CELLS_MAX_WORKERS = 64, CELLS_BANKS = 4 };
+enum { CELLS_MAGIC = 0x48464331, CELLS_VERSION = 3, CELLS_MAX_WORKERS = 64, CELLS_BANKS = 4 };
 
 struct cells_header {
     uint32_t magic, version;
@@ -54,10 +55,6 @@ struct process_row {
 };
 
 enum proxy_role { PROXY_ABSENT, PROXY_STARTS, PROXY_SERVES, PROXY_DRAINS, PROXY_ROLES };
-
-/* Latency in native exponential buckets: bucket i counts (2^(i-1), 2^i] us; the first is up to 1
- * us, the last everything above. */
-enum { LATENCY_BUCKETS = 32 };
 
 struct service_row { /* writer: one lane's worker */
     _Alignas(64) cell requests;
@@ -167,12 +164,6 @@ static inline struct instance_verdict *cells_verdict(const struct cells *c, uint
 {
     CHECK(slot < c->header->slots);
     return &c->verdicts[slot];
-}
-/* The bucket of LATENCY_BUCKETS that a latency falls into. */
-static inline unsigned latency_bucket(uint64_t us)
-{
-    unsigned bits = us <= 1 ? 0 : 64u - (unsigned)__builtin_clzll(us - 1);
-    return bits < LATENCY_BUCKETS ? bits : LATENCY_BUCKETS - 1;
 }
 
 #endif

@@ -116,18 +116,6 @@ static void the_youngest_that_serves_is_the_one(void **state)
     free(p);
 }
 
-static void latency_buckets(void **state)
-{
-    assert_int_equal(latency_bucket(0), 0);
-    assert_int_equal(latency_bucket(1), 0);
-    for (unsigned i = 1; i < LATENCY_BUCKETS - 1; i++) {
-        assert_int_equal(latency_bucket((1ull << (i - 1)) + 1), i);
-        assert_int_equal(latency_bucket(1ull << i), i);
-        assert_int_equal(latency_bucket((1ull << i) + 1), i + 1);
-    }
-    assert_int_equal(latency_bucket(UINT64_MAX), LATENCY_BUCKETS - 1);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,7 +123,6 @@ int main(void)
         cmocka_unit_test(lies_are_refused),
         cmocka_unit_test(the_largest_region),
         cmocka_unit_test(the_youngest_that_serves_is_the_one),
-        cmocka_unit_test(latency_buckets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

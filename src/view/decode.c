@@ -68,7 +68,22 @@ static void get_instance(struct decoder *d, struct view_instance *n)
     n->weight = get_u32(&d->r);
     n->priority = get_u32(&d->r);
     n->max_requests = get_u32(&d->r);
+    n->own_weight = get_u32(&d->r);
+    n->origin = get_u8(&d->r);
+    n->source = get_text(d);
     n->slot = get_u32(&d->r);
+}
+
+static void get_sources(struct decoder *d, struct view_service *s)
+{
+    s->dynamic = get_bool(d);
+    s->sources = get_array(d, &s->n_sources, VIEW_SOURCE_MIN, sizeof *s->sources);
+    for (uint32_t i = 0; i < s->n_sources && !d->r.failed; i++) {
+        s->sources[i].kind = get_u8(&d->r);
+        s->sources[i].name = get_text(d);
+        s->sources[i].port = get_u16(&d->r);
+        get_instance(d, &s->sources[i].like);
+    }
 }
 
 static void get_check(struct decoder *d, struct view_check *c)
@@ -139,10 +154,21 @@ static void get_service(struct decoder *d, struct view_service *s)
     s->instances = get_array(d, &s->n_instances, VIEW_INSTANCE_MIN, sizeof *s->instances);
     for (uint32_t i = 0; i < s->n_instances && !d->r.failed; i++)
         get_instance(d, &s->instances[i]);
+    get_sources(d, s);
     get_check(d, &s->check);
     get_timeouts(d, &s->timeouts);
     get_policies(d, s);
     get_traffic(d, s);
+}
+
+static void get_resolver(struct decoder *d, struct view_resolver *r)
+{
+    r->servers = get_array(d, &r->n_servers, VIEW_ADDR_MIN, sizeof *r->servers);
+    for (uint32_t i = 0; i < r->n_servers && !d->r.failed; i++)
+        get_addr(d, &r->servers[i]);
+    r->timeout = get_u64(&d->r);
+    r->ttl_least = get_u64(&d->r);
+    r->ttl_most = get_u64(&d->r);
 }
 
 static void get_view(struct decoder *d)
@@ -151,6 +177,7 @@ static void get_view(struct decoder *d)
     v->epoch = get_u64(&d->r);
     v->workers = get_u32(&d->r);
     v->file = get_text(d);
+    get_resolver(d, &v->resolver);
     v->sockets = get_array(d, &v->n_sockets, VIEW_SOCKET_MIN, sizeof *v->sockets);
     for (uint32_t i = 0; i < v->n_sockets && !d->r.failed; i++) {
         v->sockets[i].use = get_u8(&d->r);

@@ -20,7 +20,22 @@ static void put_instance(struct buf *b, const struct view_instance *n)
     put_u32(b, n->weight);
     put_u32(b, n->priority);
     put_u32(b, n->max_requests);
+    put_u32(b, n->own_weight);
+    put_u8(b, n->origin);
+    put_str(b, n->source);
     put_u32(b, n->slot);
+}
+
+static void put_sources(struct buf *b, const struct view_service *s)
+{
+    put_u8(b, s->dynamic);
+    put_u32(b, s->n_sources);
+    for (uint32_t i = 0; i < s->n_sources; i++) {
+        put_u8(b, s->sources[i].kind);
+        put_str(b, s->sources[i].name);
+        put_u16(b, s->sources[i].port);
+        put_instance(b, &s->sources[i].like);
+    }
 }
 
 static void put_check(struct buf *b, const struct view_check *c)
@@ -69,7 +84,7 @@ static void put_policies(struct buf *b, const struct view_service *s)
     put_u64(b, s->limits.body_bytes);
 }
 
-static void put_service(struct buf *b, const struct view_service *s)
+void put_service(struct buf *b, const struct view_service *s)
 {
     put_str(b, s->name);
     put_u32(b, s->slot);
@@ -91,10 +106,21 @@ static void put_service(struct buf *b, const struct view_service *s)
     put_u32(b, s->n_instances);
     for (uint32_t i = 0; i < s->n_instances; i++)
         put_instance(b, &s->instances[i]);
+    put_sources(b, s);
     put_check(b, &s->check);
     put_timeouts(b, &s->timeouts);
     put_policies(b, s);
     put_traffic(b, s);
+}
+
+static void put_resolver(struct buf *b, const struct view_resolver *r)
+{
+    put_u32(b, r->n_servers);
+    for (uint32_t i = 0; i < r->n_servers; i++)
+        put_addr(b, &r->servers[i]);
+    put_u64(b, r->timeout);
+    put_u64(b, r->ttl_least);
+    put_u64(b, r->ttl_most);
 }
 
 void view_encode(const struct view *v, struct buf *out)
@@ -105,6 +131,7 @@ void view_encode(const struct view *v, struct buf *out)
     put_u64(out, v->epoch);
     put_u32(out, v->workers);
     put_str(out, v->file);
+    put_resolver(out, &v->resolver);
     put_u32(out, v->n_sockets);
     for (uint32_t i = 0; i < v->n_sockets; i++) {
         put_u8(out, v->sockets[i].use);

@@ -10,7 +10,7 @@ int verify_bad(struct err *e, struct str where, const char *what)
                    what);
 }
 
-static bool addr_valid(const struct addr *a)
+bool verify_addr(const struct addr *a)
 {
     switch (a->kind) {
     case ADDR_IP4:
@@ -47,7 +47,7 @@ static int verify_sockets(const struct view *v, struct err *e)
     for (uint32_t i = 0; i < v->n_sockets && !rc; i++) {
         const struct view_socket *s = &v->sockets[i];
         bool file = s->use == SOCKET_ACCESS_LOG;
-        if (s->use >= SOCKET_USES || !addr_valid(&s->addr) ||
+        if (s->use >= SOCKET_USES || !verify_addr(&s->addr) ||
             (file && (s->addr.kind != ADDR_UNIX || s->addr.path[0] != '/')) ||
             (s->use == SOCKET_UDP && s->addr.kind == ADDR_UNIX)) {
             rc = verify_bad(e, STR(""), "an invalid socket");
@@ -132,22 +132,6 @@ static int verify_links(const struct view *v, const struct view_service *s, stru
     return 0;
 }
 
-static int verify_instances(const struct view_service *s, struct err *e)
-{
-    struct map names = {0};
-    int rc = 0;
-    for (uint32_t i = 0; i < s->n_instances && !rc; i++) {
-        const struct view_instance *n = &s->instances[i];
-        if (n->name.n == 0 || !addr_valid(&n->addr) || n->weight > VIEW_MAX_WEIGHT ||
-            n->priority >= POOL_GROUPS || n->slot >= VIEW_MAX_SLOTS)
-            rc = verify_bad(e, s->name, "an invalid instance");
-        else
-            rc = verify_unique(&names, n->name, s->name, "two instances of one name", e);
-    }
-    map_free(&names);
-    return rc;
-}
-
 static int verify_service(const struct view *v, const struct view_service *s, struct err *e)
 {
     if (s->name.n == 0)
@@ -161,6 +145,7 @@ static int verify_service(const struct view *v, const struct view_service *s, st
         return verify_bad(e, s->name, "a setting out of range");
     int rc = verify_links(v, s, e);
     rc = rc ? rc : verify_traffic(v, s, e);
+    rc = rc ? rc : verify_sources(s, e);
     return rc ? rc : verify_instances(s, e);
 }
 
@@ -194,6 +179,7 @@ int view_verify(const struct view *v, struct err *e)
     if (v->workers < 1 || v->workers > VIEW_MAX_WORKERS || v->n_services > VIEW_MAX_SERVICES)
         return verify_bad(e, STR(""), "a number out of range");
     int rc = verify_sockets(v, e);
+    rc = rc ? rc : verify_resolver(&v->resolver, e);
     struct map names = {0};
     uint32_t total = 0;
     for (uint32_t i = 0; i < v->n_services && !rc; i++) {

@@ -8,6 +8,11 @@ int verify_bad(struct err *e, struct str where, const char *what);
 /* Puts the key into the set; complains when it was there. */
 int verify_unique(struct map *set, struct str key, struct str where, const char *what,
                   struct err *e);
+bool verify_addr(const struct addr *a);
+/* verify_source.c: instances, and what gives them. */
+int verify_resolver(const struct view_resolver *r, struct err *e);
+int verify_instances(const struct view_service *s, struct err *e);
+int verify_sources(const struct view_service *s, struct err *e);
 /* verify_rules.c */
 int verify_traffic(const struct view *v, const struct view_service *s, struct err *e);
 

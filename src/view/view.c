@@ -24,12 +24,43 @@ void view_free(struct view *v)
     mem_free(v);
 }
 
+const char *view_right_name(unsigned i)
+{
+    static const char *const names[RIGHTS] = {"read",   "metrics", "drain",  "instances",
+                                              "reload", "restart", "upgrade"};
+    CHECK(i < RIGHTS);
+    return names[i];
+}
+
 const struct view_service *view_service_find(const struct view *v, struct str name)
 {
     for (uint32_t i = 0; i < v->n_services; i++)
         if (str_eq(v->services[i].name, name))
             return &v->services[i];
     return NULL;
+}
+
+static void fill(struct view_index *x)
+{
+    for (uint32_t i = 0; i < x->v->n_services && !x->linear; i++)
+        x->linear = !map_put(&x->names, x->v->services[i].name, &x->v->services[i]);
+}
+
+const struct view_service *view_index_find(struct view_index *x, uint32_t at, struct str name)
+{
+    const struct view *v = x->v;
+    if (!v)
+        return NULL;
+    if (at < v->n_services && str_eq(v->services[at].name, name))
+        return &v->services[at];
+    if (x->names.n == 0 && !x->linear)
+        fill(x);
+    return x->linear ? view_service_find(v, name) : map_get(&x->names, name);
+}
+
+void view_index_free(struct view_index *x)
+{
+    map_free(&x->names);
 }
 
 const struct view_instance *view_instance_find(const struct view_service *s, struct str name)
@@ -98,34 +129,27 @@ static int assign_instances(struct view_service *s, const struct view_service *w
     return 0;
 }
 
-static const struct view_service *same_service(const struct view *now, uint32_t at, struct str name)
-{
-    if (!now)
-        return NULL;
-    if (at < now->n_services && str_eq(now->services[at].name, name))
-        return &now->services[at];
-    return view_service_find(now, name);
-}
-
 int view_assign_slots(struct view *next, const struct view *now, struct err *e)
 {
     uint64_t service_bits[VIEW_MAX_SERVICES / 64] = {0}, slot_bits[VIEW_MAX_SLOTS / 64] = {0};
     struct rows services = {service_bits, VIEW_MAX_SERVICES, 0};
     struct rows slots = {slot_bits, VIEW_MAX_SLOTS, 0};
+    struct view_index before = {.v = now};
+    int rc = 0;
     if (now)
         take_used(now, &services, &slots);
-    for (uint32_t i = 0; i < next->n_services; i++) {
+    for (uint32_t i = 0; rc == 0 && i < next->n_services; i++) {
         struct view_service *s = &next->services[i];
-        const struct view_service *was = same_service(now, i, s->name);
+        const struct view_service *was = view_index_find(&before, i, s->name);
         s->slot = was ? was->slot : rows_find(&services);
         if (s->slot >= services.n)
-            return err_set(e, ERR_LIMIT,
-                           "no free row for service %.*s: at most %u services fit, those that this "
-                           "change removes included",
-                           STR_ARG(s->name), services.n);
-        int rc = assign_instances(s, was, &slots, e);
-        if (rc)
-            return rc;
+            rc = err_set(e, ERR_LIMIT,
+                         "no free row for service %.*s: at most %u services fit, those that this "
+                         "change removes included",
+                         STR_ARG(s->name), services.n);
+        else
+            rc = assign_instances(s, was, &slots, e);
     }
-    return 0;
+    view_index_free(&before);
+    return rc;
 }

@@ -25,6 +25,8 @@ enum {
     VIEW_MAX_HEAD = 256 * 1024, /* bytes of a head */
     VIEW_MAX_HEAD_FIELDS = 256,
     VIEW_MAX_REPLAY = 16 * 1024 * 1024,
+    VIEW_MAX_SOURCES = 64, /* of one service: names and directories that give it instances */
+    VIEW_MAX_NAMESERVERS = 8,
     VIEW_MAX_BYTES = 64 * 1024 * 1024, /* of an encoded view */
     VIEW_MAX_ROUTES = 1024,            /* of one service */
     VIEW_MAX_WORDS = 256,              /* in one list of words */
@@ -125,14 +127,39 @@ struct view_limits {
     uint64_t body_bytes;  /* of a request; 0 is no limit */
 };
 
+/* Who named an instance. The file's stay until the file changes; the others come and go while the
+ * service runs (discover/). */
+enum view_origin { ORIGIN_FILE, ORIGIN_DNS, ORIGIN_DROPIN, ORIGIN_API, ORIGINS };
+
 struct view_instance {
     struct str name; /* as written; unique within the service. Its text address if the file gave no
                         other */
     struct addr addr;
-    uint32_t weight; /* 0..1000, default 1 */
-    uint32_t slot;   /* row of the shared tables; stable over reloads while service and name stay */
+    uint32_t weight;     /* 0..1000, default 1 */
+    uint32_t own_weight; /* as its origin says; weight is another one when an operator set it */
+    uint8_t origin;      /* enum view_origin */
+    struct str source;   /* ORIGIN_DNS: the name as written; ORIGIN_DROPIN: the file; else empty */
+    uint32_t slot; /* row of the shared tables; stable over reloads while service and name stay */
     uint32_t priority;     /* 0..15: its group; 0 is used first */
     uint32_t max_requests; /* under way at a time; 0: as the service's view_admit says */
+};
+
+/* What gives a service instances while it runs. */
+enum view_source_kind { SOURCE_HOST, SOURCE_SRV, SOURCE_DIR, SOURCE_KINDS };
+struct view_source {
+    uint8_t kind;              /* enum view_source_kind */
+    struct str name;           /* of a host or service; a directory's path */
+    uint16_t port;             /* SOURCE_HOST */
+    struct view_instance like; /* SOURCE_HOST, SOURCE_SRV: weight and all that, of those that it
+                                  gives; without name and address */
+};
+
+/* How names are looked up. */
+struct view_resolver {
+    struct addr *servers; /* none: those of the system */
+    uint32_t n_servers;
+    uint64_t timeout;             /* of one question */
+    uint64_t ttl_least, ttl_most; /* an answer is asked for again no earlier and no later */
 };
 
 enum view_mode { VIEW_HTTP, VIEW_TCP, VIEW_UDP, VIEW_MODES };
@@ -201,6 +228,8 @@ struct view_rules {
     bool idempotent;          /* whatever the method: may be sent more than once */
     uint64_t hedge_after; /* a second instance is asked when the first is silent so long; 0: no */
     uint32_t hedge_permille; /* ... or for longer than this share of the answers took; 0: no */
+    bool secret; /* a text of these, or of their route, came from a variable or another file: never
+                    show any */
 };
 
 /* Which requests a route takes: all conditions that are there must hold, and of each one of its
@@ -253,6 +282,9 @@ struct view_service {
     uint8_t balance;    /* enum algorithm */
     struct view_instance *instances;
     uint32_t n_instances;
+    bool dynamic; /* it may have no instance: others come while it runs */
+    struct view_source *sources;
+    uint32_t n_sources;
     struct view_hash hash;
     uint32_t hash_bound_permille; /* a member's load over the mean, at most; 0: unbounded */
     uint32_t group_permille; /* a priority group is enough while this share of it is well; 0: while
@@ -274,11 +306,26 @@ struct view_service {
     uint32_t n_pages;
 };
 
+/* What a token of the admin API may be allowed. */
+enum {
+    RIGHT_READ = 1,      /* status, events, version */
+    RIGHT_METRICS = 2,   /* metrics */
+    RIGHT_DRAIN = 4,     /* drain, resume */
+    RIGHT_INSTANCES = 8, /* add, change and remove instances */
+    RIGHT_RELOAD = 16,   /* the configuration */
+    RIGHT_RESTART = 32,  /* processes */
+    RIGHT_UPGRADE = 64,  /* the program */
+    RIGHTS = 7           /* how many */
+};
+/* Of 1 << i. */
+const char *view_right_name(unsigned i);
+
 struct view {
     struct arena arena;
     uint64_t epoch;   /* rises with every view */
     uint32_t workers; /* proxy threads; fixed at start, a reload that changes it is refused */
     struct str file;  /* the configuration's path, for people */
+    struct view_resolver resolver;
     struct view_socket *sockets;
     uint32_t n_sockets;
     struct view_service *services;
@@ -295,6 +342,16 @@ void view_free(struct view *v);
 /* An empty view with its arena and one worker; NULL when memory is out. */
 struct view *view_new(void);
 
+/* Finds many of a view's services, of which most are where they are looked for first. */
+struct view_index {
+    const struct view *v;
+    struct map names; /* filled when it is first needed */
+    bool linear;      /* memory was out: the slow way */
+};
+/* The service of this name, looked for at `at` first; NULL when there is none. */
+const struct view_service *view_index_find(struct view_index *x, uint32_t at, struct str name);
+void view_index_free(struct view_index *x);
+
 const struct view_service *view_service_find(const struct view *v, struct str name);
 const struct view_instance *view_instance_find(const struct view_service *s, struct str name);
 
@@ -302,6 +359,17 @@ const struct view_instance *view_instance_find(const struct view_service *s, str
  * by service and instance name, else a free one that `now` does not use. ERR_LIMIT when the tables
  * are full. */
 int view_assign_slots(struct view *next, const struct view *now, struct err *e);
+
+enum { VIEW_SOCKET_NEW = -1 };
+/* Which sockets `next` keeps: from[i] becomes the index in `now` of the one that next[i] is, or
+ * VIEW_SOCKET_NEW. No two keep the same. False when memory is out. */
+bool view_keep_sockets(const struct view_socket *now, size_t n_now, const struct view_socket *next,
+                       size_t n_next, int32_t *from);
+
+/* Nothing about the service has changed: all its settings, its instances, slots, listeners and log
+ * are alike. False when memory is out. scratch is the caller's, for many comparisons. */
+bool view_same_service(const struct view *a, const struct view_service *x, const struct view *b,
+                       const struct view_service *y, struct buf scratch[2]);
 
 /* True when names, bounds, indices and (once the epoch is not 0) slots are as promised above: what
  * view_decode accepts. Says what is wrong otherwise. A view of epoch 0 has not been given its slots

@@ -91,11 +91,32 @@ static void add_traffic(struct view *v, struct view_service *s)
     rules->idempotent = true;
     rules->hedge_after = SECOND;
     rules->hedge_permille = 950;
+    rules->secret = true;
     s->routes[1] = (struct view_route){
         .name = STR("old"), .action = ROUTE_REDIRECT, .location = STR("/new{rest}"), .status = 301};
     s->n_pages = 1;
     s->pages = arena_array(&v->arena, 1, sizeof *s->pages);
     s->pages[0] = (struct view_page){503, STR("text/html"), STR("<p>later</p>")};
+}
+
+/* Instances that come and go, and what gives them. */
+static void add_sources(struct view *v, struct view_service *s)
+{
+    s->dynamic = true;
+    s->instances[1].origin = ORIGIN_DNS;
+    s->instances[1].source = STR("api.internal:80");
+    s->instances[1].own_weight = 9;
+    s->n_sources = 2;
+    s->sources = arena_array(&v->arena, 2, sizeof *s->sources);
+    s->sources[0] = (struct view_source){
+        SOURCE_HOST, STR("api.internal"), 80, {.name = STR(""), .weight = 3, .source = STR("")}};
+    s->sources[1] = (struct view_source){
+        SOURCE_DIR, STR("/etc/web.d"), 0, {.name = STR(""), .source = STR("")}};
+    v->resolver.n_servers = 1;
+    v->resolver.servers = arena_array(&v->arena, 1, sizeof *v->resolver.servers);
+    v->resolver.servers[0] = address("127.0.0.1:53");
+    v->resolver.timeout = v->resolver.ttl_least = SECOND;
+    v->resolver.ttl_most = 300 * SECOND;
 }
 
 static struct view *full(void)
@@ -117,6 +138,7 @@ static struct view *full(void)
     v->services[0].replies = 3;
     v->services[0].instances[1].max_requests = 7;
     add_traffic(v, &v->services[0]);
+    add_sources(v, &v->services[0]);
     v->services[1].check = (struct view_check){.kind = CHECK_NONE};
     v->services[1].balance = ALGORITHM_LEAST_REQUESTS;
     v->services[1].instances[2].addr = address("unix:@app");
@@ -166,6 +188,17 @@ static void round_trip(void **state)
     assert_memory_equal(&web->admit, &v->services[0].admit, sizeof web->admit);
     assert_memory_equal(&web->breaker, &v->services[0].breaker, sizeof web->breaker);
     assert_int_equal(web->instances[1].max_requests, 7);
+    assert_true(web->dynamic);
+    assert_int_equal(web->instances[1].origin, ORIGIN_DNS);
+    assert_int_equal(web->instances[1].own_weight, 9);
+    assert_true(str_eq(web->instances[1].source, STR("api.internal:80")));
+    assert_int_equal(web->n_sources, 2);
+    assert_true(str_eq(web->sources[0].name, STR("api.internal")));
+    assert_int_equal(web->sources[0].port, 80);
+    assert_int_equal(web->sources[0].like.weight, 3);
+    assert_int_equal(web->sources[1].kind, SOURCE_DIR);
+    assert_true(addr_eq(&back->resolver.servers[0], &v->resolver.servers[0]));
+    assert_int_equal(back->resolver.ttl_most, 300 * SECOND);
     const struct view_route *r = &web->routes[0];
     assert_true(str_eq(r->match.cookies.list[0], STR("c")));
     assert_true(str_eq(r->rewrite, STR("/v2")));
@@ -175,6 +208,7 @@ static void round_trip(void **state)
     assert_int_equal(r->rules.mirror, 1);
     assert_true(r->rules.idempotent);
     assert_int_equal(r->rules.hedge_permille, 950);
+    assert_true(r->rules.secret);
     assert_int_equal(web->routes[1].status, 301);
     assert_true(str_eq(web->pages[0].body, STR("<p>later</p>")));
     const struct view_service *api = view_service_find(back, STR("api"));
@@ -317,6 +351,17 @@ static void bounds_are_checked(void **state)
     REFUSED(web->access_log, 3);
     REFUSED(web->balance, (uint8_t)ALGORITHMS);
     REFUSED(web->instances[0].name, STR(""));
+    REFUSED(web->instances[0].origin, (uint8_t)ORIGINS);
+    REFUSED(web->instances[0].origin, (uint8_t)ORIGIN_DNS); /* without a name */
+    REFUSED(web->instances[0].own_weight, 1001u);
+    REFUSED(web->sources[0].kind, (uint8_t)SOURCE_KINDS);
+    REFUSED(web->sources[0].kind, (uint8_t)SOURCE_SRV); /* has a port of its own */
+    REFUSED(web->sources[0].port, (uint16_t)0);
+    REFUSED(web->sources[0].name, STR(""));
+    REFUSED(web->sources[0].like.weight, 1001u);
+    REFUSED(web->sources[1].name, STR("web.d"));
+    REFUSED(v->resolver.ttl_least, v->resolver.ttl_most + 1);
+    REFUSED(v->resolver.servers[0].port, (uint16_t)0);
     struct view_route *route = &web->routes[0];
     struct view_rules *rules = &route->rules;
     REFUSED(route->name, STR("old"));

@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
         if callable(found):
             found = found({k: v[0] for k, v in parse_qs(query).items()})
         if found is None:
-            found = 404, {"schema": 1, "error": {"code": "absent", "text": f"no route {path}"}, "suggestions": []}
+            found = 404, {"schema": "holdfast.error.v1", "error": {"code": "absent", "text": f"no route {path}"}, "suggestions": []}
         status, body = found if isinstance(found, tuple) else (200, found)
         text = body if isinstance(body, bytes) else json.dumps(body).encode()
         if node.leaving:
@@ -125,7 +125,7 @@ def process(name, pid, **more):
 def status(services, processes=None, **more):
     if processes is None:
         processes = [process("supervisor", 4001), process("control", 4002), process("proxy", 4003), process("worker-0", 4003)]
-    return {"schema": 1, "version": "0.1.0", "node": "host-a", "epoch": 7, "file": "/etc/holdfast/holdfast.conf",
+    return {"schema": "holdfast.status.v1", "version": "0.1.0", "node": "host-a", "epoch": 7, "file": "/etc/holdfast/holdfast.conf",
             "time": "2026-01-02T03:04:05.678Z", "uptime_seconds": 400.0, "workers": 1, "last_event": 118,
             "processes": processes, "services": services, **more}
 

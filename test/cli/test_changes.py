@@ -5,7 +5,7 @@ import pytest
 
 
 def changed(name, draining, changed=True, inflight=0):
-    return {"schema": 1, "service": "web", "instance": name, "draining": draining, "changed": changed, "inflight": inflight}
+    return {"schema": "holdfast.drain.v1", "service": "web", "instance": name, "draining": draining, "changed": changed, "inflight": inflight}
 
 
 @pytest.mark.parametrize("name, path", [
@@ -39,7 +39,7 @@ def test_what_was_done_is_told(run, node, command, answer, text):
 
 def test_an_unknown_name_gets_a_suggestion(run, node):
     node.answer("POST", "/v1/services/wbe/instances/a/drain",
-                (404, {"schema": 1, "error": {"code": "absent", "text": 'service "wbe" does not exist'}, "suggestions": ["web"]}))
+                (404, {"schema": "holdfast.error.v1", "error": {"code": "absent", "text": 'service "wbe" does not exist'}, "suggestions": ["web"]}))
     r = run("drain", "wbe/a", "--state", node.state)
     assert (r.returncode, r.stdout) == (1, "")
     assert r.stderr == "holdfast: service \"wbe\" does not exist: did you mean 'web'?\n"
@@ -62,7 +62,7 @@ def test_drain_waits_no_longer_than_it_may(run, node):
 
 
 def test_reload_tells_what_changed(run, node):
-    answer = {"schema": 1, "epoch": 8, "changed": True, "changes": ["service web: backend a added", "service web: b removed"]}
+    answer = {"schema": "holdfast.reload.v1", "epoch": 8, "changed": True, "changes": ["service web: backend a added", "service web: b removed"]}
     node.answer("POST", "/v1/reload", answer)
     r = run("reload", "--state", node.state)
     assert (r.returncode, r.stderr) == (0, "")
@@ -71,14 +71,14 @@ def test_reload_tells_what_changed(run, node):
 
 
 def test_reload_tells_that_nothing_changed(run, node):
-    node.answer("POST", "/v1/reload", {"schema": 1, "epoch": 7, "changed": False, "changes": []})
+    node.answer("POST", "/v1/reload", {"schema": "holdfast.reload.v1", "epoch": 7, "changed": False, "changes": []})
     r = run("reload", "--state", node.state)
     assert (r.returncode, r.stderr) == (0, "")
     assert r.stdout == "nothing changed: the file says what is in force already (epoch 7)\n"
 
 
 def test_a_refused_reload(run, node):
-    node.answer("POST", "/v1/reload", (409, {"schema": 1, "error": {"code": "refused", "text": "cannot listen on 0.0.0.0:80"}}))
+    node.answer("POST", "/v1/reload", (409, {"schema": "holdfast.error.v1", "error": {"code": "refused", "text": "cannot listen on 0.0.0.0:80"}}))
     r = run("reload", "--state", node.state)
     assert (r.returncode, r.stdout, r.stderr) == (1, "", "holdfast: cannot listen on 0.0.0.0:80\n")
 
@@ -86,7 +86,7 @@ def test_a_refused_reload(run, node):
 def test_an_invalid_file_is_shown_with_its_lines(run, node, tmp_path):
     file = tmp_path / "web.conf"
     file.write_text("service web {\n  balanec = random\n}\n")
-    answer = {"schema": 1, "error": {"code": "invalid", "text": f"2 errors in {file}; nothing changed"}, "problems": [
+    answer = {"schema": "holdfast.error.v1", "error": {"code": "invalid", "text": f"2 errors in {file}; nothing changed"}, "problems": [
         {"file": str(file), "line": 2, "column": 3, "text": 'unknown key "balanec"', "hint": "balance"},
         {"file": "/gone.conf", "line": 4, "column": 1, "text": "it is gone", "hint": None}]}
     node.answer("POST", "/v1/reload", (422, answer))

@@ -61,7 +61,7 @@ def test_json_of_a_good_file(run, conf):
     r = run("check", "--json", file)
     assert (r.returncode, r.stderr) == (0, "")
     got = json.loads(r.stdout)
-    assert (got["schema"], got["file"], got["ok"], got["error"], got["errors"], got["problems"]) == (1, file, True, None, 0, [])
+    assert (got["schema"], got["file"], got["ok"], got["error"], got["errors"], got["problems"]) == ("holdfast.check.v1", file, True, None, 0, [])
     assert got["services"][0] == {
         "name": "web", "balance": "least-requests", "listen": ["127.0.0.1:8080"], "instances": [
             {"name": "10.0.0.11:3000", "address": "10.0.0.11:3000", "weight": 1},

@@ -11,7 +11,7 @@ BATCH = 1000    # events asked for at once: a full batch makes the next question
 
 
 def batch(first, n):
-    return {"schema": 1, "lost": 0, "next": first + n - 1, "events": [event(first + i) for i in range(n)]}
+    return {"schema": "holdfast.events.v1", "lost": 0, "next": first + n - 1, "events": [event(first + i) for i in range(n)]}
 
 
 def head(c):

@@ -8,7 +8,7 @@ from node import FakeNode, event
 
 
 def answer(events, lost=0, next_=None):
-    return {"schema": 1, "next": next_ if next_ is not None else events[-1]["seq"] if events else 0, "lost": lost, "events": events}
+    return {"schema": "holdfast.events.v1", "next": next_ if next_ is not None else events[-1]["seq"] if events else 0, "lost": lost, "events": events}
 
 
 def test_the_latest_fifty(run, node):
@@ -32,7 +32,7 @@ def test_json_lines_keep_everything(run, node):
     events = [event(118, boot_ns=1123000125000), event(9007199254740993, subject="x", text="line\nbreak")]
     node.answer("GET", "/v1/events", answer(events))
     r = run("events", "--json", "--state", node.state)
-    assert [json.loads(line) for line in r.stdout.splitlines()] == events
+    assert [json.loads(line) for line in r.stdout.splitlines()] == [{"schema": "holdfast.event.v1", **e} for e in events]
 
 
 def test_since_reads_on_until_it_has_all(run, node):

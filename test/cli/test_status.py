@@ -121,9 +121,9 @@ def test_answers_of_another_shape_do_no_harm(run, node, answer):
 
 
 @pytest.mark.parametrize("answer, sentence", [
-    ((503, {"schema": 1, "error": {"code": "busy", "text": "the node is still starting"}}), "the node is still starting"),
-    ((404, {"schema": 1, "error": {"code": "absent", "text": "no such route"}, "suggestions": ["status"]}), "did you mean 'status'?"),
-    ((500, {"schema": 1}), "HTTP status 500"),
+    ((503, {"schema": "holdfast.error.v1", "error": {"code": "busy", "text": "the node is still starting"}}), "the node is still starting"),
+    ((404, {"schema": "holdfast.error.v1", "error": {"code": "absent", "text": "no such route"}, "suggestions": ["status"]}), "did you mean 'status'?"),
+    ((500, {"schema": "holdfast.error.v1"}), "HTTP status 500"),
 ])
 def test_a_refusal_is_told(run, node, answer, sentence):
     for words in [], ["--json"]:

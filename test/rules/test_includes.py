@@ -18,7 +18,7 @@ ROOMS = sorted(p.name for p in SRC.iterdir() if p.is_dir())
 FRONT_DOORS = {
     'base': {'base.h'},
     'os': {'os.h'},
-    'wire': {'dns.h', 'http1.h', 'proxy_protocol.h'},
+    'wire': {'cookie.h', 'dns.h', 'http1.h', 'proxy_protocol.h', 'trace_context.h'},
     'conf': {'conf.h'},
     'view': {'view.h', 'cells.h'},
     'detect': {'detect.h', 'probe.h'},

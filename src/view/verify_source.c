@@ -1,0 +1,59 @@
+/* What a view promises of its instances, and of what gives them. */
+#include "view/verify.h"
+
+static bool like_valid(const struct view_instance *n)
+{
+    return n->weight <= VIEW_MAX_WEIGHT && n->own_weight <= VIEW_MAX_WEIGHT &&
+           n->priority < POOL_GROUPS && n->origin < ORIGINS;
+}
+
+static bool instance_valid(const struct view_instance *n)
+{
+    bool sourced = n->origin == ORIGIN_DNS || n->origin == ORIGIN_DROPIN;
+    return n->name.n && verify_addr(&n->addr) && like_valid(n) && n->slot < VIEW_MAX_SLOTS &&
+           sourced == (n->source.n > 0);
+}
+
+int verify_instances(const struct view_service *s, struct err *e)
+{
+    struct map names = {0};
+    int rc = 0;
+    for (uint32_t i = 0; i < s->n_instances && !rc; i++) {
+        const struct view_instance *n = &s->instances[i];
+        if (!instance_valid(n))
+            rc = verify_bad(e, s->name, "an invalid instance");
+        else
+            rc = verify_unique(&names, n->name, s->name, "two instances of one name", e);
+    }
+    map_free(&names);
+    return rc;
+}
+
+static bool source_valid(const struct view_source *n)
+{
+    if (n->kind >= SOURCE_KINDS || n->name.n == 0 || !like_valid(&n->like))
+        return false;
+    return (n->kind == SOURCE_HOST) == (n->port != 0) &&
+           (n->kind != SOURCE_DIR || n->name.p[0] == '/');
+}
+
+int verify_sources(const struct view_service *s, struct err *e)
+{
+    if (s->n_sources > VIEW_MAX_SOURCES)
+        return verify_bad(e, s->name, "too many sources");
+    for (uint32_t i = 0; i < s->n_sources; i++)
+        if (!source_valid(&s->sources[i]))
+            return verify_bad(e, s->name, "an invalid source of instances");
+    return 0;
+}
+
+int verify_resolver(const struct view_resolver *r, struct err *e)
+{
+    if (r->n_servers > VIEW_MAX_NAMESERVERS || r->timeout > VIEW_MAX_DURATION ||
+        r->ttl_most > VIEW_MAX_DURATION || r->ttl_least > r->ttl_most)
+        return verify_bad(e, STR(""), "an invalid resolver");
+    for (uint32_t i = 0; i < r->n_servers; i++)
+        if (!verify_addr(&r->servers[i]) || r->servers[i].kind == ADDR_UNIX)
+            return verify_bad(e, STR(""), "an invalid name server");
+    return 0;
+}
