@@ -51,7 +51,8 @@ bool field_may_change(struct conf *c, const struct value *v, struct str name, bo
         return false;
     }
     if (is_own(name)) {
-        conf_complain(c, &v->place, "it belongs to one connection, and is written by the proxy",
+        conf_complain(c, &v->place,
+                      "the proxy writes it: it frames the message, or belongs to one connection",
                       "'" STR_FMT "' cannot be changed", STR_ARG(conf_shown(v)));
         return false;
     }

@@ -67,35 +67,45 @@ static bool host_word(struct conf *c, const struct value *v, struct str *word)
     return refuse(c, v, "as in example.com or \"*.example.com\"", "is not a host name");
 }
 
+static bool not_a_path(struct conf *c, const struct value *v)
+{
+    struct str s = v->text;
+    if (s.n && s.p[0] == '~')
+        return refuse(c, v, "patterns are not known here", "is not a path");
+    if (!is_visible(s))
+        return refuse(c, v, "blanks and letters beyond ASCII are written as %20", "is not a path");
+    if (v->secret || s.p[0] == '*' || s.p[0] == '=')
+        return refuse(c, v, "as in /v1, \"=/exact\" or \"*.png\"", "is not a path");
+    return refuse(c, v, conf_text(c, "did you mean '/" STR_FMT "'?", STR_ARG(conf_shown(v))),
+                  "is not a path");
+}
+
+/* "/v1/ *" and the like, from where a '*' stands for anything. */
+static bool stray_star(struct conf *c, const struct value *v)
+{
+    struct str s = v->text;
+    if (v->secret || s.p[0] != '/' || memchr(s.p, '*', s.n) != s.p + s.n - 1)
+        return refuse(c, v, "a '*' stands at the beginning only, as in \"*.png\"",
+                      "has a '*' that means nothing");
+    s.n -= s.n > 2 && s.p[s.n - 2] == '/' ? 2 : 1;
+    return refuse(c, v,
+                  conf_text(c, "a path takes all below it: '" STR_FMT "'", STR_ARG(conf_clip(s))),
+                  "has a '*' that means nothing");
+}
+
 static bool path_word(struct conf *c, const struct value *v, struct str *word)
 {
     struct str s = *word = v->text;
     bool exact = str_starts(s, STR("=/")), suffix = str_starts(s, STR("*."));
-    const char *shown =
-        v->secret ? "" : conf_text(c, "did you mean '/" STR_FMT "'?", STR_ARG(conf_shown(v)));
-    if (!is_visible(s))
-        return refuse(c, v, "blanks and letters beyond ASCII are written as %20", "is not a path");
+    if (!is_visible(s) || (s.p[0] != '/' && !exact && !suffix))
+        return not_a_path(c, v);
     if (has(s, '?') || has(s, '#'))
         return refuse(c, v, "a condition on the query is 'query = \"name=value\"'",
                       "is not a path alone");
-    if (s.p[0] != '/' && !exact && !suffix)
-        return refuse(c, v,
-                      s.p[0] == '~'                    ? "patterns are not known here"
-                      : s.p[0] == '*' || s.p[0] == '=' ? "as in /v1, \"=/exact\" or \"*.png\""
-                                                       : shown,
-                      "is not a path");
     struct str rest = suffix ? (struct str){s.p + 2, s.n - 2} : s;
     if (suffix && (!rest.n || has(rest, '/')))
         return refuse(c, v, "as in \"*.png\"", "is not the end of a path");
-    if (!has(rest, '*'))
-        return true;
-    size_t cut = s.n >= 2 && s.p[s.n - 1] == '*' && s.p[s.n - 2] == '/' ? s.n - 2 : s.n - 1;
-    bool tail = !v->secret && s.p[0] == '/' && s.p[s.n - 1] == '*' && cut;
-    return refuse(c, v,
-                  tail ? conf_text(c, "a path takes all below it: '" STR_FMT "'",
-                                   STR_ARG(conf_clip((struct str){s.p, cut})))
-                       : "a '*' stands at the beginning only, as in \"*.png\"",
-                  "has a '*' that means nothing");
+    return has(rest, '*') ? stray_star(c, v) : true;
 }
 
 static bool method_word(struct conf *c, const struct value *v, struct str *word)
