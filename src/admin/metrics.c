@@ -62,6 +62,9 @@ static const struct process_metric process_metrics[] = {
     {"holdfast_worker_dropped_log_lines_total", METRIC_COUNTER, true, false,
      offsetof(struct process_row, log_dropped),
      "Access log lines that the disk could not take in time."},
+    {"holdfast_worker_drain_cut_connections_total", METRIC_COUNTER, true, false,
+     offsetof(struct process_row, drain_cut),
+     "Client connections that were cut because their time to drain was over."},
 };
 
 /* What adds up is summed over all generations of the proxy; an epoch is that of the one that

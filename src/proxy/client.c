@@ -149,6 +149,8 @@ void client_exchange_done(struct client *c, bool body_read)
 void client_drain(struct client *c)
 {
     c->keep = false;
+    if (c->worker->handed_over) /* its next answer ends it, or its silence */
+        return;
     if (c->state == CLIENT_IDLE || c->state == CLIENT_HELLO)
         client_deadline(c, MIN(DRAIN_IDLE_NS, timeouts(c)->client_idle));
 }
@@ -379,7 +381,7 @@ void client_accept(struct listener *l)
     struct worker *w = l->worker;
     for (int i = 0; i < ACCEPT_BATCH && w->n_clients < w->max_clients; i++) {
         struct addr from;
-        int fd = net_accept(l->io.fd, &from);
+        int fd = net_accept(l->fd, &from);
         if (fd >= 0)
             adopt(l, fd, &from);
         else if (fd == -EAGAIN)

@@ -55,6 +55,9 @@ struct shared_view {
     struct access_log **logs; /* by index in view->sockets */
 };
 
+/* What the main thread may ask of a worker. */
+enum order { ORDER_ACCEPT = 1, ORDER_HAND_OVER = 2, ORDER_DRAIN = 4, ORDER_STOP = 8 };
+
 enum grave { GRAVE_CLIENT, GRAVE_EXCHANGE, GRAVE_UPSTREAM, GRAVE_MIRROR, GRAVES };
 
 struct worker {
@@ -73,7 +76,7 @@ struct worker {
     int command_fd; /* eventfd */
     pthread_mutex_t command_lock;
     struct shared_view *inbox; /* the next view; holds a reference */
-    bool drain_asked, stop_asked;
+    unsigned orders;           /* bits of enum order */
     _Atomic uint64_t
         took; /* epoch of the view in use: whoever reads it sees the older one let go */
 
@@ -89,10 +92,12 @@ struct worker {
     struct list mirrors; /* copies of requests under way: mirror.c */
     uint32_t n_mirrors;
     uint32_t n_clients, max_clients;
+    bool held; /* accepts nothing yet */
     bool draining, accept_paused;
+    bool handed_over; /* draining while another proxy accepts: nobody is in a hurry */
     bool told_drained;
     bool ending; /* the process ends: counters stay for its successor */
-    uint64_t drain_deadline;
+    uint64_t drain_began, drain_deadline;
     struct timer tick;
     struct task bury;
     struct list graves[GRAVES]; /* by enum grave */
@@ -466,8 +471,8 @@ void worker_leave_view(struct worker *w);
 /* --- worker.c --- */
 
 int worker_start(struct worker *w, struct proxy *p, uint32_t index, struct err *e);
-/* Hands the worker a view (with a reference), or an order. From the main thread. */
-void worker_command(struct worker *w, struct shared_view *sv, bool drain, bool stop);
+/* Hands the worker a view (with a reference; NULL: none) and orders. From the main thread. */
+void worker_command(struct worker *w, struct shared_view *sv, unsigned orders);
 /* Stops the thread, if it runs, and frees what the worker holds. */
 void worker_end(struct worker *w);
 /* The service that `from` calls by an index into its view, as it is now; NULL when a newer view
@@ -490,6 +495,8 @@ void mirror_end(struct list *link);
 void listener_unref(struct listener *l);
 /* Watches its socket, if it is not watched already. */
 int listener_start(struct worker *w, struct listener *l, struct err *e);
+/* Neither held nor draining; datagrams need no room for a client. */
+bool listener_may_start(const struct worker *w, const struct listener *l);
 void worker_on_acceptable(struct io *io, unsigned ready);
 
 /* What the worker's thread tells the main one. proxy.c */

@@ -53,6 +53,7 @@ struct process_row {
     cell accepted;          /* total */
     cell signals_dropped;   /* evidence that control could not take in time */
     cell log_dropped;       /* access log lines that the disk could not take in time */
+    cell drain_cut;         /* connections that were cut at the end of a drain (workers) */
     /* a proxy's main thread only; writer: supervisor */
     cell generation; /* which proxy has the bank, counted from 1; 0: nobody ever had it */
     cell role;       /* enum proxy_role */
