@@ -32,6 +32,10 @@ void totals_service(const struct cells *c, uint32_t workers, uint32_t slot,
         out->no_instance += cell_get(&r->no_instance);
         out->tunnels += cell_get(&r->tunnels);
         out->relayed += cell_get(&r->relayed);
+        out->hedges += cell_get(&r->hedges);
+        out->hedges_won += cell_get(&r->hedges_won);
+        out->mirrored += cell_get(&r->mirrored);
+        out->mirrors_lost += cell_get(&r->mirrors_lost);
         out->bytes_in += cell_get(&r->bytes_in);
         out->bytes_out += cell_get(&r->bytes_out);
         out->latency_us_sum += cell_get(&r->latency_us_sum);
@@ -64,6 +68,27 @@ void totals_instance(const struct cells *c, uint32_t workers, uint32_t slot,
             out->latency[i] += cell_get(&r->latency[i]);
         enum verdict v = verdict_clamp(cell_get(&r->verdict));
         out->proxy_verdict = verdict_worse(out->proxy_verdict, v);
+    }
+}
+
+void totals_listener(const struct cells *c, uint32_t workers, uint32_t slot,
+                     struct listener_totals *out)
+{
+    *out = (struct listener_totals){0};
+    if (slot >= CELLS_LISTENERS)
+        return;
+    for (uint32_t lane = 0; lane < cells_lanes(c); lane++) {
+        if (!lane_counts(c, workers, lane))
+            continue;
+        const struct listener_row *r = cells_listener(c, lane, slot);
+        out->open += cell_get(&r->open);
+        out->accepted += cell_get(&r->accepted);
+        out->refused += cell_get(&r->refused);
+        out->bad_hellos += cell_get(&r->bad_hellos);
+        out->bad_heads += cell_get(&r->bad_heads);
+        out->rests += cell_get(&r->rests);
+        out->bytes_in += cell_get(&r->bytes_in);
+        out->bytes_out += cell_get(&r->bytes_out);
     }
 }
 

@@ -53,6 +53,7 @@ enum socket_use {
 struct view_socket {
     uint8_t use; /* enum socket_use */
     struct addr addr;
+    uint32_t slot; /* row of the listeners' table; stable while use and address stay */
 };
 
 enum { CHECK_NONE, CHECK_TCP, CHECK_HTTP };
