@@ -19,6 +19,8 @@ static void add_duration(struct buf *out, uint64_t ns)
 static void add_listen(const struct view *v, const struct view_service *s, struct buf *out)
 {
     char text[ADDR_TEXT_MAX];
+    if (s->n_sockets == 0)
+        buf_add_str(out, STR("reached through other services"));
     for (uint32_t i = 0; i < s->n_sockets; i++) {
         addr_format(&v->sockets[s->sockets[i]].addr, text);
         if (i)
@@ -71,6 +73,10 @@ void meaning_print(const struct view *v, struct buf *out)
         text_clean(out, s->name);
         buf_add_str(out, STR(": "));
         add_listen(v, s, out);
+        if (s->n_routes) {
+            buf_add_str(out, STR("; "));
+            add_count(out, s->n_routes, "route");
+        }
         buf_printf(out, "; %s over ", algorithm_name((enum algorithm)s->balance));
         add_count(out, s->n_instances, "instance");
         buf_add_str(out, STR("; "));

@@ -34,7 +34,14 @@ static bool edit_parts(struct conf *c, const struct value *v, uint8_t op, bool r
                       STR_ARG(conf_shown(v)));
         return false;
     }
-    return field_template(c, v, *value);
+    if (!field_template(c, v, *value))
+        return false;
+    if (!str_eq_nocase(*name, STR("host")) || memchr(value->p, '{', value->n) ||
+        field_is_authority(*value))
+        return true;
+    conf_complain(c, &v->place, "as in \"Host: inner.example:80\"", "'" STR_FMT "' names no host",
+                  STR_ARG(conf_shown(v)));
+    return false;
 }
 
 static bool is_there(const struct view_edit *list, uint32_t n, uint8_t op, struct str name)

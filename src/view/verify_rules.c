@@ -7,6 +7,8 @@ bool view_edit_name_valid(struct str name)
     static const char *const own[] = {"connection",        "keep-alive", "te",
                                       "transfer-encoding", "trailer",    "upgrade",
                                       "content-length",    "expect",     "max-forwards"};
+    if (name.n > 6 && str_eq_nocase((struct str){name.p, 6}, STR("proxy-")))
+        return false;
     for (size_t i = 0; i < ARRAY_LEN(own); i++)
         if (str_eq_nocase(name, str_of(own[i])))
             return false;
