@@ -57,6 +57,23 @@ static void add_retry(const struct view_retry *r, struct buf *out)
         buf_add_str(out, STR("no retries"));
 }
 
+/* Routes, then its own instances, if it has any or may get some. */
+static void add_way(const struct view_service *s, struct buf *out)
+{
+    if (s->n_routes) {
+        buf_add_str(out, STR("; "));
+        add_count(out, s->n_routes, "route");
+    }
+    if (s->n_routes && !s->n_instances && !s->n_sources && !s->dynamic)
+        return;
+    buf_printf(out, "; %s over ", algorithm_name((enum algorithm)s->balance));
+    add_count(out, s->n_instances, "instance");
+    buf_add_str(out, STR("; "));
+    add_check(&s->check, out);
+    buf_add_str(out, STR("; "));
+    add_retry(&s->retry, out);
+}
+
 void meaning_print(const struct view *v, struct buf *out)
 {
     uint32_t instances = 0;
@@ -73,16 +90,7 @@ void meaning_print(const struct view *v, struct buf *out)
         text_clean(out, s->name);
         buf_add_str(out, STR(": "));
         add_listen(v, s, out);
-        if (s->n_routes) {
-            buf_add_str(out, STR("; "));
-            add_count(out, s->n_routes, "route");
-        }
-        buf_printf(out, "; %s over ", algorithm_name((enum algorithm)s->balance));
-        add_count(out, s->n_instances, "instance");
-        buf_add_str(out, STR("; "));
-        add_check(&s->check, out);
-        buf_add_str(out, STR("; "));
-        add_retry(&s->retry, out);
+        add_way(s, out);
         buf_add_str(out, STR("\n"));
     }
 }

@@ -225,10 +225,10 @@ static const struct setting rules[] = {
 static const struct setting rate[] = {
     FIELD("per", KIND_PER, struct view_rate, per, "address",
           "what is counted apart: all is one count for all clients"),
-    NUMBER("requests", KIND_COUNT, struct view_rate, requests, 1, 100000000, "",
+    NUMBER("requests", KIND_COUNT, struct view_rate, requests, 1, 1000000, "",
            "as many in `every`; required"),
     NUMBER("every", KIND_DURATION, struct view_rate, every, MS, D, "1s", "the time for `requests`"),
-    NUMBER("burst", KIND_COUNT, struct view_rate, burst, 1, 100000000, "(as requests)",
+    NUMBER("burst", KIND_COUNT, struct view_rate, burst, 1, 1000000, "(as requests)",
            "as many at once, after a quiet time"),
     NUMBER("keys", KIND_COUNT, struct view_rate, keys, 1, VIEW_MAX_RATE_KEYS, "16384",
            "addresses, or other values, that are remembered at most"),
