@@ -4,6 +4,36 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Whatever edits do, the message that goes on is the one that was read. */
+static void check_edited(const struct http_head *h, const struct http_forward *plain)
+{
+    static char to[16384];
+    static struct fuzz_head again;
+    static const struct http_edit list[] = {
+        {HTTP_EDIT_SET, {"a", 1}, {"b", 1}},
+        {HTTP_EDIT_REMOVE, {"Cookie", 6}, {"", 0}},
+        {HTTP_EDIT_REMOVE, {"Content-Length", 14}, {"", 0}},
+        {HTTP_EDIT_SET, {"transfer-encoding", 17}, {"chunked", 7}},
+        {HTTP_EDIT_ADD, {"host", 4}, {"evil", 4}},
+        {HTTP_EDIT_REMOVE, {"via", 3}, {"", 0}},
+    };
+    static const struct http_edits lists[] = {{list, 3}, {list + 3, 3}};
+    struct http_forward f = *plain;
+    f.edits = lists;
+    f.n_edits = ARRAY_LEN(lists);
+    f.path = STR("/rewritten?a");
+    size_t n = http_write_request(h, &f, to, sizeof to);
+    if (n == 0 || n > fuzz_limits.head_bytes || h->n_headers + 12 > fuzz_limits.head_fields)
+        return;
+    fuzz_parse(FUZZ_REQUEST, to, n, &again);
+    CHECK(again.result == HTTP_DONE && again.head.bytes == n);
+    const struct http_head *w = &again.head;
+    CHECK(str_eq(w->method_text, h->method_text) && str_eq(w->path, f.path));
+    CHECK(str_eq(w->host, h->host) && w->upgrade == h->upgrade);
+    CHECK(w->framing == h->framing && w->length == h->length && w->declared == h->declared);
+    fuzz_check_framing(to, n, h->framing, h->length);
+}
+
 static void check_written(const struct http_head *h, const char *p, size_t n)
 {
     static struct fuzz_head again;
@@ -35,6 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                              .keep_upstream = odd,
                              .drop_expect = size & 2,
                              .distrust = size & 4};
+    if (h->method != HTTP_CONNECT && !str_eq(h->path, STR("*")))
+        check_edited(h, &f);
     size_t n = http_write_request(h, &f, to, sizeof to);
     /* What is added can exceed the limits that the parser is given here. */
     if (n == 0 || n > fuzz_limits.head_bytes || h->n_headers + 12 > fuzz_limits.head_fields)

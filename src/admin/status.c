@@ -192,6 +192,52 @@ static json_t *listen_json(const struct view *v, const struct view_service *s)
     return a;
 }
 
+void listener_url(const struct view_service *s, const struct view_socket *k,
+                  char out[ADDR_TEXT_MAX + 8])
+{
+    char address[ADDR_TEXT_MAX];
+    addr_format(&k->addr, address);
+    snprintf(out, ADDR_TEXT_MAX + 8, "%s%s", view_mode_scheme(s->mode), address);
+}
+
+static json_t *bytes_json(uint64_t in, uint64_t out)
+{
+    struct json_object bytes = json_begin();
+    json_put_u64(&bytes, "in", in);
+    json_put_u64(&bytes, "out", out);
+    return json_end(&bytes);
+}
+
+static json_t *listener_json(struct admin *a, const struct view *v, const struct view_service *s,
+                             const struct view_socket *k)
+{
+    struct listener_totals t;
+    char url[ADDR_TEXT_MAX + 8];
+    listener_url(s, k, url);
+    totals_listener(cells_of(a), v->workers, k->slot, &t);
+    struct json_object o = json_begin();
+    json_put_text(&o, "url", url);
+    json_put_u64(&o, "connections", t.open);
+    json_put_u64(&o, "accepted", t.accepted);
+    json_put_u64(&o, "refused", t.refused);
+    json_put_u64(&o, "bad_proxy_headers", t.bad_hellos);
+    json_put_u64(&o, "refused_heads", t.bad_heads);
+    json_put_u64(&o, "accept_pauses", t.rests);
+    json_put(&o, "bytes", bytes_json(t.bytes_in, t.bytes_out));
+    return json_end(&o);
+}
+
+static json_t *listeners_json(struct admin *a, const struct view *v, const struct view_service *s)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < s->n_sockets; i++)
+        if (!json_push(list, listener_json(a, v, s, &v->sockets[s->sockets[i]]))) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
+
 static json_t *instances_json(struct admin *a, const struct view_service *s)
 {
     json_t *list = json_array();
@@ -216,10 +262,7 @@ static void put_counters(struct json_object *o, const struct service_totals *t,
     json_put_u64(o, "no_instance", t->no_instance);
     json_put_u64(o, "tunnels", t->tunnels);
     json_put_u64(o, "relayed", t->relayed);
-    struct json_object bytes = json_begin();
-    json_put_u64(&bytes, "in", t->bytes_in);
-    json_put_u64(&bytes, "out", t->bytes_out);
-    json_put(o, "bytes", json_end(&bytes));
+    json_put(o, "bytes", bytes_json(t->bytes_in, t->bytes_out));
     json_put(o, "latency_us", latency_json(recent->latency));
 }
 
@@ -235,6 +278,7 @@ static json_t *service_json(struct admin *a, const struct view *v, const struct 
     json_put_text(&o, "balance", balance ? balance : "unknown");
     json_put_text(&o, "mode", s->mode == VIEW_UDP ? "udp" : s->mode == VIEW_TCP ? "tcp" : "http");
     json_put(&o, "listen", listen_json(v, s));
+    json_put(&o, "listeners", listeners_json(a, v, s));
     json_put_text(&o, "verdict", verdict_name(service_verdict(a, s)));
     put_counters(&o, &t, &recent);
     json_put(&o, "instances", instances_json(a, s));
@@ -263,6 +307,49 @@ static json_t *processes_json(const struct admin *a)
     return list;
 }
 
+/* --- the proxies that live: one accepts, others may start or drain --- */
+
+static const char *role_name(uint64_t role)
+{
+    static const char *const names[PROXY_ROLES] = {"absent", "starting", "accepting", "draining"};
+    return role < PROXY_ROLES ? names[role] : names[PROXY_ABSENT];
+}
+
+static json_t *proxy_json(const struct admin *a, uint32_t bank)
+{
+    const struct cells *c = cells_of(a);
+    const struct process_row *r = &c->processes[cells_proxy_row(c->workers, bank)];
+    uint64_t now = loop_now(a->loop), connections = 0, until = cell_get(&r->until);
+    for (uint32_t w = 1; w <= c->workers; w++)
+        connections += cell_get(&r[w].connections);
+    struct json_object o = json_begin();
+    json_put_u64(&o, "generation", cell_get(&r->generation));
+    json_put_u64(&o, "pid", cell_get(&r->pid));
+    json_put_text(&o, "role", role_name(cell_get(&r->role)));
+    json_put_u64(&o, "epoch", cell_get(&r->epoch));
+    json_put_real(&o, "uptime_seconds", seconds(since(now, cell_get(&r->started_at))));
+    json_put_u64(&o, "connections", connections);
+    if (cell_get(&r->role) == PROXY_DRAINS)
+        json_put_real(&o, "drain_seconds_left", seconds(since(until, now)));
+    else
+        json_put(&o, "drain_seconds_left", json_null());
+    return json_end(&o);
+}
+
+static json_t *proxies_json(const struct admin *a)
+{
+    const struct cells *c = cells_of(a);
+    json_t *list = json_array();
+    for (uint32_t bank = 0; bank < CELLS_BANKS; bank++) {
+        uint64_t role = cell_get(&c->processes[cells_proxy_row(c->workers, bank)].role);
+        if (role != PROXY_ABSENT && role < PROXY_ROLES && !json_push(list, proxy_json(a, bank))) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
 json_t *status_json(struct admin *a)
 {
     const struct view *v = a->host.view(a->host.context);
@@ -276,6 +363,7 @@ json_t *status_json(struct admin *a)
     json_put_u64(&o, "workers", v->workers);
     json_put_u64(&o, "last_event", a->host.events->next - 1);
     json_put(&o, "processes", processes_json(a));
+    json_put(&o, "proxies", proxies_json(a));
     json_put(&o, "services", services_json(a, v));
     return json_end(&o);
 }

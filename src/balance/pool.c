@@ -233,6 +233,15 @@ static int pick_pickable(struct pool *p, const struct tried *tried, uint64_t has
     return i;
 }
 
+void pool_begin(struct pool *p, uint32_t index)
+{
+    CHECK(index < p->n);
+    struct member *m = &p->members[index];
+    m->inflight++;
+    if (m->pickable)
+        p->groups[MIN(m->priority, POOL_GROUPS - 1)].inflight++;
+}
+
 /* First the untried, then those that stand by, then anybody. */
 int pool_pick(struct pool *p, const struct tried *tried, uint64_t hash, uint64_t now)
 {
@@ -250,11 +259,21 @@ int pool_pick(struct pool *p, const struct tried *tried, uint64_t hash, uint64_t
         i = pick_pickable(p, NULL, hash, p->clock);
     if (i < 0)
         return -1;
-    p->members[i].inflight++;
     p->members[i].heard = p->clock;
-    if (p->members[i].pickable)
-        p->groups[MIN(p->members[i].priority, POOL_GROUPS - 1)].inflight++;
+    pool_begin(p, (uint32_t)i);
     return i;
+}
+
+int pool_pick_sticky(struct pool *p, const struct tried *tried, uint32_t index, uint64_t now)
+{
+    CHECK(index < p->n);
+    const struct member *m = &p->members[index];
+    p->clock = MAX(p->clock, now);
+    if (m->draining || (member_failed(m) && !m->pickable) || (tried && tried_has(tried, index)))
+        return -1;
+    pool_begin(p, index);
+    p->members[index].heard = p->clock;
+    return (int)index;
 }
 
 void pool_done(struct pool *p, uint32_t index)

@@ -62,14 +62,40 @@ size_t addr_format_ip(const struct addr *a, char out[ADDR_TEXT_MAX])
     return strlen(out);
 }
 
+static char *put_number(char *to, unsigned v)
+{
+    char digits[5];
+    int n = 0;
+    do
+        digits[n++] = (char)('0' + v % 10);
+    while (v /= 10);
+    while (n)
+        *to++ = digits[--n];
+    return to;
+}
+
+/* The common kind, of which a view may have many thousands. */
+static size_t format_ip4(const struct addr *a, char *out)
+{
+    char *to = out;
+    for (int i = 0; i < 4; i++) {
+        to = put_number(to, a->ip[i]);
+        *to++ = i < 3 ? '.' : ':';
+    }
+    to = put_number(to, a->port);
+    *to = 0;
+    return (size_t)(to - out);
+}
+
 size_t addr_format(const struct addr *a, char out[ADDR_TEXT_MAX])
 {
+    if (a->kind == ADDR_IP4)
+        return format_ip4(a, out);
     if (a->kind == ADDR_UNIX || a->kind == ADDR_NONE)
         return addr_format_ip(a, out);
     char ip[ADDR_TEXT_MAX];
     addr_format_ip(a, ip);
-    return (size_t)snprintf(out, ADDR_TEXT_MAX, a->kind == ADDR_IP6 ? "[%.45s]:%u" : "%.45s:%u", ip,
-                            a->port);
+    return (size_t)snprintf(out, ADDR_TEXT_MAX, "[%.45s]:%u", ip, a->port);
 }
 
 bool addr_eq(const struct addr *a, const struct addr *b)

@@ -1,13 +1,17 @@
 #include "base/codec.h"
 
+#include <endian.h>
 #include <string.h>
 
-static void put_le(struct buf *b, uint64_t v, int bytes)
+static inline void put_le(struct buf *b, uint64_t v, int bytes)
 {
-    uint8_t le[8];
-    for (int i = 0; i < bytes; i++)
-        le[i] = (uint8_t)(v >> (8 * i));
-    buf_add(b, le, (size_t)bytes);
+    uint64_t le = htole64(v);
+    if (b->cap - b->n < (size_t)bytes) {
+        buf_add(b, &le, (size_t)bytes);
+        return;
+    }
+    memcpy(b->p + b->n, &le, (size_t)bytes);
+    b->n += (size_t)bytes;
 }
 
 void put_u8(struct buf *b, uint8_t v)

@@ -26,12 +26,21 @@ static uint32_t count_backends(const struct node *children)
     return count;
 }
 
+/* Whether a block of this name may stand where b may. */
+static bool is_beside(const struct block *b, struct str name)
+{
+    for (int i = 0; i < BLOCKS; i++)
+        if (b->parents >> i & 1 && schema_child((enum block_id)i, name) != BLOCKS)
+            return true;
+    return false;
+}
+
 /* "backend 10.0.0.1:80  check { }" on one line: the next statement looks like an argument. */
 static void too_many_arguments(struct conf *c, const struct node *n, const struct block *b)
 {
     const struct value *extra = n->args->next;
     const char *hint = conf_text(c, "write '%s %s'", b->name, b->argument);
-    if (schema_child(b->parent, extra->text) != BLOCKS)
+    if (is_beside(b, extra->text))
         hint = "is a ';' or a line end missing before it?";
     conf_complain(c, &extra->place, hint, "unexpected '" STR_FMT "' behind %s",
                   STR_ARG(conf_shown(extra)), b->name);
@@ -40,13 +49,13 @@ static void too_many_arguments(struct conf *c, const struct node *n, const struc
 const struct value *backends_argument(struct conf *c, const struct node *n, enum block_id id)
 {
     const struct block *b = schema_block(id);
+    if (!n->value && n->args && !n->args->next)
+        return n->args->bad ? NULL : n->args;
     const char *form = conf_text(c, "write '%s %s'", b->name, b->argument);
     if (n->value)
         conf_complain(c, &n->place, form, "%s is written without '='", b->name);
     else if (!n->args)
         conf_complain(c, &n->place, form, "%s needs %s", b->name, b->argument);
-    else if (!n->args->next)
-        return n->args->bad ? NULL : n->args;
     else if (!n->damaged) /* else the parser has said why there are more */
         too_many_arguments(c, n, b);
     return NULL;

@@ -36,6 +36,8 @@ static bool drain_names(struct str key, struct str *service, struct str *instanc
 bool drains_has(const struct control *c, struct str service, struct str instance)
 {
     struct buf key = {0};
+    if (c->drains.n == 0)
+        return false;
     bool has = drain_key(service, instance, &key) && map_get(&c->drains, buf_str(&key));
     buf_free(&key);
     return has;

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "daemon/supervisor.h"
-#include "daemon/supervisor_diff.h"
 
 enum { BACKLOG = 4096 };
 
@@ -52,6 +51,7 @@ void held_free(struct held *h)
     if (h->view_fd >= 0)
         close(h->view_fd);
     mem_free(h->fds);
+    mem_free(h->from);
     view_free(h->view);
     held_init(h);
 }
@@ -178,47 +178,51 @@ static int open_new(struct supervisor *s, const struct view_socket *k, const str
     return r;
 }
 
-static void undo(struct held *h, const int32_t *from, size_t n)
+static void forget(struct held *h)
+{
+    mem_free(h->fds);
+    mem_free(h->from);
+    h->fds = NULL;
+    h->from = NULL;
+}
+
+static void undo(struct held *h, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (from[i] == SOCKET_NEW)
+        if (h->from[i] == VIEW_SOCKET_NEW)
             close_one(h, i, true);
-    mem_free(h->fds);
-    h->fds = NULL;
+    forget(h);
 }
 
 int held_open(struct supervisor *s, struct held *h, const struct held *now, bool trusted,
               struct err *e)
 {
     size_t n = h->view->n_sockets;
-    int32_t *from = mem_zero(n + 1, sizeof *from);
+    bool some = now && now->fds;
+    h->from = mem_zero(n + 1, sizeof *h->from);
     h->fds = mem_zero(n + 1, sizeof *h->fds);
-    if (!from || !h->fds) {
-        mem_free(from);
-        mem_free(h->fds);
-        h->fds = NULL;
+    if (!h->from || !h->fds ||
+        !view_keep_sockets(some ? now->view->sockets : NULL, some ? now->view->n_sockets : 0,
+                           h->view->sockets, n, h->from)) {
+        forget(h);
         return err_set(e, ERR_NOMEM, "no memory for %zu sockets", n);
     }
-    bool some = now && now->fds;
-    supervisor_diff(some ? now->view->sockets : NULL, some ? now->view->n_sockets : 0,
-                    h->view->sockets, n, from);
     int r = 0;
     for (size_t i = 0; i < n && r >= 0; i++) {
-        r = from[i] == SOCKET_NEW ? open_new(s, &h->view->sockets[i], now, trusted, e)
-                                  : now->fds[from[i]];
+        bool new = h->from[i] == VIEW_SOCKET_NEW;
+        r = new ? open_new(s, &h->view->sockets[i], now, trusted, e) : now->fds[h->from[i]];
         h->fds[i] = r;
         if (r < 0)
-            undo(h, from, i);
+            undo(h, i);
     }
-    mem_free(from);
     return r < 0 ? r : 0;
 }
 
-/* The kept ones are those with the same number: nothing was closed in between. */
 void held_adopt(struct held *h, struct held *now)
 {
-    for (size_t i = 0; now->fds && i < now->view->n_sockets; i++)
-        for (size_t k = 0; k < h->view->n_sockets; k++)
-            if (now->fds[i] >= 0 && now->fds[i] == h->fds[k])
-                now->fds[i] = -1;
+    for (size_t i = 0; now->fds && i < h->view->n_sockets; i++)
+        if (h->from[i] != VIEW_SOCKET_NEW)
+            now->fds[h->from[i]] = -1;
+    mem_free(h->from);
+    h->from = NULL;
 }

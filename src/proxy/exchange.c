@@ -196,7 +196,7 @@ void exchange_observe(struct exchange *x, enum outcome outcome)
     if (x->observed)
         return;
     x->observed = true;
-    pool_observe(&x->service->pool, x->member, outcome, now_of(x) - x->attempt_at, now_of(x));
+    service_observe(x->service, x->member, outcome, now_of(x) - x->attempt_at);
 }
 
 /* Gives back what the attempt held. */
@@ -209,7 +209,7 @@ static void attempt_end(struct exchange *x)
         return;
     exchange_observe(x, OUTCOME_ABANDONED);
     cell_add(&x->target->row->inflight, UINT64_MAX); /* minus one */
-    pool_done(&x->service->pool, x->member);
+    service_done(x->service, x->member);
     target_unref(x->target);
     x->target = NULL;
 }
@@ -233,8 +233,7 @@ static enum failure connect_failure(int error)
 static void attempt(struct exchange *x)
 {
     struct service *s = x->service;
-    service_sync(s);
-    int member = pool_pick(&s->pool, &x->tried, x->key, now_of(x));
+    int member = service_pick(s, &x->tried, x->key);
     if (member < 0) {
         cell_add(&s->row->no_instance, 1);
         exchange_fail(x, 503, "No instance of this service can take the request.");
@@ -411,6 +410,8 @@ static void count(struct exchange *x)
         cell_add(&row->status[x->status >= 100 && x->status < 600 ? x->status / 100 : 0], 1);
     cell_add(&row->bytes_in, x->body_bytes);
     cell_add(&row->bytes_out, x->bytes_out);
+    cell_add(&x->client->listener->row->bytes_in, x->body_bytes);
+    cell_add(&x->client->listener->row->bytes_out, x->bytes_out);
     cell_add(&row->latency_us_sum, us);
     cell_add(&row->latency[latency_bucket(us)], 1);
     if (!x->service->log)

@@ -48,8 +48,14 @@ struct shared_view {
     struct view *view;
     int *fds; /* the proxy's descriptors, by index in view->sockets; listening ones are closed when
                  all workers have moved on */
+    bool *lent; /* by socket: the next view has the same descriptor and will close it. The main
+                   thread's */
+    uint64_t *revision; /* by service: equal to another view's where nothing has changed since */
     struct access_log **logs; /* by index in view->sockets */
 };
+
+/* What the main thread may ask of a worker. */
+enum order { ORDER_ACCEPT = 1, ORDER_HAND_OVER = 2, ORDER_DRAIN = 4, ORDER_STOP = 8 };
 
 enum grave { GRAVE_CLIENT, GRAVE_EXCHANGE, GRAVE_UPSTREAM, GRAVES };
 
@@ -69,22 +75,26 @@ struct worker {
     int command_fd; /* eventfd */
     pthread_mutex_t command_lock;
     struct shared_view *inbox; /* the next view; holds a reference */
-    bool drain_asked, stop_asked;
+    unsigned orders;           /* bits of enum order */
     _Atomic uint64_t
         took; /* epoch of the view in use: whoever reads it sees the older one let go */
 
     struct shared_view *view;
-    struct service **services; /* of the view in use, by index; each with a reference */
-    uint32_t n_services;
-    struct list listeners;   /* of the view in use */
+    struct list services;        /* of the view in use; the list holds a reference of each */
+    struct service **by_slot;    /* the same */
+    struct list listeners;       /* of the view in use */
+    struct listener **by_number; /* the same, by descriptor */
+    uint32_t n_numbers;
     struct list retired;     /* listeners that left the view and still have clients */
     struct target **targets; /* by slot */
     struct list clients;
     uint32_t n_clients, max_clients;
+    bool held; /* accepts nothing yet */
     bool draining, accept_paused;
+    bool handed_over; /* draining while another proxy accepts: nobody is in a hurry */
     bool told_drained;
     bool ending; /* the process ends: counters stay for its successor */
-    uint64_t drain_deadline;
+    uint64_t drain_began, drain_deadline;
     struct timer tick;
     struct task bury;
     struct list graves[GRAVES]; /* by enum grave */
@@ -117,11 +127,16 @@ struct target {
     struct instance_row *row;
     struct service *service; /* the current one; NULL once it left the view */
     uint32_t member;         /* index in that service's pool */
+    uint32_t inflight;       /* picked and not yet done */
 };
 
 struct service {
+    struct list link; /* worker's services */
     uint32_t refs;
-    struct shared_view *shared; /* holds what `conf` points into */
+    uint64_t revision;          /* shared_view.revision: what it was made of */
+    uint64_t epoch;             /* of the newest view that it is in; 0: not in use yet */
+    struct shared_view *shared; /* holds what `conf` points into. A service that a reload leaves
+                                   alone moves on to the new view: nothing keeps pointers into it */
     const struct view_service *conf;
     struct worker *worker;
     struct pool pool;
@@ -139,12 +154,17 @@ struct listener {
     int fd; /* the shared view's */
     struct addr addr;
     struct service *service;  /* holds a reference */
+    struct listener_row *row;
     struct udp_listener *udp; /* a datagram socket; `io` is not used then */
+    uint64_t epoch;           /* of the newest view that it is in; 0: not in use yet */
     bool retired;
 };
 
-int service_new(struct worker *w, struct shared_view *sv, const struct view_service *conf,
+/* The service with this index in the view; before is the one of its name in use, or NULL. */
+int service_new(struct worker *w, struct shared_view *sv, uint32_t index,
                 const struct service *before, struct service **out, struct err *e);
+/* The view is new, and nothing about the service is. */
+void service_move(struct service *s, struct shared_view *sv, uint32_t index);
 /* From now on its targets are this service's; their verdicts are read. Cannot fail. */
 void service_activate(struct service *s);
 /* No longer in the view: instances that no successor took over get nothing more, and their pooled
@@ -161,6 +181,12 @@ void target_signal(struct target *t, enum signal_kind kind, uint32_t detail);
 /* An answered request: cheap, told to the judge in bulk unless the judge waits for good news. */
 void target_ok(struct target *t, uint64_t latency_us);
 void target_tick(struct target *t);
+void service_tick(struct service *s);
+/* pool_pick, pool_observe and pool_done for requests that may outlive the service that they began
+ * with: what is under way on an instance counts in the pool that is in use. -1: nobody. */
+int service_pick(struct service *s, const struct tried *tried, uint64_t key);
+void service_observe(struct service *s, uint32_t member, enum outcome outcome, uint64_t latency);
+void service_done(struct service *s, uint32_t member);
 
 /* --- stream.c: what a client's and an instance's connection have in common --- */
 
@@ -379,11 +405,18 @@ void relay_begin(struct exchange *x);
 /* Gives back what the relay held beside its connections. */
 void relay_end(struct exchange *x);
 
+/* --- adopt.c: taking a view --- */
+
+/* Takes over the caller's reference, unless it fails. */
+int worker_take_view(struct worker *w, struct shared_view *sv, struct err *e);
+/* Gives back all that the view in use brought; the worker ends. */
+void worker_leave_view(struct worker *w);
+
 /* --- worker.c --- */
 
 int worker_start(struct worker *w, struct proxy *p, uint32_t index, struct err *e);
-/* Hands the worker a view (with a reference), or an order. From the main thread. */
-void worker_command(struct worker *w, struct shared_view *sv, bool drain, bool stop);
+/* Hands the worker a view (with a reference; NULL: none) and orders. From the main thread. */
+void worker_command(struct worker *w, struct shared_view *sv, unsigned orders);
 /* Stops the thread, if it runs, and frees what the worker holds. */
 void worker_end(struct worker *w);
 /* The service that `from` calls by an index into its view, as it is now; NULL when a newer view
@@ -403,6 +436,11 @@ void client_end(struct list *link);
 void exchange_end(struct list *link);
 void upstream_end(struct list *link);
 void listener_unref(struct listener *l);
+/* Watches its socket, if it is not watched already. */
+int listener_start(struct worker *w, struct listener *l, struct err *e);
+/* Neither held nor draining; datagrams need no room for a client. */
+bool listener_may_start(const struct worker *w, const struct listener *l);
+void worker_on_acceptable(struct io *io, unsigned ready);
 
 /* What the worker's thread tells the main one. proxy.c */
 void proxy_worker_took(struct proxy *p, struct worker *w, uint64_t epoch);

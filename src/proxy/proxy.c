@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "proxy/internal.h"
@@ -20,12 +21,13 @@ struct proxy {
     struct shared_view *current;
     struct shared_view *before; /* older ones, by `older`, until all workers have moved on */
     uint64_t told_epoch;
+    uint64_t revisions; /* of services, given out so far */
 
     /* written by the workers */
     struct io news_io;
     int news_fd; /* eventfd */
     atomic_uint drained;
-    bool draining, told_drained;
+    bool held, draining, told_drained;
 };
 
 static struct process_row *proxy_row(const struct proxy *p)
@@ -39,7 +41,8 @@ static void close_fds(struct shared_view *sv)
 {
     for (uint32_t i = 0; sv->fds && i < sv->view->n_sockets; i++)
         if (sv->fds[i] >= 0) {
-            close(sv->fds[i]);
+            if (!sv->lent || !sv->lent[i])
+                close(sv->fds[i]);
             sv->fds[i] = -1;
         }
 }
@@ -55,22 +58,21 @@ void shared_view_unref(struct shared_view *sv)
         return;
     close_fds(sv);
     mem_free(sv->fds);
+    mem_free(sv->lent);
+    mem_free(sv->revision);
     mem_free(sv->logs);
     view_free(sv->view);
     mem_free(sv);
 }
 
 /* Takes v and fds in any case. */
-static struct shared_view *shared_view_new(struct proxy *p, struct view *v, int *fds, struct err *e)
+static struct shared_view *shared_view_new(struct view *v, int *fds, struct err *e)
 {
     struct shared_view *sv = mem_zero(1, sizeof *sv);
-    struct access_log **logs = mem_zero(v->n_sockets, sizeof(struct access_log *));
-    if (!sv || !logs) {
+    if (!sv) {
         for (uint32_t i = 0; i < v->n_sockets; i++)
             if (fds[i] >= 0)
                 close(fds[i]);
-        mem_free(sv);
-        mem_free(logs);
         mem_free(fds);
         view_free(v);
         err_set(e, ERR_NOMEM, "no memory for a view");
@@ -79,13 +81,82 @@ static struct shared_view *shared_view_new(struct proxy *p, struct view *v, int 
     atomic_store(&sv->refs, 1);
     sv->view = v;
     sv->fds = fds;
-    sv->logs = logs;
-    for (uint32_t i = 0; i < v->n_sockets; i++)
-        if (v->sockets[i].use == SOCKET_ACCESS_LOG && fds[i] >= 0) {
-            logs[i] = logger_file(p->logger, str_of(v->sockets[i].addr.path), fds[i]);
-            fds[i] = -1;
-        }
+    sv->lent = mem_zero(v->n_sockets, sizeof *sv->lent);
+    sv->revision = mem_zero(v->n_services, sizeof *sv->revision);
+    sv->logs = mem_zero(v->n_sockets, sizeof(struct access_log *));
+    if (!sv->lent || !sv->revision || !sv->logs) {
+        shared_view_unref(sv);
+        err_set(e, ERR_NOMEM, "no memory for a view");
+        return NULL;
+    }
     return sv;
+}
+
+static void open_logs(struct proxy *p, struct shared_view *sv)
+{
+    for (uint32_t i = 0; i < sv->view->n_sockets; i++)
+        if (sv->view->sockets[i].use == SOCKET_ACCESS_LOG && sv->fds[i] >= 0) {
+            sv->logs[i] =
+                logger_file(p->logger, str_of(sv->view->sockets[i].addr.path), sv->fds[i]);
+            sv->fds[i] = -1;
+        }
+}
+
+/* --- what stays from the view in use to the next --- */
+
+static bool same_file(int a, int b)
+{
+    struct stat x, y;
+    return a >= 0 && b >= 0 && fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev &&
+           x.st_ino == y.st_ino;
+}
+
+/* A listening socket that stays keeps its number, so that workers need not touch what waits on it.
+ */
+static void keep_numbers(struct shared_view *now, struct shared_view *next, const int32_t *from)
+{
+    for (uint32_t i = 0; i < next->view->n_sockets; i++) {
+        int32_t k = from[i];
+        if (k == VIEW_SOCKET_NEW || !same_file(now->fds[k], next->fds[i]))
+            continue;
+        close(next->fds[i]);
+        next->fds[i] = now->fds[k];
+        now->lent[k] = true;
+    }
+}
+
+/* Equal revisions: the workers keep such a service as it is. Memory out: it counts as changed. */
+static void keep_revisions(struct proxy *p, const struct shared_view *now, struct shared_view *next)
+{
+    struct buf scratch[2] = {{0}, {0}};
+    struct view_index before = {.v = now ? now->view : NULL};
+    for (uint32_t i = 0; i < next->view->n_services; i++) {
+        const struct view_service *s = &next->view->services[i];
+        const struct view_service *was = view_index_find(&before, i, s->name);
+        bool same = was && view_same_service(now->view, was, next->view, s, scratch);
+        next->revision[i] = same ? now->revision[was - now->view->services] : ++p->revisions;
+    }
+    view_index_free(&before);
+    buf_free(&scratch[0]);
+    buf_free(&scratch[1]);
+}
+
+static int keep(struct proxy *p, struct shared_view *next, struct err *e)
+{
+    struct shared_view *now = p->current;
+    keep_revisions(p, now, next);
+    if (!now)
+        return 0;
+    uint32_t n = next->view->n_sockets;
+    int32_t *from = mem_zero(n, sizeof *from);
+    if (!from || !view_keep_sockets(now->view->sockets, now->view->n_sockets, next->view->sockets,
+                                    n, from)) {
+        mem_free(from);
+        return err_set(e, ERR_NOMEM, "no memory for a view");
+    }
+    keep_numbers(now, next, from);
+    mem_free(from);
+    return 0;
 }
 
 /* --- news from the workers --- */
@@ -203,6 +274,7 @@ static int start_workers(struct proxy *p, uint32_t n, struct err *e)
         struct worker *w = &p->workers[i];
         w->cells = p->cells;
         w->proxy_workers = n;
+        w->held = p->held;
         w->row = proxy_row(p) + 1 + i;
         w->lane = cells_lane(&p->cells, p->cells.bank, i);
         cell_set(&w->row->epoch, 0);
@@ -218,7 +290,7 @@ static int start_workers(struct proxy *p, uint32_t n, struct err *e)
 int proxy_take_view(struct proxy *p, struct view *v, int *fds, struct err *e)
 {
     uint32_t workers = v->workers;
-    struct shared_view *sv = shared_view_new(p, v, fds, e);
+    struct shared_view *sv = shared_view_new(v, fds, e);
     if (!sv)
         return -(int)ERR_NOMEM;
     if (workers == 0 || workers > p->cells.header->workers ||
@@ -228,10 +300,13 @@ int proxy_take_view(struct proxy *p, struct view *v, int *fds, struct err *e)
                        p->n_workers ? p->n_workers : p->cells.header->workers);
     }
     int r = p->workers ? 0 : start_workers(p, workers, e);
+    if (r == 0)
+        r = keep(p, sv, e);
     if (r) {
         shared_view_unref(sv);
         return r;
     }
+    open_logs(p, sv);
     if (p->current) {
         p->current->older = p->before;
         p->before = p->current;
@@ -239,18 +314,43 @@ int proxy_take_view(struct proxy *p, struct view *v, int *fds, struct err *e)
     p->current = sv;
     for (uint32_t i = 0; i < p->n_workers; i++) {
         shared_view_ref(sv);
-        worker_command(&p->workers[i], sv, false, false);
+        worker_command(&p->workers[i], sv, 0);
     }
     return 0;
+}
+
+static void order(struct proxy *p, enum order what)
+{
+    for (uint32_t i = 0; i < p->n_workers; i++)
+        worker_command(&p->workers[i], NULL, what);
+    if (p->n_workers == 0)
+        tell_main(p);
+}
+
+void proxy_hold(struct proxy *p)
+{
+    CHECK(p->n_workers == 0);
+    p->held = true;
+}
+
+void proxy_accept(struct proxy *p)
+{
+    p->held = false;
+    order(p, ORDER_ACCEPT);
+}
+
+void proxy_hand_over(struct proxy *p)
+{
+    if (p->draining)
+        return;
+    p->draining = true;
+    order(p, ORDER_HAND_OVER);
 }
 
 void proxy_drain(struct proxy *p)
 {
     p->draining = true;
-    for (uint32_t i = 0; i < p->n_workers; i++)
-        worker_command(&p->workers[i], NULL, true, false);
-    if (p->n_workers == 0)
-        tell_main(p);
+    order(p, ORDER_DRAIN);
 }
 
 void proxy_free(struct proxy *p)

@@ -1,8 +1,9 @@
 /* service: a service as one worker sees it.
  *
- * A new view makes new services; their targets (the instances) live on while slot, name and address
- * stay, and with them their pooled connections and what the worker learnt about them. An exchange
- * keeps the service that it began with until it ends.
+ * A new view makes new services of those that have changed; their targets (the instances) live on
+ * while slot, name and address stay, and with them their pooled connections, the requests that they
+ * have and what the worker learnt about them. An exchange keeps the service that it began with
+ * until it ends, but its instance counts it in the pool in use.
  *
  * Two verdicts meet here: control's, read from the cells, and the worker's own. A member is failed
  * if either says so; otherwise control's counts. Control knows more (all workers, the checks); the
@@ -228,6 +229,40 @@ void target_tick(struct target *t)
     refresh_member(t);
 }
 
+/* --- picking --- */
+
+int service_pick(struct service *s, const struct tried *tried, uint64_t key)
+{
+    service_sync(s);
+    int member = pool_pick(&s->pool, tried, key, loop_now(s->worker->loop));
+    if (member < 0)
+        return -1;
+    struct target *t = s->targets[member];
+    t->inflight++;
+    if (t->service != s) { /* a request that goes on with what a reload has replaced */
+        pool_done(&s->pool, (uint32_t)member);
+        if (t->service)
+            pool_begin(&t->service->pool, t->member);
+    }
+    return member;
+}
+
+void service_observe(struct service *s, uint32_t member, enum outcome outcome, uint64_t latency)
+{
+    const struct target *t = s->targets[member];
+    if (t->service)
+        pool_observe(&t->service->pool, t->member, outcome, latency, loop_now(s->worker->loop));
+}
+
+void service_done(struct service *s, uint32_t member)
+{
+    struct target *t = s->targets[member];
+    CHECK(t->inflight > 0);
+    t->inflight--;
+    if (t->service)
+        pool_done(&t->service->pool, t->member);
+}
+
 /* --- services --- */
 
 static struct target *find_or_make(struct worker *w, const struct view_instance *i,
@@ -263,10 +298,10 @@ static void inherit(struct service *s, const struct service *before)
 {
     s->budget = before->budget;
     for (uint32_t i = 0; i < s->pool.n; i++) {
+        const struct target *t = s->targets[i];
         s->pool.members[i].returned = loop_now(s->worker->loop);
-        for (uint32_t k = 0; k < before->pool.n; k++)
-            if (before->targets[k] == s->targets[i])
-                pool_inherit(&s->pool, i, &before->pool, k);
+        if (t->service == before)
+            pool_inherit(&s->pool, i, &before->pool, t->member);
     }
 }
 
@@ -288,15 +323,18 @@ static int open_pool(struct service *s, struct err *e)
     return pool_open(&s->pool, &params, e);
 }
 
-int service_new(struct worker *w, struct shared_view *sv, const struct view_service *conf,
+int service_new(struct worker *w, struct shared_view *sv, uint32_t index,
                 const struct service *before, struct service **out, struct err *e)
 {
+    const struct view_service *conf = &sv->view->services[index];
     struct service *s = mem_zero(1, sizeof *s);
     if (!s)
         return err_set(e, ERR_NOMEM, "no memory for service " STR_FMT, STR_ARG(conf->name));
+    list_init(&s->link);
     s->refs = 1;
     s->worker = w;
     s->conf = conf;
+    s->revision = sv->revision[index];
     s->shared = sv;
     shared_view_ref(sv);
     s->row = cells_service(&w->cells, w->lane, conf->slot);
@@ -335,6 +373,7 @@ void service_activate(struct service *s)
         s->worker->targets[t->slot] = t;
         t->service = s;
         t->member = i;
+        s->pool.members[i].inflight = t->inflight;
         judge_set_params(&t->judge, &params);
         const struct view_instance *conf = &s->conf->instances[i];
         s->pool.members[i].weight = conf->weight;
@@ -347,11 +386,26 @@ void service_activate(struct service *s)
     pool_update(&s->pool);
 }
 
+void service_move(struct service *s, struct shared_view *sv, uint32_t index)
+{
+    shared_view_ref(sv);
+    shared_view_unref(s->shared);
+    s->shared = sv;
+    s->conf = &sv->view->services[index];
+    s->log = s->conf->access_log < 0 ? NULL : sv->logs[s->conf->access_log];
+}
+
 void service_leave(struct service *s)
 {
     for (uint32_t i = 0; i < s->pool.n; i++)
         if (s->targets[i]->service == s)
             target_leave(s->targets[i]);
+}
+
+void service_tick(struct service *s)
+{
+    for (uint32_t i = 0; i < s->pool.n; i++)
+        target_tick(s->targets[i]);
 }
 
 void service_ref(struct service *s)

@@ -29,6 +29,7 @@ struct udp_listener {
     int fd; /* a duplicate of the view's: the same socket as long as the address stays */
     struct worker *worker;
     struct service *service; /* holds a reference */
+    struct listener_row *row;
     struct addr addr;
     uint64_t secret; /* of the hash: clients choose their ports, not their buckets */
     bool draining;
@@ -108,9 +109,10 @@ static void flow_end(struct flow *f)
     list_push_back(&u->dead, &f->age);
     loop_defer(l, &u->bury);
     u->n--;
+    cell_add(&u->row->open, UINT64_MAX);             /* minus one */
     cell_add(&f->service->row->tunnels, UINT64_MAX); /* minus one */
     cell_add(&f->target->row->inflight, UINT64_MAX);
-    pool_done(&f->service->pool, f->member);
+    service_done(f->service, f->member);
     target_unref(f->target);
     service_unref(f->service);
 }
@@ -131,7 +133,7 @@ static void count_answer(struct flow *f)
     uint64_t now = loop_now(w->loop);
     if (f->asked_at) {
         target_ok(f->target, (now - f->asked_at) / NS_PER_US);
-        pool_observe(&f->service->pool, f->member, OUTCOME_OK, now - f->asked_at, now);
+        service_observe(f->service, f->member, OUTCOME_OK, now - f->asked_at);
     }
     f->asked_at = 0;
     f->replies++;
@@ -153,6 +155,7 @@ static void on_instance(struct io *io, unsigned ready)
         count_answer(f);
         touch(f);
         cell_add(&f->service->row->bytes_out, (uint64_t)n);
+        cell_add(&u->row->bytes_out, (uint64_t)n);
         net_datagram_send(u->fd, u->datagram, (size_t)n,
                           &f->client); /* a full socket drops it, as any hop may */
         bool answered = f->service->conf->replies && f->replies >= f->service->conf->replies;
@@ -168,9 +171,8 @@ static struct flow *flow_new(struct udp_listener *u, const struct addr *client)
     struct worker *w = u->worker;
     struct service *s = u->service;
     struct tried tried = {.n = 0};
-    service_sync(s);
     size_t ip = client->kind == ADDR_IP6 ? 16 : 4;
-    int member = pool_pick(&s->pool, &tried, key_of_source(client->ip, ip), loop_now(w->loop));
+    int member = service_pick(s, &tried, key_of_source(client->ip, ip));
     if (member < 0) {
         cell_add(&s->row->no_instance, 1);
         return NULL;
@@ -182,7 +184,8 @@ static struct flow *flow_new(struct udp_listener *u, const struct addr *client)
         if (fd >= 0)
             close(fd);
         mem_free(f);
-        pool_done(&s->pool, (uint32_t)member);
+        cell_add(&u->row->refused, 1);
+        service_done(s, (uint32_t)member);
         return NULL;
     }
     f->fd = fd;
@@ -199,6 +202,8 @@ static struct flow *flow_new(struct udp_listener *u, const struct addr *client)
     cell_add(&s->row->requests, 1);
     cell_add(&s->row->relayed, 1);
     cell_add(&s->row->tunnels, 1);
+    cell_add(&u->row->open, 1);
+    cell_add(&u->row->accepted, 1);
     cell_add(&t->row->requests, 1);
     cell_add(&t->row->inflight, 1);
     return f;
@@ -222,6 +227,7 @@ static void forward(struct udp_listener *u, const struct addr *client, struct st
     if (!f->asked_at)
         f->asked_at = f->active_at;
     cell_add(&f->service->row->bytes_in, datagram.n);
+    cell_add(&u->row->bytes_in, datagram.n);
     int error = net_datagram_send(f->fd, datagram.p, datagram.n, NULL);
     if (error < 0 && error != -EAGAIN)
         flow_failed(f, -error);
@@ -269,14 +275,15 @@ void udp_listener_tick(struct udp_listener *u)
     }
 }
 
-int udp_listener_new(struct worker *w, struct service *s, const struct addr *addr, int fd,
-                     struct udp_listener **out, struct err *e)
+int udp_listener_new(struct worker *w, struct service *s, const struct addr *addr,
+                     struct listener_row *row, int fd, struct udp_listener **out, struct err *e)
 {
     struct udp_listener *u = mem_zero(1, sizeof *u);
     if (!u)
         return err_set(e, ERR_NOMEM, "no memory for a UDP listener");
     u->worker = w;
     u->service = s;
+    u->row = row;
     u->addr = *addr;
     entropy(&u->secret, sizeof u->secret);
     list_init(&u->age);
@@ -287,11 +294,8 @@ int udp_listener_new(struct worker *w, struct service *s, const struct addr *add
     task_init(&u->bury, on_bury);
     io_init(&u->io, on_client);
     u->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    int r = u->fd < 0 ? err_errno(e, "cannot keep a UDP socket")
-                      : loop_io_start(w->loop, &u->io, u->fd, e);
-    if (r) {
-        if (u->fd >= 0)
-            close(u->fd);
+    if (u->fd < 0) {
+        int r = err_errno(e, "cannot keep a UDP socket");
         mem_free(u);
         return r;
     }
@@ -305,6 +309,17 @@ void udp_listener_move(struct udp_listener *u, struct service *s)
     service_ref(s);
     service_unref(u->service);
     u->service = s;
+}
+
+int udp_listener_read(struct udp_listener *u, struct err *e)
+{
+    return u->io.fd >= 0 ? 0 : loop_io_start(u->worker->loop, &u->io, u->fd, e);
+}
+
+void udp_listener_hand_over(struct udp_listener *u)
+{
+    task_cancel(&u->resume);
+    loop_io_stop(u->worker->loop, &u->io);
 }
 
 void udp_listener_drain(struct udp_listener *u)

@@ -4,9 +4,8 @@
  * own. The main thread reaches it through an inbox (a view, "drain", "stop") under a lock, and an
  * eventfd. Listening sockets are shared; the kernel wakes one thread per connection.
  *
- * Taking a view: new services and listeners are made first; only when all of that has worked do
- * they replace the old ones, in steps that cannot fail. If memory is out, the worker keeps its old
- * view and tries again at its next tick. */
+ * If memory is out while it takes a view (adopt.c), it keeps its old one and tries again at its
+ * next tick. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -80,25 +79,32 @@ static void on_bury(struct task *task)
 
 /* --- listeners --- */
 
-static void on_acceptable(struct io *io, unsigned ready)
+void worker_on_acceptable(struct io *io, unsigned ready)
 {
     if (ready & (IO_READ | IO_HANGUP))
         client_accept(CONTAINER_OF(io, struct listener, io));
 }
 
-static int listen_now(struct worker *w, struct listener *l, struct err *e)
+int listener_start(struct worker *w, struct listener *l, struct err *e)
 {
-    return l->udp || l->io.fd >= 0 ? 0 : loop_io_start_shared(w->loop, &l->io, l->fd, e);
+    if (l->udp)
+        return udp_listener_read(l->udp, e);
+    return l->io.fd >= 0 ? 0 : loop_io_start_shared(w->loop, &l->io, l->fd, e);
+}
+
+bool listener_may_start(const struct worker *w, const struct listener *l)
+{
+    return !w->held && !w->draining && (l->udp || !w->accept_paused);
 }
 
 static void listen_again(struct worker *w)
 {
-    if (!w->accept_paused || w->draining || w->n_clients >= w->max_clients)
+    if (!w->accept_paused || w->held || w->draining || w->n_clients >= w->max_clients)
         return;
     w->accept_paused = false;
     list_for_each (it, &w->listeners) {
         struct listener *l = LIST_ENTRY(it, struct listener, link);
-        if (listen_now(w, l, NULL))
+        if (listener_start(w, l, NULL))
             w->accept_paused = true; /* the next tick tries again */
     }
 }
@@ -119,11 +125,13 @@ void worker_pause_accept(struct worker *w)
 static void check_drained(struct worker *w)
 {
     uint32_t flows = 0;
+    if (!w->draining || w->told_drained || w->n_clients)
+        return;
     list_for_each (it, &w->listeners) {
         const struct udp_listener *u = LIST_ENTRY(it, struct listener, link)->udp;
         flows += u ? udp_listener_flows(u) : 0;
     }
-    if (!w->draining || w->told_drained || w->n_clients || flows)
+    if (flows)
         return;
     w->told_drained = true;
     proxy_worker_drained(w->proxy);
@@ -151,223 +159,59 @@ void listener_unref(struct listener *l)
     mem_free(l);
 }
 
-/* --- taking a view --- */
-
-/* What a view brings, built aside until all of it stands. */
-struct draft {
-    struct shared_view *sv;
-    struct service **services;   /* by index in the view */
-    struct listener **listeners; /* by index in view->sockets; only those with a service */
-};
-
-static struct service *service_before(struct worker *w, struct str name)
-{
-    for (uint32_t i = 0; i < w->n_services; i++)
-        if (str_eq(w->services[i]->conf->name, name))
-            return w->services[i];
-    return NULL;
-}
-
-struct service *worker_service(struct worker *w, const struct service *from, uint32_t index)
-{
-    const struct view *view = from->shared->view;
-    CHECK(index < view->n_services);
-    return from->shared == w->view ? w->services[index]
-                                   : service_before(w, view->services[index].name);
-}
-
-/* A datagram socket is one worker's: all datagrams of a client must meet the same table. */
-static bool is_mine(const struct worker *w, const struct addr *a)
-{
-    char text[ADDR_TEXT_MAX];
-    size_t n = addr_format(a, text);
-    return str_hash((struct str){text, n}) % w->proxy_workers == w->index;
-}
-
-static struct listener *udp_listener_before(struct worker *w, const struct addr *a)
-{
-    list_for_each (it, &w->listeners) {
-        struct listener *l = LIST_ENTRY(it, struct listener, link);
-        if (l->udp && addr_eq(&l->addr, a))
-            return l;
-    }
-    return NULL;
-}
-
-static int draft_listener(struct worker *w, struct draft *d, uint32_t socket, struct service *s,
-                          struct err *e)
-{
-    const struct view_socket *k = &d->sv->view->sockets[socket];
-    if (k->use == SOCKET_UDP && !is_mine(w, &k->addr))
-        return 0;
-    struct listener *l = mem_zero(1, sizeof *l);
-    if (!l)
-        return err_set(e, ERR_NOMEM, "no memory for a listener");
-    d->listeners[socket] = l;
-    list_init(&l->link);
-    l->refs = 1;
-    l->worker = w;
-    l->addr = k->addr;
-    l->fd = d->sv->fds[socket];
-    l->service = s;
-    service_ref(s);
-    io_init(&l->io, on_acceptable);
-    if (k->use == SOCKET_UDP) /* one that was there is taken over when nothing can fail any more */
-        return udp_listener_before(w, &k->addr)
-                   ? 0
-                   : udp_listener_new(w, s, &k->addr, l->fd, &l->udp, e);
-    return w->draining || w->accept_paused ? 0 : listen_now(w, l, e);
-}
-
-static int draft_service(struct worker *w, struct draft *d, uint32_t i, struct err *e)
-{
-    const struct view_service *conf = &d->sv->view->services[i];
-    int r = service_new(w, d->sv, conf, service_before(w, conf->name), &d->services[i], e);
-    for (uint32_t k = 0; r == 0 && k < conf->n_sockets; k++)
-        r = draft_listener(w, d, conf->sockets[k], d->services[i], e);
-    return r;
-}
-
-static void draft_free(struct worker *w, struct draft *d)
-{
-    const struct view *v = d->sv->view;
-    for (uint32_t i = 0; d->listeners && i < v->n_sockets; i++)
-        if (d->listeners[i]) {
-            loop_io_stop(w->loop, &d->listeners[i]->io);
-            listener_unref(d->listeners[i]);
-        }
-    for (uint32_t i = 0; d->services && i < v->n_services; i++)
-        if (d->services[i])
-            service_unref(d->services[i]);
-    mem_free(d->listeners);
-    mem_free(d->services);
-}
-
-static bool same_listener(const struct listener *a, const struct listener *b)
-{
-    return a->service->conf->mode == b->service->conf->mode && addr_eq(&a->addr, &b->addr);
-}
-
-/* The old listener's clients go on with the new one, if the address stays; else they are asked to
- * leave. */
-static void hand_clients_over(struct worker *w, struct draft *d)
-{
-    list_for_each_safe (it, &w->clients) {
-        struct client *c = LIST_ENTRY(it, struct client, link);
-        struct listener *next = NULL;
-        for (uint32_t i = 0; i < d->sv->view->n_sockets && !next; i++)
-            if (d->listeners[i] && same_listener(d->listeners[i], c->listener))
-                next = d->listeners[i];
-        if (!next) {
-            client_drain(c);
-            continue;
-        }
-        struct listener *old = c->listener;
-        c->listener = next;
-        next->refs++;
-        listener_unref(old);
-    }
-}
-
-static void hand_flows_over(struct worker *w, struct draft *d)
-{
-    for (uint32_t i = 0; i < d->sv->view->n_sockets; i++) {
-        struct listener *l = d->listeners[i];
-        if (!l || d->sv->view->sockets[i].use != SOCKET_UDP || l->udp)
-            continue;
-        struct listener *old = udp_listener_before(w, &l->addr);
-        CHECK(old);
-        l->udp = old->udp;
-        old->udp = NULL;
-        udp_listener_move(l->udp, l->service);
-    }
-}
-
-static void retire_listeners(struct worker *w)
-{
-    list_for_each_safe (it, &w->listeners) {
-        struct listener *l = LIST_ENTRY(it, struct listener, link);
-        loop_io_stop(w->loop, &l->io);
-        l->retired = true;
-        list_remove(&l->link);
-        list_push_back(&w->retired, &l->link);
-        listener_unref(l);
-    }
-}
-
-static void retire_services(struct worker *w)
-{
-    for (uint32_t i = 0; i < w->n_services; i++) {
-        service_leave(w->services[i]);
-        service_unref(w->services[i]);
-    }
-    mem_free(w->services);
-    w->services = NULL;
-    w->n_services = 0;
-}
-
-static void install(struct worker *w, struct draft *d)
-{
-    const struct view *v = d->sv->view;
-    for (uint32_t i = 0; i < v->n_services; i++)
-        service_activate(d->services[i]);
-    hand_clients_over(w, d);
-    hand_flows_over(w, d);
-    retire_listeners(w);
-    retire_services(w);
-    for (uint32_t i = 0; i < v->n_sockets; i++)
-        if (d->listeners[i])
-            list_push_back(&w->listeners, &d->listeners[i]->link);
-    w->services = d->services; /* and the references */
-    w->n_services = v->n_services;
-    mem_free(d->listeners);
-}
-
-static int take_view(struct worker *w, struct shared_view *sv, struct err *e)
-{
-    const struct view *v = sv->view;
-    struct draft d = {.sv = sv};
-    d.services = mem_zero(v->n_services, sizeof *d.services);
-    d.listeners = mem_zero(v->n_sockets, sizeof *d.listeners);
-    int r = d.services && d.listeners ? 0 : err_set(e, ERR_NOMEM, "no memory for a view");
-    for (uint32_t i = 0; r == 0 && i < v->n_services; i++)
-        r = draft_service(w, &d, i, e);
-    if (r) {
-        draft_free(w, &d);
-        return r;
-    }
-    install(w, &d);
-    struct shared_view *old = w->view;
-    w->view = sv; /* takes over the inbox's reference */
-    cell_set(&w->row->epoch, v->epoch);
-    proxy_worker_took(w->proxy, w, v->epoch);
-    if (old)
-        shared_view_unref(old);
-    return 0;
-}
-
 /* --- commands and housekeeping --- */
 
-static void start_drain(struct worker *w)
+/* Out of the queue first, then what still lies in it: the kernel may have woken us alone for it. */
+static void leave_queue(struct worker *w, struct listener *l)
 {
-    if (w->draining)
+    if (l->io.fd < 0)
         return;
-    list_for_each (it, &w->listeners) {
-        struct listener *l = LIST_ENTRY(it, struct listener, link);
-        if (l->udp)
-            udp_listener_drain(l->udp);
-        else if (l->io.fd >= 0)
-            client_accept(l); /* who waits in the queue */
+    loop_io_stop(w->loop, &l->io);
+    uint64_t before;
+    do {
+        before = cell_get(&w->row->accepted);
+        client_accept(l);
+    } while (cell_get(&w->row->accepted) - before >= ACCEPT_BATCH);
+}
+
+static void drain_listener(struct worker *w, struct listener *l, bool hand_over)
+{
+    if (!l->udp)
+        leave_queue(w, l);
+    else if (hand_over)
+        udp_listener_hand_over(l->udp);
+    else
+        udp_listener_drain(l->udp);
+}
+
+/* A hand-over may be followed by a drain: what was left time is hurried then. */
+static void start_drain(struct worker *w, bool hand_over)
+{
+    if (w->draining && (hand_over || !w->handed_over))
+        return;
+    list_for_each (it, &w->listeners)
+        drain_listener(w, LIST_ENTRY(it, struct listener, link), hand_over);
+    if (!w->draining) {
+        uint64_t longest = 0;
+        for (uint32_t i = 0; w->view && i < w->view->view->n_services; i++)
+            longest = MAX(longest, w->view->view->services[i].timeouts.drain);
+        w->drain_began = loop_now(w->loop);
+        w->drain_deadline = w->drain_began + longest;
     }
     w->draining = true;
-    stop_listening(w);
-    uint64_t longest = 0;
-    for (uint32_t i = 0; w->view && i < w->view->view->n_services; i++)
-        longest = MAX(longest, w->view->view->services[i].timeouts.drain);
-    w->drain_deadline = loop_now(w->loop) + longest;
+    w->handed_over = hand_over;
     list_for_each_safe (it, &w->clients)
         client_drain(LIST_ENTRY(it, struct client, link));
     check_drained(w);
+}
+
+static void start_accepting(struct worker *w)
+{
+    if (!w->held)
+        return;
+    w->held = false;
+    w->accept_paused = true;
+    listen_again(w);
 }
 
 static void handle_commands(struct worker *w)
@@ -375,16 +219,20 @@ static void handle_commands(struct worker *w)
     pthread_mutex_lock(&w->command_lock);
     struct shared_view *sv = w->inbox;
     w->inbox = NULL;
-    bool drain = w->drain_asked, stop = w->stop_asked;
+    unsigned orders = w->orders;
     pthread_mutex_unlock(&w->command_lock);
     struct err e = {0};
-    if (sv && take_view(w, sv, &e)) {
+    if (sv && worker_take_view(w, sv, &e)) {
         proxy_complain(w->proxy, "worker %u keeps its old view: %s", w->index, e.text);
-        worker_command(w, sv, false, false); /* the tick tries again */
+        worker_command(w, sv, 0); /* the tick tries again */
     }
-    if (drain)
-        start_drain(w);
-    if (stop)
+    if (orders & ORDER_ACCEPT)
+        start_accepting(w);
+    if (orders & ORDER_HAND_OVER)
+        start_drain(w, true);
+    if (orders & ORDER_DRAIN)
+        start_drain(w, false);
+    if (orders & ORDER_STOP)
         loop_stop(w->loop);
 }
 
@@ -396,7 +244,7 @@ static void on_command(struct io *io, unsigned ready)
     handle_commands(CONTAINER_OF(io, struct worker, command_io));
 }
 
-void worker_command(struct worker *w, struct shared_view *sv, bool drain, bool stop)
+void worker_command(struct worker *w, struct shared_view *sv, unsigned orders)
 {
     pthread_mutex_lock(&w->command_lock);
     struct shared_view *old = NULL;
@@ -404,8 +252,7 @@ void worker_command(struct worker *w, struct shared_view *sv, bool drain, bool s
         old = w->inbox; /* never seen: the newer one is enough */
     if (sv)
         w->inbox = sv;
-    w->drain_asked = w->drain_asked || drain;
-    w->stop_asked = w->stop_asked || stop;
+    w->orders |= orders;
     pthread_mutex_unlock(&w->command_lock);
     if (old)
         shared_view_unref(old);
@@ -420,15 +267,32 @@ static void close_clients(struct worker *w)
         client_close(LIST_ENTRY(it, struct client, link));
 }
 
-/* The time to drain is over. */
-static void end_all(struct worker *w)
+static bool is_late(const struct worker *w, const struct service *s, uint64_t now)
 {
+    return now >= w->drain_deadline || now - w->drain_began >= s->conf->timeouts.drain;
+}
+
+/* What is left of a service whose time to drain is over ends. */
+static void cut_late(struct worker *w, uint64_t now)
+{
+    uint32_t cut = 0;
     list_for_each (it, &w->listeners) {
         struct udp_listener *u = LIST_ENTRY(it, struct listener, link)->udp;
-        if (u)
+        if (u && is_late(w, udp_listener_service(u), now))
             udp_listener_end_flows(u);
     }
-    close_clients(w);
+    list_for_each_safe (it, &w->clients) {
+        struct client *c = LIST_ENTRY(it, struct client, link);
+        if (!is_late(w, c->listener->service, now))
+            continue;
+        client_close(c);
+        cut++;
+    }
+    if (cut) {
+        cell_add(&w->row->drain_cut, cut);
+        proxy_complain(w->proxy, "worker %u: %u connection%s cut: the time to drain is over",
+                       w->index, cut, cut == 1 ? " was" : "s were");
+    }
     check_drained(w);
 }
 
@@ -438,16 +302,15 @@ static void on_tick(struct timer *t)
     uint64_t now = loop_now(w->loop);
     cell_set(&w->row->beat, loop_turns(w->loop));
     loop_timer_set(w->loop, t, now + TICK_NS);
-    for (uint32_t k = 0; k < w->n_services; k++)
-        for (uint32_t i = 0; i < w->services[k]->pool.n; i++)
-            target_tick(w->services[k]->targets[i]);
+    list_for_each (it, &w->services)
+        service_tick(LIST_ENTRY(it, struct service, link));
     list_for_each (it, &w->listeners)
         if (LIST_ENTRY(it, struct listener, link)->udp)
             udp_listener_tick(LIST_ENTRY(it, struct listener, link)->udp);
     check_drained(w);
     listen_again(w);
-    if (w->draining && now >= w->drain_deadline)
-        end_all(w);
+    if (w->draining)
+        cut_late(w, now);
     pthread_mutex_lock(&w->command_lock);
     bool waiting = w->inbox != NULL;
     pthread_mutex_unlock(&w->command_lock);
@@ -484,6 +347,7 @@ static uint32_t client_bound(uint32_t workers)
 
 static int prepare(struct worker *w, struct err *e)
 {
+    list_init(&w->services);
     list_init(&w->listeners);
     list_init(&w->retired);
     list_init(&w->clients);
@@ -494,7 +358,8 @@ static int prepare(struct worker *w, struct err *e)
     io_init(&w->command_io, on_command);
     w->max_clients = client_bound(w->cells.header->workers);
     w->targets = mem_zero(w->cells.header->slots, sizeof *w->targets);
-    if (!w->targets)
+    w->by_slot = mem_zero(w->cells.header->services, sizeof *w->by_slot);
+    if (!w->targets || !w->by_slot)
         return err_set(e, ERR_NOMEM, "no memory for a worker");
     w->command_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (w->command_fd < 0)
@@ -524,13 +389,12 @@ int worker_start(struct worker *w, struct proxy *p, uint32_t index, struct err *
 void worker_end(struct worker *w)
 {
     if (w->running) {
-        worker_command(w, NULL, false, true);
+        worker_command(w, NULL, ORDER_STOP);
         pthread_join(w->thread, NULL);
         w->draining = false; /* nobody is told any more */
         w->ending = true;
         close_clients(w);
-        retire_listeners(w);
-        retire_services(w);
+        worker_leave_view(w);
         on_bury(&w->bury);
     }
     if (w->loop)
@@ -552,6 +416,8 @@ void worker_end(struct worker *w)
     if (w->view)
         shared_view_unref(w->view);
     mem_free(w->targets);
+    mem_free(w->by_slot);
+    mem_free(w->by_number);
     loop_free(w->loop);
     pthread_mutex_destroy(&w->command_lock);
 }

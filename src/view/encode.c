@@ -84,7 +84,7 @@ static void put_policies(struct buf *b, const struct view_service *s)
     put_u64(b, s->limits.body_bytes);
 }
 
-static void put_service(struct buf *b, const struct view_service *s)
+void put_service(struct buf *b, const struct view_service *s)
 {
     put_str(b, s->name);
     put_u32(b, s->slot);
@@ -136,6 +136,7 @@ void view_encode(const struct view *v, struct buf *out)
     for (uint32_t i = 0; i < v->n_sockets; i++) {
         put_u8(out, v->sockets[i].use);
         put_addr(out, &v->sockets[i].addr);
+        put_u32(out, v->sockets[i].slot);
     }
     put_u32(out, v->n_services);
     for (uint32_t i = 0; i < v->n_services; i++)

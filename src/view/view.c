@@ -40,6 +40,29 @@ const struct view_service *view_service_find(const struct view *v, struct str na
     return NULL;
 }
 
+static void fill(struct view_index *x)
+{
+    for (uint32_t i = 0; i < x->v->n_services && !x->linear; i++)
+        x->linear = !map_put(&x->names, x->v->services[i].name, &x->v->services[i]);
+}
+
+const struct view_service *view_index_find(struct view_index *x, uint32_t at, struct str name)
+{
+    const struct view *v = x->v;
+    if (!v)
+        return NULL;
+    if (at < v->n_services && str_eq(v->services[at].name, name))
+        return &v->services[at];
+    if (x->names.n == 0 && !x->linear)
+        fill(x);
+    return x->linear ? view_service_find(v, name) : map_get(&x->names, name);
+}
+
+void view_index_free(struct view_index *x)
+{
+    map_free(&x->names);
+}
+
 const struct view_instance *view_instance_find(const struct view_service *s, struct str name)
 {
     for (uint32_t i = 0; i < s->n_instances; i++)
@@ -106,13 +129,34 @@ static int assign_instances(struct view_service *s, const struct view_service *w
     return 0;
 }
 
-static const struct view_service *same_service(const struct view *now, uint32_t at, struct str name)
+static const struct view_socket *same_socket(const struct view *now, uint32_t at,
+                                             const struct view_socket *s)
 {
-    if (!now)
-        return NULL;
-    if (at < now->n_services && str_eq(now->services[at].name, name))
-        return &now->services[at];
-    return view_service_find(now, name);
+    for (uint32_t i = 0; i < now->n_sockets; i++) {
+        /* the same place first */
+        const struct view_socket *o = &now->sockets[(at + i) % now->n_sockets];
+        if (o->use == s->use && addr_eq(&o->addr, &s->addr))
+            return o;
+    }
+    return NULL;
+}
+
+static int assign_sockets(struct view *next, const struct view *now, struct err *e)
+{
+    uint64_t bits[VIEW_MAX_SOCKETS / 64] = {0};
+    struct rows rows = {bits, VIEW_MAX_SOCKETS, 0};
+    for (uint32_t i = 0; now && i < now->n_sockets; i++)
+        rows_take(&rows, now->sockets[i].slot);
+    for (uint32_t i = 0; i < next->n_sockets; i++) {
+        const struct view_socket *was = now ? same_socket(now, i, &next->sockets[i]) : NULL;
+        next->sockets[i].slot = was ? was->slot : rows_find(&rows);
+        if (next->sockets[i].slot >= rows.n)
+            return err_set(e, ERR_LIMIT,
+                           "no free row for a listener: at most %u fit, those that this change "
+                           "removes included",
+                           rows.n);
+    }
+    return 0;
 }
 
 int view_assign_slots(struct view *next, const struct view *now, struct err *e)
@@ -120,20 +164,22 @@ int view_assign_slots(struct view *next, const struct view *now, struct err *e)
     uint64_t service_bits[VIEW_MAX_SERVICES / 64] = {0}, slot_bits[VIEW_MAX_SLOTS / 64] = {0};
     struct rows services = {service_bits, VIEW_MAX_SERVICES, 0};
     struct rows slots = {slot_bits, VIEW_MAX_SLOTS, 0};
+    struct view_index before = {.v = now};
+    int rc = assign_sockets(next, now, e);
     if (now)
         take_used(now, &services, &slots);
-    for (uint32_t i = 0; i < next->n_services; i++) {
+    for (uint32_t i = 0; rc == 0 && i < next->n_services; i++) {
         struct view_service *s = &next->services[i];
-        const struct view_service *was = same_service(now, i, s->name);
+        const struct view_service *was = view_index_find(&before, i, s->name);
         s->slot = was ? was->slot : rows_find(&services);
         if (s->slot >= services.n)
-            return err_set(e, ERR_LIMIT,
-                           "no free row for service %.*s: at most %u services fit, those that this "
-                           "change removes included",
-                           STR_ARG(s->name), services.n);
-        int rc = assign_instances(s, was, &slots, e);
-        if (rc)
-            return rc;
+            rc = err_set(e, ERR_LIMIT,
+                         "no free row for service %.*s: at most %u services fit, those that this "
+                         "change removes included",
+                         STR_ARG(s->name), services.n);
+        else
+            rc = assign_instances(s, was, &slots, e);
     }
-    return 0;
+    view_index_free(&before);
+    return rc;
 }

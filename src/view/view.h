@@ -53,6 +53,7 @@ enum socket_use {
 struct view_socket {
     uint8_t use; /* enum socket_use */
     struct addr addr;
+    uint32_t slot; /* row of the listeners' table; stable while use and address stay */
 };
 
 enum { CHECK_NONE, CHECK_TCP, CHECK_HTTP };
@@ -228,6 +229,8 @@ struct view_rules {
     bool idempotent;          /* whatever the method: may be sent more than once */
     uint64_t hedge_after; /* a second instance is asked when the first is silent so long; 0: no */
     uint32_t hedge_permille; /* ... or for longer than this share of the answers took; 0: no */
+    bool secret; /* a text of these, or of their route, came from a variable or another file: never
+                    show any */
 };
 
 /* Which requests a route takes: all conditions that are there must hold, and of each one of its
@@ -340,6 +343,16 @@ void view_free(struct view *v);
 /* An empty view with its arena and one worker; NULL when memory is out. */
 struct view *view_new(void);
 
+/* Finds many of a view's services, of which most are where they are looked for first. */
+struct view_index {
+    const struct view *v;
+    struct map names; /* filled when it is first needed */
+    bool linear;      /* memory was out: the slow way */
+};
+/* The service of this name, looked for at `at` first; NULL when there is none. */
+const struct view_service *view_index_find(struct view_index *x, uint32_t at, struct str name);
+void view_index_free(struct view_index *x);
+
 const struct view_service *view_service_find(const struct view *v, struct str name);
 const struct view_instance *view_instance_find(const struct view_service *s, struct str name);
 
@@ -347,6 +360,17 @@ const struct view_instance *view_instance_find(const struct view_service *s, str
  * by service and instance name, else a free one that `now` does not use. ERR_LIMIT when the tables
  * are full. */
 int view_assign_slots(struct view *next, const struct view *now, struct err *e);
+
+enum { VIEW_SOCKET_NEW = -1 };
+/* Which sockets `next` keeps: from[i] becomes the index in `now` of the one that next[i] is, or
+ * VIEW_SOCKET_NEW. No two keep the same. False when memory is out. */
+bool view_keep_sockets(const struct view_socket *now, size_t n_now, const struct view_socket *next,
+                       size_t n_next, int32_t *from);
+
+/* Nothing about the service has changed: all its settings, its instances, slots, listeners and log
+ * are alike. False when memory is out. scratch is the caller's, for many comparisons. */
+bool view_same_service(const struct view *a, const struct view_service *x, const struct view *b,
+                       const struct view_service *y, struct buf scratch[2]);
 
 /* True when names, bounds, indices and (once the epoch is not 0) slots are as promised above: what
  * view_decode accepts. Says what is wrong otherwise. A view of epoch 0 has not been given its slots

@@ -47,6 +47,10 @@ enum http_field {
     HTTP_FIELD_MAX_FORWARDS,
     HTTP_FIELD_PROXY_AUTHORIZATION,
     HTTP_FIELD_PROXY_AUTHENTICATE,
+    HTTP_FIELD_COOKIE,
+    HTTP_FIELD_SET_COOKIE,
+    HTTP_FIELD_TRACEPARENT,
+    HTTP_FIELD_TRACESTATE,
     HTTP_FIELDS,
 };
 
@@ -152,6 +156,30 @@ struct http_chunked {
 int http_chunked_step(struct http_chunked *c, const char *p, size_t n, size_t *used,
                       struct str *data, const struct http_refusal **why);
 
+/* A change to the fields of a head that is sent on. Names and values are the caller's bytes, and
+ * must be valid (http_edit_wrong): a line end in one would be a field of somebody else's making. */
+enum http_edit_op {
+    HTTP_EDIT_SET,    /* instead of all fields of that name, or where there was none */
+    HTTP_EDIT_ADD,    /* one more line, whatever is there */
+    HTTP_EDIT_REMOVE, /* all fields of that name; the value is not looked at */
+};
+struct http_edit {
+    uint8_t op; /* enum http_edit_op */
+    struct str name, value;
+};
+struct http_edits {
+    const struct http_edit *list;
+    uint32_t n;
+};
+enum { HTTP_EDIT_LISTS = 4 }; /* for one head */
+/* NULL when the edit may be done, else why not, as one sentence. What frames a message or ends at
+ * the next hop is never edited: Content-Length, Transfer-Encoding, Connection, Keep-Alive, Upgrade,
+ * TE, Trailer, Expect, Max-Forwards, Proxy-*. Of requests Host may be set (not added to, not
+ * removed), to what may stand there. */
+const char *http_edit_wrong(const struct http_edit *e);
+/* An origin-form: begins with '/' and holds what a path, and behind '?' a query, may hold. */
+bool http_path_valid(struct str path);
+
 /* What the proxy knows beside the head itself. */
 struct http_forward {
     struct str client_ip; /* "192.0.2.1", "2001:db8::1" or "unix" */
@@ -160,6 +188,12 @@ struct http_forward {
     bool keep_upstream;   /* ask the instance to keep the connection */
     bool drop_expect;     /* 100 (Continue) was answered here: the instance is not asked for it */
     bool distrust;        /* drop what the client says in X-Forwarded-* and Forwarded */
+    bool new_trace;       /* the trace begins here: the client's tracestate is dropped */
+    uint8_t n_edits;      /* lists, at most HTTP_EDIT_LISTS */
+    const struct http_edits *edits; /* applied one after the other, also to what is added below */
+    struct str path;        /* goes on instead of the path as received; empty: as received. A '/' is
+                               put before it when it has none */
+    struct str traceparent; /* instead of the client's; empty: as received */
 };
 /* Writes the head that goes to the instance: hop-by-hop fields dropped, framing written anew from
  * the parsed facts (never copied), Host first and always one, X-Forwarded-For/-Proto/-Host and
@@ -173,8 +207,10 @@ struct http_answer {
                              client) */
     uint8_t client_minor; /* of the client's request */
     bool head_request;    /* the request was HEAD: no body whatever is framed */
+    uint8_t n_edits;      /* lists, at most HTTP_EDIT_LISTS */
     struct str via;
     struct str date; /* an IMF-fixdate, used when the instance sent none; may be empty */
+    const struct http_edits *edits; /* of all but 1xx, applied one after the other */
 };
 /* Writes the head that goes to the client, from a parsed response. *framing is how the body must be
  * sent: chunked becomes HTTP_BODY_CLOSE for an HTTP/1.0 client, HTTP_BODY_CLOSE becomes chunked for
@@ -183,6 +219,12 @@ struct http_answer {
 size_t http_write_response(const struct http_head *h, const struct http_answer *a, uint8_t *framing,
                            char *to, size_t size);
 
+/* The head of a response of our own, whose `length` bytes of body the caller sends (but not to
+ * HEAD). `type` is its Content-Type, none if empty. `extra` may be NULL; it goes before a->edits,
+ * and both may change all fields but the framing. Statuses that have no body frame none. */
+size_t http_write_own(uint16_t status, struct str type, uint64_t length,
+                      const struct http_edits *extra, const struct http_answer *a, char *to,
+                      size_t size);
 /* A whole response of our own (an error page): text/plain, Content-Length, our reason phrase; body
  * omitted for HEAD. `retry_after` in seconds adds Retry-After; 0 does not. */
 size_t http_write_error(uint16_t status, const char *text, const struct http_answer *a,

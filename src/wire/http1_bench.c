@@ -52,9 +52,11 @@ static size_t parse(const struct sample *s, size_t n, struct http_head *h)
 
 static size_t write_head(const struct sample *s, const struct http_head *h, char *to, size_t size)
 {
-    const struct http_forward f = {
-        STR("192.0.2.17"), STR("http"), STR("holdfast"), true, false, false};
-    const struct http_answer a = {true, 1, false, STR("holdfast"), {"", 0}};
+    const struct http_forward f = {.client_ip = STR("192.0.2.17"),
+                                   .proto = STR("http"),
+                                   .via = STR("holdfast"),
+                                   .keep_upstream = true};
+    const struct http_answer a = {.keep_client = true, .client_minor = 1, .via = STR("holdfast")};
     uint8_t framing;
     return s->response ? http_write_response(h, &a, &framing, to, size)
                        : http_write_request(h, &f, to, size);

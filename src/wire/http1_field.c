@@ -40,6 +40,10 @@ static const struct known known[HTTP_FIELDS] = {
     [HTTP_FIELD_MAX_FORWARDS] = K("max-forwards"),
     [HTTP_FIELD_PROXY_AUTHORIZATION] = HOP("proxy-authorization"),
     [HTTP_FIELD_PROXY_AUTHENTICATE] = HOP("proxy-authenticate"),
+    [HTTP_FIELD_COOKIE] = K("cookie"),
+    [HTTP_FIELD_SET_COOKIE] = K("set-cookie"),
+    [HTTP_FIELD_TRACEPARENT] = K("traceparent"),
+    [HTTP_FIELD_TRACESTATE] = K("tracestate"),
 };
 
 /* Setting bit 5 lower-cases a letter and leaves '-' alone; no other token byte becomes either. */
@@ -59,10 +63,19 @@ static enum http_field candidate(size_t n, char first)
     case 2: return HTTP_FIELD_TE;
     case 3: return HTTP_FIELD_VIA;
     case 4: return first == 'h' ? HTTP_FIELD_HOST : HTTP_FIELD_DATE;
-    case 6: return first == 's' ? HTTP_FIELD_SERVER : HTTP_FIELD_EXPECT;
+    case 6:
+        if (first == 'c')
+            return HTTP_FIELD_COOKIE;
+        return first == 's' ? HTTP_FIELD_SERVER : HTTP_FIELD_EXPECT;
     case 7: return first == 'u' ? HTTP_FIELD_UPGRADE : HTTP_FIELD_TRAILER;
     case 9: return HTTP_FIELD_FORWARDED;
-    case 10: return first == 'c' ? HTTP_FIELD_CONNECTION : HTTP_FIELD_KEEP_ALIVE;
+    case 10:
+        if (first == 's')
+            return HTTP_FIELD_SET_COOKIE;
+        if (first == 't')
+            return HTTP_FIELD_TRACESTATE;
+        return first == 'c' ? HTTP_FIELD_CONNECTION : HTTP_FIELD_KEEP_ALIVE;
+    case 11: return HTTP_FIELD_TRACEPARENT;
     case 12: return HTTP_FIELD_MAX_FORWARDS;
     case 14: return HTTP_FIELD_CONTENT_LENGTH;
     case 15: return HTTP_FIELD_X_FORWARDED_FOR;
@@ -88,19 +101,14 @@ bool http1_field_hop(enum http_field f)
 bool http1_trailer_allowed(struct str name)
 {
     static const struct str refused[] = {
-        {"authorization", 13},
-        {"cache-control", 13},
-        {"content-encoding", 16},
-        {"content-location", 16},
-        {"content-range", 13},
-        {"content-type", 12},
-        {"cookie", 6},
-        {"set-cookie", 10},
+        {"authorization", 13},    {"cache-control", 13}, {"content-encoding", 16},
+        {"content-location", 16}, {"content-range", 13}, {"content-type", 12},
         {"www-authenticate", 16},
     };
     enum http_field f = http1_field_of(name);
     if (f != HTTP_FIELD_OTHER)
-        return f == HTTP_FIELD_SERVER || f == HTTP_FIELD_DATE;
+        return f == HTTP_FIELD_SERVER || f == HTTP_FIELD_DATE || f == HTTP_FIELD_TRACEPARENT ||
+               f == HTTP_FIELD_TRACESTATE;
     for (size_t i = 0; i < ARRAY_LEN(refused); i++)
         if (str_eq(name, refused[i]))
             return false;

@@ -147,6 +147,10 @@ enum http1_refuse http1_field_meaning(enum http_field field, struct str value, s
     case HTTP_FIELD_SERVER:
     case HTTP_FIELD_PROXY_AUTHORIZATION:
     case HTTP_FIELD_PROXY_AUTHENTICATE:
+    case HTTP_FIELD_COOKIE:
+    case HTTP_FIELD_SET_COOKIE:
+    case HTTP_FIELD_TRACEPARENT:
+    case HTTP_FIELD_TRACESTATE:
     case HTTP_FIELDS: return REFUSE_NONE;
     }
     return REFUSE_NONE;

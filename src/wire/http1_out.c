@@ -1,5 +1,6 @@
 #include "wire/http1_out.h"
 
+#include "wire/http1_edit.h"
 #include "wire/http1_field.h"
 
 void http1_put_number(struct out *o, uint64_t n)
@@ -28,13 +29,15 @@ static bool is_plain(const struct http_header *x)
     return x->value.p == colon + 2 && colon[1] == ' ' && x->value.p[x->value.n] == '\r';
 }
 
-/* Neighbours that are plain are copied in one piece, lines and all. */
-void http1_put_fields(struct out *o, const struct http_head *h, uint32_t drop)
+/* Neighbours that are plain are copied in one piece, lines and all. Compiled twice, so that nobody
+ * pays for edits that has none. */
+static inline __attribute__((always_inline)) void
+put_fields(struct out *o, const struct http_head *h, uint32_t drop, const struct http1_edit_set *e)
 {
     const char *run = NULL, *run_end = NULL;
     for (uint32_t i = 0; i < h->n_headers; i++) {
         const struct http_header *x = &h->headers[i];
-        if (x->hop || (drop >> x->field & 1))
+        if (x->hop || (drop >> x->field & 1) || (e && http1_edited(e, x)))
             continue;
         bool plain = is_plain(x);
         if (run && (!plain || x->name.p != run_end)) {
@@ -51,6 +54,17 @@ void http1_put_fields(struct out *o, const struct http_head *h, uint32_t drop)
     }
     if (run)
         put(o, run, (size_t)(run_end - run));
+}
+
+void http1_put_fields(struct out *o, const struct http_head *h, uint32_t drop)
+{
+    put_fields(o, h, drop, NULL);
+}
+
+void http1_put_fields_edited(struct out *o, const struct http_head *h, uint32_t drop,
+                             const struct http1_edit_set *e)
+{
+    put_fields(o, h, drop, e);
 }
 
 void http1_put_kind(struct out *o, const struct http_head *h, enum http_field kind)

@@ -35,8 +35,13 @@ static inline size_t put_length(const struct out *o, const char *start)
 
 void http1_put_number(struct out *o, uint64_t n);
 
+struct http1_edit_set; /* http1_edit.h */
+
 /* The fields of h that are neither hop-by-hop nor of a kind in `drop` (FIELD_BIT), in order. */
 void http1_put_fields(struct out *o, const struct http_head *h, uint32_t drop);
+/* The same, without those that an edit replaces or removes. */
+void http1_put_fields_edited(struct out *o, const struct http_head *h, uint32_t drop,
+                             const struct http1_edit_set *e);
 /* "name: value CR LF" for every field of that kind, whatever its hop flag says. */
 void http1_put_kind(struct out *o, const struct http_head *h, enum http_field kind);
 /* "Via: 1.x pseudonym CR LF". A list may be several lines: those that are there stay before it. */

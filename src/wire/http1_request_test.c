@@ -108,6 +108,10 @@ static void field_names_are_recognised(void **state)
         [HTTP_FIELD_CONTENT_LENGTH] = "Content-Length",
         [HTTP_FIELD_TRANSFER_ENCODING] = "Transfer-Encoding",
         [HTTP_FIELD_EXPECT] = "Expect",
+        [HTTP_FIELD_COOKIE] = "Cookie",
+        [HTTP_FIELD_SET_COOKIE] = "Set-Cookie",
+        [HTTP_FIELD_TRACEPARENT] = "traceparent",
+        [HTTP_FIELD_TRACESTATE] = "tracestate",
     };
     for (unsigned f = 1; f < HTTP_FIELDS; f++) {
         size_t n = strlen(names[f]);

@@ -3,8 +3,8 @@
  * Nothing that frames or routes is copied: the request line, Host, the framing field and Connection
  * are written from the parsed facts, so that the instance cannot read another message out of them
  * than was read here. End-to-end fields follow in their order, then who forwarded (RFC 7239; Via:
- * RFC 9110, 7.6.3). */
-#include "wire/http1_class.h"
+ * RFC 9110, 7.6.3). Edits take part in all of that but the framing. */
+#include "wire/http1_edit.h"
 #include "wire/http1_field.h"
 #include "wire/http1_out.h"
 
@@ -13,17 +13,25 @@ static bool has(const struct http_head *h, enum http_field f)
     return h->present & FIELD_BIT(f);
 }
 
-static void put_first_lines(struct out *o, const struct http_head *h)
+/* "*": RFC 9112, 3.2.4. A '/' is put before what has none. */
+static void put_path(struct out *o, const struct http_head *h, struct str rewritten)
+{
+    struct str path = rewritten.n ? rewritten : h->path;
+    if (path.n == 0 && h->method == HTTP_OPTIONS)
+        PUT(o, "*");
+    else if (path.n == 0 || path.p[0] == '?' || (rewritten.n && path.p[0] != '/'))
+        PUT(o, "/");
+    put_view(o, path);
+}
+
+static void put_first_lines(struct out *o, const struct http_head *h, struct str path,
+                            struct str host)
 {
     put_view(o, h->method_text);
     PUT(o, " ");
-    if (h->path.n == 0 && h->method == HTTP_OPTIONS)
-        PUT(o, "*"); /* RFC 9112, 3.2.4 */
-    else if (h->path.n == 0 || h->path.p[0] == '?')
-        PUT(o, "/");
-    put_view(o, h->path);
+    put_path(o, h, path);
     PUT(o, " HTTP/1.1\r\nHost: ");
-    put_view(o, h->host);
+    put_view(o, host);
     PUT(o, "\r\n");
 }
 
@@ -92,6 +100,16 @@ static bool forwarded_usable(const struct http_head *h)
     return true;
 }
 
+/* The separator of an address as text, which stands among its first five bytes; 0 when it is none.
+ */
+static char separator(struct str address)
+{
+    for (size_t i = 0; i < address.n && i < 5; i++)
+        if (address.p[i] == '.' || address.p[i] == ':')
+            return address.p[i];
+    return 0;
+}
+
 /* RFC 7239, 6: an IPv6 address is bracketed and quoted; what is no address is an obfuscated name.
  */
 static void put_forwarded(struct out *o, const struct http_head *h, const struct http_forward *f)
@@ -99,41 +117,56 @@ static void put_forwarded(struct out *o, const struct http_head *h, const struct
     PUT(o, "Forwarded: ");
     if (!f->distrust && forwarded_usable(h))
         put_list(o, h, HTTP_FIELD_FORWARDED);
-    bool ip6 = memchr(f->client_ip.p, ':', f->client_ip.n) != NULL;
-    bool ip4 = !ip6 && is_class(f->client_ip.p[0], CLASS_DIGIT);
-    if (ip6)
-        PUT(o, "for=\"[");
-    else if (ip4)
+    char kind = separator(f->client_ip);
+    if (kind == '.')
         PUT(o, "for=");
+    else if (kind == ':')
+        PUT(o, "for=\"[");
     else
         PUT(o, "for=_");
     put_view(o, f->client_ip);
-    if (ip6)
+    if (kind == ':')
         PUT(o, "]\"");
     if (h->host.n) {
         PUT(o, ";host=\"");
         put_view(o, h->host);
-        PUT(o, "\"");
+        PUT(o, "\";proto=");
+    } else {
+        PUT(o, ";proto=");
     }
-    PUT(o, ";proto=");
     put_view(o, f->proto);
     PUT(o, "\r\n");
 }
 
-static void put_x_forwarded(struct out *o, const struct http_head *h, const struct http_forward *f)
+static void put_line(struct out *o, struct str name, struct str value)
 {
-    PUT(o, "X-Forwarded-For: ");
-    if (!f->distrust)
-        put_list(o, h, HTTP_FIELD_X_FORWARDED_FOR);
-    put_view(o, f->client_ip);
-    if (f->distrust || !has(h, HTTP_FIELD_X_FORWARDED_PROTO)) {
-        PUT(o, "\r\nX-Forwarded-Proto: ");
-        put_view(o, f->proto);
+    put_view(o, name);
+    put_view(o, value);
+    PUT(o, "\r\n");
+}
+
+/* `replaced`: by edits. */
+static void put_x_forwarded(struct out *o, const struct http_head *h, const struct http_forward *f,
+                            uint32_t replaced)
+{
+    if (!(replaced & FIELD_BIT(HTTP_FIELD_X_FORWARDED_FOR))) {
+        PUT(o, "X-Forwarded-For: ");
+        if (!f->distrust)
+            put_list(o, h, HTTP_FIELD_X_FORWARDED_FOR);
+        put_view(o, f->client_ip);
+        PUT(o, "\r\n");
     }
-    if (h->host.n && (f->distrust || !has(h, HTTP_FIELD_X_FORWARDED_HOST))) {
-        PUT(o, "\r\nX-Forwarded-Host: ");
-        put_view(o, h->host);
-    }
+    uint32_t left = replaced | (f->distrust ? 0 : h->present);
+    if (!(left & FIELD_BIT(HTTP_FIELD_X_FORWARDED_PROTO)))
+        put_line(o, STR("X-Forwarded-Proto: "), f->proto);
+    if (h->host.n && !(left & FIELD_BIT(HTTP_FIELD_X_FORWARDED_HOST)))
+        put_line(o, STR("X-Forwarded-Host: "), h->host);
+}
+
+static void put_max_forwards(struct out *o, uint32_t received)
+{
+    PUT(o, "Max-Forwards: ");
+    http1_put_number(o, received ? received - 1 : 0);
     PUT(o, "\r\n");
 }
 
@@ -150,25 +183,55 @@ static uint32_t dropped(const struct http_head *h, const struct http_forward *f)
         drop |= FIELD_BIT(HTTP_FIELD_MAX_FORWARDS);
     if (h->framing != HTTP_BODY_CHUNKED)
         drop |= FIELD_BIT(HTTP_FIELD_TRAILER);
+    if (f->traceparent.n)
+        drop |= FIELD_BIT(HTTP_FIELD_TRACEPARENT);
+    if (f->new_trace)
+        drop |= FIELD_BIT(HTTP_FIELD_TRACESTATE);
     return drop;
 }
 
-size_t http_write_request(const struct http_head *h, const struct http_forward *f, char *to,
-                          size_t size)
+/* Compiled twice: nobody pays for edits that has none. */
+static inline void write_head(struct out *o, const struct http_head *h,
+                              const struct http_forward *f, const struct http1_edit_set *e)
+{
+    uint32_t replaced = e ? e->replaced : 0;
+    put_first_lines(o, h, f->path, e ? e->host : h->host);
+    if (e) {
+        http1_put_fields_edited(o, h, dropped(h, f) | replaced, e);
+        http1_put_edits(o, e);
+    } else {
+        http1_put_fields(o, h, dropped(h, f));
+    }
+    put_framing(o, h);
+    put_x_forwarded(o, h, f, replaced);
+    if (!(replaced & FIELD_BIT(HTTP_FIELD_FORWARDED)))
+        put_forwarded(o, h, f);
+    if (!(replaced & FIELD_BIT(HTTP_FIELD_VIA)))
+        http1_put_via(o, h->minor, f->via);
+    if (f->traceparent.n && !(replaced & FIELD_BIT(HTTP_FIELD_TRACEPARENT)))
+        put_line(o, STR("traceparent: "), f->traceparent);
+    if (h->max_forwards != UINT32_MAX)
+        put_max_forwards(o, h->max_forwards);
+    put_connection(o, h, f->keep_upstream);
+    PUT(o, "\r\n");
+}
+
+static __attribute__((noinline)) void write_edited(struct out *o, const struct http_head *h,
+                                                   const struct http_forward *f)
+{
+    struct http1_edit_set e = {.host = h->host};
+    CHECK(f->n_edits <= HTTP_EDIT_LISTS);
+    http1_edits_join(&e, f->edits, f->n_edits);
+    write_head(o, h, f, &e);
+}
+
+__attribute__((flatten)) size_t
+http_write_request(const struct http_head *h, const struct http_forward *f, char *to, size_t size)
 {
     struct out o = {to, to + size, false};
-    put_first_lines(&o, h);
-    http1_put_fields(&o, h, dropped(h, f));
-    put_framing(&o, h);
-    put_x_forwarded(&o, h, f);
-    put_forwarded(&o, h, f);
-    http1_put_via(&o, h->minor, f->via);
-    if (h->max_forwards != UINT32_MAX) {
-        PUT(&o, "Max-Forwards: ");
-        http1_put_number(&o, h->max_forwards ? h->max_forwards - 1 : 0);
-        PUT(&o, "\r\n");
-    }
-    put_connection(&o, h, f->keep_upstream);
-    PUT(&o, "\r\n");
+    if (f->n_edits)
+        write_edited(&o, h, f);
+    else
+        write_head(&o, h, f, NULL);
     return put_length(&o, to);
 }

@@ -1,11 +1,10 @@
-/* http1_write_response: the heads that go to a client, an instance's and our own. */
+/* http1_write_response: the heads that go to a client, an instance's and our own. Edits leave alone
+ * what frames, and interim responses. */
+#include "wire/http1_edit.h"
 #include "wire/http1_field.h"
 #include "wire/http1_out.h"
 
-static bool has(const struct http_head *h, enum http_field f)
-{
-    return h->present & FIELD_BIT(f);
-}
+#include <stdio.h>
 
 static void put_status_line(struct out *o, uint16_t status, struct str reason)
 {
@@ -82,23 +81,83 @@ static void put_date(struct out *o, struct str date)
     PUT(o, "\r\n");
 }
 
+static uint32_t dropped(enum http_framing framing)
+{
+    uint32_t drop = FIELD_BIT(HTTP_FIELD_CONTENT_LENGTH);
+    if (framing != HTTP_BODY_CHUNKED)
+        drop |= FIELD_BIT(HTTP_FIELD_TRAILER);
+    return drop;
+}
+
 size_t http_write_response(const struct http_head *h, const struct http_answer *a, uint8_t *framing,
                            char *to, size_t size)
 {
     struct out o = {to, to + size, false};
     enum http_framing f = framing_for(h, a);
+    struct http1_edit_set e;
+    e.replaced = 0;
     *framing = (uint8_t)f;
-    uint32_t drop = FIELD_BIT(HTTP_FIELD_CONTENT_LENGTH);
-    if (f != HTTP_BODY_CHUNKED)
-        drop |= FIELD_BIT(HTTP_FIELD_TRAILER);
     put_status_line(&o, h->status, h->reason);
-    http1_put_fields(&o, h, drop);
-    if (h->status >= 200 && !has(h, HTTP_FIELD_DATE))
+    if (a->n_edits && (h->status >= 200 || h->status == 101)) {
+        e = (struct http1_edit_set){0};
+        http1_edits_join(&e, a->edits, a->n_edits);
+        http1_put_fields_edited(&o, h, dropped(f) | e.replaced, &e);
+        http1_put_edits(&o, &e);
+    } else {
+        http1_put_fields(&o, h, dropped(f));
+    }
+    if (h->status >= 200 && !((h->present | e.replaced) & FIELD_BIT(HTTP_FIELD_DATE)))
         put_date(&o, a->date);
-    http1_put_via(&o, h->minor, a->via);
+    if (!(e.replaced & FIELD_BIT(HTTP_FIELD_VIA)))
+        http1_put_via(&o, h->minor, a->via);
     put_framing(&o, h, a, f);
     put_connection(&o, h, a, f);
     PUT(&o, "\r\n");
+    return put_length(&o, to);
+}
+
+/* --- our own --- */
+
+static bool may_have_body(uint16_t status)
+{
+    return status >= 200 && status != 204 && status != 304;
+}
+
+/* Our own fields are edits too, the first ones: what comes behind replaces them by their name. */
+static void put_own(struct out *o, uint16_t status, const struct http_edits *own,
+                    const struct http_edits *extra, uint64_t length, const struct http_answer *a)
+{
+    struct http1_edit_set e = {0};
+    CHECK(a->n_edits <= HTTP_EDIT_LISTS);
+    http1_edits_join(&e, own, 1);
+    if (extra)
+        http1_edits_join(&e, extra, 1);
+    http1_edits_join(&e, a->edits, a->n_edits);
+    put_status_line(o, status, str_of(http_status_text(status)));
+    http1_put_edits(o, &e);
+    if (may_have_body(status))
+        put_content_length(o, length);
+    if (!a->keep_client)
+        PUT(o, "Connection: close\r\n");
+    else if (a->client_minor == 0)
+        PUT(o, "Connection: keep-alive\r\n");
+    PUT(o, "\r\n");
+}
+
+static struct http_edit own_field(struct str name, struct str value)
+{
+    return (struct http_edit){value.n ? HTTP_EDIT_ADD : HTTP_EDIT_REMOVE, name, value};
+}
+
+size_t http_write_own(uint16_t status, struct str type, uint64_t length,
+                      const struct http_edits *extra, const struct http_answer *a, char *to,
+                      size_t size)
+{
+    struct out o = {to, to + size, false};
+    const struct http_edit fields[] = {own_field(STR("Date"), a->date),
+                                       own_field(STR("Content-Type"), type)};
+    const struct http_edits own = {fields, ARRAY_LEN(fields)};
+    put_own(&o, status, &own, extra, length, a);
     return put_length(&o, to);
 }
 
@@ -107,20 +166,16 @@ size_t http_write_error(uint16_t status, const char *text, const struct http_ans
 {
     struct out o = {to, to + size, false};
     struct str body = str_of(text);
-    put_status_line(&o, status, str_of(http_status_text(status)));
-    put_date(&o, a->date);
-    PUT(&o, "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n");
-    put_content_length(&o, body.n + 1);
-    if (retry_after) {
-        PUT(&o, "Retry-After: ");
-        http1_put_number(&o, retry_after);
-        PUT(&o, "\r\n");
-    }
-    if (!a->keep_client)
-        PUT(&o, "Connection: close\r\n");
-    else if (a->client_minor == 0)
-        PUT(&o, "Connection: keep-alive\r\n");
-    PUT(&o, "\r\n");
+    char seconds[16];
+    int n = retry_after ? snprintf(seconds, sizeof seconds, "%u", retry_after) : 0;
+    const struct http_edit fields[] = {
+        own_field(STR("Date"), a->date),
+        own_field(STR("Content-Type"), STR("text/plain; charset=utf-8")),
+        own_field(STR("Cache-Control"), STR("no-store")),
+        own_field(STR("Retry-After"), (struct str){seconds, (size_t)n}),
+    };
+    const struct http_edits own = {fields, ARRAY_LEN(fields)};
+    put_own(&o, status, &own, NULL, body.n + 1, a);
     if (!a->head_request) {
         put_view(&o, body);
         PUT(&o, "\n");

@@ -299,7 +299,7 @@ static void our_own_answers(void **state)
     to[http_write_error(429, "x", &a, 30, to, sizeof to - 1)] = 0;
     assert_string_equal(to, "HTTP/1.1 429 Too Many Requests\r\nDate: D\r\n"
                             "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"
-                            "Content-Length: 2\r\nRetry-After: 30\r\nConnection: close\r\n\r\n");
+                            "Retry-After: 30\r\nContent-Length: 2\r\nConnection: close\r\n\r\n");
 }
 
 static size_t write_case(enum http1_case_kind kind, const struct http_head *head, char *out,

@@ -18,11 +18,11 @@ ROOMS = sorted(p.name for p in SRC.iterdir() if p.is_dir())
 FRONT_DOORS = {
     'base': {'base.h'},
     'os': {'os.h'},
-    'wire': {'dns.h', 'http1.h', 'proxy_protocol.h'},
+    'wire': {'cookie.h', 'dns.h', 'http1.h', 'proxy_protocol.h', 'trace_context.h'},
     'conf': {'conf.h'},
     'view': {'view.h', 'cells.h'},
     'detect': {'detect.h', 'probe.h'},
-    'balance': {'balance.h'},
+    'balance': {'admit.h', 'balance.h', 'breaker.h', 'outlier.h', 'rate.h', 'sticky.h'},
     'proxy': {'proxy.h'},
     'admin': {'admin.h'},
     'daemon': {'daemon.h', 'paths.h'},      # a client finds the node's directory as the daemon does
@@ -70,7 +70,7 @@ def from_other_rooms():
 
 
 def is_test(path):
-    return path.name.endswith(('_test.c', '_bench.c'))
+    return path.name.endswith(('_test.c', '_test.h', '_bench.c'))
 
 
 def doors(room):

@@ -1,6 +1,6 @@
 /* Which sockets a view keeps: against a plain statement of the rule, for every pair of small lists.
  */
-#include "daemon/supervisor_diff.h"
+#include "view/view.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -55,9 +55,9 @@ static void check_pair(const struct view_socket *now, size_t n_now, const struct
     int32_t from[LONGEST];
     bool used[LONGEST] = {false};
     size_t kept = 0;
-    supervisor_diff(now, n_now, next, n_next, from);
+    assert_true(view_keep_sockets(now, n_now, next, n_next, from));
     for (size_t i = 0; i < n_next; i++) {
-        if (from[i] == SOCKET_NEW)
+        if (from[i] == VIEW_SOCKET_NEW)
             continue;
         assert_in_range(from[i], 0, n_now - 1);
         assert_true(equal(&now[from[i]], &next[i]));
