@@ -56,11 +56,14 @@ enum told_mode {
     TOLD_REMOVE, /* takes these away, by name; those that are not there do not matter */
 };
 
+enum told_drain { TOLD_AS_IT_IS, TOLD_DRAIN, TOLD_RESUME };
+
 struct told_item {
     struct str name;                           /* empty: its address */
     struct addr addr;                          /* kind ADDR_NONE: not given */
     bool has_weight, own_weight, has_priority; /* own_weight: an operator's weight ends */
     uint32_t weight, priority;
+    uint8_t drain; /* enum told_drain; for the owner: drains are his */
 };
 
 struct told_change {

@@ -218,7 +218,6 @@ static void dir_bad(struct dir *d, const struct err *e)
 static void look_into(struct dir *d)
 {
     struct conf_env env = conf_env_real();
-    struct file_stamp stamp;
     struct err e = {0};
     char pattern[sizeof d->path + 8];
     snprintf(pattern, sizeof pattern, "%s/*.conf", d->path);
@@ -227,9 +226,7 @@ static void look_into(struct dir *d)
     for (uint32_t i = 0; i < d->n; i++)
         d->files[i].seen = false;
     d->nomem = false;
-    if (access(d->path, R_OK | X_OK)) /* glob passes over what it may not read */
-        err_errno(&e, "cannot read %s", d->path);
-    if (e.code || file_stamp(d->path, &stamp, &e) || env.glob(env.self, pattern, on_found, d, &e)) {
+    if (dir_check(d->path, &e) || env.glob(env.self, pattern, on_found, d, &e)) {
         dir_bad(d, &e);
         return;
     }

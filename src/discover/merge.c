@@ -157,6 +157,19 @@ static int copy_view(const struct view *base, struct view **out, struct err *e)
     return rc;
 }
 
+/* What a view is given when it is to be served. */
+static void forget_rows(struct view *v)
+{
+    v->epoch = 0;
+    for (uint32_t i = 0; i < v->n_sockets; i++)
+        v->sockets[i].slot = 0;
+    for (uint32_t i = 0; i < v->n_services; i++) {
+        v->services[i].slot = 0;
+        for (uint32_t k = 0; k < v->services[i].n_instances; k++)
+            v->services[i].instances[k].slot = 0;
+    }
+}
+
 int merge(const struct view *base, const struct merge_sources *from, struct view **out,
           struct merge_report *report, struct err *e)
 {
@@ -166,12 +179,10 @@ int merge(const struct view *base, const struct merge_sources *from, struct view
     int rc = copy_view(base, &v, e);
     if (rc)
         return rc;
-    v->epoch = 0;
+    forget_rows(v);
     uint32_t configured = 0;
-    for (uint32_t i = 0; i < v->n_services; i++) {
+    for (uint32_t i = 0; i < v->n_services; i++)
         configured += count_configured(&v->services[i]);
-        v->services[i].slot = 0;
-    }
     uint32_t free = VIEW_MAX_SLOTS - configured;
     for (uint32_t i = 0; i < v->n_services && !nomem; i++) {
         uint32_t own = count_configured(&v->services[i]);
@@ -193,12 +204,7 @@ static bool plain_bytes(const struct view *of, struct buf *out)
     struct view *v = NULL;
     if (copy_view(of, &v, NULL))
         return false;
-    v->epoch = 0;
-    for (uint32_t i = 0; i < v->n_services; i++) {
-        v->services[i].slot = 0;
-        for (uint32_t k = 0; k < v->services[i].n_instances; k++)
-            v->services[i].instances[k].slot = 0;
-    }
+    forget_rows(v);
     view_encode(v, out);
     view_free(v);
     return !out->failed;

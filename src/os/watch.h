@@ -17,6 +17,8 @@ bool watch_take(int fd);
 struct file_stamp {
     uint64_t device, inode, size, changed; /* changed: ns of the last change of content or place */
 };
+/* A directory whose entries can be read: glob passes over one that is not. */
+int dir_check(const char *path, struct err *e);
 /* Follows symbolic links. */
 int file_stamp(const char *path, struct file_stamp *out, struct err *e);
 

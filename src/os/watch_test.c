@@ -62,6 +62,8 @@ static void what_cannot_be_watched_is_an_error(void **state)
     assert_int_equal(watch_add(fd, path, &e), -ERR_IO);
     assert_non_null(strstr(e.text, path));
     close(fd);
+    assert_int_equal(dir_check(path, &e), -ERR_IO);
+    assert_int_equal(dir_check(dir, &e), 0);
 }
 
 static void a_stamp_changes_with_the_file(void **state)

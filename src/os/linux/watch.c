@@ -1,6 +1,8 @@
+/* Watching directories, for real: inotify. */
 #include "os/watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,6 +31,15 @@ bool watch_take(int fd)
     while ((n = read(fd, events, sizeof events)) > 0 || (n < 0 && errno == EINTR))
         any |= n > 0;
     return any;
+}
+
+int dir_check(const char *path, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_errno(e, "cannot read %s", path);
+    close(fd);
+    return 0;
 }
 
 int file_stamp(const char *path, struct file_stamp *out, struct err *e)
