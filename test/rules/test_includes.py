@@ -22,7 +22,7 @@ FRONT_DOORS = {
     'conf': {'conf.h'},
     'view': {'view.h', 'cells.h'},
     'detect': {'detect.h', 'probe.h'},
-    'balance': {'admit.h', 'balance.h', 'breaker.h', 'outlier.h', 'rate.h', 'sticky.h'},
+    'balance': {'admit.h', 'balance.h', 'breaker.h', 'outlier.h', 'quantile.h', 'rate.h', 'sticky.h'},
     'discover': {'discover.h'},
     'proxy': {'proxy.h'},
     'admin': {'admin.h'},
