@@ -137,6 +137,15 @@ static void print_per(const struct view_hash *h, struct buf *out)
         print_hash(h, out);
 }
 
+/* A known name as it is, a text as a string. */
+static void print_form(struct str form, struct buf *out)
+{
+    if (form.n && memchr(form.p, '{', form.n))
+        print_text(form, out);
+    else
+        buf_add_str(out, form);
+}
+
 void print_setting(const struct setting *s, const void *target, struct buf *out)
 {
     char text[SCALAR_TEXT_MAX];
@@ -162,6 +171,7 @@ void print_setting(const struct setting *s, const void *target, struct buf *out)
     case KIND_HEADERS:
     case KIND_PAIRS: print_words(words_of(s, target), out); return;
     case KIND_STATUS: print_status(target, out); return;
+    case KIND_FORM: print_form(text_of(s, target), out); return;
     case KIND_RETRY_ON: print_retry_on(((const struct view_retry *)target)->on, out); return;
     case KIND_BALANCE:
         buf_printf(out, "%s", algorithm_name(((const struct view_service *)target)->balance));
@@ -203,7 +213,8 @@ bool same_setting(const struct setting *s, const void *a, const void *b)
     case KIND_REWRITE:
     case KIND_LOCATION:
     case KIND_COOKIE:
-    case KIND_TYPE: return str_eq(text_of(s, a), text_of(s, b));
+    case KIND_TYPE:
+    case KIND_FORM: return str_eq(text_of(s, a), text_of(s, b));
     case KIND_STATUS:
         return one->status_min == other->status_min && one->status_max == other->status_max;
     case KIND_RETRY_ON:

@@ -123,6 +123,7 @@ void client_refuse(struct client *c, uint16_t status, const char *text)
     cell_add(&row->status[status / 100], 1);
     c->keep = false;
     client_send(c, (struct str){w->out, n}, (struct str){0});
+    client_log_refusal(c, status);
     start_linger(c);
 }
 

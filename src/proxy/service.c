@@ -288,6 +288,7 @@ static void service_free(struct service *s)
     }
     pool_free(&s->pool);
     mem_free(s->targets);
+    mem_free(s->format);
     shared_view_unref(s->shared);
     mem_free(s);
 }
@@ -348,6 +349,8 @@ int service_new(struct worker *w, struct shared_view *sv, uint32_t index,
         if (!s->targets[i])
             r = err_set(e, ERR_NOMEM, "no memory for an instance of " STR_FMT, STR_ARG(conf->name));
     }
+    if (r == 0 && !service_open_log(s))
+        r = err_set(e, ERR_NOMEM, "no memory for the log of " STR_FMT, STR_ARG(conf->name));
     if (r) {
         service_free(s);
         return r;
@@ -393,6 +396,8 @@ void service_move(struct service *s, struct shared_view *sv, uint32_t index)
     s->shared = sv;
     s->conf = &sv->view->services[index];
     s->log = s->conf->access_log < 0 ? NULL : sv->logs[s->conf->access_log];
+    bool room = service_open_log(s);
+    CHECK(room); /* the same settings as before */
 }
 
 void service_leave(struct service *s)
