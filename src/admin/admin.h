@@ -12,7 +12,8 @@
  *                                                 changes, or 422 with every error
  *   POST /v1/services/NAME/instances/NAME/drain   no new requests; idempotent
  *   POST /v1/services/NAME/instances/NAME/resume
- *   POST /v1/processes/proxy/restart
+ *   POST /v1/processes/proxy/restart[?now=1]      a new proxy takes over; now: the old ends at once
+ *   GET  /v1/handover                             how the latest hand-over or upgrade went
  *   GET  /metrics                                 for Prometheus, as text or protobuf; alone
  *                                                 on the optional TCP listener
  *
@@ -53,6 +54,15 @@ struct admin_reload {
     void (*done)(struct admin_reload *r, const struct admin_reload_result *result);
 };
 
+/* The latest hand-over or upgrade; number 0: there was none. */
+enum change_kind { CHANGE_NONE, CHANGE_RESTART, CHANGE_UPGRADE, CHANGE_KINDS };
+enum change_state { CHANGE_RUNS, CHANGE_DONE, CHANGE_FAILED, CHANGE_STATES };
+struct admin_change {
+    uint64_t number;
+    uint8_t kind, state;
+    char text[256];
+};
+
 struct admin_host {
     void *context;
     struct events *events;
@@ -64,7 +74,9 @@ struct admin_host {
     int (*reload)(void *context, struct admin_reload *r, struct err *e);
     /* Drains (or resumes) an instance of the view. *changed: it was not so before. */
     int (*drain)(void *context, uint32_t slot, bool on, bool *changed, struct err *e);
-    int (*restart_proxy)(void *context, struct err *e);
+    /* gently: a new one takes over while the old one drains. */
+    int (*restart_proxy)(void *context, bool gently, struct err *e);
+    const struct admin_change *(*change)(void *context);
 };
 
 struct admin;

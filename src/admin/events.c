@@ -13,6 +13,7 @@ static const char *const code_names[EVENT_CODES] = {
     [EVENT_SIGNALS_DROPPED] = "signals-dropped",
     [EVENT_STATE_UNSAVED] = "state-unsaved",
     [EVENT_METRICS_REFUSED] = "metrics-refused",
+    [EVENT_HAND_OVER] = "hand-over",
     [EVENT_STOPPING] = "stopping",
 };
 

@@ -23,6 +23,7 @@ enum event_code {
     EVENT_SIGNALS_DROPPED, /* evidence from the proxy was lost or nonsense */
     EVENT_STATE_UNSAVED,   /* a file in the state directory could not be written */
     EVENT_METRICS_REFUSED, /* the metrics listener cannot be served */
+    EVENT_HAND_OVER,       /* a new proxy or program takes over, or could not */
     EVENT_STOPPING,        /* the node drains and ends */
     EVENT_CODES
 };

@@ -307,6 +307,49 @@ static json_t *processes_json(const struct admin *a)
     return list;
 }
 
+/* --- the proxies that live: one accepts, others may start or drain --- */
+
+static const char *role_name(uint64_t role)
+{
+    static const char *const names[PROXY_ROLES] = {"absent", "starting", "accepting", "draining"};
+    return role < PROXY_ROLES ? names[role] : names[PROXY_ABSENT];
+}
+
+static json_t *proxy_json(const struct admin *a, uint32_t bank)
+{
+    const struct cells *c = cells_of(a);
+    const struct process_row *r = &c->processes[cells_proxy_row(c->workers, bank)];
+    uint64_t now = loop_now(a->loop), connections = 0, until = cell_get(&r->until);
+    for (uint32_t w = 1; w <= c->workers; w++)
+        connections += cell_get(&r[w].connections);
+    struct json_object o = json_begin();
+    json_put_u64(&o, "generation", cell_get(&r->generation));
+    json_put_u64(&o, "pid", cell_get(&r->pid));
+    json_put_text(&o, "role", role_name(cell_get(&r->role)));
+    json_put_u64(&o, "epoch", cell_get(&r->epoch));
+    json_put_real(&o, "uptime_seconds", seconds(since(now, cell_get(&r->started_at))));
+    json_put_u64(&o, "connections", connections);
+    if (cell_get(&r->role) == PROXY_DRAINS)
+        json_put_real(&o, "drain_seconds_left", seconds(since(until, now)));
+    else
+        json_put(&o, "drain_seconds_left", json_null());
+    return json_end(&o);
+}
+
+static json_t *proxies_json(const struct admin *a)
+{
+    const struct cells *c = cells_of(a);
+    json_t *list = json_array();
+    for (uint32_t bank = 0; bank < CELLS_BANKS; bank++) {
+        uint64_t role = cell_get(&c->processes[cells_proxy_row(c->workers, bank)].role);
+        if (role != PROXY_ABSENT && role < PROXY_ROLES && !json_push(list, proxy_json(a, bank))) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
 json_t *status_json(struct admin *a)
 {
     const struct view *v = a->host.view(a->host.context);
@@ -320,6 +363,7 @@ json_t *status_json(struct admin *a)
     json_put_u64(&o, "workers", v->workers);
     json_put_u64(&o, "last_event", a->host.events->next - 1);
     json_put(&o, "processes", processes_json(a));
+    json_put(&o, "proxies", proxies_json(a));
     json_put(&o, "services", services_json(a, v));
     return json_end(&o);
 }

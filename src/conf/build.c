@@ -16,7 +16,7 @@ struct socket_owner {
 
 bool build_is(const struct node *n, const char *name)
 {
-    return str_eq(n->name, str_of(name));
+    return n->name.n && n->name.p[0] == name[0] && str_eq(n->name, str_of(name));
 }
 
 uint32_t build_count(const struct node *children, const char *name)

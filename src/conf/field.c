@@ -24,6 +24,20 @@ bool field_is_line(struct str s)
     return true;
 }
 
+bool field_is_host(struct str s)
+{
+    bool bracketed = s.n > 2 && s.p[0] == '[' && s.p[s.n - 1] == ']';
+    for (size_t i = bracketed; i < s.n - bracketed; i++) {
+        char c = s.p[i], lower = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+        bool alnum = (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9');
+        bool label = alnum || c == '-' || c == '_';
+        if (bracketed ? !alnum && c != ':' && c != '.'
+                      : !label && !(c == '.' && i && i + 1 < s.n && s.p[i - 1] != '.'))
+            return false;
+    }
+    return s.n > 0 && s.n <= 255;
+}
+
 bool field_split(struct str s, struct str *name, struct str *value)
 {
     const char *colon = s.n ? memchr(s.p, ':', s.n) : NULL;
@@ -35,12 +49,6 @@ bool field_split(struct str s, struct str *name, struct str *value)
     return true;
 }
 
-static bool is_own(struct str name)
-{
-    struct str beginning = {name.p, MIN(name.n, strlen("proxy-"))};
-    return !view_edit_name_valid(name) || str_eq_nocase(beginning, STR("proxy-"));
-}
-
 bool field_may_change(struct conf *c, const struct value *v, struct str name, bool request,
                       bool set)
 {
@@ -50,7 +58,7 @@ bool field_may_change(struct conf *c, const struct value *v, struct str name, bo
                       STR_ARG(conf_shown(v)));
         return false;
     }
-    if (is_own(name)) {
+    if (!view_edit_name_valid(name)) {
         conf_complain(c, &v->place,
                       "the proxy writes it: it frames the message, or belongs to one connection",
                       "'" STR_FMT "' cannot be changed", STR_ARG(conf_shown(v)));
@@ -63,6 +71,18 @@ bool field_may_change(struct conf *c, const struct value *v, struct str name, bo
                           : "it is a field of requests",
                   "'" STR_FMT "' cannot be changed so", STR_ARG(conf_shown(v)));
     return false;
+}
+
+/* "example.com", "10.0.0.1:80", "[::1]:80". */
+bool field_is_authority(struct str s)
+{
+    const char *end = s.n && s.p[0] == '[' ? memchr(s.p, ']', s.n) : s.p;
+    size_t from = end ? (size_t)(end - s.p) : s.n;
+    const char *colon = from < s.n ? memchr(s.p + from, ':', s.n - from) : NULL;
+    size_t n = colon ? (size_t)(colon - s.p) : s.n;
+    uint64_t port;
+    return field_is_host((struct str){s.p, n}) &&
+           (!colon || str_u64((struct str){colon + 1, s.n - n - 1}, UINT16_MAX, &port));
 }
 
 static const char *placeholder_hint(struct conf *c, const struct value *v, struct str name)

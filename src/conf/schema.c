@@ -226,10 +226,10 @@ static const struct setting rules[] = {
 static const struct setting rate[] = {
     FIELD("per", KIND_PER, struct view_rate, per, "address",
           "what is counted apart: all is one count for all clients"),
-    NUMBER("requests", KIND_COUNT, struct view_rate, requests, 1, 100000000, "",
+    NUMBER("requests", KIND_COUNT, struct view_rate, requests, 1, 1000000, "",
            "as many in `every`; required"),
     NUMBER("every", KIND_DURATION, struct view_rate, every, MS, D, "1s", "the time for `requests`"),
-    NUMBER("burst", KIND_COUNT, struct view_rate, burst, 1, 100000000, "(as requests)",
+    NUMBER("burst", KIND_COUNT, struct view_rate, burst, 1, 1000000, "(as requests)",
            "as many at once, after a quiet time"),
     NUMBER("keys", KIND_COUNT, struct view_rate, keys, 1, VIEW_MAX_RATE_KEYS, "16384",
            "addresses, or other values, that are remembered at most"),
@@ -241,7 +241,7 @@ static const struct setting route[] = {
           "condition: the path and all below it; \"=/exact\": it alone; \"*.png\": its end"),
     FIELD("method", KIND_METHODS, struct view_route, match.methods, "", "condition: the method"),
     FIELD("header", KIND_HEADERS, struct view_route, match.headers, "",
-          "condition: a header field; \"name: start*\" by its beginning, \"!name\" by its absence"),
+          "conditions: header fields; \"name: start*\" by its beginning, \"!name\" by its absence"),
     FIELD("query", KIND_PAIRS, struct view_route, match.queries, "",
           "condition: a parameter of the query"),
     FIELD("cookie", KIND_PAIRS, struct view_route, match.cookies, "", "condition: a cookie"),
@@ -321,7 +321,8 @@ static const struct block blocks[BLOCKS] = {
         {"route", IN(BLOCK_SERVICE), "NAME", true, true, 0, offsetof(struct view_route, rules),
          SETTINGS(route),
          "What is done with some of the service's requests. The first route in the file "
-         "all of whose conditions hold takes a request; of a list, one item must hold. "
+         "all of whose conditions hold takes a request; of a list one item must hold, of `header` "
+         "all. "
          "It leads `to` services, or has a `redirect`, or a `respond`."},
     [BLOCK_PAGE] = {"error-page", IN(BLOCK_SERVICE), "STATUS", true, true, 0, NO_RULES,
                     SETTINGS(page),
@@ -351,12 +352,27 @@ size_t schema_offset(const struct block *b, size_t i)
     return i < b->n ? 0 : b->rules;
 }
 
-size_t schema_find(const struct block *b, struct str key)
+/* Every statement is compared with all keys of its block: most differ in their first letter. */
+static bool is_key(const char *key, struct str name)
 {
-    for (size_t i = 0; i < schema_count(b); i++)
-        if (str_eq(key, str_of(schema_at(b, i)->key)))
+    return name.n && name.p[0] == key[0] && str_eq(name, str_of(key));
+}
+
+static size_t find_in(const struct setting *settings, size_t n, struct str key)
+{
+    for (size_t i = 0; i < n; i++)
+        if (is_key(settings[i].key, key))
             return i;
     return NO_FIELD;
+}
+
+size_t schema_find(const struct block *b, struct str key)
+{
+    size_t i = find_in(b->settings, b->n, key);
+    if (i != NO_FIELD || b->rules == NO_RULES)
+        return i;
+    i = find_in(rules, ARRAY_LEN(rules), key);
+    return i == NO_FIELD ? NO_FIELD : b->n + i;
 }
 
 const struct setting *schema_setting(const struct block *b, struct str key)
@@ -368,7 +384,7 @@ const struct setting *schema_setting(const struct block *b, struct str key)
 enum block_id schema_child(enum block_id parent, struct str name)
 {
     for (int i = BLOCK_TOP + 1; i < BLOCKS; i++)
-        if (blocks[i].parents >> parent & 1 && str_eq(name, str_of(blocks[i].name)))
+        if (blocks[i].parents >> parent & 1 && is_key(blocks[i].name, name))
             return (enum block_id)i;
     return BLOCKS;
 }

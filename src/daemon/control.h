@@ -71,12 +71,20 @@ struct arriving {
     uint32_t n_metrics;
 };
 
+/* To one proxy; a line knows whose it is. */
+struct proxy_line {
+    struct control *owner;
+    struct ipc ipc;
+};
+
 struct control {
     struct control_options o;
     struct loop *loop;
     struct log *log;
     struct cells cells;
-    struct ipc supervisor, proxy;
+    struct ipc supervisor;
+    struct proxy_line proxies[CELLS_BANKS]; /* those that accept, start or drain */
+    struct admin_change change;             /* the latest hand-over or upgrade */
     struct events events;
     struct admin *admin;
     struct view *view; /* in force; NULL before the first */

@@ -114,15 +114,12 @@ static void start_linger(struct client *c)
 
 void client_refuse(struct client *c, uint16_t status, const char *text)
 {
-    struct worker *w = c->worker;
     struct service_row *row = c->listener->service->row;
-    struct http_answer a = {.client_minor = 1, .via = STR("holdfast"), .date = worker_date(w)};
-    size_t n = http_write_error(status, text, &a, 0, w->out, sizeof w->out);
     cell_add(&row->refused_heads, 1);
     cell_add(&c->listener->row->bad_heads, 1);
     cell_add(&row->status[status / 100], 1);
     c->keep = false;
-    client_send(c, (struct str){w->out, n}, (struct str){0});
+    answer_refusal(c, status, text);
     client_log_refusal(c, status);
     start_linger(c);
 }
@@ -153,6 +150,8 @@ void client_exchange_done(struct client *c, bool body_read)
 void client_drain(struct client *c)
 {
     c->keep = false;
+    if (c->worker->handed_over) /* its next answer ends it, or its silence */
+        return;
     if (c->state == CLIENT_IDLE || c->state == CLIENT_HELLO)
         client_deadline(c, MIN(DRAIN_IDLE_NS, timeouts(c)->client_idle));
 }
@@ -383,7 +382,7 @@ void client_accept(struct listener *l)
     struct worker *w = l->worker;
     for (int i = 0; i < ACCEPT_BATCH && w->n_clients < w->max_clients; i++) {
         struct addr from;
-        int fd = net_accept(l->io.fd, &from);
+        int fd = net_accept(l->fd, &from);
         if (fd >= 0)
             adopt(l, fd, &from);
         else if (fd == -EAGAIN)

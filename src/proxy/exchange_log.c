@@ -28,10 +28,17 @@ bool service_open_log(struct service *s)
     return true;
 }
 
+/* Whose log it is: the service that answers has the first word, then the one that listens. */
+static struct service *teller(const struct exchange *x)
+{
+    bool own = x->service->log || (x->service->format && !x->front->log);
+    return own ? x->service : x->front;
+}
+
 void exchange_keep_facts(struct exchange *x, const struct http_head *h)
 {
-    if (x->service->format)
-        log_facts(&x->facts, x->service->format, h);
+    if (teller(x)->format)
+        log_facts(&x->facts, teller(x)->format, h);
 }
 
 /* --- the record --- */
@@ -123,17 +130,20 @@ static bool sampled(struct service *s)
 
 void exchange_log(struct exchange *x, uint64_t us)
 {
-    struct service *s = x->service;
+    struct service *s = teller(x);
     if (!s->format)
         return;
+    const struct view_route *route = exchange_route(x);
+    uint64_t limit = x->service->conf->log.slow ? x->service->conf->log.slow : s->conf->log.slow;
     bool lasting = x->relay || x->client->state == CLIENT_TUNNEL;
-    bool slow = s->conf->log.slow && !lasting && us * NS_PER_US >= s->conf->log.slow;
+    bool slow = limit && !lasting && us >= limit / NS_PER_US;
     bool failed = x->status >= 500 || (x->status == 0 && !lasting);
     bool line = s->log && (sampled(s) || slow || failed);
     if (!line && !slow)
         return;
     struct log_record r = record_of(x->client);
-    r.service = s->conf->name;
+    r.service = x->service->conf->name;
+    r.route = route ? route->name : STR("");
     r.instance = x->target ? str_of(x->target->name) : STR("");
     r.cause = x->cause ? str_of(x->cause) : STR("");
     r.connection = x->relay ? STR("TCP") : STR("");

@@ -286,6 +286,10 @@ static void service_free(struct service *s)
             target_leave(t);
         target_unref(t);
     }
+    rules_close(&s->rules);
+    for (uint32_t i = 0; s->route_rules && i < s->conf->n_routes; i++)
+        rules_close(&s->route_rules[i]);
+    mem_free(s->route_rules);
     pool_free(&s->pool);
     mem_free(s->targets);
     mem_free(s->format);
@@ -324,6 +328,18 @@ static int open_pool(struct service *s, struct err *e)
     return pool_open(&s->pool, &params, e);
 }
 
+static int open_rules(struct service *s, struct err *e)
+{
+    const struct view_service *conf = s->conf;
+    s->route_rules = conf->n_routes ? mem_zero(conf->n_routes, sizeof *s->route_rules) : NULL;
+    if (conf->n_routes && !s->route_rules)
+        return err_set(e, ERR_NOMEM, "no memory for the routes of " STR_FMT, STR_ARG(conf->name));
+    int r = rules_open(&s->rules, &conf->rules, e);
+    for (uint32_t i = 0; r == 0 && i < conf->n_routes; i++)
+        r = rules_open(&s->route_rules[i], &conf->routes[i].rules, e);
+    return r;
+}
+
 int service_new(struct worker *w, struct shared_view *sv, uint32_t index,
                 const struct service *before, struct service **out, struct err *e)
 {
@@ -340,10 +356,12 @@ int service_new(struct worker *w, struct shared_view *sv, uint32_t index,
     shared_view_ref(sv);
     s->row = cells_service(&w->cells, w->lane, conf->slot);
     s->log = conf->access_log < 0 ? NULL : sv->logs[conf->access_log];
-    s->targets = mem_zero(conf->n_instances, sizeof *s->targets);
+    s->targets = mem_zero(MAX(conf->n_instances, 1u), sizeof *s->targets);
     int r = s->targets
                 ? open_pool(s, e)
                 : err_set(e, ERR_NOMEM, "no memory for service " STR_FMT, STR_ARG(conf->name));
+    if (r == 0)
+        r = open_rules(s, e);
     for (uint32_t i = 0; r == 0 && i < conf->n_instances; i++) {
         s->targets[i] = find_or_make(w, &conf->instances[i], conf);
         if (!s->targets[i])
@@ -396,6 +414,9 @@ void service_move(struct service *s, struct shared_view *sv, uint32_t index)
     s->shared = sv;
     s->conf = &sv->view->services[index];
     s->log = s->conf->access_log < 0 ? NULL : sv->logs[s->conf->access_log];
+    rules_move(&s->rules, &s->conf->rules);
+    for (uint32_t i = 0; i < s->conf->n_routes; i++)
+        rules_move(&s->route_rules[i], &s->conf->routes[i].rules);
     bool room = service_open_log(s);
     CHECK(room); /* the same settings as before */
 }

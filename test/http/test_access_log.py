@@ -37,13 +37,13 @@ def logged(site, settings, service_us=100, **more):
 def test_json_lines_are_json(site):
     node, backend, port, log = logged(site, "access-log-format = json")
     trace = "0af7651916cd43dd8448eb211c80319c"
-    assert get(port, "/a%20b/\"c?d=1", {
+    assert get(port, "/a%20b/c?d=1", {
         "User-Agent": "x \"y\" \\ \xe4", "Referer": "http://r/", "Host": "example.com",
         "traceparent": f"00-{trace}-b7ad6b7169203331-01"}) == 200
     assert get(port, "/post", method="POST", body=b"12345") == 200
     until(lambda: len(lines(log)) == 2, what="two lines")
     one, two = (json.loads(line) for line in lines(log))
-    assert one["method"] == "GET" and one["path"] == '/a%20b/"c' and one["host"] == "example.com"
+    assert one["method"] == "GET" and one["path"] == '/a%20b/c' and one["host"] == "example.com"
     assert one["user_agent"] == 'x "y" \\ \ufffd' and one["referer"] == "http://r/"
     assert one["trace_id"] == trace
     assert one["client"] == "127.0.0.1" and one["client_port"] > 0 and one["listener"] == f"127.0.0.1:{port}"
@@ -135,6 +135,30 @@ def test_every_field_and_form_is_documented():
     assert len(fields) > 20
     assert [name for name in fields if f"| `{{{name}}}` |" not in doc] == []
     assert len(re.findall(r"^\| `\{", doc, re.M)) == len(fields)
-    with open(os.path.join(TOP, "src/proxy/exchange.c")) as f:
-        causes = set(re.findall(r'cause = "([a-z0-9-]+)"', f.read()))
-    assert causes and [c for c in causes if f"`{c}`" not in doc] == []
+    causes = set()
+    for name in os.listdir(os.path.join(TOP, "src/proxy")):
+        with open(os.path.join(TOP, "src/proxy", name)) as f:
+            causes |= set(re.findall(r'cause = (?:STR\()?"([a-z0-9-]+)"', f.read()))
+    assert "no-instance" in causes and [c for c in causes if f"`{c}`" not in doc] == []
+
+
+def test_a_route_is_named(site):
+    a, b = site.backend(), site.backend()
+    port, log = site.port(), site.path("access.log")
+    node = site.node(f"""service web {{
+  listen = http://127.0.0.1:{port}
+  access-log = {log}
+  access-log-format = "{{path}} {{route}} {{service}} {{instance}} {{cause}}"
+  route api {{ path = /api  to = api }}
+  route old {{ path = /old  redirect = /new  status = 301 }}
+  backend {a.address}
+}}
+service api {{
+  listen = http://127.0.0.1:{site.port()}
+  backend {b.address}
+}}
+""", port)
+    until(lambda: set(node.verdicts("api").values()) | set(node.verdicts().values()) == {"healthy"})
+    assert [get(port, "/api/x"), get(port, "/old"), get(port, "/")] == [200, 301, 200]
+    until(lambda: lines(log) == [f"/api/x api api {b.address} -", "/old old web - route",
+                                 f"/ - web {a.address} -"], what=lambda: lines(log))

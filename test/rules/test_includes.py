@@ -22,7 +22,7 @@ FRONT_DOORS = {
     'conf': {'conf.h'},
     'view': {'view.h', 'cells.h', 'log_format.h'},
     'detect': {'detect.h', 'probe.h'},
-    'balance': {'admit.h', 'balance.h', 'breaker.h', 'outlier.h', 'rate.h', 'sticky.h'},
+    'balance': {'admit.h', 'balance.h', 'breaker.h', 'outlier.h', 'quantile.h', 'rate.h', 'sticky.h'},
     'proxy': {'proxy.h'},
     'admin': {'admin.h'},
     'daemon': {'daemon.h', 'paths.h'},      # a client finds the node's directory as the daemon does
