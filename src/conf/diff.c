@@ -144,6 +144,25 @@ static void backend_number(struct diff *d, struct str service, const struct view
     diff_end(d);
 }
 
+/* "a", or - for none. */
+static void add_zone(struct buf *out, struct str zone)
+{
+    buf_add_str(out, zone.n ? zone : STR("-"));
+}
+
+static void backend_zone(struct diff *d, struct str service, const struct view_instance *was,
+                         const struct view_instance *is)
+{
+    if (str_eq(was->zone, is->zone))
+        return;
+    line_for(d, service);
+    buf_printf(d->out, "backend " STR_FMT " zone ", STR_ARG(is->name));
+    add_zone(d->out, was->zone);
+    buf_printf(d->out, " -> ");
+    add_zone(d->out, is->zone);
+    diff_end(d);
+}
+
 static void backend_changes(struct diff *d, struct str service, const struct view_instance *was,
                             const struct view_instance *is)
 {
@@ -158,6 +177,7 @@ static void backend_changes(struct diff *d, struct str service, const struct vie
     backend_number(d, service, is, "weight", was->weight, is->weight);
     backend_number(d, service, is, "priority", was->priority, is->priority);
     backend_number(d, service, is, "max-requests", was->max_requests, is->max_requests);
+    backend_zone(d, service, was, is);
     if (was->weight == is->weight)
         backend_number(d, service, is, "configured weight", was->own_weight, is->own_weight);
     if (was->origin == is->origin && str_eq(was->source, is->source))
@@ -293,6 +313,14 @@ int conf_diff(const struct view *now, const struct view *next, struct buf *out)
     if (now && now->workers != next->workers) {
         d.n++;
         buf_printf(out, "workers %u -> %u\n", now->workers, next->workers);
+    }
+    if (now && !str_eq(now->zone, next->zone)) {
+        d.n++;
+        buf_printf(out, "zone ");
+        add_zone(out, now->zone);
+        buf_printf(out, " -> ");
+        add_zone(out, next->zone);
+        buf_printf(out, "\n");
     }
     if (now)
         diff_resolver(&d);

@@ -161,6 +161,7 @@ void print_setting(const struct setting *s, const void *target, struct buf *out)
     case KIND_TARGET:
     case KIND_HOST:
     case KIND_NAME:
+    case KIND_LABEL:
     case KIND_REWRITE:
     case KIND_LOCATION:
     case KIND_COOKIE:
@@ -210,6 +211,7 @@ bool same_setting(const struct setting *s, const void *a, const void *b)
     case KIND_TARGET:
     case KIND_HOST:
     case KIND_NAME:
+    case KIND_LABEL:
     case KIND_REWRITE:
     case KIND_LOCATION:
     case KIND_COOKIE:

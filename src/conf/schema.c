@@ -38,6 +38,8 @@ static const struct setting top[] = {
     NUMBER("workers", KIND_COUNT, struct view, workers, 1, VIEW_MAX_WORKERS,
            "(one per processor, at most 64)",
            "threads of the proxy; fixed at the start: a reload cannot change it"),
+    FIELD("zone", KIND_LABEL, struct view, zone, "",
+          "where this node is: backends of the same zone are preferred while they have room"),
 };
 static const struct setting admin[] = {
     SPECIAL("metrics", KIND_LISTEN, "", "where `GET /metrics` is answered over TCP"),
@@ -96,6 +98,7 @@ static const struct setting backend[] = {
     NUMBER("max-requests", KIND_COUNT, struct view_instance, max_requests, 0, 1000000, "0",
            "requests that it is given at a time; more go elsewhere or wait; 0: as `per-backend` "
            "says"),
+    FIELD("zone", KIND_LABEL, struct view_instance, zone, "", "where it is: a rack, a data centre"),
     FIELD("name", KIND_NAME, struct view_instance, name, "(its address)",
           "what commands and metrics call it"),
 };
@@ -422,6 +425,7 @@ static const struct {
     [KIND_TARGET] = {"a path, as in /health", false},
     [KIND_HOST] = {"a host name, as in www.example.com", false},
     [KIND_NAME] = {"up to 63 letters, digits, '.', '_' and '-'", false},
+    [KIND_LABEL] = {"a word, as in eu-1a", false},
     [KIND_FLAG] = {"yes or no", false},
     [KIND_STATUS] = {"a code or a range, as in 200 or 200-399", false},
     [KIND_RETRY_ON] = {"none, or some of {connect, reset, timeout, 5xx}", true},

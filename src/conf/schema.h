@@ -16,6 +16,7 @@ enum kind {
     KIND_TARGET,   /* /health: what stands behind GET */
     KIND_HOST,     /* a Host field's value */
     KIND_NAME,     /* of an instance */
+    KIND_LABEL,    /* a word, as in eu-1a */
     KIND_FLAG,     /* yes or no; alone it means yes */
     KIND_STATUS,   /* 200-399 */
     KIND_RETRY_ON, /* {connect, reset} */

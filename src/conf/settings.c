@@ -132,7 +132,8 @@ static bool text_valid(const struct setting *s, struct str text)
     switch ((enum kind)s->kind) {
     case KIND_TARGET: return is_visible(text) && text.p[0] == '/';
     case KIND_HOST: return is_visible(text) && !memchr(text.p, '/', text.n);
-    case KIND_NAME: return settings_name_valid(text);
+    case KIND_NAME:
+    case KIND_LABEL: return settings_name_valid(text);
     default: return true;
     }
 }
@@ -210,6 +211,7 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_TEXT:
     case KIND_TARGET:
     case KIND_HOST:
+    case KIND_LABEL:
     case KIND_NAME: set_text(c, s, v, target); return;
     case KIND_STATUS: set_status(c, s, v, target); return;
     case KIND_FORM: set_form(c, s, v, target); return;
@@ -249,6 +251,7 @@ static bool is_text(const struct setting *s)
     case KIND_TARGET:
     case KIND_HOST:
     case KIND_NAME:
+    case KIND_LABEL:
     case KIND_REWRITE:
     case KIND_LOCATION:
     case KIND_COOKIE:

@@ -310,6 +310,34 @@ static void inherit(struct service *s, const struct service *before)
     }
 }
 
+/* The zones that a service's instances name; numbers from 1, in the order of their first. */
+struct zones {
+    struct str name[POOL_ZONES];
+    uint8_t n;
+};
+
+/* 0: none. Those that are too many are all the last. */
+static uint8_t zone_number(struct zones *z, struct str zone)
+{
+    if (zone.n == 0)
+        return 0;
+    for (uint8_t i = 0; i < z->n; i++)
+        if (str_eq(z->name[i], zone))
+            return (uint8_t)(i + 1);
+    if (z->n + 1 < POOL_ZONES)
+        z->name[z->n++] = zone;
+    return z->n;
+}
+
+static void place_in_zones(struct service *s)
+{
+    struct zones z = {.n = 0};
+    for (uint32_t i = 0; i < s->pool.n; i++)
+        s->pool.members[i].zone = zone_number(&z, s->conf->instances[i].zone);
+    uint8_t known = z.n, own = zone_number(&z, s->shared->view->zone);
+    s->pool.params.zone = own <= known ? own : 0; /* nobody is near */
+}
+
 static int open_pool(struct service *s, struct err *e)
 {
     const struct view_service *conf = s->conf;
@@ -404,6 +432,7 @@ void service_activate(struct service *s)
         t->seen_changes = cell_get(&row->changes);
         read_verdict(t, row, &s->pool.members[i]);
     }
+    place_in_zones(s);
     pool_update(&s->pool);
 }
 

@@ -68,6 +68,7 @@ static void get_instance(struct decoder *d, struct view_instance *n)
     n->weight = get_u32(&d->r);
     n->priority = get_u32(&d->r);
     n->max_requests = get_u32(&d->r);
+    n->zone = get_text(d);
     n->own_weight = get_u32(&d->r);
     n->origin = get_u8(&d->r);
     n->source = get_text(d);
@@ -180,6 +181,7 @@ static void get_view(struct decoder *d)
     v->epoch = get_u64(&d->r);
     v->workers = get_u32(&d->r);
     v->file = get_text(d);
+    v->zone = get_text(d);
     get_resolver(d, &v->resolver);
     v->sockets = get_array(d, &v->n_sockets, VIEW_SOCKET_MIN, sizeof *v->sockets);
     for (uint32_t i = 0; i < v->n_sockets && !d->r.failed; i++) {

@@ -20,6 +20,7 @@ static void put_instance(struct buf *b, const struct view_instance *n)
     put_u32(b, n->weight);
     put_u32(b, n->priority);
     put_u32(b, n->max_requests);
+    put_str(b, n->zone);
     put_u32(b, n->own_weight);
     put_u8(b, n->origin);
     put_str(b, n->source);
@@ -134,6 +135,7 @@ void view_encode(const struct view *v, struct buf *out)
     put_u64(out, v->epoch);
     put_u32(out, v->workers);
     put_str(out, v->file);
+    put_str(out, v->zone);
     put_resolver(out, &v->resolver);
     put_u32(out, v->n_sockets);
     for (uint32_t i = 0; i < v->n_sockets; i++) {

@@ -143,6 +143,7 @@ struct view_instance {
     uint32_t slot; /* row of the shared tables; stable over reloads while service and name stay */
     uint32_t priority;     /* 0..15: its group; 0 is used first */
     uint32_t max_requests; /* under way at a time; 0: as the service's view_admit says */
+    struct str zone;       /* where it is; empty: not said */
 };
 
 /* What gives a service instances while it runs. */
@@ -335,6 +336,7 @@ struct view {
     uint64_t epoch;   /* rises with every view */
     uint32_t workers; /* proxy threads; fixed at start, a reload that changes it is refused */
     struct str file;  /* the configuration's path, for people */
+    struct str zone;  /* where this node is: instances there are preferred; empty: none are */
     struct view_resolver resolver;
     struct view_socket *sockets;
     uint32_t n_sockets;

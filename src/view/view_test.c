@@ -125,6 +125,7 @@ static struct view *full(void)
     v->epoch = 7;
     v->workers = 3;
     v->file = STR("/etc/web.conf");
+    v->zone = STR("a");
     v->n_sockets = 3;
     v->sockets = arena_array(&v->arena, 3, sizeof *v->sockets);
     v->sockets[0] = (struct view_socket){SOCKET_HTTP, address("0.0.0.0:8080")};
@@ -137,6 +138,7 @@ static struct view *full(void)
     v->services[0].proxy_in = true;
     v->services[0].replies = 3;
     v->services[0].instances[1].max_requests = 7;
+    v->services[0].instances[2].zone = STR("b");
     add_traffic(v, &v->services[0]);
     add_sources(v, &v->services[0]);
     v->services[1].check = (struct view_check){.kind = CHECK_NONE};
@@ -188,6 +190,8 @@ static void round_trip(void **state)
     assert_memory_equal(&web->admit, &v->services[0].admit, sizeof web->admit);
     assert_memory_equal(&web->breaker, &v->services[0].breaker, sizeof web->breaker);
     assert_int_equal(web->instances[1].max_requests, 7);
+    assert_true(str_eq(web->instances[2].zone, STR("b")));
+    assert_true(str_eq(back->zone, STR("a")));
     assert_true(web->dynamic);
     assert_int_equal(web->instances[1].origin, ORIGIN_DNS);
     assert_int_equal(web->instances[1].own_weight, 9);
