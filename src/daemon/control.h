@@ -9,6 +9,7 @@
  *   control_message.c messages from the supervisor and the proxy; a view comes into force
  *   control_reload.c  the reload transaction
  *   control_judge.c   one judge per instance: signals in, verdict cells and events out
+ *   control_pace.c    which instances are slower than their pool
  *   control_drain.c   operators' drains, kept in STATE/drains.json
  *   control_event.c   what happened, to the events and the log
  *   prober.c          active checks: the I/O around detect/probe.h
@@ -39,6 +40,14 @@ struct subject {
     uint64_t ok_told; /* of those, told by signals and not yet seen in the rows */
 };
 
+/* control_pace.c's own. */
+struct pacing {
+    struct timer window;
+    struct pace_row *rows;   /* owned, by slot */
+    struct outlier *members; /* owned: of one service */
+    uint64_t *scratch;       /* owned */
+};
+
 enum reload_state {
     RELOAD_IDLE,
     RELOAD_ASKED,     /* the supervisor has the view; somebody may wait for the answer */
@@ -61,6 +70,7 @@ struct control_options {
     const char *node;
     uint64_t reload_deadline; /* ns */
     uint32_t probes;          /* in flight at most */
+    uint64_t pace_window;     /* ns; 0: control_pace.c's own */
 };
 
 /* A view on its way from the supervisor, and control's own sockets of it. */
@@ -96,6 +106,7 @@ struct control {
     struct reloading reloading;
     struct arriving arriving;
     struct timer beat, judge;
+    struct pacing pacing;
     uint64_t rows_read_at;
     uint64_t nonsense; /* messages or signals from the proxy that were refused */
     bool unsaved;      /* the state directory could not be written: said once */
@@ -138,6 +149,14 @@ void judging_signal(struct control *c, const struct signal *s);
 /* The body of IPC_SIGNALS. */
 void judging_message(struct control *c, struct reader *body);
 void judging_publish(struct control *c, uint32_t slot);
+/* How the instance compares with its pool now. */
+void judging_pace(struct control *c, uint32_t slot, enum pace pace, const struct pace_report *r);
+
+/* control_pace.c, part of judging */
+int pacing_init(struct control *c, struct err *e);
+void pacing_end(struct control *c);
+/* The slot has a new subject. */
+void pacing_begin(struct control *c, uint32_t slot);
 
 /* control_drain.c */
 void drains_load(struct control *c);
