@@ -360,7 +360,6 @@ static void on_listener_ready(struct io *io, unsigned ready)
         }
         if (fd < 0)
             return;
-        net_set_nodelay(fd);
         conn_open(l->admin, fd, l->metrics_only);
     }
 }

@@ -23,20 +23,8 @@ void diff_end(struct diff *d)
 /* Those that may hold what came from a variable or another file. */
 static bool is_text(const struct setting *s)
 {
-    switch ((enum kind)s->kind) {
-    case KIND_TEXT:
-    case KIND_TARGET:
-    case KIND_HOST:
-    case KIND_HOSTS:
-    case KIND_PATHS:
-    case KIND_METHODS:
-    case KIND_HEADERS:
-    case KIND_PAIRS:
-    case KIND_REWRITE:
-    case KIND_LOCATION:
-    case KIND_TYPE: return true;
-    default: return false;
-    }
+    return schema_field(s) == FIELD_WORDS ||
+           (schema_field(s) == FIELD_TEXT && s->kind != KIND_NAME && s->kind != KIND_COOKIE);
 }
 
 static bool is_one_of(const char *const *keys, const char *key)

@@ -416,42 +416,55 @@ static void algorithms_text(char *to, size_t size)
     buf_free(&b);
 }
 
-/* What a kind takes whose bounds are not in the table of settings. */
+/* What a kind takes, and how it is kept. */
 static const struct {
-    const char *text;
+    const char *text; /* NULL: schema_range knows */
     bool list;
+    uint8_t field; /* enum field_type */
 } forms[KINDS] = {
-    [KIND_TEXT] = {"a text", false},
-    [KIND_TARGET] = {"a path, as in /health", false},
-    [KIND_HOST] = {"a host name, as in www.example.com", false},
-    [KIND_NAME] = {"up to 63 letters, digits, '.', '_' and '-'", false},
-    [KIND_LABEL] = {"a word, as in eu-1a", false},
-    [KIND_FLAG] = {"yes or no", false},
-    [KIND_STATUS] = {"a code or a range, as in 200 or 200-399", false},
-    [KIND_RETRY_ON] = {"none, or some of {connect, reset, timeout, 5xx}", true},
-    [KIND_HASH] = {"source, path, header:NAME, cookie:NAME or query:NAME", false},
-    [KIND_PER] = {"all, address, path, header:NAME, cookie:NAME or query:NAME", false},
-    [KIND_HOSTS] = {"host names, as in example.com or \"*.example.com\"", true},
-    [KIND_PATHS] = {"paths, as in /v1, \"=/exact\" or \"*.png\"", true},
-    [KIND_METHODS] = {"methods, as in GET or {PUT, DELETE}", true},
-    [KIND_HEADERS] = {"fields, as in x-beta, \"x-beta: yes\" or \"!x-beta\"", true},
-    [KIND_PAIRS] = {"names and values, as in beta or \"beta=1\"", true},
-    [KIND_REWRITE] = {"a path, as in /v2", false},
-    [KIND_LOCATION] = {"a URL or path, as in \"https://{host}{uri}\"", false},
-    [KIND_COOKIE] = {"a name, as in SRV", false},
-    [KIND_TYPE] = {"a media type, as in text/html", false},
-    [KIND_FIELDS] = {"fields, as in \"X-Env: prod\"", true},
-    [KIND_NAMES] = {"names of fields, as in X-Env", true},
-    [KIND_TO] = {"services, as in api or {api:95, api-next:5}", true},
-    [KIND_SERVICE] = {"the name of a service", false},
-    [KIND_REDIRECT] = {"301, 302, 303, 307 or 308", false},
-    [KIND_FILE] = {"a path, as in errors/503.html", false},
-    [KIND_LISTEN] = {"an address, as in http://0.0.0.0:8080", true},
-    [KIND_LOG] = {"an absolute path, or off", false},
-    [KIND_FORM] = {"plain, common, combined, json or a text with {fields}", false},
-    [KIND_DIR] = {"an absolute path", false},
-    [KIND_SERVERS] = {"an address, as in 10.0.0.53 or [::1]:5353", true},
+    [KIND_COUNT] = {NULL, false, FIELD_NUMBER},
+    [KIND_DURATION] = {NULL, false, FIELD_NUMBER},
+    [KIND_SIZE] = {NULL, false, FIELD_NUMBER},
+    [KIND_SHARE] = {NULL, false, FIELD_NUMBER},
+    [KIND_BALANCE] = {NULL, false, FIELD_BYTE},
+    [KIND_CHOICE] = {NULL, false, FIELD_BYTE},
+    [KIND_TEXT] = {"a text", false, FIELD_TEXT},
+    [KIND_TARGET] = {"a path, as in /health", false, FIELD_TEXT},
+    [KIND_HOST] = {"a host name, as in www.example.com", false, FIELD_TEXT},
+    [KIND_NAME] = {"up to 63 letters, digits, '.', '_' and '-'", false, FIELD_TEXT},
+    [KIND_LABEL] = {"a word, as in eu-1a", false, FIELD_TEXT},
+    [KIND_FLAG] = {"yes or no", false, FIELD_NONE},
+    [KIND_STATUS] = {"a code or a range, as in 200 or 200-399", false, FIELD_STATUS},
+    [KIND_RETRY_ON] = {"none, or some of {connect, reset, timeout, 5xx}", true, FIELD_RETRY},
+    [KIND_HASH] = {"source, path, header:NAME, cookie:NAME or query:NAME", false, FIELD_HASH},
+    [KIND_PER] = {"all, address, path, header:NAME, cookie:NAME or query:NAME", false, FIELD_HASH},
+    [KIND_HOSTS] = {"host names, as in example.com or \"*.example.com\"", true, FIELD_WORDS},
+    [KIND_PATHS] = {"paths, as in /v1, \"=/exact\" or \"*.png\"", true, FIELD_WORDS},
+    [KIND_METHODS] = {"methods, as in GET or {PUT, DELETE}", true, FIELD_WORDS},
+    [KIND_HEADERS] = {"fields, as in x-beta, \"x-beta: yes\" or \"!x-beta\"", true, FIELD_WORDS},
+    [KIND_PAIRS] = {"names and values, as in beta or \"beta=1\"", true, FIELD_WORDS},
+    [KIND_REWRITE] = {"a path, as in /v2", false, FIELD_TEXT},
+    [KIND_LOCATION] = {"a URL or path, as in \"https://{host}{uri}\"", false, FIELD_TEXT},
+    [KIND_COOKIE] = {"a name, as in SRV", false, FIELD_TEXT},
+    [KIND_TYPE] = {"a media type, as in text/html", false, FIELD_TEXT},
+    [KIND_FIELDS] = {"fields, as in \"X-Env: prod\"", true, FIELD_NONE},
+    [KIND_NAMES] = {"names of fields, as in X-Env", true, FIELD_NONE},
+    [KIND_TO] = {"services, as in api or {api:95, api-next:5}", true, FIELD_NONE},
+    [KIND_SERVICE] = {"the name of a service", false, FIELD_NONE},
+    [KIND_REDIRECT] = {"301, 302, 303, 307 or 308", false, FIELD_NONE},
+    [KIND_FILE] = {"a path, as in errors/503.html", false, FIELD_NONE},
+    [KIND_LISTEN] = {"an address, as in http://0.0.0.0:8080", true, FIELD_NONE},
+    [KIND_LOG] = {"an absolute path, or off", false, FIELD_NONE},
+    [KIND_FORM] = {"plain, common, combined, json or a text with {fields}", false, FIELD_TEXT},
+    [KIND_DIR] = {"an absolute path", false, FIELD_NONE},
+    [KIND_SERVERS] = {"an address, as in 10.0.0.53 or [::1]:5353", true, FIELD_NONE},
 };
+
+enum field_type schema_field(const struct setting *s)
+{
+    CHECK(s->kind < KINDS);
+    return (enum field_type)forms[s->kind].field;
+}
 
 bool schema_takes_list(const struct setting *s)
 {

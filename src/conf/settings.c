@@ -244,22 +244,6 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     }
 }
 
-static bool is_text(const struct setting *s)
-{
-    switch ((enum kind)s->kind) {
-    case KIND_TEXT:
-    case KIND_TARGET:
-    case KIND_HOST:
-    case KIND_NAME:
-    case KIND_LABEL:
-    case KIND_REWRITE:
-    case KIND_LOCATION:
-    case KIND_COOKIE:
-    case KIND_TYPE: return true;
-    default: return false;
-    }
-}
-
 static void set_default(struct conf *c, const struct setting *s, void *target)
 {
     struct str text = str_of(s->fallback);
@@ -268,7 +252,7 @@ static void set_default(struct conf *c, const struct setting *s, void *target)
     } else if (text.n && text.p[0] != '(') {
         struct value v = {.kind = VALUE_WORD, .text = text, .raw = text};
         set_value(c, s, &v, target);
-    } else if (is_text(s)) {
+    } else if (schema_field(s) == FIELD_TEXT) {
         struct str empty = STR("");
         memcpy((char *)target + s->offset, &empty, sizeof empty);
     }

@@ -362,7 +362,6 @@ static void adopt(struct listener *l, int fd, const struct addr *from)
         mem_free(c);
         return;
     }
-    net_set_nodelay(fd);
     c->listener = l;
     l->refs++;
     list_push_back(&w->clients, &c->link);
