@@ -32,6 +32,7 @@
 
 static const char *const no_yes[] = {"no", "yes", NULL};
 static const char *const sticky_modes[] = {"off", "insert", "learn", NULL};
+static const char *const traces[] = {"pass", "span", "start", NULL};
 static const char *const proxy_versions[] = {"no", "v1", "v2", NULL};
 
 static const struct setting top[] = {
@@ -78,6 +79,10 @@ static const struct setting service[] = {
            "of a TCP service: backends are told the client's address by a PROXY header"),
     NUMBER("replies", KIND_COUNT, struct view_service, replies, 0, VIEW_MAX_REPLIES, "0",
            "of a UDP service: datagrams that answer one of a client's; 0: not known"),
+    CHOICE(
+        "traceparent", struct view_service, trace, traces, "pass",
+        "of an HTTP service: a client's trace goes on as it came; `span`: with each attempt as a "
+        "span of its own; `start`: also for requests that come without one"),
     SPECIAL("access-log", KIND_LOG, "off", "a file that gets one line a request"),
     FIELD("access-log-format", KIND_FORM, struct view_service, log.format, "plain",
           "what a line says"),

@@ -93,6 +93,7 @@ static bool fill_request(struct exchange *x, const struct route_values *v,
 static bool make_room(struct exchange *x, const struct http_head *h, const struct http_forward *f)
 {
     uint32_t more = f->path.n > h->path.n ? (uint32_t)(f->path.n - h->path.n) : 0;
+    more += f->traceparent.n ? (uint32_t)(sizeof "traceparent: \r\n" + f->traceparent.n) : 0;
     for (uint32_t i = 0; i < f->n_edits; i++)
         for (uint32_t k = 0; k < f->edits[i].n; k++)
             more += (uint32_t)(f->edits[i].list[k].name.n + f->edits[i].list[k].value.n + 4);
@@ -105,6 +106,7 @@ static uint16_t rewrite_head(struct exchange *x, const struct http_head *h,
 {
     struct http_edits request[HTTP_EDIT_LISTS];
     struct buf path = {0};
+    char traceparent[TRACEPARENT_BYTES];
     struct http_forward f = {.client_ip = str_of(x->client->ip),
                              .proto = STR("http"),
                              .via = STR("holdfast"),
@@ -117,6 +119,7 @@ static uint16_t rewrite_head(struct exchange *x, const struct http_head *h,
         route_rewrite(route, v->request, v->rest, &path);
         f.path = buf_str(&path);
     }
+    trace_begin(x, h, &f, traceparent);
     ok = ok && !path.failed && make_room(x, h, &f);
     size_t n = ok ? http_write_request(h, &f, x->request.p, x->request.cap) : 0;
     buf_free(&path);
@@ -125,6 +128,7 @@ static uint16_t rewrite_head(struct exchange *x, const struct http_head *h,
         return ok ? 431 : 503;
     x->request.n = n;
     x->head_bytes = (uint32_t)n;
+    trace_find(x, f.traceparent);
     return 0;
 }
 

@@ -94,6 +94,7 @@ void exchange_attempt(struct exchange *x)
         exchange_fail(x, 503, "No instance of this service can take the request.");
         return;
     }
+    trace_attempt(x);
     attempt_begin(x, (uint32_t)member);
     int error = 0;
     x->up = upstream_get(x->target, x, x->stale_retried, !x->idempotent, &error);

@@ -153,6 +153,11 @@ void exchange_log(struct exchange *x, uint64_t us)
     r.bytes_in = x->body_bytes;
     r.duration = us;
     r.facts = buf_str(&x->facts);
+    char id[TRACE_ID_BYTES];
+    if (x->traced) {
+        trace_context_id(&x->trace, id);
+        r.trace_id = (struct str){id, sizeof id};
+    }
     put_times(x, &r);
     if (line)
         write_line(x->client, s, &r);

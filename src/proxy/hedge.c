@@ -83,6 +83,7 @@ static void ask(struct exchange *x)
     cell_add(&r->target->row->requests, 1);
     cell_add(&s->row->hedges, 1);
     x->rival = r;
+    trace_attempt(x); /* the first one's bytes are all sent */
     r->up = upstream_get(r->target, x, false, true, &error);
     if (!r->up)
         rival_end(x, OUTCOME_ABANDONED);

@@ -20,6 +20,7 @@
 #include "proxy/udp.h"
 #include "wire/http1.h"
 #include "wire/proxy_protocol.h"
+#include "wire/trace_context.h"
 
 enum {
     BLOCK_SIZE = 32 * 1024, /* one read; also the largest head */
@@ -337,7 +338,10 @@ struct exchange {
     struct rules *hedge;                      /* whose hedging counts; NULL: none */
     struct http_edits edits[HTTP_EDIT_LISTS]; /* of the answer, one for each of rules */
     uint8_t n_rules;
-    struct arena arena;     /* values filled into edits */
+    struct arena arena;         /* values filled into edits */
+    struct trace_context trace; /* `traced`: the client's, or one that begins here */
+    uint32_t trace_at;          /* of request: traceparent, when it is ours; 0: it is not */
+    bool traced;
     struct service *mirror; /* gets a copy; holds a reference; NULL: none */
     struct rival *rival;    /* hedge.c */
     struct timer hedge_timer;
@@ -439,6 +443,17 @@ void exchange_keep_facts(struct exchange *x, const struct http_head *h);
 void exchange_log(struct exchange *x, uint64_t us);
 /* The same for bytes that were no request. */
 void client_log_refusal(struct client *c, uint16_t status);
+
+/* --- trace.c --- */
+
+/* Whether the request is part of a trace, and what is to be written of it: f->traceparent, whose
+ * bytes are in text. */
+void trace_begin(struct exchange *x, const struct http_head *h, struct http_forward *f,
+                 char text[TRACEPARENT_BYTES]);
+/* The head is in x->request. */
+void trace_find(struct exchange *x, struct str written);
+/* One more attempt than the first: another span. */
+void trace_attempt(struct exchange *x);
 
 /* --- answer.c --- */
 

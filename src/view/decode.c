@@ -141,6 +141,7 @@ static void get_service(struct decoder *d, struct view_service *s)
     s->proxy_in = get_bool(d);
     s->proxy_out = get_u8(&d->r);
     s->replies = get_u32(&d->r);
+    s->trace = get_u8(&d->r);
     s->hash.kind = get_u8(&d->r);
     s->hash.name = get_text(d);
     s->hash_bound_permille = get_u32(&d->r);

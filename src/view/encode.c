@@ -93,6 +93,7 @@ void put_service(struct buf *b, const struct view_service *s)
     put_u8(b, s->proxy_in);
     put_u8(b, s->proxy_out);
     put_u32(b, s->replies);
+    put_u8(b, s->trace);
     put_u8(b, s->hash.kind);
     put_str(b, s->hash.name);
     put_u32(b, s->hash_bound_permille);

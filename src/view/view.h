@@ -164,6 +164,14 @@ struct view_resolver {
     uint64_t ttl_least, ttl_most; /* an answer is asked for again no earlier and no later */
 };
 
+/* What is done with traceparent (wire/trace_context.h). */
+enum view_trace {
+    TRACE_PASS,  /* as received */
+    TRACE_SPAN,  /* every attempt is a span, the child of the one received */
+    TRACE_START, /* ... or of one that begins here, when none was received */
+    TRACES
+};
+
 enum view_mode { VIEW_HTTP, VIEW_TCP, VIEW_UDP, VIEW_MODES };
 /* "http://", "tcp://", "udp://". */
 static inline const char *view_mode_scheme(uint8_t mode)
@@ -286,6 +294,7 @@ struct view_service {
     bool proxy_in;     /* clients begin with a PROXY header (wire/proxy_protocol.h) */
     uint8_t proxy_out; /* version of the PROXY header that instances are sent, TCP only; 0: none */
     uint32_t replies;  /* UDP: datagrams that answer one of a client's; 0: unknown */
+    uint8_t trace;     /* enum view_trace; HTTP */
     uint32_t *sockets; /* indices into view.sockets; all of the use that belongs to mode */
     uint32_t n_sockets;
     int32_t access_log; /* index into view.sockets or -1 */

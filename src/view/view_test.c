@@ -137,6 +137,7 @@ static struct view *full(void)
     v->services[0].access_log = 1;
     v->services[0].proxy_in = true;
     v->services[0].replies = 3;
+    v->services[0].trace = TRACE_START;
     v->services[0].instances[1].max_requests = 7;
     v->services[0].instances[2].zone = STR("b");
     add_traffic(v, &v->services[0]);
@@ -185,6 +186,7 @@ static void round_trip(void **state)
     assert_true(web->check.secret);
     assert_true(web->proxy_in);
     assert_int_equal(web->replies, 3);
+    assert_int_equal(web->trace, TRACE_START);
     assert_int_equal(web->mode, VIEW_HTTP);
     assert_int_equal(web->check.fast_interval, SECOND / 5);
     assert_memory_equal(&web->admit, &v->services[0].admit, sizeof web->admit);
@@ -350,6 +352,7 @@ static void bounds_are_checked(void **state)
     REFUSED(web->mode, (uint8_t)VIEW_TCP); /* its listeners speak HTTP */
     REFUSED(web->proxy_out, (uint8_t)1);
     REFUSED(web->replies, (uint32_t)VIEW_MAX_REPLIES + 1);
+    REFUSED(web->trace, (uint8_t)TRACES);
     REFUSED(web->access_log, 0);
     REFUSED(web->access_log, -2);
     REFUSED(web->access_log, 3);
