@@ -380,6 +380,10 @@ const struct view_instance *view_instance_find(const struct view_service *s, str
  * by service and instance name, else a free one that `now` does not use. ERR_LIMIT when the tables
  * are full. */
 int view_assign_slots(struct view *next, const struct view *now, struct err *e);
+/* As above; new instances get a row of `resting` (a bit each, VIEW_MAX_SLOTS of them) only when no
+ * other is free: one whose last owner left a moment ago may still be written for him. */
+int view_assign_slots_but(struct view *next, const struct view *now, const uint64_t *resting,
+                          struct err *e);
 
 enum { VIEW_SOCKET_NEW = -1 };
 /* Which sockets `next` keeps: from[i] becomes the index in `now` of the one that next[i] is, or
