@@ -68,6 +68,8 @@ void exchange_refuse(struct exchange *x, uint16_t status, const char *text,
                      const struct http_edits *extra)
 {
     struct client *c = x->client;
+    if (!x->cause)
+        x->cause = "local";
     if (x->answered || x->relay) {
         /* The client must not take the part that it has for the whole, nor an end for an answer. */
         net_set_reset_on_close(c->s.io.fd);
