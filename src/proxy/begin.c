@@ -227,6 +227,14 @@ static void refuse(struct exchange *x, const struct http_head *h, uint16_t statu
     exchange_fail(x, status, text);
 }
 
+static void too_often(struct exchange *x, const struct http_head *h, const struct throttle *t)
+{
+    cell_add(&x->front->row->rate_limited, 1);
+    keep_line(x, h);
+    consume_head(x, h);
+    exchange_refuse(x, 429, "Too many requests: try again later.", &t->extra);
+}
+
 /* --- beginning --- */
 
 static void request_id(struct worker *w, char to[33])
@@ -267,6 +275,11 @@ static void take(struct exchange *x, const struct http_head *h)
     if (!fill_response(x, &v)) {
         status = 503;
         text = "Out of memory.";
+    }
+    struct throttle t;
+    if (!status && throttled(x, h, &t)) {
+        too_often(x, h, &t);
+        return;
     }
     if (!status)
         status = unwanted(x, h, &text);
