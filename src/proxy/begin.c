@@ -43,6 +43,12 @@ static void add_rules(struct exchange *x, struct rules *r)
         x->hedge = r;
 }
 
+/* It has, or may be given, instances of its own. */
+static bool serves_itself(const struct view_service *s)
+{
+    return s->n_instances || s->n_sources || s->dynamic;
+}
+
 /* 0, or the status to refuse with. */
 static uint16_t find_way(struct exchange *x, const struct route_request *q, struct str *rest,
                          const char **text)
@@ -53,7 +59,7 @@ static uint16_t find_way(struct exchange *x, const struct route_request *q, stru
     add_rules(x, &front->rules);
     if (!route) {
         *text = "No route of this service takes the request.";
-        return front->conf->n_routes && front->conf->n_instances == 0 ? 404 : 0;
+        return front->conf->n_routes && !serves_itself(front->conf) ? 404 : 0;
     }
     x->route = (uint32_t)(route - front->conf->routes) + 1;
     add_rules(x, &front->route_rules[x->route - 1]);
