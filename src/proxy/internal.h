@@ -13,6 +13,7 @@
 #include "balance/balance.h"
 #include "os/os.h"
 #include "proxy/access_log.h"
+#include "proxy/common.h"
 #include "proxy/key.h"
 #include "proxy/proxy.h"
 #include "proxy/retry.h"
@@ -52,6 +53,7 @@ struct shared_view {
                  all workers have moved on */
     bool *lent; /* by socket: the next view has the same descriptor and will close it. The main
                    thread's */
+    struct common **commons; /* by service: what all workers share of it */
     uint64_t *revision; /* by service: equal to another view's where nothing has changed since */
     struct access_log **logs; /* by index in view->sockets */
 };
@@ -71,6 +73,8 @@ struct worker {
     struct cells cells;
     struct process_row *row;
     struct log_ring *log;
+    uint64_t slow_second; /* when slow requests were told of last, and of how many */
+    uint32_t slow_told, slow_untold;
 
     /* commands of the main thread */
     struct io command_io;
@@ -106,7 +110,9 @@ struct worker {
     uint32_t n_pipes;
     struct block *free_blocks;
     uint32_t n_free_blocks;
-    struct prng prng; /* draws among a route's targets, makes request ids */
+    struct sip_key secret; /* of the process: for keys that clients choose */
+    struct limit *places;  /* the proxy's, by slot */
+    struct prng prng;      /* draws among a route's targets, makes request ids */
     uint64_t date_second;
     char date[32];
     /* scratch: valid only inside one handler */
@@ -149,7 +155,10 @@ struct service {
     struct target **targets; /* by pool member */
     struct service_row *row;
     struct access_log *log;           /* NULL: none */
+    struct log_format *format;        /* NULL: nothing is told of requests */
+    uint32_t log_share;               /* thousandths of a line that are due */
     struct rules rules, *route_rules; /* the latter by index in conf->routes */
+    struct common *common;            /* holds a reference */
 };
 
 struct listener {
@@ -306,7 +315,7 @@ void client_drain(struct client *c);
 
 /* --- begin.c, exchange.c, request.c, response.c --- */
 
-enum exchange_phase { PHASE_CONNECT, PHASE_REQUEST, PHASE_FIRST_BYTE, PHASE_RESPONSE };
+enum exchange_phase { PHASE_CONNECT, PHASE_REQUEST, PHASE_FIRST_BYTE, PHASE_RESPONSE, PHASES };
 enum body_coding { CODING_RAW, CODING_ENCHUNK, CODING_DECHUNK };
 
 /* One direction of a relay. The pipe is there once the bytes have become many. */
@@ -361,10 +370,10 @@ struct exchange {
     uint8_t method, client_minor;
     bool relay; /* a TCP connection: no request, no answer, only an instance to be found */
     bool idempotent, head_request, upgrade, expect;
-    bool replay;        /* the body's bytes are kept in `request` */
-    struct buf request; /* the rewritten head, then kept body bytes */
-    uint32_t head_bytes,
-        line_bytes; /* of request: its head, and its request line for the access log */
+    bool replay;         /* the body's bytes are kept in `request` */
+    struct buf request;  /* the rewritten head, then kept body bytes */
+    uint32_t head_bytes; /* of request */
+    struct buf facts;    /* of the head, for the access log */
     struct body body;
     uint64_t body_bytes, body_limit;
     /* the response */
@@ -381,6 +390,8 @@ struct exchange {
     struct way in, out; /* relays: towards the instance, towards the client */
     uint64_t bytes_out;
     uint64_t started_at, reached_at, active_at;
+    uint64_t phase_at[PHASES]; /* of this attempt; 0: not reached */
+    const char *cause;         /* why the answer is ours, or cut; NULL: it is the instance's */
 };
 
 /* The route that led here, as the view has it now; NULL: none. */
@@ -406,6 +417,9 @@ bool exchange_retry_5xx(struct exchange *x);
 void exchange_observe(struct exchange *x, enum outcome outcome);
 /* Ends it with our own answer, if none has begun; cuts the client otherwise. */
 void exchange_fail(struct exchange *x, uint16_t status, const char *text);
+/* The same, with fields that the answer has besides. */
+void exchange_refuse(struct exchange *x, uint16_t status, const char *text,
+                     const struct http_edits *extra);
 /* Ends it: counts, logs, gives back what it holds. The client goes on or ends. */
 void exchange_finish(struct exchange *x);
 /* Ends it without a word: the client is gone. */
@@ -426,6 +440,18 @@ static inline bool request_complete(const struct exchange *x)
     return x->body.done && x->body.run == 0 && x->request_sent == x->request.n;
 }
 
+/* --- exchange_log.c --- */
+
+/* The form of the lines follows the service's configuration: before its first request, and when
+ * that has moved. False: memory is out. */
+bool service_open_log(struct service *s);
+/* Keeps what the log needs of a head. */
+void exchange_keep_facts(struct exchange *x, const struct http_head *h);
+/* Tells of a request that has ended, if its service wants that. */
+void exchange_log(struct exchange *x, uint64_t us);
+/* The same for bytes that were no request. */
+void client_log_refusal(struct client *c, uint16_t status);
+
 /* --- trace.c --- */
 
 /* Whether the request is part of a trace, and what is to be written of it: f->traceparent, whose
@@ -444,6 +470,18 @@ void exchange_answer(struct exchange *x, uint16_t status, struct str type, struc
                      const struct http_edits *extra);
 /* Sends a refusal of bytes that are no request. */
 void answer_refusal(struct client *c, uint16_t status, const char *text);
+
+/* --- throttle.c --- */
+
+/* What a client that came too often is told. */
+struct throttle {
+    char after[24], policy[96], left[96]; /* values of its fields */
+    struct http_edit fields[3];
+    struct http_edits extra; /* of them */
+};
+/* Whether a rate of its rules refuses this request; `t` is filled in then. Takes one from each that
+ * lets it pass. */
+bool throttled(struct exchange *x, const struct http_head *h, struct throttle *t);
 
 /* --- hedge.c --- */
 
