@@ -99,8 +99,9 @@ static inline struct view *fixture_new_view(const char *service)
     s->instances = arena_array(&v->arena, 2, sizeof *s->instances);
     s->n_instances = 2;
     s->instances[0] =
-        (struct view_instance){STR("10.0.0.1:80"), fixture_address("10.0.0.1:80"), 1, 0};
-    s->instances[1] = (struct view_instance){STR("b/1"), fixture_address("unix:/run/b.sock"), 2, 1};
+        (struct view_instance){STR("10.0.0.1:80"), fixture_address("10.0.0.1:80"), .weight = 1};
+    s->instances[1] = (struct view_instance){STR("b/1"), fixture_address("unix:/run/b.sock"),
+                                             .weight = 2, .slot = 1};
     return v;
 }
 
