@@ -2,6 +2,8 @@
 #ifndef HF_VIEW_FORMAT_H
 #define HF_VIEW_FORMAT_H
 
+#include "base/str.h"
+
 enum {
     VIEW_MAGIC = 0x57564648, /* "HFVW" */
     /* The least bytes that a record takes, so that a count can be trusted before its records. */
@@ -22,6 +24,7 @@ enum {
 struct buf;
 struct view_service;
 /* encode.c */
+uint64_t view_sum(struct str bytes); /* what ends an encoding */
 void put_service(struct buf *b, const struct view_service *s);
 /* encode_rules.c */
 void put_traffic(struct buf *b, const struct view_service *s);
