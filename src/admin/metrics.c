@@ -221,6 +221,70 @@ static void services_families(struct scrape *s)
     mem_free(totals);
 }
 
+/* ---- listeners ---- */
+
+struct listener_sample {
+    const struct view_service *service;
+    char url[ADDR_TEXT_MAX + 8]; /* as in the configuration */
+    struct listener_totals totals;
+};
+
+#define LISTENER(field) offsetof(struct listener_totals, field)
+
+static const struct total_metric listener_metrics[] = {
+    {"holdfast_listener_connections", METRIC_GAUGE, LISTENER(open),
+     "Client connections open now; flows of a UDP listener."},
+    {"holdfast_listener_accepted_connections_total", METRIC_COUNTER, LISTENER(accepted),
+     "Client connections accepted; flows of a UDP listener."},
+    {"holdfast_listener_refused_connections_total", METRIC_COUNTER, LISTENER(refused),
+     "Connections closed at once for want of memory or descriptors."},
+    {"holdfast_listener_bad_proxy_headers_total", METRIC_COUNTER, LISTENER(bad_hellos),
+     "Connections closed because no valid PROXY header came."},
+    {"holdfast_listener_refused_heads_total", METRIC_COUNTER, LISTENER(bad_heads),
+     "Requests answered 4xx by the parser or a limit."},
+    {"holdfast_listener_accept_pauses_total", METRIC_COUNTER, LISTENER(rests),
+     "Times that accepting rested: too many clients, or no descriptors."},
+    {"holdfast_listener_received_bytes_total", METRIC_COUNTER, LISTENER(bytes_in),
+     "Bytes of bodies and datagrams received from clients."},
+    {"holdfast_listener_sent_bytes_total", METRIC_COUNTER, LISTENER(bytes_out),
+     "Bytes of bodies and datagrams sent to clients."},
+};
+
+static void listener_families(struct scrape *s, const struct listener_sample *list, size_t n)
+{
+    for (size_t m = 0; m < ARRAY_LEN(listener_metrics); m++) {
+        const struct total_metric *row = &listener_metrics[m];
+        exposition_family(&s->x, row->name, row->type, row->help);
+        for (size_t i = 0; i < n; i++) {
+            struct labels l = and_label(one_label("service", list[i].service->name), "listener",
+                                        str_of(list[i].url));
+            exposition_count(&s->x, &l, total_at(&list[i].totals, row->at));
+        }
+    }
+}
+
+static void listeners_families(struct scrape *s)
+{
+    struct listener_sample *list = mem_zero(MAX(s->v->n_sockets, 1u), sizeof *list);
+    size_t n = 0;
+    if (!list) {
+        s->x.out->failed = true;
+        return;
+    }
+    for (uint32_t i = 0; i < s->v->n_services; i++) {
+        const struct view_service *svc = &s->v->services[i];
+        for (uint32_t k = 0; k < svc->n_sockets && n < s->v->n_sockets; k++) {
+            const struct view_socket *socket = &s->v->sockets[svc->sockets[k]];
+            struct listener_sample *one = &list[n++];
+            one->service = svc;
+            listener_url(svc, socket, one->url);
+            totals_listener(s->c, s->v->workers, socket->slot, &one->totals);
+        }
+    }
+    listener_families(s, list, n);
+    mem_free(list);
+}
+
 /* ---- instances ---- */
 
 struct instance_sample {
@@ -396,6 +460,7 @@ void metrics_write(struct admin *a, enum exposition_form form, struct buf *out)
         process_family(&s, &process_metrics[i]);
     if (s.v) {
         services_families(&s);
+        listeners_families(&s);
         instances_families(&s);
     }
     exposition_end(&s.x);

@@ -192,6 +192,52 @@ static json_t *listen_json(const struct view *v, const struct view_service *s)
     return a;
 }
 
+void listener_url(const struct view_service *s, const struct view_socket *k,
+                  char out[ADDR_TEXT_MAX + 8])
+{
+    char address[ADDR_TEXT_MAX];
+    addr_format(&k->addr, address);
+    snprintf(out, ADDR_TEXT_MAX + 8, "%s%s", view_mode_scheme(s->mode), address);
+}
+
+static json_t *bytes_json(uint64_t in, uint64_t out)
+{
+    struct json_object bytes = json_begin();
+    json_put_u64(&bytes, "in", in);
+    json_put_u64(&bytes, "out", out);
+    return json_end(&bytes);
+}
+
+static json_t *listener_json(struct admin *a, const struct view *v, const struct view_service *s,
+                             const struct view_socket *k)
+{
+    struct listener_totals t;
+    char url[ADDR_TEXT_MAX + 8];
+    listener_url(s, k, url);
+    totals_listener(cells_of(a), v->workers, k->slot, &t);
+    struct json_object o = json_begin();
+    json_put_text(&o, "url", url);
+    json_put_u64(&o, "connections", t.open);
+    json_put_u64(&o, "accepted", t.accepted);
+    json_put_u64(&o, "refused", t.refused);
+    json_put_u64(&o, "bad_proxy_headers", t.bad_hellos);
+    json_put_u64(&o, "refused_heads", t.bad_heads);
+    json_put_u64(&o, "accept_pauses", t.rests);
+    json_put(&o, "bytes", bytes_json(t.bytes_in, t.bytes_out));
+    return json_end(&o);
+}
+
+static json_t *listeners_json(struct admin *a, const struct view *v, const struct view_service *s)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < s->n_sockets; i++)
+        if (!json_push(list, listener_json(a, v, s, &v->sockets[s->sockets[i]]))) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
+
 static json_t *instances_json(struct admin *a, const struct view_service *s)
 {
     json_t *list = json_array();
@@ -216,10 +262,7 @@ static void put_counters(struct json_object *o, const struct service_totals *t,
     json_put_u64(o, "no_instance", t->no_instance);
     json_put_u64(o, "tunnels", t->tunnels);
     json_put_u64(o, "relayed", t->relayed);
-    struct json_object bytes = json_begin();
-    json_put_u64(&bytes, "in", t->bytes_in);
-    json_put_u64(&bytes, "out", t->bytes_out);
-    json_put(o, "bytes", json_end(&bytes));
+    json_put(o, "bytes", bytes_json(t->bytes_in, t->bytes_out));
     json_put(o, "latency_us", latency_json(recent->latency));
 }
 
@@ -235,6 +278,7 @@ static json_t *service_json(struct admin *a, const struct view *v, const struct 
     json_put_text(&o, "balance", balance ? balance : "unknown");
     json_put_text(&o, "mode", s->mode == VIEW_UDP ? "udp" : s->mode == VIEW_TCP ? "tcp" : "http");
     json_put(&o, "listen", listen_json(v, s));
+    json_put(&o, "listeners", listeners_json(a, v, s));
     json_put_text(&o, "verdict", verdict_name(service_verdict(a, s)));
     put_counters(&o, &t, &recent);
     json_put(&o, "instances", instances_json(a, s));

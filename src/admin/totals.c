@@ -67,6 +67,27 @@ void totals_instance(const struct cells *c, uint32_t workers, uint32_t slot,
     }
 }
 
+void totals_listener(const struct cells *c, uint32_t workers, uint32_t slot,
+                     struct listener_totals *out)
+{
+    *out = (struct listener_totals){0};
+    if (slot >= CELLS_LISTENERS)
+        return;
+    for (uint32_t lane = 0; lane < cells_lanes(c); lane++) {
+        if (!lane_counts(c, workers, lane))
+            continue;
+        const struct listener_row *r = cells_listener(c, lane, slot);
+        out->open += cell_get(&r->open);
+        out->accepted += cell_get(&r->accepted);
+        out->refused += cell_get(&r->refused);
+        out->bad_hellos += cell_get(&r->bad_hellos);
+        out->bad_heads += cell_get(&r->bad_heads);
+        out->rests += cell_get(&r->rests);
+        out->bytes_in += cell_get(&r->bytes_in);
+        out->bytes_out += cell_get(&r->bytes_out);
+    }
+}
+
 bool latency_quantile(const uint64_t counts[LATENCY_BUCKETS], double q, double *us)
 {
     double total = 0, below = 0;

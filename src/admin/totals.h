@@ -23,11 +23,18 @@ struct instance_totals {
     enum verdict proxy_verdict; /* the worst of the workers' own */
 };
 
+struct listener_totals {
+    uint64_t open, accepted, refused, bad_hellos, bad_heads, rests, bytes_in, bytes_out;
+};
+
 /* Slots come from a decoded view, but may lie outside these tables: then all is 0. */
 void totals_service(const struct cells *c, uint32_t workers, uint32_t slot,
                     struct service_totals *out);
 void totals_instance(const struct cells *c, uint32_t workers, uint32_t slot,
                      struct instance_totals *out);
+
+void totals_listener(const struct cells *c, uint32_t workers, uint32_t slot,
+                     struct listener_totals *out);
 
 /* A number that another process wrote, clamped to a verdict. */
 enum verdict verdict_clamp(uint64_t v);
@@ -37,7 +44,7 @@ enum verdict verdict_clamp(uint64_t v);
 bool latency_quantile(const uint64_t counts[LATENCY_BUCKETS], double q, double *us);
 
 struct past {
-    uint64_t requests[2], errors[2]; /* [0] is the older sample */
+    uint64_t requests[2], errors[2];      /* [0] is the older sample */
     uint32_t latency[2][LATENCY_BUCKETS]; /* modulo 2^32: only differences matter */
     bool seen; /* the first sample is its own past: no rate from counters of long ago */
 };

@@ -184,6 +184,10 @@ static inline void tried_add(struct tried *t, uint32_t i)
  * alone, keyed where clients may choose keys to hit one member. now is monotonic, in ns. The caller
  * pairs it with pool_done or pool_end. */
 int pool_pick(struct pool *p, const struct tried *tried, uint64_t hash, uint64_t now);
+/* This member and no other (balance/sticky.h): its index, or -1 where it drains, failed and is not
+ * kept in the pool, or was tried. Weight, group, zone, subset and trial do not matter: who belongs
+ * to it shall find it. As pool_pick otherwise. */
+int pool_pick_sticky(struct pool *p, const struct tried *tried, uint32_t index, uint64_t now);
 /* What pool_pick does once it has chosen: for a request that another pool was asked for. */
 void pool_begin(struct pool *p, uint32_t index);
 void pool_done(struct pool *p, uint32_t index);

@@ -264,6 +264,18 @@ int pool_pick(struct pool *p, const struct tried *tried, uint64_t hash, uint64_t
     return i;
 }
 
+int pool_pick_sticky(struct pool *p, const struct tried *tried, uint32_t index, uint64_t now)
+{
+    CHECK(index < p->n);
+    const struct member *m = &p->members[index];
+    p->clock = MAX(p->clock, now);
+    if (m->draining || (member_failed(m) && !m->pickable) || (tried && tried_has(tried, index)))
+        return -1;
+    pool_begin(p, index);
+    p->members[index].heard = p->clock;
+    return (int)index;
+}
+
 void pool_done(struct pool *p, uint32_t index)
 {
     CHECK(index < p->n && p->members[index].inflight > 0);

@@ -17,6 +17,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/prng.h"
+#include "base/sip.h"
 #include "base/str.h"
 #include "base/suggest.h"
 

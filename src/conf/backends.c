@@ -26,12 +26,21 @@ static uint32_t count_backends(const struct node *children)
     return count;
 }
 
+/* Whether a block of this name may stand where b may. */
+static bool is_beside(const struct block *b, struct str name)
+{
+    for (int i = 0; i < BLOCKS; i++)
+        if (b->parents >> i & 1 && schema_child((enum block_id)i, name) != BLOCKS)
+            return true;
+    return false;
+}
+
 /* "backend 10.0.0.1:80  check { }" on one line: the next statement looks like an argument. */
 static void too_many_arguments(struct conf *c, const struct node *n, const struct block *b)
 {
     const struct value *extra = n->args->next;
     const char *hint = conf_text(c, "write '%s %s'", b->name, b->argument);
-    if (schema_child(b->parent, extra->text) != BLOCKS)
+    if (is_beside(b, extra->text))
         hint = "is a ';' or a line end missing before it?";
     conf_complain(c, &extra->place, hint, "unexpected '" STR_FMT "' behind %s",
                   STR_ARG(conf_shown(extra)), b->name);

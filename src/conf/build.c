@@ -2,8 +2,8 @@
  * how often, what refers to what, and which settings do not go together. */
 #include "conf/address.h"
 #include "conf/backends.h"
+#include "conf/builder.h"
 #include "conf/policies.h"
-#include "conf/settings.h"
 
 #include <stdio.h>
 
@@ -14,36 +14,32 @@ struct socket_owner {
     const char *who;
 };
 
-struct builder {
-    struct conf *c;
-    struct view *v;
-    struct map services; /* name -> node */
-    struct map sockets;  /* "L10.0.0.1:80" or "F/path" -> socket_owner */
-    uint32_t cap_sockets;
-    uint32_t instances; /* in all services */
-};
-
-static bool is_named(const struct node *n, const char *name)
+bool build_is(const struct node *n, const char *name)
 {
     return str_eq(n->name, str_of(name));
 }
 
-static uint32_t count_named(const struct node *children, const char *name)
+uint32_t build_count(const struct node *children, const char *name)
 {
     uint32_t count = 0;
     for (const struct node *n = children; n; n = n->next)
-        count += is_named(n, name);
+        count += build_is(n, name);
     return count;
 }
 
-static void *view_array(struct builder *b, size_t n, size_t size)
+bool build_has_backends(const struct node *n, const struct view_service *s)
+{
+    return s->n_instances || s->n_sources || s->dynamic || build_count(n->children, "backend");
+}
+
+void *build_array(struct builder *b, size_t n, size_t size)
 {
     void *p = n ? arena_array(&b->v->arena, n, size) : NULL;
     b->c->nomem |= n && !p;
     return p;
 }
 
-static void remember(struct builder *b, struct map *m, struct str key, const void *value)
+void build_remember(struct builder *b, struct map *m, struct str key, const void *value)
 {
     /* The map hands out what it was given; nobody writes through it. */
     if (!map_put(m, key, (void *)(uintptr_t)value))
@@ -73,7 +69,7 @@ static struct socket_owner *socket_for(struct builder *b, enum socket_use use,
     }
     *owner = (struct socket_owner){b->v->n_sockets, v->place, who};
     b->v->sockets[b->v->n_sockets++] = (struct view_socket){(uint8_t)use, *addr};
-    remember(b, &b->sockets, k, owner);
+    build_remember(b, &b->sockets, k, owner);
     return owner;
 }
 
@@ -103,7 +99,7 @@ static struct socket_owner *listener(struct builder *b, enum socket_use use, enu
     return NULL;
 }
 
-static uint32_t count_items(const struct value *v)
+uint32_t build_count_items(const struct value *v)
 {
     uint32_t n = 0;
     if (!v || v->kind != VALUE_LIST)
@@ -134,19 +130,19 @@ static void build_listeners(struct builder *b, const struct node *service, bool 
 {
     uint32_t n = 0;
     for (const struct node *k = service->children; k; k = k->next)
-        n += is_named(k, "listen") ? count_items(k->value) : 0;
-    s->sockets = view_array(b, n, sizeof *s->sockets);
+        n += build_is(k, "listen") ? build_count_items(k->value) : 0;
+    s->sockets = build_array(b, n, sizeof *s->sockets);
     if (n && !s->sockets)
         return;
     for (const struct node *k = service->children; k; k = k->next) {
-        if (!is_named(k, "listen") || !k->value)
+        if (!build_is(k, "listen") || !k->value)
             continue;
         if (k->value->kind != VALUE_LIST)
             add_listener(b, s, k->value, who);
         for (const struct value *i = k->value->items; i; i = i->next)
             add_listener(b, s, i, who);
     }
-    if (n == 0 && complete)
+    if (n == 0 && complete && !links_lead_to(b, s->name))
         conf_complain(b->c, &service->place, "add 'listen = http://ADDRESS:PORT'",
                       "%s listens nowhere", who);
 }
@@ -165,33 +161,38 @@ static void build_log(struct builder *b, const struct node *n, struct view_servi
         s->access_log = (int32_t)owner->index;
 }
 
+struct str build_name(struct builder *b, const struct value *v, const char *what)
+{
+    struct str none = {NULL, 0};
+    if (!settings_name_valid(v->text)) {
+        conf_complain(b->c, &v->place, "a name has up to 63 letters, digits, '.', '_' and '-'",
+                      "'" STR_FMT "' is no name for a %s", STR_ARG(conf_shown(v)), what);
+        return none;
+    }
+    if (v->secret) { /* it would show everywhere */
+        conf_complain(b->c, &v->place, "", "a %s's name cannot be a reference", what);
+        return none;
+    }
+    struct str name = arena_str(&b->v->arena, v->text);
+    b->c->nomem |= !name.p;
+    return name;
+}
+
 /* A valid name that no service before has; false after a problem. */
 static bool name_service(struct builder *b, const struct node *n, struct view_service *s)
 {
     const struct value *arg = backends_argument(b->c, n, BLOCK_SERVICE);
-    if (!arg)
+    struct str name = arg ? build_name(b, arg, "service") : (struct str){NULL, 0};
+    if (!name.p)
         return false;
-    if (!settings_name_valid(arg->text)) {
-        conf_complain(b->c, &arg->place, "a name has up to 63 letters, digits, '.', '_' and '-'",
-                      "'" STR_FMT "' is no name for a service", STR_ARG(conf_shown(arg)));
-        return false;
-    }
-    if (arg->secret) { /* it would show everywhere */
-        conf_complain(b->c, &arg->place, "", "a service's name cannot be a reference");
-        return false;
-    }
-    s->name = arena_str(&b->v->arena, arg->text);
-    if (!s->name.p) {
-        b->c->nomem = true;
-        return false;
-    }
+    s->name = name;
     const struct node *first = map_get(&b->services, s->name);
     if (first) {
         conf_complain(b->c, &arg->place, "", "a second service '" STR_FMT "' (the first is at %s)",
                       STR_ARG(s->name), conf_where(b->c, &first->place));
         return false;
     }
-    remember(b, &b->services, s->name, n);
+    build_remember(b, &b->services, s->name, n);
     return true;
 }
 
@@ -222,6 +223,19 @@ static void check_mode(struct conf *c, const struct seen *seen, const struct vie
                       "send-proxy is for TCP services only");
 }
 
+/* Rules look at requests, and only HTTP has them. */
+static void check_http(struct conf *c, const struct node *service, const struct view_service *s)
+{
+    const struct block *b = schema_block(BLOCK_SERVICE);
+    for (const struct node *n = service->children; n && s->mode != VIEW_HTTP; n = n->next) {
+        enum block_id id = schema_child(BLOCK_SERVICE, n->name);
+        size_t i = schema_find(b, n->name);
+        bool rule = i != NO_FIELD && i >= b->n;
+        if (rule || (id != BLOCKS && schema_block(id)->http))
+            conf_complain(c, &n->place, "", STR_FMT " is for HTTP services only", STR_ARG(n->name));
+    }
+}
+
 static void build_service(struct builder *b, const struct node *n)
 {
     struct view_service *s = &b->v->services[b->v->n_services];
@@ -240,20 +254,24 @@ static void build_service(struct builder *b, const struct node *n)
     bool complete = !n->damaged && b->c->problems->errors == errors;
     build_listeners(b, n, complete, s, who);
     check_mode(b->c, &seen, s);
-    backends_build(b->c, n, complete, s, who);
+    backends_build(b->c, n, complete && !build_count(n->children, "route"), s, who);
     b->instances += s->n_instances;
     policies_build(b->c, n, s);
+    check_http(b->c, n, s);
+    rules_build(b, n, BLOCK_SERVICE, &seen, s, &s->rules);
+    routes_build(b, n, s);
+    pages_build(b, n, s);
     build_log(b, settings_seen(&seen, BLOCK_SERVICE, "access-log"), s, who);
     b->v->n_services += named;
 }
 
 static void build_services(struct builder *b, const struct node *top, bool damaged)
 {
-    uint32_t n = count_named(top, "service"), used = 0;
+    uint32_t n = build_count(top, "service"), used = 0;
     uint32_t room = MIN(n, (uint32_t)VIEW_MAX_SERVICES);
-    b->v->services = view_array(b, room, sizeof *b->v->services);
+    b->v->services = build_array(b, room, sizeof *b->v->services);
     for (const struct node *k = top; k && b->v->services && !b->c->nomem; k = k->next) {
-        if (!is_named(k, "service"))
+        if (!build_is(k, "service"))
             continue;
         if (used++ == room) {
             conf_complain(b->c, &k->place, "", "more than %d services", VIEW_MAX_SERVICES);
@@ -276,7 +294,7 @@ static void build_admin(struct builder *b, const struct node *top)
     const struct node *n = settings_block(b->c, &parent, BLOCK_ADMIN);
     settings_apply(b->c, BLOCK_ADMIN, n ? n->children : NULL, b->v, &seen);
     for (const struct node *k = n ? n->children : NULL; k; k = k->next) {
-        if (!is_named(k, "metrics") || !k->value)
+        if (!build_is(k, "metrics") || !k->value)
             continue;
         enum view_mode mode;
         if (k->value->kind != VALUE_LIST)
@@ -292,7 +310,7 @@ static uint32_t sockets_at_most(const struct node *top)
     uint32_t n = 0;
     for (const struct node *k = top; k; k = k->next)
         for (const struct node *i = k->children; i; i = i->next)
-            n += count_items(i->value);
+            n += build_count_items(i->value);
     return MIN(n, (uint32_t)VIEW_MAX_SOCKETS);
 }
 
@@ -306,12 +324,16 @@ void conf_build(struct conf *c, const struct node *top, bool damaged)
     c->view->file = arena_str(&c->view->arena, c->sources[0].path);
     c->nomem |= !c->view->file.p;
     b.cap_sockets = sockets_at_most(top);
-    c->view->sockets = view_array(&b, b.cap_sockets, sizeof *c->view->sockets);
+    c->view->sockets = build_array(&b, b.cap_sockets, sizeof *c->view->sockets);
     build_admin(&b, top);
     resolver_build(c, top);
+    links_expect(&b, top);
     build_services(&b, top, damaged);
+    links_resolve(&b);
     map_free(&b.services);
+    map_free(&b.led);
     map_free(&b.sockets);
+    map_free(&b.files);
 }
 
 void conf_build_backends(struct conf *c, const struct node *top)

@@ -1,54 +1,80 @@
 /* What a reload changes, in words. One change a line; services in the order of the new file, then
  * those that are gone. Values whose text came from a variable or another file are not shown. */
-#include "conf/conf.h"
+#include "conf/diff.h"
 #include "conf/print.h"
 
-struct diff {
-    const struct view *now, *next;
-    struct buf *out;
-    int n;
-    struct view_index before, after; /* of now, of next */
-};
+void diff_line(struct diff *d, struct str service, const char *part, struct str name)
+{
+    d->n++;
+    buf_printf(d->out, "service " STR_FMT ": %s" STR_FMT "%s", STR_ARG(service), part,
+               STR_ARG(name), name.n ? " " : "");
+}
 
 static void line_for(struct diff *d, struct str service)
 {
-    d->n++;
-    buf_printf(d->out, "service " STR_FMT ": ", STR_ARG(service));
+    diff_line(d, service, "", STR(""));
 }
 
-static void end_line(struct diff *d)
+void diff_end(struct diff *d)
 {
     buf_add(d->out, "\n", 1);
 }
 
-static bool is_hidden(const struct setting *s, const struct view_service *a,
-                      const struct view_service *b)
+/* Those that may hold what came from a variable or another file. */
+static bool is_text(const struct setting *s)
 {
-    return (s->kind == KIND_TEXT || s->kind == KIND_TARGET || s->kind == KIND_HOST) &&
-           (a->check.secret || b->check.secret);
+    switch ((enum kind)s->kind) {
+    case KIND_TEXT:
+    case KIND_TARGET:
+    case KIND_HOST:
+    case KIND_HOSTS:
+    case KIND_PATHS:
+    case KIND_METHODS:
+    case KIND_HEADERS:
+    case KIND_PAIRS:
+    case KIND_REWRITE:
+    case KIND_LOCATION:
+    case KIND_TYPE: return true;
+    default: return false;
+    }
 }
 
-static void diff_settings(struct diff *d, enum block_id id, const struct view_service *was,
-                          const struct view_service *is)
+static bool is_one_of(const char *const *keys, const char *key)
 {
-    const struct block *b = schema_block(id);
-    const void *x = (const char *)was + b->offset, *y = (const char *)is + b->offset;
+    for (; keys && *keys; keys++)
+        if (strcmp(*keys, key) == 0)
+            return true;
+    return false;
+}
+
+void diff_settings(struct diff *d, const struct block *b, struct str service, const char *part,
+                   struct str name, const void *was, const void *is, bool hidden,
+                   const char *const *skip)
+{
     for (size_t i = 0; i < b->n; i++) {
         const struct setting *s = &b->settings[i];
-        if (!has_field(s) || same_setting(s, x, y))
+        if (!has_field(s) || same_setting(s, was, is) || is_one_of(skip, s->key))
             continue;
-        line_for(d, is->name);
-        buf_printf(d->out, "%s%s%s ", id == BLOCK_SERVICE ? "" : b->name,
-                   id == BLOCK_SERVICE ? "" : " ", s->key);
-        if (is_hidden(s, was, is)) {
-            buf_printf(d->out, "changed");
+        diff_line(d, service, part, name);
+        if (hidden && is_text(s)) {
+            buf_printf(d->out, "%s changed", s->key);
         } else {
-            print_setting(s, x, d->out);
+            buf_printf(d->out, "%s ", s->key);
+            print_setting(s, was, d->out);
             buf_printf(d->out, " -> ");
-            print_setting(s, y, d->out);
+            print_setting(s, is, d->out);
         }
-        end_line(d);
+        diff_end(d);
     }
+}
+
+/* A block that a service has once. */
+static void diff_block(struct diff *d, enum block_id id, const struct view_service *was,
+                       const struct view_service *is)
+{
+    const struct block *b = schema_block(id);
+    diff_settings(d, b, is->name, "", str_of(b->name), (const char *)was + b->offset,
+                  (const char *)is + b->offset, was->check.secret || is->check.secret, NULL);
 }
 
 static const char *check_name(const struct view_check *c)
@@ -63,10 +89,10 @@ static void diff_check(struct diff *d, const struct view_service *was,
     if (was->check.kind != is->check.kind) {
         line_for(d, is->name);
         buf_printf(d->out, "check %s -> %s", check_name(&was->check), check_name(&is->check));
-        end_line(d);
+        diff_end(d);
     }
     if (was->check.kind != CHECK_NONE && is->check.kind != CHECK_NONE)
-        diff_settings(d, BLOCK_CHECK, was, is);
+        diff_block(d, BLOCK_CHECK, was, is);
 }
 
 static bool listens(const struct view *v, const struct view_service *s, const struct view_socket *a)
@@ -92,11 +118,11 @@ static void diff_listeners(struct diff *d, char sign, const struct view *v,
         addr_format(&a->addr, text);
         line_for(d, s->name);
         buf_printf(d->out, "%c listen %s%s", sign, view_mode_scheme(s->mode), text);
-        end_line(d);
+        diff_end(d);
     }
 }
 
-static void backend_line(struct diff *d, char sign, struct str service,
+static void backdiff_end(struct diff *d, char sign, struct str service,
                          const struct view_instance *i)
 {
     char text[ADDR_TEXT_MAX];
@@ -105,7 +131,7 @@ static void backend_line(struct diff *d, char sign, struct str service,
     buf_printf(d->out, "%c backend " STR_FMT, sign, STR_ARG(i->name));
     if (!str_eq(i->name, str_of(text)))
         buf_printf(d->out, " (%s)", text);
-    end_line(d);
+    diff_end(d);
 }
 
 static void backend_number(struct diff *d, struct str service, const struct view_instance *is,
@@ -115,7 +141,7 @@ static void backend_number(struct diff *d, struct str service, const struct view
         return;
     line_for(d, service);
     buf_printf(d->out, "backend " STR_FMT " %s %u -> %u", STR_ARG(is->name), what, from, to);
-    end_line(d);
+    diff_end(d);
 }
 
 static void backend_changes(struct diff *d, struct str service, const struct view_instance *was,
@@ -127,7 +153,7 @@ static void backend_changes(struct diff *d, struct str service, const struct vie
         addr_format(&is->addr, to);
         line_for(d, service);
         buf_printf(d->out, "backend " STR_FMT " address %s -> %s", STR_ARG(is->name), from, to);
-        end_line(d);
+        diff_end(d);
     }
     backend_number(d, service, is, "weight", was->weight, is->weight);
     backend_number(d, service, is, "priority", was->priority, is->priority);
@@ -138,7 +164,7 @@ static void backend_changes(struct diff *d, struct str service, const struct vie
         return;
     line_for(d, service);
     buf_printf(d->out, "backend " STR_FMT " comes from elsewhere", STR_ARG(is->name));
-    end_line(d);
+    diff_end(d);
 }
 
 static bool same_source(const struct view_source *a, const struct view_source *b)
@@ -167,7 +193,7 @@ static void diff_sources(struct diff *d, char sign, const struct view_service *s
                    STR_ARG(a->name));
         if (a->kind == SOURCE_HOST)
             buf_printf(d->out, ":%u", a->port);
-        end_line(d);
+        diff_end(d);
     }
 }
 
@@ -176,13 +202,13 @@ static void diff_backends(struct diff *d, const struct view_service *was,
 {
     for (uint32_t i = 0; i < was->n_instances; i++)
         if (!view_instance_find(is, was->instances[i].name))
-            backend_line(d, '-', is->name, &was->instances[i]);
+            backdiff_end(d, '-', is->name, &was->instances[i]);
     for (uint32_t i = 0; i < is->n_instances; i++) {
         const struct view_instance *old = view_instance_find(was, is->instances[i].name);
         if (old)
             backend_changes(d, is->name, old, &is->instances[i]);
         else
-            backend_line(d, '+', is->name, &is->instances[i]);
+            backdiff_end(d, '+', is->name, &is->instances[i]);
     }
 }
 
@@ -198,7 +224,7 @@ static void diff_log(struct diff *d, const struct view_service *was, const struc
         return;
     line_for(d, is->name);
     buf_printf(d->out, "access-log %s -> %s", from, to);
-    end_line(d);
+    diff_end(d);
 }
 
 static void diff_service(struct diff *d, const struct view_service *was,
@@ -206,13 +232,14 @@ static void diff_service(struct diff *d, const struct view_service *was,
 {
     diff_listeners(d, '-', d->now, was, d->next, is);
     diff_listeners(d, '+', d->next, is, d->now, was);
-    diff_settings(d, BLOCK_SERVICE, was, is);
+    diff_settings(d, schema_block(BLOCK_SERVICE), is->name, "", STR(""), was, is, false, NULL);
     diff_sources(d, '-', was, is);
     diff_sources(d, '+', is, was);
     diff_backends(d, was, is);
     diff_check(d, was, is);
-    for (int i = BLOCK_CHECK + 1; i < BLOCKS; i++)
-        diff_settings(d, (enum block_id)i, was, is);
+    for (int i = BLOCK_CHECK + 1; i <= BLOCK_STICKY; i++)
+        diff_block(d, (enum block_id)i, was, is);
+    diff_rules(d, was, is);
     diff_log(d, was, is);
 }
 
@@ -254,7 +281,7 @@ static void added(struct diff *d, const struct view_service *s)
 {
     line_for(d, s->name);
     buf_printf(d->out, "added, %u backend%s", s->n_instances, s->n_instances == 1 ? "" : "s");
-    end_line(d);
+    diff_end(d);
 }
 
 int conf_diff(const struct view *now, const struct view *next, struct buf *out)
@@ -284,7 +311,7 @@ int conf_diff(const struct view *now, const struct view *next, struct buf *out)
             continue;
         line_for(&d, d.now->services[i].name);
         buf_printf(out, "removed");
-        end_line(&d);
+        diff_end(&d);
     }
     view_index_free(&d.before);
     view_index_free(&d.after);

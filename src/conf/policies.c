@@ -1,5 +1,5 @@
-/* How a service's backends are checked, retried, ejected and limited: the blocks whose settings the
- * table reads, and the few rules between settings that it cannot say. */
+/* How a service's backends are checked, retried, ejected, limited and kept to: the blocks whose
+ * settings the table reads, and the few rules between settings that it cannot say. */
 #include "conf/policies.h"
 #include "conf/settings.h"
 
@@ -76,17 +76,40 @@ static void build_check(struct conf *c, const struct node *n, struct view_check 
                       "check is a block");
 }
 
-static void check_hold(struct conf *c, const struct seen *seen, const struct view_eject *e)
+static void check_eject(struct conf *c, const struct seen *seen, const struct view_eject *e)
 {
     const struct node *hold = settings_seen(seen, BLOCK_EJECT, "hold");
     const struct node *most = settings_seen(seen, BLOCK_EJECT, "hold-max");
+    const struct node *slow = settings_seen(seen, BLOCK_EJECT, "slow");
     if (e->hold > e->hold_max && (hold || most))
         conf_complain(c, hold ? &hold->place : &most->place, "", "hold is longer than hold-max");
+    if (slow && e->slow_permille && e->slow_permille <= 1000)
+        conf_complain(c, &slow->place, "300% is three times the median; 0% is never",
+                      "half of the backends are always above the median");
+}
+
+static void check_sticky(struct conf *c, const struct node *n, const struct seen *seen,
+                         struct view_sticky *k)
+{
+    const struct node *ttl = settings_seen(seen, BLOCK_STICKY, "ttl");
+    const struct node *secure = settings_seen(seen, BLOCK_STICKY, "secure");
+    if (!settings_seen(seen, BLOCK_STICKY, "mode"))
+        k->kind = STICKY_INSERT;
+    if (k->kind != STICKY_OFF && !settings_seen(seen, BLOCK_STICKY, "cookie") && !n->damaged)
+        conf_complain(c, &n->place, "add 'cookie = SRV'", "sticky needs the name of a cookie");
+    if (k->kind != STICKY_LEARN)
+        return;
+    if (!ttl)
+        k->ttl = 3600 * 1000 * MS;
+    else if (!k->ttl)
+        conf_complain(c, &ttl->place, "ttl = 1h", "what is learnt must be forgotten some time");
+    if (secure && k->secure)
+        conf_complain(c, &secure->place, "", "secure is for mode = insert only");
 }
 
 void policies_build(struct conf *c, const struct node *service, struct view_service *s)
 {
-    for (int i = BLOCK_CHECK; i < BLOCKS; i++) {
+    for (int i = BLOCK_CHECK; i <= BLOCK_STICKY; i++) {
         struct seen seen;
         const struct node *n = settings_block(c, service, (enum block_id)i);
         void *target = (char *)s + schema_block((enum block_id)i)->offset;
@@ -97,6 +120,8 @@ void policies_build(struct conf *c, const struct node *service, struct view_serv
         }
         settings_apply(c, (enum block_id)i, n ? n->children : NULL, target, &seen);
         if (i == BLOCK_EJECT)
-            check_hold(c, &seen, target);
+            check_eject(c, &seen, target);
+        if (i == BLOCK_STICKY && n)
+            check_sticky(c, n, &seen, target);
     }
 }

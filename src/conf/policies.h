@@ -1,4 +1,4 @@
-/* policies: the check, timeout, retry, eject and limit blocks of a service. Inside this room only.
+/* policies: the blocks of a service that it has once, from check to sticky. Inside this room only.
  */
 #ifndef HF_CONF_POLICIES_H
 #define HF_CONF_POLICIES_H

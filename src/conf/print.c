@@ -12,12 +12,22 @@ static uint64_t number_of(const struct setting *s, const void *target)
     const char *field = (const char *)target + s->offset;
     uint64_t number = 0;
     uint32_t small;
+    uint16_t code;
     if (s->bytes == sizeof number) {
         memcpy(&number, field, sizeof number);
         return number;
     }
+    if (s->bytes == sizeof code) {
+        memcpy(&code, field, sizeof code);
+        return code;
+    }
     memcpy(&small, field, sizeof small);
     return small;
+}
+
+static const struct view_words *words_of(const struct setting *s, const void *target)
+{
+    return (const struct view_words *)((const char *)target + s->offset);
 }
 
 static struct str text_of(const struct setting *s, const void *target)
@@ -45,7 +55,7 @@ static void print_retry_on(uint32_t on, struct buf *out)
 }
 
 /* As a string of the file: what would end it, or a line, is escaped. */
-static void print_text(struct str s, struct buf *out)
+void print_text(struct str s, struct buf *out)
 {
     buf_add(out, "\"", 1);
     for (size_t i = 0; i < s.n; i++) {
@@ -56,6 +66,40 @@ static void print_text(struct str s, struct buf *out)
             buf_printf(out, c == '"' || c == '\\' || c == '$' ? "\\%c" : "%c", c);
     }
     buf_add(out, "\"", 1);
+}
+
+/* As a word where it can be one. */
+static void print_word(struct str s, struct buf *out)
+{
+    bool bare = s.n > 0;
+    for (size_t i = 0; i < s.n; i++)
+        bare &= (unsigned char)s.p[i] > 0x20 && !strchr("\"#{},;=$\\", s.p[i]);
+    if (bare)
+        buf_add(out, s.p, s.n);
+    else
+        print_text(s, out);
+}
+
+static void print_words(const struct view_words *w, struct buf *out)
+{
+    if (w->n == 0)
+        buf_printf(out, "any");
+    else if (w->n == 1)
+        print_word(w->list[0], out);
+    for (uint32_t i = 0; w->n > 1 && i < w->n; i++) {
+        buf_printf(out, i ? ", " : "{");
+        print_word(w->list[i], out);
+    }
+    if (w->n > 1)
+        buf_printf(out, "}");
+}
+
+static bool same_words(const struct view_words *a, const struct view_words *b)
+{
+    bool same = a->n == b->n;
+    for (uint32_t i = 0; same && i < a->n; i++)
+        same = str_eq(a->list[i], b->list[i]);
+    return same;
 }
 
 static void print_status(const struct view_check *c, struct buf *out)
@@ -84,6 +128,15 @@ static uint8_t byte_of(const struct setting *s, const void *target)
     return *((const uint8_t *)target + s->offset);
 }
 
+/* Of a rate limit the source is called address. */
+static void print_per(const struct view_hash *h, struct buf *out)
+{
+    if (h->kind == HASH_SOURCE)
+        buf_printf(out, "address");
+    else
+        print_hash(h, out);
+}
+
 void print_setting(const struct setting *s, const void *target, struct buf *out)
 {
     char text[SCALAR_TEXT_MAX];
@@ -98,7 +151,16 @@ void print_setting(const struct setting *s, const void *target, struct buf *out)
     case KIND_TEXT:
     case KIND_TARGET:
     case KIND_HOST:
-    case KIND_NAME: print_text(text_of(s, target), out); return;
+    case KIND_NAME:
+    case KIND_REWRITE:
+    case KIND_LOCATION:
+    case KIND_COOKIE:
+    case KIND_TYPE: print_text(text_of(s, target), out); return;
+    case KIND_HOSTS:
+    case KIND_PATHS:
+    case KIND_METHODS:
+    case KIND_HEADERS:
+    case KIND_PAIRS: print_words(words_of(s, target), out); return;
     case KIND_STATUS: print_status(target, out); return;
     case KIND_RETRY_ON: print_retry_on(((const struct view_retry *)target)->on, out); return;
     case KIND_BALANCE:
@@ -107,9 +169,18 @@ void print_setting(const struct setting *s, const void *target, struct buf *out)
     case KIND_HASH:
         print_hash((const struct view_hash *)((const char *)target + s->offset), out);
         return;
+    case KIND_PER:
+        print_per((const struct view_hash *)((const char *)target + s->offset), out);
+        return;
     case KIND_CHOICE: buf_printf(out, "%s", s->choices[byte_of(s, target)]); return;
     case KIND_FLAG:
     case KIND_LISTEN:
+    case KIND_FIELDS:
+    case KIND_NAMES:
+    case KIND_TO:
+    case KIND_SERVICE:
+    case KIND_REDIRECT:
+    case KIND_FILE:
     case KIND_LOG:
     case KIND_DIR:
     case KIND_SERVERS:
@@ -128,7 +199,11 @@ bool same_setting(const struct setting *s, const void *a, const void *b)
     case KIND_TEXT:
     case KIND_TARGET:
     case KIND_HOST:
-    case KIND_NAME: return str_eq(text_of(s, a), text_of(s, b));
+    case KIND_NAME:
+    case KIND_REWRITE:
+    case KIND_LOCATION:
+    case KIND_COOKIE:
+    case KIND_TYPE: return str_eq(text_of(s, a), text_of(s, b));
     case KIND_STATUS:
         return one->status_min == other->status_min && one->status_max == other->status_max;
     case KIND_RETRY_ON:
@@ -136,10 +211,22 @@ bool same_setting(const struct setting *s, const void *a, const void *b)
     case KIND_BALANCE:
         return ((const struct view_service *)a)->balance ==
                ((const struct view_service *)b)->balance;
+    case KIND_HOSTS:
+    case KIND_PATHS:
+    case KIND_METHODS:
+    case KIND_HEADERS:
+    case KIND_PAIRS: return same_words(words_of(s, a), words_of(s, b));
+    case KIND_PER:
     case KIND_HASH: return same_hash((const char *)a + s->offset, (const char *)b + s->offset);
     case KIND_CHOICE: return byte_of(s, a) == byte_of(s, b);
     case KIND_FLAG:
     case KIND_LISTEN:
+    case KIND_FIELDS:
+    case KIND_NAMES:
+    case KIND_TO:
+    case KIND_SERVICE:
+    case KIND_REDIRECT:
+    case KIND_FILE:
     case KIND_LOG:
     case KIND_DIR:
     case KIND_SERVERS:

@@ -12,6 +12,8 @@ static void title(enum block_id id, struct buf *out)
     const struct block *b = schema_block(id);
     if (id == BLOCK_TOP)
         buf_printf(out, "### At the top of the file\n\n");
+    else if (id == BLOCK_RULES)
+        buf_printf(out, "### Rules of a service or route\n\n%s\n\n", b->help);
     else if (b->argument)
         buf_printf(out, "### `%s %s { }`\n\n%s\n\n", b->name, b->argument, b->help);
     else

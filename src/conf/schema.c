@@ -31,6 +31,7 @@
     }
 
 static const char *const no_yes[] = {"no", "yes", NULL};
+static const char *const sticky_modes[] = {"off", "insert", "learn", NULL};
 static const char *const proxy_versions[] = {"no", "v1", "v2", NULL};
 
 static const struct setting top[] = {
@@ -53,7 +54,8 @@ static const struct setting resolver[] = {
 };
 static const struct setting service[] = {
     SPECIAL("listen", KIND_LISTEN, "",
-            "where clients connect, as http://, tcp:// or udp://; one or several, required"),
+            "where clients connect, as http://, tcp:// or udp://; one or several; none if routes "
+            "of other services lead here"),
     FIELD("balance", KIND_BALANCE, struct view_service, balance, "least-requests",
           "how an instance is picked"),
     FIELD("hash-key", KIND_HASH, struct view_service, hash, "source",
@@ -85,6 +87,9 @@ static const struct setting backend[] = {
            "its share of the requests; 0: only when nobody else can"),
     NUMBER("priority", KIND_COUNT, struct view_instance, priority, 0, POOL_GROUPS - 1, "0",
            "its group: the next is used when the one before is not enough"),
+    NUMBER("max-requests", KIND_COUNT, struct view_instance, max_requests, 0, 1000000, "0",
+           "requests that it is given at a time; more go elsewhere or wait; 0: as `per-backend` "
+           "says"),
     FIELD("name", KIND_NAME, struct view_instance, name, "(its address)",
           "what commands and metrics call it"),
 };
@@ -148,6 +153,10 @@ static const struct setting eject[] = {
            "until the first trial after an ejection"),
     NUMBER("hold-max", KIND_DURATION, struct view_eject, hold_max, MS, D, "30s",
            "what hold doubles up to while trials fail"),
+    NUMBER("slow", KIND_SHARE, struct view_eject, slow_permille, 0, 100000, "0%",
+           "left out for being slow: its latency over the median of the backends; 0%: never"),
+    NUMBER("slow-least", KIND_DURATION, struct view_eject, slow_least, 0, M, "20ms",
+           "of slow: and at least so much above that median"),
 };
 static const struct setting limit[] = {
     NUMBER("head", KIND_SIZE, struct view_limits, head_bytes, K, VIEW_MAX_HEAD, "16k",
@@ -157,36 +166,161 @@ static const struct setting limit[] = {
     NUMBER("body", KIND_SIZE, struct view_limits, body_bytes, 0, 1ull << 40, "0",
            "of a request's body; 0: no limit"),
 };
+static const struct setting concurrency[] = {
+    NUMBER("requests", KIND_COUNT, struct view_admit, requests, 0, 10000000, "0",
+           "requests under way in the service on this node; 0: no limit"),
+    NUMBER("per-backend", KIND_COUNT, struct view_admit, per_instance, 0, 1000000, "0",
+           "the same for each backend that has no `max-requests`; 0: no limit"),
+    NUMBER("queue", KIND_COUNT, struct view_admit, queue, 0, 1000000, "1000",
+           "requests that wait for their turn; more are refused with 503"),
+    NUMBER("wait", KIND_DURATION, struct view_admit, wait, 0, H, "5s",
+           "how long one waits until it is refused"),
+};
+static const struct setting breaker[] = {
+    NUMBER("failed", KIND_SHARE, struct view_breaker, failed_permille, 0, 1000, "0%",
+           "failed requests, as a share of those in `window`, that open it; 0%: never"),
+    NUMBER("least", KIND_COUNT, struct view_breaker, least, 1, 1000000, "20",
+           "requests in `window` before it may open"),
+    NUMBER("window", KIND_DURATION, struct view_breaker, window, S, H, "10s",
+           "how far back requests count"),
+    NUMBER("rest", KIND_DURATION, struct view_breaker, rest, 10 * MS, H, "5s",
+           "how long requests are refused until one is tried"),
+};
+static const struct setting sticky[] = {
+    FIELD("cookie", KIND_COOKIE, struct view_sticky, cookie, "", "its name; required"),
+    CHOICE("mode", struct view_sticky, kind, sticky_modes, "(insert, where there is a cookie)",
+           "insert: a cookie of our own names the backend; learn: the backend sets the cookie, and "
+           "its value is remembered"),
+    NUMBER("ttl", KIND_DURATION, struct view_sticky, ttl, 0, 366 * D, "(0; of learn 1h)",
+           "insert: the cookie's Max-Age, 0: until the browser ends; learn: forgotten when unused "
+           "for so long"),
+    CHOICE("secure", struct view_sticky, secure, no_yes, "no",
+           "of insert: the cookie is sent over TLS only"),
+};
+/* Offsets are in struct view_rules. */
+static const struct setting rules[] = {
+    SPECIAL("request-remove", KIND_NAMES, "", "header fields that backends do not get"),
+    SPECIAL("request-set", KIND_FIELDS, "", "header fields that take the place of the client's"),
+    SPECIAL("request-add", KIND_FIELDS, "", "header fields that backends get besides"),
+    SPECIAL("response-remove", KIND_NAMES, "", "header fields that clients do not get"),
+    SPECIAL("response-set", KIND_FIELDS, "", "header fields that take the place of the backend's"),
+    SPECIAL("response-add", KIND_FIELDS, "", "header fields that clients get besides"),
+    SPECIAL("mirror", KIND_SERVICE, "",
+            "a service that gets copies of the requests; its answers are thrown away"),
+    NUMBER("mirror-share", KIND_SHARE, struct view_rules, mirror_permille, 1, 1000, "(100%)",
+           "of the requests, as many are copied"),
+    CHOICE("idempotent", struct view_rules, idempotent, no_yes, "no",
+           "whatever their method, requests may be sent more than once"),
+    NUMBER("hedge-after", KIND_DURATION, struct view_rules, hedge_after, 0, H, "0",
+           "of idempotent requests: a second backend is asked when the first is silent so long; "
+           "0: never"),
+    NUMBER("hedge-percentile", KIND_SHARE, struct view_rules, hedge_permille, 0, 999, "0%",
+           "the same when it is silent for longer than this share of the answers took; 0%: never"),
+};
+static const struct setting rate[] = {
+    FIELD("per", KIND_PER, struct view_rate, per, "address",
+          "what is counted apart: all is one count for all clients"),
+    NUMBER("requests", KIND_COUNT, struct view_rate, requests, 1, 100000000, "",
+           "as many in `every`; required"),
+    NUMBER("every", KIND_DURATION, struct view_rate, every, MS, D, "1s", "the time for `requests`"),
+    NUMBER("burst", KIND_COUNT, struct view_rate, burst, 1, 100000000, "(as requests)",
+           "as many at once, after a quiet time"),
+    NUMBER("keys", KIND_COUNT, struct view_rate, keys, 1, VIEW_MAX_RATE_KEYS, "16384",
+           "addresses, or other values, that are remembered at most"),
+};
+static const struct setting route[] = {
+    FIELD("host", KIND_HOSTS, struct view_route, match.hosts, "",
+          "condition: the host asked for, without its port"),
+    FIELD("path", KIND_PATHS, struct view_route, match.paths, "",
+          "condition: the path and all below it; \"=/exact\": it alone; \"*.png\": its end"),
+    FIELD("method", KIND_METHODS, struct view_route, match.methods, "", "condition: the method"),
+    FIELD("header", KIND_HEADERS, struct view_route, match.headers, "",
+          "condition: a header field; \"name: start*\" by its beginning, \"!name\" by its absence"),
+    FIELD("query", KIND_PAIRS, struct view_route, match.queries, "",
+          "condition: a parameter of the query"),
+    FIELD("cookie", KIND_PAIRS, struct view_route, match.cookies, "", "condition: a cookie"),
+    SPECIAL("to", KIND_TO, "(this service's own backends)",
+            "the services that get the requests, with weights if there are several"),
+    FIELD("rewrite", KIND_REWRITE, struct view_route, rewrite, "",
+          "takes the place of the part of the path that matched"),
+    FIELD("redirect", KIND_LOCATION, struct view_route, location, "",
+          "where clients are sent instead"),
+    SPECIAL("status", KIND_REDIRECT, "302", "of a redirect"),
+    NUMBER("respond", KIND_COUNT, struct view_route, status, 200, 599, "",
+           "the status of an answer without any backend"),
+    FIELD("text", KIND_TEXT, struct view_route, body, "", "of respond: the answer's body"),
+    SPECIAL("file", KIND_FILE, "", "of respond: a file that holds the body, at most 64k"),
+    FIELD("type", KIND_TYPE, struct view_route, type, "(by the file's name, else text/plain)",
+          "of respond: the body's media type"),
+};
+static const struct setting page[] = {
+    SPECIAL("file", KIND_FILE, "", "a file that holds the page, at most 64k"),
+    FIELD("text", KIND_TEXT, struct view_page, body, "", "the page itself"),
+    FIELD("type", KIND_TYPE, struct view_page, type, "(by the file's name, else text/plain)",
+          "its media type"),
+};
 
 #define SETTINGS(t) t, ARRAY_LEN(t)
 
+#define IN(id)   (1u << (id))
+#define NO_RULES NO_FIELD
+#define PART(f)  offsetof(struct view_service, f)
+
 static const struct block blocks[BLOCKS] = {
-    [BLOCK_TOP] = {"", BLOCK_TOP, NULL, false, 0, SETTINGS(top), "The file itself."},
-    [BLOCK_ADMIN] = {"admin", BLOCK_TOP, NULL, false, 0, SETTINGS(admin),
+    [BLOCK_TOP] = {"", 0, NULL, false, false, 0, NO_RULES, SETTINGS(top), "The file itself."},
+    [BLOCK_ADMIN] = {"admin", IN(BLOCK_TOP), NULL, false, false, 0, NO_RULES, SETTINGS(admin),
                      "What operators and their tools see."},
-    [BLOCK_RESOLVER] = {"resolver", BLOCK_TOP, NULL, false, 0, SETTINGS(resolver),
-                        "How names of backends are looked up."},
-    [BLOCK_SERVICE] = {"service", BLOCK_TOP, "NAME", true, 0, SETTINGS(service),
+    [BLOCK_RESOLVER] = {"resolver", IN(BLOCK_TOP), NULL, false, false, 0, NO_RULES,
+                        SETTINGS(resolver), "How names of backends are looked up."},
+    [BLOCK_SERVICE] = {"service", IN(BLOCK_TOP), "NAME", true, false, 0, PART(rules),
+                       SETTINGS(service),
                        "One service: where clients come in, and the backends behind it. NAME has "
                        "up to 63 letters, digits, `.`, `_` and `-`."},
-    [BLOCK_BACKEND] =
-        {"backend", BLOCK_SERVICE, "ADDRESS[:PORT]", true, 0, SETTINGS(backend),
-         "One instance of the service, or, by a host name or `srv:NAME`, as many as the name has "
-         "addresses. The block may be left out."},
-    [BLOCK_CHECK] = {"check", BLOCK_SERVICE, NULL, false, offsetof(struct view_service, check),
+    [BLOCK_BACKEND] = {"backend", IN(BLOCK_SERVICE), "ADDRESS[:PORT]", true, false, 0, NO_RULES,
+                       SETTINGS(backend),
+                       "One instance of the service, or, by a host name or `srv:NAME`, as many as "
+                       "the name has addresses. The block may be left out."},
+    [BLOCK_CHECK] = {"check", IN(BLOCK_SERVICE), NULL, false, false, PART(check), NO_RULES,
                      SETTINGS(check),
                      "How every backend is probed. Without it: a TCP check with these defaults. "
                      "`check = none` turns checks off."},
-    [BLOCK_TIMEOUT] = {"timeout", BLOCK_SERVICE, NULL, false,
-                       offsetof(struct view_service, timeouts), SETTINGS(timeout),
-                       "How long is waited for what."},
-    [BLOCK_RETRY] = {"retry", BLOCK_SERVICE, NULL, false, offsetof(struct view_service, retry),
+    [BLOCK_TIMEOUT] = {"timeout", IN(BLOCK_SERVICE), NULL, false, false, PART(timeouts), NO_RULES,
+                       SETTINGS(timeout), "How long is waited for what."},
+    [BLOCK_RETRY] = {"retry", IN(BLOCK_SERVICE), NULL, false, false, PART(retry), NO_RULES,
                      SETTINGS(retry), "When a failed request is tried on another instance."},
-    [BLOCK_EJECT] = {"eject", BLOCK_SERVICE, NULL, false, offsetof(struct view_service, eject),
+    [BLOCK_EJECT] = {"eject", IN(BLOCK_SERVICE), NULL, false, false, PART(eject), NO_RULES,
                      SETTINGS(eject),
-                     "When failing requests take an instance out, and for how long."},
-    [BLOCK_LIMIT] = {"limit", BLOCK_SERVICE, NULL, false, offsetof(struct view_service, limits),
+                     "When failing or slow requests take an instance out, and for how long."},
+    [BLOCK_LIMIT] = {"limit", IN(BLOCK_SERVICE), NULL, false, false, PART(limits), NO_RULES,
                      SETTINGS(limit), "What a message may measure."},
+    [BLOCK_CONCURRENCY] = {"concurrency", IN(BLOCK_SERVICE), NULL, false, true, PART(admit),
+                           NO_RULES, SETTINGS(concurrency),
+                           "How many requests are under way at a time; more wait in line."},
+    [BLOCK_BREAKER] = {"breaker", IN(BLOCK_SERVICE), NULL, false, true, PART(breaker), NO_RULES,
+                       SETTINGS(breaker),
+                       "A service most of whose requests fail is given rest: they are refused at "
+                       "once."},
+    [BLOCK_STICKY] = {"sticky", IN(BLOCK_SERVICE), NULL, false, true, PART(sticky), NO_RULES,
+                      SETTINGS(sticky),
+                      "A client's requests go to the backend that it had before, "
+                      "by a cookie."},
+    [BLOCK_RULES] = {"", 0, NULL, false, true, 0, NO_RULES, SETTINGS(rules),
+                     "Rules, of a `service` for all its requests and of a `route` for those that "
+                     "it takes."},
+    [BLOCK_RATE] = {"rate", IN(BLOCK_SERVICE) | IN(BLOCK_ROUTE), NULL, true, true, 0, NO_RULES,
+                    SETTINGS(rate),
+                    "A limit on requests, of a `service` or a `route`; several hold together. What "
+                    "is above it is answered with 429."},
+    [BLOCK_ROUTE] =
+        {"route", IN(BLOCK_SERVICE), "NAME", true, true, 0, offsetof(struct view_route, rules),
+         SETTINGS(route),
+         "What is done with some of the service's requests. The first route in the file "
+         "all of whose conditions hold takes a request; of a list, one item must hold. "
+         "It leads `to` services, or has a `redirect`, or a `respond`."},
+    [BLOCK_PAGE] = {"error-page", IN(BLOCK_SERVICE), "STATUS", true, true, 0, NO_RULES,
+                    SETTINGS(page),
+                    "What holdfast's own answers of this status say. STATUS is 400 to 599, or 4xx "
+                    "or 5xx."},
 };
 
 const struct block *schema_block(enum block_id id)
@@ -195,18 +329,40 @@ const struct block *schema_block(enum block_id id)
     return &blocks[id];
 }
 
+size_t schema_count(const struct block *b)
+{
+    return b->n + (b->rules == NO_RULES ? 0 : ARRAY_LEN(rules));
+}
+
+const struct setting *schema_at(const struct block *b, size_t i)
+{
+    CHECK(i < schema_count(b));
+    return i < b->n ? &b->settings[i] : &rules[i - b->n];
+}
+
+size_t schema_offset(const struct block *b, size_t i)
+{
+    return i < b->n ? 0 : b->rules;
+}
+
+size_t schema_find(const struct block *b, struct str key)
+{
+    for (size_t i = 0; i < schema_count(b); i++)
+        if (str_eq(key, str_of(schema_at(b, i)->key)))
+            return i;
+    return NO_FIELD;
+}
+
 const struct setting *schema_setting(const struct block *b, struct str key)
 {
-    for (size_t i = 0; i < b->n; i++)
-        if (str_eq(key, str_of(b->settings[i].key)))
-            return &b->settings[i];
-    return NULL;
+    size_t i = schema_find(b, key);
+    return i == NO_FIELD ? NULL : schema_at(b, i);
 }
 
 enum block_id schema_child(enum block_id parent, struct str name)
 {
     for (int i = BLOCK_TOP + 1; i < BLOCKS; i++)
-        if (blocks[i].parent == parent && str_eq(name, str_of(blocks[i].name)))
+        if (blocks[i].parents >> parent & 1 && str_eq(name, str_of(blocks[i].name)))
             return (enum block_id)i;
     return BLOCKS;
 }
@@ -235,44 +391,65 @@ static void algorithms_text(char *to, size_t size)
     buf_free(&b);
 }
 
+/* What a kind takes whose bounds are not in the table of settings. */
+static const struct {
+    const char *text;
+    bool list;
+} forms[KINDS] = {
+    [KIND_TEXT] = {"a text", false},
+    [KIND_TARGET] = {"a path, as in /health", false},
+    [KIND_HOST] = {"a host name, as in www.example.com", false},
+    [KIND_NAME] = {"up to 63 letters, digits, '.', '_' and '-'", false},
+    [KIND_FLAG] = {"yes or no", false},
+    [KIND_STATUS] = {"a code or a range, as in 200 or 200-399", false},
+    [KIND_RETRY_ON] = {"none, or some of {connect, reset, timeout, 5xx}", true},
+    [KIND_HASH] = {"source, path, header:NAME, cookie:NAME or query:NAME", false},
+    [KIND_PER] = {"all, address, path, header:NAME, cookie:NAME or query:NAME", false},
+    [KIND_HOSTS] = {"host names, as in example.com or \"*.example.com\"", true},
+    [KIND_PATHS] = {"paths, as in /v1, \"=/exact\" or \"*.png\"", true},
+    [KIND_METHODS] = {"methods, as in GET or {PUT, DELETE}", true},
+    [KIND_HEADERS] = {"fields, as in x-beta, \"x-beta: yes\" or \"!x-beta\"", true},
+    [KIND_PAIRS] = {"names and values, as in beta or \"beta=1\"", true},
+    [KIND_REWRITE] = {"a path, as in /v2", false},
+    [KIND_LOCATION] = {"a URL or path, as in \"https://{host}{uri}\"", false},
+    [KIND_COOKIE] = {"a name, as in SRV", false},
+    [KIND_TYPE] = {"a media type, as in text/html", false},
+    [KIND_FIELDS] = {"fields, as in \"X-Env: prod\"", true},
+    [KIND_NAMES] = {"names of fields, as in X-Env", true},
+    [KIND_TO] = {"services, as in api or {api:95, api-next:5}", true},
+    [KIND_SERVICE] = {"the name of a service", false},
+    [KIND_REDIRECT] = {"301, 302, 303, 307 or 308", false},
+    [KIND_FILE] = {"a path, as in errors/503.html", false},
+    [KIND_LISTEN] = {"an address, as in http://0.0.0.0:8080", true},
+    [KIND_LOG] = {"an absolute path, or off", false},
+    [KIND_DIR] = {"an absolute path", false},
+    [KIND_SERVERS] = {"an address, as in 10.0.0.53 or [::1]:5353", true},
+};
+
+bool schema_takes_list(const struct setting *s)
+{
+    CHECK(s->kind < KINDS);
+    return forms[s->kind].list;
+}
+
 void schema_range(const struct setting *s, char *to, size_t size)
 {
     char a[SCALAR_TEXT_MAX], b[SCALAR_TEXT_MAX];
-    switch ((enum kind)s->kind) {
-    case KIND_COUNT:
+    if (s->kind == KIND_COUNT) {
         snprintf(to, size, "%llu to %llu", (unsigned long long)s->min, (unsigned long long)s->max);
-        return;
-    case KIND_DURATION:
-        scalar_duration_text(s->min, a);
-        scalar_duration_text(s->max, b);
-        break;
-    case KIND_SIZE:
-        scalar_size_text(s->min, a);
-        scalar_size_text(s->max, b);
-        break;
-    case KIND_SHARE:
-        scalar_share_text(s->min, a);
-        scalar_share_text(s->max, b);
-        break;
-    case KIND_TEXT: snprintf(to, size, "a text"); return;
-    case KIND_TARGET: snprintf(to, size, "a path, as in /health"); return;
-    case KIND_HOST: snprintf(to, size, "a host name, as in www.example.com"); return;
-    case KIND_NAME: snprintf(to, size, "up to 63 letters, digits, '.', '_' and '-'"); return;
-    case KIND_FLAG: snprintf(to, size, "yes or no"); return;
-    case KIND_STATUS: snprintf(to, size, "a code or a range, as in 200 or 200-399"); return;
-    case KIND_RETRY_ON:
-        snprintf(to, size, "none, or some of {connect, reset, timeout, 5xx}");
-        return;
-    case KIND_BALANCE: algorithms_text(to, size); return;
-    case KIND_HASH:
-        snprintf(to, size, "source, path, header:NAME, cookie:NAME or query:NAME");
-        return;
-    case KIND_LISTEN: snprintf(to, size, "an address, as in http://0.0.0.0:8080"); return;
-    case KIND_CHOICE: choices_text(s, to, size); return;
-    case KIND_LOG: snprintf(to, size, "an absolute path, or off"); return;
-    case KIND_DIR: snprintf(to, size, "an absolute path"); return;
-    case KIND_SERVERS: snprintf(to, size, "an address, as in 10.0.0.53 or [::1]:5353"); return;
-    case KINDS: UNREACHABLE();
+    } else if (s->kind == KIND_DURATION) {
+        snprintf(to, size, "%s to %s", scalar_duration_text(s->min, a),
+                 scalar_duration_text(s->max, b));
+    } else if (s->kind == KIND_SIZE) {
+        snprintf(to, size, "%s to %s", scalar_size_text(s->min, a), scalar_size_text(s->max, b));
+    } else if (s->kind == KIND_SHARE) {
+        snprintf(to, size, "%s to %s", scalar_share_text(s->min, a), scalar_share_text(s->max, b));
+    } else if (s->kind == KIND_BALANCE) {
+        algorithms_text(to, size);
+    } else if (s->kind == KIND_CHOICE) {
+        choices_text(s, to, size);
+    } else {
+        CHECK(s->kind < KINDS && forms[s->kind].text);
+        snprintf(to, size, "%s", forms[s->kind].text);
     }
-    snprintf(to, size, "%s to %s", a, b);
 }

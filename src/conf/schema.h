@@ -22,6 +22,22 @@ enum kind {
     KIND_BALANCE,  /* least-requests */
     KIND_CHOICE,   /* one of a few words, stored as its number in a byte */
     KIND_HASH,     /* source, path, header:NAME, cookie:NAME or query:NAME */
+    KIND_PER,      /* the same of a rate limit: all, address, path, ... */
+    KIND_HOSTS,    /* {example.com, "*.example.org"}; this and the next four: of a route, words */
+    KIND_PATHS,    /* {/v1, "=/exact", "*.png"} */
+    KIND_METHODS,  /* {GET, POST} */
+    KIND_HEADERS,  /* {"x-beta: yes", "!x-old", x-any} */
+    KIND_PAIRS,    /* {"name=value", name}: of a query or of cookies */
+    KIND_REWRITE,  /* /v2: a path and nothing else */
+    KIND_LOCATION, /* "https://{host}/new{rest}" */
+    KIND_COOKIE,   /* the name of a cookie */
+    KIND_TYPE,     /* "text/html; charset=utf-8" */
+    KIND_FIELDS,   /* {"Name: value", ...} */
+    KIND_NAMES,    /* {Name, ...}: of header fields */
+    KIND_TO,       /* {api:95, api-next:5} */
+    KIND_SERVICE,  /* a service's name */
+    KIND_REDIRECT, /* 301, 302, 303, 307 or 308 */
+    KIND_FILE,     /* errors/503.html */
     KIND_LISTEN,   /* http://0.0.0.0:8080, or several */
     KIND_LOG,      /* /var/log/x.log or off */
     KIND_DIR,      /* /etc/web.d */
@@ -34,7 +50,7 @@ enum { NO_FIELD = UINT16_MAX };
 struct setting {
     const char *key;
     uint8_t kind;    /* enum kind */
-    uint8_t bytes;   /* of the field of a number: 4 or 8 */
+    uint8_t bytes;   /* of the field of a number: 2, 4 or 8 */
     uint16_t offset; /* of the field in the block's struct; NO_FIELD: build.c knows what to do */
     uint64_t min, max;
     const char *fallback; /* the default as one would write it; in parentheses when it is computed;
@@ -54,25 +70,44 @@ enum block_id {
     BLOCK_RETRY,
     BLOCK_EJECT,
     BLOCK_LIMIT,
+    BLOCK_CONCURRENCY,
+    BLOCK_BREAKER,
+    BLOCK_STICKY, /* from BLOCK_CHECK to here: at most one in a service, one struct each */
+    BLOCK_RULES,  /* no block of its own: settings that a service and a route share */
+    BLOCK_RATE,
+    BLOCK_ROUTE,
+    BLOCK_PAGE,
     BLOCKS
 };
 
-enum { MAX_SETTINGS = 16 }; /* in one block */
+enum { MAX_SETTINGS = 48 }; /* in one block, those that it shares included */
 
 struct block {
-    const char *name;     /* empty for the file itself */
-    uint8_t parent;       /* enum block_id; BLOCK_TOP is its own */
+    const char *name;     /* empty for the file itself, and for shared settings */
+    uint32_t parents;     /* bits of enum block_id; none of the file and of shared settings */
     const char *argument; /* "NAME"; NULL: takes none */
     bool repeats;         /* may stand more than once in its parent */
+    bool http;            /* in HTTP services only */
     uint16_t offset;      /* of its struct in struct view_service */
+    uint16_t rules;       /* of struct view_rules in its struct, if it has the settings of
+                             BLOCK_RULES too; else NO_FIELD */
     const struct setting *settings;
     size_t n;
     const char *help;
 };
 
 const struct block *schema_block(enum block_id id);
-/* Its place in the table, or NULL. */
+/* Settings in all, those that it shares included, and each of them. */
+size_t schema_count(const struct block *b);
+const struct setting *schema_at(const struct block *b, size_t i);
+/* The struct that holds a setting's field, given its block's. */
+size_t schema_offset(const struct block *b, size_t i);
+/* By its key: its place below schema_count, or NO_FIELD. */
+size_t schema_find(const struct block *b, struct str key);
+/* The same as the setting itself, or NULL. */
 const struct setting *schema_setting(const struct block *b, struct str key);
+/* Whether it may hold several values. */
+bool schema_takes_list(const struct setting *s);
 /* The block of this name directly below, or BLOCKS. */
 enum block_id schema_child(enum block_id parent, struct str name);
 /* What a setting takes: "1 to 100", "50ms to 1h". Terminated. */

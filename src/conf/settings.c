@@ -2,21 +2,28 @@
 
 #include <stdio.h>
 
+#include "conf/choices.h"
 #include "conf/scalar.h"
+#include "conf/words.h"
 
 enum { RANGE_MAX = 192 };
 
-/* "rise takes 1 to 100" */
-static const char *takes(struct conf *c, const struct setting *s)
+const char *settings_takes(struct conf *c, const struct setting *s)
 {
     char range[RANGE_MAX];
     schema_range(s, range, sizeof range);
     return conf_text(c, "%s takes %s", s->key, range);
 }
 
-static void wrong(struct conf *c, const struct setting *s, const struct value *v, const char *why)
+void settings_wrong(struct conf *c, const struct setting *s, const struct value *v, const char *why)
 {
-    conf_complain(c, &v->place, takes(c, s), "'" STR_FMT "' %s", STR_ARG(conf_shown(v)), why);
+    conf_complain(c, &v->place, settings_takes(c, s), "'" STR_FMT "' %s", STR_ARG(conf_shown(v)),
+                  why);
+}
+
+const char *settings_did_you_mean(struct conf *c, const struct suggest *g)
+{
+    return conf_text(c, "did you mean '" STR_FMT "'?", STR_ARG(g->name[0]));
 }
 
 static void store(const struct setting *s, void *target, uint64_t number)
@@ -24,10 +31,14 @@ static void store(const struct setting *s, void *target, uint64_t number)
     char *field = (char *)target + s->offset;
     if (s->bytes == sizeof(uint64_t)) {
         memcpy(field, &number, sizeof number);
-    } else {
+    } else if (s->bytes == sizeof(uint32_t)) {
         uint32_t small = (uint32_t)number;
-        CHECK(s->bytes == sizeof small && s->max <= UINT32_MAX);
+        CHECK(s->max <= UINT32_MAX);
         memcpy(field, &small, sizeof small);
+    } else {
+        uint16_t code = (uint16_t)number;
+        CHECK(s->bytes == sizeof code && s->max <= UINT16_MAX);
+        memcpy(field, &code, sizeof code);
     }
 }
 
@@ -55,7 +66,7 @@ static void bad_unit(struct conf *c, const struct setting *s, const struct value
     const char *fit = bare && !v->secret ? fitting_unit(s, v->text) : NULL;
     const char *hint = s->kind == KIND_DURATION ? "units of time are us, ms, s, m, h and d"
                        : s->kind == KIND_SIZE   ? "units of size are k, m, g and t"
-                                                : takes(c, s);
+                                                : settings_takes(c, s);
     if (fit)
         hint = conf_text(c, "did you mean '" STR_FMT "%s'?", STR_ARG(conf_shown(v)), fit);
     conf_complain(c, &v->place, hint, "'" STR_FMT "' has %s", STR_ARG(conf_shown(v)),
@@ -84,11 +95,11 @@ static void set_number(struct conf *c, const struct setting *s, const struct val
     default: UNREACHABLE();
     }
     if (r == SCALAR_SYNTAX)
-        wrong(c, s, v, what);
+        settings_wrong(c, s, v, what);
     else if (r == SCALAR_UNIT)
         bad_unit(c, s, v);
     else if (r == SCALAR_HUGE || number < s->min || number > s->max)
-        wrong(c, s, v, "is out of range");
+        settings_wrong(c, s, v, "is out of range");
     else
         store(s, target, number);
 }
@@ -132,7 +143,7 @@ static void bad_text(struct conf *c, const struct setting *s, const struct value
                       conf_text(c, "did you mean '/" STR_FMT "'?", STR_ARG(conf_shown(v))),
                       "'" STR_FMT "' is not a path", STR_ARG(conf_shown(v)));
     else
-        wrong(c, s, v, "cannot be used here");
+        settings_wrong(c, s, v, "cannot be used here");
 }
 
 static void set_text(struct conf *c, const struct setting *s, const struct value *v, void *target)
@@ -163,7 +174,7 @@ static void set_status(struct conf *c, const struct setting *s, const struct val
         last = (struct str){dash + 1, v->text.n - first.n - 1};
     }
     if (!str_u64(first, UINT16_MAX, &low) || !str_u64(last, UINT16_MAX, &high)) {
-        wrong(c, s, v, "is not a range of status codes");
+        settings_wrong(c, s, v, "is not a range of status codes");
     } else if (low < 100 || high > 599 || low > high) {
         conf_complain(c, &v->place, "codes are 100 to 599, the lower one first",
                       "'" STR_FMT "' is out of range", STR_ARG(conf_shown(v)));
@@ -171,102 +182,6 @@ static void set_status(struct conf *c, const struct setting *s, const struct val
         check->status_min = (uint16_t)low;
         check->status_max = (uint16_t)high;
     }
-}
-
-static const char *did_you_mean(struct conf *c, const struct suggest *g)
-{
-    return conf_text(c, "did you mean '" STR_FMT "'?", STR_ARG(g->name[0]));
-}
-
-/* For a word of a fixed set. Guesses look at what is written: what is referred to stays secret. */
-static void bad_choice(struct conf *c, const struct setting *s, const struct value *v,
-                       const char *const *choices, size_t n)
-{
-    struct suggest g = suggest_for(v->raw);
-    for (size_t i = 0; i < n; i++)
-        suggest_try(&g, str_of(choices[i]));
-    const char *hint = g.n ? did_you_mean(c, &g) : takes(c, s);
-    conf_complain(c, &v->place, hint, "unknown value '" STR_FMT "' for %s", STR_ARG(conf_shown(v)),
-                  s->key);
-}
-
-static void set_balance(struct conf *c, const struct setting *s, const struct value *v,
-                        void *target)
-{
-    const char *names[ALGORITHMS];
-    enum algorithm a;
-    if (algorithm_parse(v->text, &a)) {
-        *((uint8_t *)target + s->offset) = (uint8_t)a;
-        return;
-    }
-    for (int i = 0; i < ALGORITHMS; i++)
-        names[i] = algorithm_name((enum algorithm)i);
-    bad_choice(c, s, v, names, ARRAY_LEN(names));
-}
-
-static const struct {
-    const char *text; /* with a colon: a name follows */
-    enum hash_kind kind;
-} hash_kinds[] = {{"source", HASH_SOURCE},
-                  {"path", HASH_PATH},
-                  {"header:", HASH_HEADER},
-                  {"cookie:", HASH_COOKIE},
-                  {"query:", HASH_QUERY}};
-
-static void set_hash(struct conf *c, const struct setting *s, const struct value *v, void *target)
-{
-    const char *names[ARRAY_LEN(hash_kinds)];
-    for (size_t i = 0; i < ARRAY_LEN(hash_kinds); i++) {
-        struct str kind = str_of(hash_kinds[i].text),
-                   name = {v->text.p + kind.n, v->text.n - kind.n};
-        bool named = kind.p[kind.n - 1] == ':';
-        names[i] = hash_kinds[i].text;
-        if (named ? !str_starts(v->text, kind) || !settings_name_valid(name)
-                  : !str_eq(v->text, kind))
-            continue;
-        struct view_hash h = {.kind = (uint8_t)hash_kinds[i].kind, .name = STR("")};
-        if (named)
-            h.name = arena_str(&c->view->arena, name);
-        c->nomem |= !h.name.p;
-        memcpy((char *)target + s->offset, &h, sizeof h);
-        return;
-    }
-    bad_choice(c, s, v, names, ARRAY_LEN(names));
-}
-
-static void set_choice(struct conf *c, const struct setting *s, const struct value *v, void *target)
-{
-    size_t n = 0;
-    for (; s->choices[n]; n++)
-        if (str_eq(v->text, str_of(s->choices[n]))) {
-            *((uint8_t *)target + s->offset) = (uint8_t)n;
-            return;
-        }
-    bad_choice(c, s, v, s->choices, n);
-}
-
-static uint32_t retry_bit(struct conf *c, const struct setting *s, const struct value *v)
-{
-    static const char *const names[] = {"connect", "reset", "timeout", "5xx"};
-    static const uint32_t bits[] = {RETRY_CONNECT, RETRY_RESET, RETRY_TIMEOUT, RETRY_5XX};
-    if (v->bad)
-        return 0;
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (str_eq(v->text, str_of(names[i])))
-            return bits[i];
-    bad_choice(c, s, v, names, ARRAY_LEN(names));
-    return 0;
-}
-
-static void set_retry_on(struct conf *c, const struct setting *s, const struct value *v,
-                         void *target)
-{
-    uint32_t on = 0;
-    if (v->kind != VALUE_LIST && !str_eq(v->text, STR("none")))
-        on = retry_bit(c, s, v);
-    for (const struct value *i = v->items; i; i = i->next)
-        on |= retry_bit(c, s, i);
-    memcpy((char *)target + s->offset, &on, sizeof on);
 }
 
 static void set_value(struct conf *c, const struct setting *s, const struct value *v, void *target)
@@ -281,12 +196,28 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_HOST:
     case KIND_NAME: set_text(c, s, v, target); return;
     case KIND_STATUS: set_status(c, s, v, target); return;
-    case KIND_RETRY_ON: set_retry_on(c, s, v, target); return;
-    case KIND_BALANCE: set_balance(c, s, v, target); return;
-    case KIND_CHOICE: set_choice(c, s, v, target); return;
-    case KIND_HASH: set_hash(c, s, v, target); return;
+    case KIND_RETRY_ON: choices_retry_on(c, s, v, target); return;
+    case KIND_BALANCE: choices_balance(c, s, v, target); return;
+    case KIND_CHOICE: choices_choice(c, s, v, target); return;
+    case KIND_HASH:
+    case KIND_PER: choices_hash(c, s, v, target); return;
+    case KIND_HOSTS:
+    case KIND_PATHS:
+    case KIND_METHODS:
+    case KIND_HEADERS:
+    case KIND_PAIRS: words_list(c, s, v, target); return;
+    case KIND_REWRITE:
+    case KIND_LOCATION:
+    case KIND_COOKIE:
+    case KIND_TYPE: words_one(c, s, v, target); return;
     case KIND_FLAG:
     case KIND_LISTEN:
+    case KIND_FIELDS:
+    case KIND_NAMES:
+    case KIND_TO:
+    case KIND_SERVICE:
+    case KIND_REDIRECT:
+    case KIND_FILE:
     case KIND_LOG:
     case KIND_DIR:
     case KIND_SERVERS:
@@ -294,22 +225,38 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     }
 }
 
-static void set_defaults(struct conf *c, const struct block *b, void *target)
+static bool is_text(const struct setting *s)
 {
-    for (size_t i = 0; i < b->n; i++) {
-        const struct setting *s = &b->settings[i];
-        struct str text = str_of(s->fallback);
-        if (s->kind == KIND_RETRY_ON) {
-            ((struct view_retry *)target)->on = RETRY_CONNECT | RETRY_RESET | RETRY_TIMEOUT;
-        } else if (text.n && text.p[0] != '(') {
-            struct value v = {.kind = VALUE_WORD, .text = text, .raw = text};
-            set_value(c, s, &v, target);
-        } else if (s->kind == KIND_TEXT || s->kind == KIND_TARGET || s->kind == KIND_HOST ||
-                   s->kind == KIND_NAME) {
-            struct str empty = STR("");
-            memcpy((char *)target + s->offset, &empty, sizeof empty);
-        }
+    switch ((enum kind)s->kind) {
+    case KIND_TEXT:
+    case KIND_TARGET:
+    case KIND_HOST:
+    case KIND_NAME:
+    case KIND_REWRITE:
+    case KIND_LOCATION:
+    case KIND_COOKIE:
+    case KIND_TYPE: return true;
+    default: return false;
     }
+}
+
+static void set_default(struct conf *c, const struct setting *s, void *target)
+{
+    struct str text = str_of(s->fallback);
+    if (s->kind == KIND_RETRY_ON) {
+        ((struct view_retry *)target)->on = RETRY_CONNECT | RETRY_RESET | RETRY_TIMEOUT;
+    } else if (text.n && text.p[0] != '(') {
+        struct value v = {.kind = VALUE_WORD, .text = text, .raw = text};
+        set_value(c, s, &v, target);
+    } else if (is_text(s)) {
+        struct str empty = STR("");
+        memcpy((char *)target + s->offset, &empty, sizeof empty);
+    }
+}
+
+static void *target_of(const struct block *b, size_t i, void *target)
+{
+    return (char *)target + schema_offset(b, i);
 }
 
 /* In words: where a statement stands. */
@@ -325,23 +272,23 @@ static const char *unknown_hint(struct conf *c, enum block_id id, const struct n
     const struct block *b = schema_block(id);
     if (c->problems->n == CONF_MAX_PROBLEMS)
         return ""; /* nobody will read it */
-    for (size_t i = 0; i < b->n; i++)
-        suggest_try(&g, str_of(b->settings[i].key));
+    for (size_t i = 0; i < schema_count(b); i++)
+        suggest_try(&g, str_of(schema_at(b, i)->key));
     for (int i = BLOCK_TOP + 1; i < BLOCKS; i++)
-        if (schema_block((enum block_id)i)->parent == id)
+        if (schema_block((enum block_id)i)->parents >> id & 1)
             suggest_try(&g, str_of(schema_block((enum block_id)i)->name));
     if (g.n && g.distance[0])
-        return did_you_mean(c, &g);
+        return settings_did_you_mean(c, &g);
     for (int i = BLOCK_TOP; i < BLOCKS; i++) {
         const struct block *other = schema_block((enum block_id)i);
         bool child = schema_child((enum block_id)i, n->name) != BLOCKS;
-        if (!child && !schema_setting(other, n->name))
-            continue;
+        if (i == BLOCK_RULES || (!child && !schema_setting(other, n->name)))
+            continue; /* what blocks share is theirs */
         if (i == BLOCK_TOP)
             return "it belongs to the top of the file";
         return conf_text(c, "it belongs into a %s block", other->name);
     }
-    return g.n ? did_you_mean(c, &g) : "";
+    return g.n ? settings_did_you_mean(c, &g) : "";
 }
 
 static void unknown(struct conf *c, enum block_id id, const struct node *n)
@@ -359,26 +306,20 @@ static bool has_value(struct conf *c, const struct setting *s, const struct node
     if (s->kind == KIND_FLAG && !n->args && !n->block)
         return true;
     if (n->block)
-        conf_complain(c, &n->place, takes(c, s), "%s is a setting, not a block", s->key);
+        conf_complain(c, &n->place, settings_takes(c, s), "%s is a setting, not a block", s->key);
     else if (n->args && !n->args->next)
         conf_complain(
             c, &n->place,
             conf_text(c, "did you mean '%s = " STR_FMT "'?", s->key, STR_ARG(conf_shown(n->args))),
             "%s needs a '='", s->key);
     else
-        conf_complain(c, &n->place, takes(c, s), "%s needs '=' and a value", s->key);
+        conf_complain(c, &n->place, settings_takes(c, s), "%s needs '=' and a value", s->key);
     return false;
 }
 
-static bool takes_list(const struct setting *s)
+static void apply_one(struct conf *c, const struct setting *s, const struct node *n, void *target,
+                      const struct node **first)
 {
-    return s->kind == KIND_LISTEN || s->kind == KIND_RETRY_ON || s->kind == KIND_SERVERS;
-}
-
-static void apply_one(struct conf *c, const struct block *b, const struct setting *s,
-                      const struct node *n, void *target, struct seen *seen)
-{
-    const struct node **first = &seen->node[s - b->settings];
     if (!has_value(c, s, n))
         return;
     if (*first && s->kind != KIND_LISTEN) {
@@ -390,8 +331,9 @@ static void apply_one(struct conf *c, const struct block *b, const struct settin
         *first = n;
     if (!n->value || n->value->bad)
         return;
-    if (n->value->kind == VALUE_LIST && !takes_list(s))
-        conf_complain(c, &n->value->place, takes(c, s), "%s takes one value, not a list", s->key);
+    if (n->value->kind == VALUE_LIST && !schema_takes_list(s))
+        conf_complain(c, &n->value->place, settings_takes(c, s), "%s takes one value, not a list",
+                      s->key);
     else
         set_value(c, s, n->value, target);
 }
@@ -400,13 +342,14 @@ void settings_apply(struct conf *c, enum block_id id, const struct node *childre
                     struct seen *seen)
 {
     const struct block *b = schema_block(id);
-    CHECK(b->n <= MAX_SETTINGS);
+    CHECK(schema_count(b) <= MAX_SETTINGS);
     *seen = (struct seen){0};
-    set_defaults(c, b, target);
+    for (size_t i = 0; i < schema_count(b); i++)
+        set_default(c, schema_at(b, i), target_of(b, i, target));
     for (const struct node *n = children; n; n = n->next) {
-        const struct setting *s = schema_setting(b, n->name);
-        if (s)
-            apply_one(c, b, s, n, target, seen);
+        size_t i = schema_find(b, n->name);
+        if (i != NO_FIELD)
+            apply_one(c, schema_at(b, i), n, target_of(b, i, target), &seen->node[i]);
         else if (schema_child(id, n->name) == BLOCKS)
             unknown(c, id, n);
     }
@@ -414,10 +357,15 @@ void settings_apply(struct conf *c, enum block_id id, const struct node *childre
 
 const struct node *settings_seen(const struct seen *seen, enum block_id id, const char *key)
 {
-    const struct block *b = schema_block(id);
-    const struct setting *s = schema_setting(b, str_of(key));
-    CHECK(s);
-    return seen->node[s - b->settings];
+    size_t i = schema_find(schema_block(id), str_of(key));
+    CHECK(i != NO_FIELD);
+    return seen->node[i];
+}
+
+const struct value *settings_value(const struct seen *seen, enum block_id id, const char *key)
+{
+    const struct node *n = settings_seen(seen, id, key);
+    return n && n->value && !n->value->bad ? n->value : NULL;
 }
 
 bool settings_flag(struct conf *c, const struct node *n)
@@ -440,6 +388,15 @@ bool settings_flag(struct conf *c, const struct node *n)
     return false;
 }
 
+void settings_form(struct conf *c, const struct node *n, const struct block *b)
+{
+    if (!n->block)
+        conf_complain(c, &n->place, conf_text(c, "write '%s { ... }'", b->name), "%s is a block",
+                      b->name);
+    else if (n->args)
+        conf_complain(c, &n->args->place, "", "%s takes no argument", b->name);
+}
+
 const struct node *settings_block(struct conf *c, const struct node *parent, enum block_id id)
 {
     const struct block *b = schema_block(id);
@@ -455,11 +412,7 @@ const struct node *settings_block(struct conf *c, const struct node *parent, enu
         first = n;
         if (id == BLOCK_CHECK && n->value)
             continue;
-        if (!n->block)
-            conf_complain(c, &n->place, conf_text(c, "write '%s { ... }'", b->name),
-                          "%s is a block", b->name);
-        else if (n->args)
-            conf_complain(c, &n->args->place, "", "%s takes no argument", b->name);
+        settings_form(c, n, b);
     }
     return first;
 }

@@ -15,7 +15,11 @@ struct seen {
  * among the statements, and settings without a field, are the caller's. */
 void settings_apply(struct conf *c, enum block_id id, const struct node *children, void *target,
                     struct seen *seen);
+/* The statement, or its value if it is good; NULL when there is none. */
 const struct node *settings_seen(const struct seen *seen, enum block_id id, const char *key);
+const struct value *settings_value(const struct seen *seen, enum block_id id, const char *key);
+/* Says so when a statement is not a block without arguments. */
+void settings_form(struct conf *c, const struct node *n, const struct block *b);
 /* The one block of this name among the children of parent, checked for being a block; NULL when
  * there is none. (A check may also be a value: `check = none`.) */
 const struct node *settings_block(struct conf *c, const struct node *parent, enum block_id id);
@@ -23,5 +27,11 @@ const struct node *settings_block(struct conf *c, const struct node *parent, enu
 bool settings_flag(struct conf *c, const struct node *n);
 /* Letters, digits, '.', '_' and '-', 1 to 63 of them. */
 bool settings_name_valid(struct str name);
+/* For messages: "rise takes 1 to 100"; "'x' is not a number" with that as its hint; and "did you
+ * mean 'y'?" of the nearest. */
+const char *settings_takes(struct conf *c, const struct setting *s);
+void settings_wrong(struct conf *c, const struct setting *s, const struct value *v,
+                    const char *why);
+const char *settings_did_you_mean(struct conf *c, const struct suggest *g);
 
 #endif

@@ -32,7 +32,8 @@ void conf_problems_print(const struct conf_problems *p, bool colour, struct buf 
 
 static void add_socket(struct view *v, uint8_t use, struct str text)
 {
-    struct view_socket *s = &v->sockets[v->n_sockets++];
+    struct view_socket *s = &v->sockets[v->n_sockets];
+    s->slot = v->n_sockets++;
     s->use = use;
     if (use == SOCKET_HTTP) {
         CHECK(addr_parse(text, &s->addr));

@@ -15,6 +15,10 @@ static void clear_worker(struct supervisor *s, uint32_t worker)
 {
     const struct view *v = s->now.view;
     cell_set(&s->cells.processes[PROCESS_WORKER0 + worker].connections, 0);
+    for (uint32_t i = 0; v && i < v->n_sockets; i++) {
+        size_t row = (size_t)worker * CELLS_LISTENERS + v->sockets[i].slot;
+        cell_set(&s->cells.listeners[row].open, 0);
+    }
     for (uint32_t i = 0; v && i < v->n_services; i++) {
         const struct view_service *service = &v->services[i];
         size_t row = (size_t)worker * VIEW_MAX_SERVICES + service->slot;

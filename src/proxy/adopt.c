@@ -76,6 +76,7 @@ static struct listener *listener_new(struct worker *w, const struct view_socket 
     l->addr = k->addr;
     l->fd = fd;
     l->service = s;
+    l->row = cells_listener(&w->cells, w->lane, k->slot);
     service_ref(s);
     io_init(&l->io, worker_on_acceptable);
     return l;
@@ -99,7 +100,7 @@ static int draft_listener(struct worker *w, struct draft *d, uint32_t socket, st
         return err_set(e, ERR_NOMEM, "no memory for a listener");
     d->listeners[socket] = l;
     if (k->use == SOCKET_UDP)
-        return udp_listener_new(w, s, &k->addr, fd, &l->udp, e);
+        return udp_listener_new(w, s, &k->addr, l->row, fd, &l->udp, e);
     if (w->draining || w->accept_paused || w->by_number[fd])
         return 0; /* the last: once that one has stopped */
     return listener_start(w, l, e);

@@ -49,6 +49,7 @@ void client_close(struct client *c)
     task_cancel(&c->resume);
     stream_close(&c->s, w);
     list_remove(&c->link);
+    cell_add(&c->listener->row->open, UINT64_MAX); /* minus one */
     listener_unref(c->listener);
     worker_bury(w, GRAVE_CLIENT, &c->link);
     worker_client_gone(w);
@@ -118,6 +119,7 @@ void client_refuse(struct client *c, uint16_t status, const char *text)
     struct http_answer a = {.client_minor = 1, .via = STR("holdfast"), .date = worker_date(w)};
     size_t n = http_write_error(status, text, &a, 0, w->out, sizeof w->out);
     cell_add(&row->refused_heads, 1);
+    cell_add(&c->listener->row->bad_heads, 1);
     cell_add(&row->status[status / 100], 1);
     c->keep = false;
     client_send(c, (struct str){w->out, n}, (struct str){0});
@@ -190,6 +192,7 @@ static bool read_hello(struct client *c)
     int r = bytes.n ? proxy_header_parse(bytes.p, bytes.n, &h, &why) : PROXY_MORE;
     if (r == PROXY_REFUSED || (r == PROXY_MORE && (c->s.eof || c->s.broken))) {
         cell_add(&c->listener->service->row->refused_heads, 1);
+        cell_add(&c->listener->row->bad_hellos, 1);
         net_set_reset_on_close(c->s.io.fd);
         client_close(c);
         return true;
@@ -343,6 +346,7 @@ static void adopt(struct listener *l, int fd, const struct addr *from)
     struct worker *w = l->worker;
     struct client *c = mem_zero(1, sizeof *c);
     if (!c) {
+        cell_add(&l->row->refused, 1);
         close(fd);
         return;
     }
@@ -353,6 +357,7 @@ static void adopt(struct listener *l, int fd, const struct addr *from)
     task_init(&c->resume, on_resume);
     name_peer(c, from);
     if (loop_io_start(w->loop, &c->s.io, fd, NULL)) {
+        cell_add(&l->row->refused, 1);
         close(fd);
         mem_free(c);
         return;
@@ -363,6 +368,8 @@ static void adopt(struct listener *l, int fd, const struct addr *from)
     list_push_back(&w->clients, &c->link);
     cell_set(&w->row->connections, ++w->n_clients);
     cell_add(&w->row->accepted, 1);
+    cell_add(&l->row->accepted, 1);
+    cell_add(&l->row->open, 1);
     if (l->service->conf->proxy_in)
         client_deadline(c, timeouts(c)->request_head); /* in CLIENT_HELLO */
     else
@@ -381,10 +388,13 @@ void client_accept(struct listener *l)
         else if (fd == -EAGAIN)
             return;
         else if (out_of_descriptors(-fd)) {
+            cell_add(&l->row->rests, 1);
             worker_pause_accept(w);
             return;
         }
     }
-    if (w->n_clients >= w->max_clients)
+    if (w->n_clients >= w->max_clients) {
+        cell_add(&l->row->rests, 1);
         worker_pause_accept(w);
+    }
 }

@@ -410,6 +410,8 @@ static void count(struct exchange *x)
         cell_add(&row->status[x->status >= 100 && x->status < 600 ? x->status / 100 : 0], 1);
     cell_add(&row->bytes_in, x->body_bytes);
     cell_add(&row->bytes_out, x->bytes_out);
+    cell_add(&x->client->listener->row->bytes_in, x->body_bytes);
+    cell_add(&x->client->listener->row->bytes_out, x->bytes_out);
     cell_add(&row->latency_us_sum, us);
     cell_add(&row->latency[latency_bucket(us)], 1);
     if (!x->service->log)

@@ -149,6 +149,7 @@ struct listener {
     int fd; /* the shared view's */
     struct addr addr;
     struct service *service;  /* holds a reference */
+    struct listener_row *row;
     struct udp_listener *udp; /* a datagram socket; `io` is not used then */
     uint64_t epoch;           /* of the newest view that it is in; 0: not in use yet */
     bool retired;

@@ -29,6 +29,7 @@ struct udp_listener {
     int fd; /* a duplicate of the view's: the same socket as long as the address stays */
     struct worker *worker;
     struct service *service; /* holds a reference */
+    struct listener_row *row;
     struct addr addr;
     uint64_t secret; /* of the hash: clients choose their ports, not their buckets */
     bool draining;
@@ -108,6 +109,7 @@ static void flow_end(struct flow *f)
     list_push_back(&u->dead, &f->age);
     loop_defer(l, &u->bury);
     u->n--;
+    cell_add(&u->row->open, UINT64_MAX);             /* minus one */
     cell_add(&f->service->row->tunnels, UINT64_MAX); /* minus one */
     cell_add(&f->target->row->inflight, UINT64_MAX);
     service_done(f->service, f->member);
@@ -153,6 +155,7 @@ static void on_instance(struct io *io, unsigned ready)
         count_answer(f);
         touch(f);
         cell_add(&f->service->row->bytes_out, (uint64_t)n);
+        cell_add(&u->row->bytes_out, (uint64_t)n);
         net_datagram_send(u->fd, u->datagram, (size_t)n,
                           &f->client); /* a full socket drops it, as any hop may */
         bool answered = f->service->conf->replies && f->replies >= f->service->conf->replies;
@@ -181,6 +184,7 @@ static struct flow *flow_new(struct udp_listener *u, const struct addr *client)
         if (fd >= 0)
             close(fd);
         mem_free(f);
+        cell_add(&u->row->refused, 1);
         service_done(s, (uint32_t)member);
         return NULL;
     }
@@ -198,6 +202,8 @@ static struct flow *flow_new(struct udp_listener *u, const struct addr *client)
     cell_add(&s->row->requests, 1);
     cell_add(&s->row->relayed, 1);
     cell_add(&s->row->tunnels, 1);
+    cell_add(&u->row->open, 1);
+    cell_add(&u->row->accepted, 1);
     cell_add(&t->row->requests, 1);
     cell_add(&t->row->inflight, 1);
     return f;
@@ -221,6 +227,7 @@ static void forward(struct udp_listener *u, const struct addr *client, struct st
     if (!f->asked_at)
         f->asked_at = f->active_at;
     cell_add(&f->service->row->bytes_in, datagram.n);
+    cell_add(&u->row->bytes_in, datagram.n);
     int error = net_datagram_send(f->fd, datagram.p, datagram.n, NULL);
     if (error < 0 && error != -EAGAIN)
         flow_failed(f, -error);
@@ -268,14 +275,15 @@ void udp_listener_tick(struct udp_listener *u)
     }
 }
 
-int udp_listener_new(struct worker *w, struct service *s, const struct addr *addr, int fd,
-                     struct udp_listener **out, struct err *e)
+int udp_listener_new(struct worker *w, struct service *s, const struct addr *addr,
+                     struct listener_row *row, int fd, struct udp_listener **out, struct err *e)
 {
     struct udp_listener *u = mem_zero(1, sizeof *u);
     if (!u)
         return err_set(e, ERR_NOMEM, "no memory for a UDP listener");
     u->worker = w;
     u->service = s;
+    u->row = row;
     u->addr = *addr;
     entropy(&u->secret, sizeof u->secret);
     list_init(&u->age);

@@ -20,13 +20,14 @@
 
 struct worker;
 struct service;
+struct listener_row;
 struct udp_listener;
 
 enum { UDP_FLOWS_MAX = 16384, UDP_DATAGRAM_MAX = 65535, UDP_BATCH = 64 };
 
 /* Takes a reference of the service and a duplicate of the descriptor. */
-int udp_listener_new(struct worker *w, struct service *s, const struct addr *addr, int fd,
-                     struct udp_listener **out, struct err *e);
+int udp_listener_new(struct worker *w, struct service *s, const struct addr *addr,
+                     struct listener_row *row, int fd, struct udp_listener **out, struct err *e);
 /* A reload: new flows are the new service's; those whose instance has left end with their client's
  * next datagram. */
 void udp_listener_move(struct udp_listener *u, struct service *s);

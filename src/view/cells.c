@@ -10,10 +10,12 @@ _Static_assert(sizeof(struct process_row) % ROW == 0, "no two writers share a ca
 _Static_assert(sizeof(struct service_row) % ROW == 0, "no two writers share a cache line");
 _Static_assert(sizeof(struct instance_verdict) % ROW == 0, "no two writers share a cache line");
 _Static_assert(sizeof(struct instance_row) % ROW == 0, "no two writers share a cache line");
+_Static_assert(sizeof(struct listener_row) % ROW == 0, "no two writers share a cache line");
+_Static_assert((int)CELLS_LISTENERS == (int)VIEW_MAX_SOCKETS, "every listener has its row");
 _Static_assert(sizeof(size_t) == 8, "the largest region must not overflow");
 
 struct layout {
-    size_t processes, services, verdicts, instances, end;
+    size_t processes, services, verdicts, instances, listeners, end;
 };
 
 static struct layout lay_out(uint32_t workers, uint32_t services, uint32_t slots)
@@ -24,7 +26,8 @@ static struct layout lay_out(uint32_t workers, uint32_t services, uint32_t slots
     l.services = l.processes + cells_process_rows(workers) * sizeof(struct process_row);
     l.verdicts = l.services + lanes * services * sizeof(struct service_row);
     l.instances = l.verdicts + (size_t)slots * sizeof(struct instance_verdict);
-    l.end = l.instances + lanes * slots * sizeof(struct instance_row);
+    l.listeners = l.instances + lanes * slots * sizeof(struct instance_row);
+    l.end = l.listeners + lanes * CELLS_LISTENERS * sizeof(struct listener_row);
     return l;
 }
 
@@ -71,6 +74,7 @@ int cells_attach(struct cells *c, void *region, size_t size, struct err *e)
         .services = (void *)(base + l.services),
         .verdicts = (void *)(base + l.verdicts),
         .instances = (void *)(base + l.instances),
+        .listeners = (void *)(base + l.listeners),
         .size = l.end,
         .workers = h.workers,
     };

@@ -6,7 +6,7 @@
  * process wrote to be in range: readers clamp.
  *
  *   cells_header | process rows | service rows, one per lane | instance verdicts | instance rows,
- * one per lane
+ * one per lane | listener rows, one per lane
  *
  * While one proxy takes over from another, both count. Each has a *bank* of rows of its own: a
  * process row, and a *lane* of service and instance rows for each of its workers. A bank is given
@@ -24,7 +24,13 @@
 #include "detect/detect.h"
 #include "view/latency.h"
 
-enum { CELLS_MAGIC = 0x48464331, CELLS_VERSION = 3, CELLS_MAX_WORKERS = 64, CELLS_BANKS = 4 };
+enum {
+    CELLS_MAGIC = 0x48464331,
+    CELLS_VERSION = 4,
+    CELLS_MAX_WORKERS = 64,
+    CELLS_BANKS = 4,
+    CELLS_LISTENERS = 4096
+};
 
 struct cells_header {
     uint32_t magic, version;
@@ -88,12 +94,23 @@ struct instance_row {                               /* writer: one lane's worker
     cell latency[LATENCY_BUCKETS];
 };
 
+struct listener_row {       /* writer: one lane's worker */
+    _Alignas(64) cell open; /* gauge: client connections; flows of a UDP listener */
+    cell accepted;          /* connections, flows */
+    cell refused;           /* closed at once: no memory or descriptors */
+    cell bad_hellos;        /* closed for the lack of a PROXY header */
+    cell bad_heads;         /* answered 4xx by the parser or a limit */
+    cell rests;             /* times that accepting rested: too many clients or descriptors */
+    cell bytes_in, bytes_out;
+};
+
 struct cells {
     struct cells_header *header;
     struct process_row *processes;
     struct service_row *services;      /* [lane * header->services + slot] */
     struct instance_verdict *verdicts; /* [slot] */
     struct instance_row *instances;    /* [lane * header->slots + slot] */
+    struct listener_row *listeners;    /* [lane * CELLS_LISTENERS + slot] */
     size_t size;                       /* bytes of the region */
     uint32_t workers;                  /* as the header said when it was checked */
     uint32_t bank;                     /* that this process writes; set by a proxy */
@@ -158,6 +175,12 @@ static inline struct instance_row *cells_instance(const struct cells *c, uint32_
 {
     CHECK(lane < cells_lanes(c) && slot < c->header->slots);
     return &c->instances[(size_t)lane * c->header->slots + slot];
+}
+static inline struct listener_row *cells_listener(const struct cells *c, uint32_t lane,
+                                                  uint32_t slot)
+{
+    CHECK(lane < cells_lanes(c) && slot < CELLS_LISTENERS);
+    return &c->listeners[(size_t)lane * CELLS_LISTENERS + slot];
 }
 static inline struct instance_verdict *cells_verdict(const struct cells *c, uint32_t slot)
 {

@@ -47,6 +47,8 @@ static void rows_do_not_overlap(void **state)
         for (uint32_t w = 0; w < cells_lanes(&c); w++) {
             for (uint32_t i = 0; i < SERVICES; i++)
                 ROW_IS(cells_service(&c, w, i), requests, latency[LATENCY_BUCKETS - 1]);
+            for (uint32_t i = 0; i < CELLS_LISTENERS; i += CELLS_LISTENERS - 1)
+                ROW_IS(cells_listener(&c, w, i), open, bytes_out);
             for (uint32_t i = 0; i < SLOTS; i++)
                 ROW_IS(cells_instance(&c, w, i), inflight, latency[LATENCY_BUCKETS - 1]);
         }

@@ -187,6 +187,7 @@ static void get_view(struct decoder *d)
     for (uint32_t i = 0; i < v->n_sockets && !d->r.failed; i++) {
         v->sockets[i].use = get_u8(&d->r);
         get_addr(d, &v->sockets[i].addr);
+        v->sockets[i].slot = get_u32(&d->r);
     }
     v->services = get_array(d, &v->n_services, VIEW_SERVICE_MIN, sizeof *v->services);
     for (uint32_t i = 0; i < v->n_services && !d->r.failed; i++)

@@ -42,6 +42,7 @@ static void get_rules(struct decoder *d, struct view_rules *r)
     r->idempotent = get_bool(d);
     r->hedge_after = get_u64(&d->r);
     r->hedge_permille = get_u32(&d->r);
+    r->secret = get_bool(d);
 }
 
 static void get_match(struct decoder *d, struct view_match *m)

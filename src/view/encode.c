@@ -151,6 +151,7 @@ void view_encode(const struct view *v, struct buf *out)
     for (uint32_t i = 0; i < v->n_sockets; i++) {
         put_u8(out, v->sockets[i].use);
         put_addr(out, &v->sockets[i].addr);
+        put_u32(out, v->sockets[i].slot);
     }
     put_u32(out, v->n_services);
     for (uint32_t i = 0; i < v->n_services; i++)

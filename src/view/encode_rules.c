@@ -41,6 +41,7 @@ static void put_rules(struct buf *b, const struct view_rules *r)
     put_u8(b, r->idempotent);
     put_u64(b, r->hedge_after);
     put_u32(b, r->hedge_permille);
+    put_u8(b, r->secret);
 }
 
 static void put_match(struct buf *b, const struct view_match *m)

@@ -47,7 +47,7 @@ static int verify_sockets(const struct view *v, struct err *e)
     for (uint32_t i = 0; i < v->n_sockets && !rc; i++) {
         const struct view_socket *s = &v->sockets[i];
         bool file = s->use == SOCKET_ACCESS_LOG;
-        if (s->use >= SOCKET_USES || !verify_addr(&s->addr) ||
+        if (s->use >= SOCKET_USES || !verify_addr(&s->addr) || s->slot >= VIEW_MAX_SOCKETS ||
             (file && (s->addr.kind != ADDR_UNIX || s->addr.path[0] != '/')) ||
             (s->use == SOCKET_UDP && s->addr.kind == ADDR_UNIX)) {
             rc = verify_bad(e, STR(""), "an invalid socket");
@@ -161,8 +161,12 @@ static bool taken(uint64_t *bits, uint32_t i)
 static int verify_slots(const struct view *v, struct err *e)
 {
     uint64_t services[VIEW_MAX_SERVICES / 64] = {0}, slots[VIEW_MAX_SLOTS / 64] = {0};
+    uint64_t sockets[VIEW_MAX_SOCKETS / 64] = {0};
     if (v->epoch == 0)
         return 0;
+    for (uint32_t i = 0; i < v->n_sockets; i++)
+        if (taken(sockets, v->sockets[i].slot))
+            return verify_bad(e, STR(""), "two sockets of one slot");
     for (uint32_t i = 0; i < v->n_services; i++) {
         const struct view_service *s = &v->services[i];
         if (taken(services, s->slot))

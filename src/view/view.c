@@ -129,13 +129,43 @@ static int assign_instances(struct view_service *s, const struct view_service *w
     return 0;
 }
 
+static const struct view_socket *same_socket(const struct view *now, uint32_t at,
+                                             const struct view_socket *s)
+{
+    for (uint32_t i = 0; i < now->n_sockets; i++) {
+        /* the same place first */
+        const struct view_socket *o = &now->sockets[(at + i) % now->n_sockets];
+        if (o->use == s->use && addr_eq(&o->addr, &s->addr))
+            return o;
+    }
+    return NULL;
+}
+
+static int assign_sockets(struct view *next, const struct view *now, struct err *e)
+{
+    uint64_t bits[VIEW_MAX_SOCKETS / 64] = {0};
+    struct rows rows = {bits, VIEW_MAX_SOCKETS, 0};
+    for (uint32_t i = 0; now && i < now->n_sockets; i++)
+        rows_take(&rows, now->sockets[i].slot);
+    for (uint32_t i = 0; i < next->n_sockets; i++) {
+        const struct view_socket *was = now ? same_socket(now, i, &next->sockets[i]) : NULL;
+        next->sockets[i].slot = was ? was->slot : rows_find(&rows);
+        if (next->sockets[i].slot >= rows.n)
+            return err_set(e, ERR_LIMIT,
+                           "no free row for a listener: at most %u fit, those that this change "
+                           "removes included",
+                           rows.n);
+    }
+    return 0;
+}
+
 int view_assign_slots(struct view *next, const struct view *now, struct err *e)
 {
     uint64_t service_bits[VIEW_MAX_SERVICES / 64] = {0}, slot_bits[VIEW_MAX_SLOTS / 64] = {0};
     struct rows services = {service_bits, VIEW_MAX_SERVICES, 0};
     struct rows slots = {slot_bits, VIEW_MAX_SLOTS, 0};
     struct view_index before = {.v = now};
-    int rc = 0;
+    int rc = assign_sockets(next, now, e);
     if (now)
         take_used(now, &services, &slots);
     for (uint32_t i = 0; rc == 0 && i < next->n_services; i++) {

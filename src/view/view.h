@@ -53,6 +53,7 @@ enum socket_use {
 struct view_socket {
     uint8_t use; /* enum socket_use */
     struct addr addr;
+    uint32_t slot; /* row of the listeners' table; stable while use and address stay */
 };
 
 enum { CHECK_NONE, CHECK_TCP, CHECK_HTTP };
@@ -228,6 +229,8 @@ struct view_rules {
     bool idempotent;          /* whatever the method: may be sent more than once */
     uint64_t hedge_after; /* a second instance is asked when the first is silent so long; 0: no */
     uint32_t hedge_permille; /* ... or for longer than this share of the answers took; 0: no */
+    bool secret; /* a text of these, or of their route, came from a variable or another file: never
+                    show any */
 };
 
 /* Which requests a route takes: all conditions that are there must hold, and of each one of its

@@ -92,6 +92,7 @@ static void add_traffic(struct view *v, struct view_service *s)
     rules->idempotent = true;
     rules->hedge_after = SECOND;
     rules->hedge_permille = 950;
+    rules->secret = true;
     s->routes[1] = (struct view_route){
         .name = STR("old"), .action = ROUTE_REDIRECT, .location = STR("/new{rest}"), .status = 301};
     s->n_pages = 1;
@@ -208,6 +209,7 @@ static void round_trip(void **state)
     assert_int_equal(r->rules.mirror, 1);
     assert_true(r->rules.idempotent);
     assert_int_equal(r->rules.hedge_permille, 950);
+    assert_true(r->rules.secret);
     assert_int_equal(web->routes[1].status, 301);
     assert_true(str_eq(web->pages[0].body, STR("<p>later</p>")));
     const struct view_service *api = view_service_find(back, STR("api"));

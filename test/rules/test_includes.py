@@ -22,7 +22,7 @@ FRONT_DOORS = {
     'conf': {'conf.h'},
     'view': {'view.h', 'cells.h'},
     'detect': {'detect.h', 'probe.h'},
-    'balance': {'balance.h'},
+    'balance': {'admit.h', 'balance.h', 'breaker.h', 'outlier.h', 'rate.h', 'sticky.h'},
     'proxy': {'proxy.h'},
     'admin': {'admin.h'},
     'daemon': {'daemon.h', 'paths.h'},      # a client finds the node's directory as the daemon does
@@ -70,7 +70,7 @@ def from_other_rooms():
 
 
 def is_test(path):
-    return path.name.endswith(('_test.c', '_bench.c'))
+    return path.name.endswith(('_test.c', '_test.h', '_bench.c'))
 
 
 def doors(room):

@@ -1,0 +1,58 @@
+/* builder: what the files that make a view of statements share. Inside this room only.
+ *
+ * Services are built in the order of the file, and may name services that come later: such a name
+ * is a link, noted while its service is built and resolved when all are there. */
+#ifndef HF_CONF_BUILDER_H
+#define HF_CONF_BUILDER_H
+
+#include "conf/settings.h"
+
+struct link;
+
+struct builder {
+    struct conf *c;
+    struct view *v;
+    struct map services; /* name -> node */
+    struct map led;      /* names that a route or mirror leads to, valid or not */
+    struct map sockets;  /* "L10.0.0.1:80" or "F/path" -> socket_owner */
+    struct map files;    /* path -> struct str, of pages */
+    struct link *links;  /* the latest first */
+    size_t page_bytes;   /* of all pages */
+    uint32_t cap_sockets;
+    uint32_t instances; /* in all services */
+};
+
+/* build.c. Zeroed memory of the view, NULL when there is none or n is 0. */
+void *build_array(struct builder *b, size_t n, size_t size);
+void build_remember(struct builder *b, struct map *m, struct str key, const void *value);
+bool build_is(const struct node *n, const char *name);
+uint32_t build_count(const struct node *children, const char *name);
+/* The values of a setting: one, or the items of a list. */
+uint32_t build_count_items(const struct value *v);
+/* Whether it has backends of its own, now or later; some may be misspelt. */
+bool build_has_backends(const struct node *n, const struct view_service *s);
+/* A copy of a name in the view; .p is NULL after a problem. What: "service". */
+struct str build_name(struct builder *b, const struct value *v, const char *what);
+
+/* rules.c: the rules of a service, or of one of its routes, from the block n. */
+void rules_build(struct builder *b, const struct node *n, enum block_id id, const struct seen *seen,
+                 const struct view_service *from, struct view_rules *r);
+
+/* routes.c */
+void routes_build(struct builder *b, const struct node *service, struct view_service *s);
+
+/* pages.c: the body and type of a page from the settings file, text and type of its block, which
+ * are in seen. Type is what the block has, or empty. */
+void page_fill(struct builder *b, enum block_id id, const struct seen *seen, struct str *body,
+               struct str *type);
+void pages_build(struct builder *b, const struct node *service, struct view_service *s);
+
+/* links.c. Notes every name that a route or mirror leads to. */
+void links_expect(struct builder *b, const struct node *top);
+bool links_lead_to(const struct builder *b, struct str name);
+/* The value names a service in its first n bytes; its index is written to *index in the end. */
+void links_add(struct builder *b, const struct value *v, size_t n, const char *key,
+               const struct view_service *from, uint32_t *index);
+void links_resolve(struct builder *b);
+
+#endif
