@@ -135,6 +135,9 @@ static void get_policies(struct decoder *d, struct view_service *s)
     s->limits.head_bytes = get_u32(&d->r);
     s->limits.head_fields = get_u32(&d->r);
     s->limits.body_bytes = get_u64(&d->r);
+    s->limits.connections = get_u32(&d->r);
+    s->limits.connections_per_address = get_u32(&d->r);
+    s->limits.min_rate = get_u64(&d->r);
 }
 
 static void get_service(struct decoder *d, struct view_service *s)

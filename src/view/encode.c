@@ -84,6 +84,9 @@ static void put_policies(struct buf *b, const struct view_service *s)
     put_u32(b, s->limits.head_bytes);
     put_u32(b, s->limits.head_fields);
     put_u64(b, s->limits.body_bytes);
+    put_u32(b, s->limits.connections);
+    put_u32(b, s->limits.connections_per_address);
+    put_u64(b, s->limits.min_rate);
 }
 
 void put_service(struct buf *b, const struct view_service *s)

@@ -18,7 +18,7 @@ enum {
     VIEW_PAGE_MIN = 2 + 4 + 4,
     VIEW_TRAFFIC_MIN = 20 + 24 + 14 + VIEW_RULES_MIN + 4 + 4,
     VIEW_SERVICE_MIN =
-        1 + 4 + 12 + 8 + 3 + 4 + 8 + 4 + 4 + 4 + 4 + 1 + 4 + 5 + 50 + 56 + 72 + VIEW_TRAFFIC_MIN,
+        1 + 4 + 12 + 8 + 3 + 4 + 8 + 4 + 4 + 4 + 4 + 1 + 4 + 5 + 50 + 56 + 88 + VIEW_TRAFFIC_MIN,
 };
 
 struct buf;

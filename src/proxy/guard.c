@@ -1,0 +1,58 @@
+#include "proxy/guard.h"
+
+#include <stdatomic.h>
+
+struct guard {
+    uint64_t secret;
+    atomic_uint counts[GUARD_ROWS][GUARD_COLUMNS];
+};
+
+struct guard *guard_new(uint64_t secret)
+{
+    struct guard *g = mem_zero(1, sizeof *g);
+    if (g)
+        g->secret = secret;
+    return g;
+}
+
+void guard_free(struct guard *g)
+{
+    mem_free(g);
+}
+
+/* Every bit of the input moves half of the output (the finalizer of splitmix64). */
+static uint64_t stir(uint64_t h)
+{
+    h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9u;
+    h = (h ^ h >> 27) * 0x94d049bb133111ebu;
+    return h ^ h >> 31;
+}
+
+uint64_t guard_key(const struct guard *g, uint32_t service, const uint8_t *ip, size_t n)
+{
+    uint64_t address = 0;
+    memcpy(&address, ip, MIN(n, sizeof address)); /* of an IPv6 address the first 64 bits */
+    uint64_t key = stir(stir(stir(g->secret ^ address) ^ n) ^ service);
+    return key ? key : 1;
+}
+
+static atomic_uint *column(struct guard *g, unsigned row, uint64_t key)
+{
+    return &g->counts[row][key >> (row * 32) & (GUARD_COLUMNS - 1)];
+}
+
+uint32_t guard_enter(struct guard *g, uint64_t key)
+{
+    uint32_t least = UINT32_MAX;
+    for (unsigned row = 0; row < GUARD_ROWS; row++)
+        least = MIN(least, atomic_fetch_add(column(g, row, key), 1) + 1);
+    return least;
+}
+
+void guard_leave(struct guard *g, uint64_t key)
+{
+    for (unsigned row = 0; row < GUARD_ROWS; row++) {
+        uint32_t was = atomic_fetch_sub(column(g, row, key), 1);
+        CHECK(was > 0);
+    }
+}
