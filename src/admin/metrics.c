@@ -62,6 +62,13 @@ static const struct process_metric process_metrics[] = {
     {"holdfast_worker_dropped_log_lines_total", METRIC_COUNTER, true, false,
      offsetof(struct process_row, log_dropped),
      "Access log lines that the disk could not take in time."},
+    {"holdfast_worker_shed_clients_total", METRIC_COUNTER, true, false,
+     offsetof(struct process_row, shed),
+     "Client connections without a request that were closed to make room for others."},
+    {"holdfast_worker_slow_clients_total", METRIC_COUNTER, true, false,
+     offsetof(struct process_row, cut_slow), "Client connections cut for less than min-rate."},
+    {"holdfast_worker_buffer_bytes", METRIC_GAUGE, true, false,
+     offsetof(struct process_row, buffers), "Memory of the worker's buffers, used and free."},
 };
 
 /* What adds up is summed over all generations of the proxy; an epoch is that of the one that

@@ -44,8 +44,10 @@ static atomic_uint *column(struct guard *g, unsigned row, uint64_t key)
 uint32_t guard_enter(struct guard *g, uint64_t key)
 {
     uint32_t least = UINT32_MAX;
-    for (unsigned row = 0; row < GUARD_ROWS; row++)
-        least = MIN(least, atomic_fetch_add(column(g, row, key), 1) + 1);
+    for (unsigned row = 0; row < GUARD_ROWS; row++) {
+        uint32_t count = atomic_fetch_add(column(g, row, key), 1) + 1;
+        least = MIN(least, count);
+    }
     return least;
 }
 
