@@ -71,9 +71,16 @@ static int host_drain(void *context, uint32_t slot, bool on, bool *changed, stru
     return 0;
 }
 
-static int host_restart(void *context, struct err *e)
+static int host_restart(void *context, bool gently, struct err *e)
 {
     return 0;
+}
+
+static const struct admin_change *host_change(void *context)
+{
+    static const struct admin_change none;
+    (void)context;
+    return &none;
 }
 
 static void on_client(struct io *io, unsigned ready)
@@ -139,8 +146,8 @@ static void make(struct world *w)
     list_init(&w->askers);
     task_init(&w->answer, on_answer);
     io_init(&w->io, on_client);
-    struct admin_host host = {w,          &w->events,  "n",        host_view,   host_cells,
-                              host_judge, host_reload, host_drain, host_restart};
+    struct admin_host host = {w,          &w->events,  "n",        host_view,    host_cells,
+                              host_judge, host_reload, host_drain, host_restart, host_change};
     CHECK(admin_new(&w->admin, w->loop, &host, NULL) == 0);
 }
 

@@ -17,7 +17,7 @@ _holdfast_instances()
 _holdfast()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
-    local commands='run check reload status top events drain resume version help'
+    local commands='run check reload status top events drain resume restart version help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$word")
@@ -43,6 +43,7 @@ _holdfast()
     events) options='--follow --since --last --json --state' ;;
     drain) options='--wait --json --state' ;;
     resume) options='--json --state' ;;
+    restart) options='proxy --now --wait --json --state' ;;
     version) options='--json' ;;
     help) options="$commands exit-codes files" ;;
     *) return ;;

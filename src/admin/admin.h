@@ -12,7 +12,10 @@
  *                                                 changes, or 422 with every error
  *   POST /v1/services/NAME/instances/NAME/drain   no new requests; idempotent
  *   POST /v1/services/NAME/instances/NAME/resume
- *   POST /v1/processes/proxy/restart
+ *   GET  /v1/services/NAME/instances              each with where it comes from
+ *   PUT, POST, DELETE                             sets, changes and removes the API's own
+ *   POST /v1/processes/proxy/restart[?now=1]      a new proxy takes over; now: the old ends at once
+ *   GET  /v1/handover                             how the latest hand-over or upgrade went
  *   GET  /metrics                                 for Prometheus, as text or protobuf; alone
  *                                                 on the optional TCP listener
  *
@@ -23,6 +26,7 @@
 #include "admin/events.h"
 #include "base/base.h"
 #include "detect/detect.h"
+#include "discover/discover.h"
 #include "os/os.h"
 #include "view/cells.h"
 #include "view/view.h"
@@ -53,6 +57,30 @@ struct admin_reload {
     void (*done)(struct admin_reload *r, const struct admin_reload_result *result);
 };
 
+/* The latest hand-over or upgrade; number 0: there was none. */
+enum change_kind { CHANGE_NONE, CHANGE_RESTART, CHANGE_UPGRADE, CHANGE_KINDS };
+enum change_state { CHANGE_RUNS, CHANGE_DONE, CHANGE_FAILED, CHANGE_STATES };
+struct admin_change {
+    uint64_t number;
+    uint8_t kind, state;
+    char text[256];
+};
+
+/* What became of a change of instances. */
+struct admin_told {
+    int code; /* 0, or a negative enum err_code */
+    uint32_t added, removed, updated, drained;
+    uint64_t epoch;   /* in force now */
+    const char *text; /* code != 0: the sentence */
+};
+
+/* Somebody who waits until such a change is in force; as struct admin_reload. */
+struct admin_telling {
+    struct list link;
+    void (*done)(struct admin_telling *t, const struct admin_told *told);
+    struct admin_told told; /* the host's */
+};
+
 struct admin_host {
     void *context;
     struct events *events;
@@ -64,7 +92,13 @@ struct admin_host {
     int (*reload)(void *context, struct admin_reload *r, struct err *e);
     /* Drains (or resumes) an instance of the view. *changed: it was not so before. */
     int (*drain)(void *context, uint32_t slot, bool on, bool *changed, struct err *e);
-    int (*restart_proxy)(void *context, struct err *e);
+    /* Changes what the API says of a service's instances, all of it or nothing. 0: *told is how it
+     * is; 1: done is called later, never from inside. */
+    int (*tell)(void *context, const struct told_change *change, struct admin_telling *waits,
+                struct admin_told *told, struct err *e);
+    /* gently: a new one takes over while the old one drains. */
+    int (*restart_proxy)(void *context, bool gently, struct err *e);
+    const struct admin_change *(*change)(void *context);
 };
 
 struct admin;

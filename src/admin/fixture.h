@@ -24,6 +24,7 @@ struct fixture {
     struct admin *admin;
     bool draining[2];
     unsigned reloads, restarts;
+    struct admin_change change;
     struct admin_reload *asked; /* the latest reload */
     int reload_refuses;         /* error code of the next reload() */
 };
@@ -65,10 +66,15 @@ static inline int fixture_drain(void *context, uint32_t slot, bool on, bool *cha
     return 0;
 }
 
-static inline int fixture_restart(void *context, struct err *e)
+static inline int fixture_restart(void *context, bool gently, struct err *e)
 {
-    ((struct fixture *)context)->restarts++;
+    ((struct fixture *)context)->restarts += gently ? 1 : 100;
     return 0;
+}
+
+static inline const struct admin_change *fixture_change(void *context)
+{
+    return &((struct fixture *)context)->change;
 }
 
 static inline struct addr fixture_address(const char *text)
@@ -98,10 +104,10 @@ static inline struct view *fixture_new_view(const char *service)
     s->n_sockets = 1;
     s->instances = arena_array(&v->arena, 2, sizeof *s->instances);
     s->n_instances = 2;
-    s->instances[0] =
-        (struct view_instance){STR("10.0.0.1:80"), fixture_address("10.0.0.1:80"), .weight = 1};
-    s->instances[1] = (struct view_instance){STR("b/1"), fixture_address("unix:/run/b.sock"),
-                                             .weight = 2, .slot = 1};
+    s->instances[0] = (struct view_instance){
+        .name = STR("10.0.0.1:80"), .addr = fixture_address("10.0.0.1:80"), .weight = 1, .slot = 0};
+    s->instances[1] = (struct view_instance){
+        .name = STR("b/1"), .addr = fixture_address("unix:/run/b.sock"), .weight = 2, .slot = 1};
     return v;
 }
 
@@ -162,6 +168,7 @@ static inline void fixture_open(struct fixture *f, struct view *view)
         .reload = fixture_reload,
         .drain = fixture_drain,
         .restart_proxy = fixture_restart,
+        .change = fixture_change,
     };
     assert_int_equal(admin_new(&f->admin, f->loop, &host, &e), 0);
 }

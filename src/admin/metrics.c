@@ -69,6 +69,9 @@ static const struct process_metric process_metrics[] = {
      offsetof(struct process_row, cut_slow), "Client connections cut for less than min-rate."},
     {"holdfast_worker_buffer_bytes", METRIC_GAUGE, true, false,
      offsetof(struct process_row, buffers), "Memory of the worker's buffers, used and free."},
+    {"holdfast_worker_drain_cut_connections_total", METRIC_COUNTER, true, false,
+     offsetof(struct process_row, drain_cut),
+     "Client connections that were cut because their time to drain was over."},
 };
 
 /* What adds up is summed over all generations of the proxy; an epoch is that of the one that
@@ -139,6 +142,14 @@ static const struct total_metric service_metrics[] = {
      "Attempts beyond the first of a request."},
     {"holdfast_service_denied_retries_total", METRIC_COUNTER, SERVICE(retries_denied),
      "Retries that the budget did not allow."},
+    {"holdfast_service_hedges_total", METRIC_COUNTER, SERVICE(hedges),
+     "Second instances asked because the first was silent for long."},
+    {"holdfast_service_won_hedges_total", METRIC_COUNTER, SERVICE(hedges_won),
+     "Of these, how many answered first."},
+    {"holdfast_service_mirrored_requests_total", METRIC_COUNTER, SERVICE(mirrored),
+     "Copies of other services' requests sent here."},
+    {"holdfast_service_lost_mirrors_total", METRIC_COUNTER, SERVICE(mirrors_lost),
+     "Copies that were not sent: no room, no instance, or a body too large to keep."},
     {"holdfast_service_refused_heads_total", METRIC_COUNTER, SERVICE(refused_heads),
      "Requests answered 4xx by the parser or a limit."},
     {"holdfast_service_unroutable_requests_total", METRIC_COUNTER, SERVICE(no_instance),

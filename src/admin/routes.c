@@ -302,17 +302,37 @@ static void answer_resume(struct conn *c, const struct captures *m)
 
 static void answer_restart(struct conn *c, const struct captures *m)
 {
-    (void)m;
     const struct admin_host *h = &c->admin->host;
     struct err e = {0};
-    if (h->restart_proxy(h->context, &e)) {
+    uint64_t now = 0;
+    if (!query_u64(m->query, "now", 0, 1, &now, NULL)) {
+        route_error(c, 400, "malformed", "now is 0 or 1", NULL, NULL);
+        return;
+    }
+    if (h->restart_proxy(h->context, now == 0, &e)) {
         error_of(c, &e);
         return;
     }
     struct json_object o = json_begin_schema("restart");
     json_put_text(&o, "process", "proxy");
     json_put_bool(&o, "restarting", true);
+    json_put_bool(&o, "gently", now == 0);
+    json_put_u64(&o, "before", h->change(h->context)->number);
     conn_answer_json(c, 202, json_end(&o));
+}
+
+static void answer_handover(struct conn *c, const struct captures *m)
+{
+    static const char *const kinds[CHANGE_KINDS] = {"none", "restart", "upgrade"};
+    static const char *const states[CHANGE_STATES] = {"running", "done", "failed"};
+    (void)m;
+    const struct admin_change *g = c->admin->host.change(c->admin->host.context);
+    struct json_object o = json_begin_schema("handover");
+    json_put_u64(&o, "number", g->number);
+    json_put_text(&o, "kind", kinds[g->kind]);
+    json_put_text(&o, "state", g->number ? states[g->state] : "none");
+    json_put_text(&o, "text", g->text);
+    conn_answer_json(c, 200, json_end(&o));
 }
 
 /* A star stands for one percent-encoded segment, handed over decoded. */
@@ -325,6 +345,7 @@ static const struct route routes[] = {
     {true, "/v1/services/*/instances/*/drain", answer_drain, RIGHT_DRAIN},
     {true, "/v1/services/*/instances/*/resume", answer_resume, RIGHT_DRAIN},
     {true, "/v1/processes/proxy/restart", answer_restart, RIGHT_RESTART},
+    {false, "/v1/handover", answer_handover, RIGHT_READ},
 };
 
 static int hex(char c)

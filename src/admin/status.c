@@ -125,7 +125,20 @@ static bool draining(const struct admin *a, uint32_t slot)
     return slot < c->header->slots && cell_get(&cells_verdict(c, slot)->draining) != 0;
 }
 
-static json_t *instance_json(struct admin *a, const struct view_instance *in)
+/* Its share, and who says so. */
+static void put_placement(struct json_object *o, const struct view_instance *in)
+{
+    static const char *const origins[ORIGINS] = {"file", "dns", "drop-in", "api"};
+    char source[256];
+    int n = snprintf(source, sizeof source, "%s%s%.*s", origins[in->origin],
+                     in->source.n ? " " : "", (int)MIN(in->source.n, 200u), in->source.p);
+    json_put_u64(o, "weight", in->weight);
+    json_put_u64(o, "own_weight", in->own_weight);
+    json_put_u64(o, "priority", in->priority);
+    json_put_str(o, "source", (struct str){source, (size_t)n});
+}
+
+json_t *instance_json(struct admin *a, const struct view_instance *in)
 {
     struct instance_totals t;
     struct recent recent;
@@ -137,7 +150,7 @@ static json_t *instance_json(struct admin *a, const struct view_instance *in)
     struct json_object o = json_begin();
     json_put_str(&o, "name", in->name);
     json_put_text(&o, "address", address);
-    json_put_u64(&o, "weight", in->weight);
+    put_placement(&o, in);
     put_verdict(&o, a, in->slot);
     json_put_bool(&o, "draining", draining(a, in->slot));
     json_put_text(&o, "proxy_verdict", verdict_name(t.proxy_verdict));
@@ -307,6 +320,49 @@ static json_t *processes_json(const struct admin *a)
     return list;
 }
 
+/* --- the proxies that live: one accepts, others may start or drain --- */
+
+static const char *role_name(uint64_t role)
+{
+    static const char *const names[PROXY_ROLES] = {"absent", "starting", "accepting", "draining"};
+    return role < PROXY_ROLES ? names[role] : names[PROXY_ABSENT];
+}
+
+static json_t *proxy_json(const struct admin *a, uint32_t bank)
+{
+    const struct cells *c = cells_of(a);
+    const struct process_row *r = &c->processes[cells_proxy_row(c->workers, bank)];
+    uint64_t now = loop_now(a->loop), connections = 0, until = cell_get(&r->until);
+    for (uint32_t w = 1; w <= c->workers; w++)
+        connections += cell_get(&r[w].connections);
+    struct json_object o = json_begin();
+    json_put_u64(&o, "generation", cell_get(&r->generation));
+    json_put_u64(&o, "pid", cell_get(&r->pid));
+    json_put_text(&o, "role", role_name(cell_get(&r->role)));
+    json_put_u64(&o, "epoch", cell_get(&r->epoch));
+    json_put_real(&o, "uptime_seconds", seconds(since(now, cell_get(&r->started_at))));
+    json_put_u64(&o, "connections", connections);
+    if (cell_get(&r->role) == PROXY_DRAINS)
+        json_put_real(&o, "drain_seconds_left", seconds(since(until, now)));
+    else
+        json_put(&o, "drain_seconds_left", json_null());
+    return json_end(&o);
+}
+
+static json_t *proxies_json(const struct admin *a)
+{
+    const struct cells *c = cells_of(a);
+    json_t *list = json_array();
+    for (uint32_t bank = 0; bank < CELLS_BANKS; bank++) {
+        uint64_t role = cell_get(&c->processes[cells_proxy_row(c->workers, bank)].role);
+        if (role != PROXY_ABSENT && role < PROXY_ROLES && !json_push(list, proxy_json(a, bank))) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
 json_t *status_json(struct admin *a)
 {
     const struct view *v = a->host.view(a->host.context);
@@ -320,6 +376,7 @@ json_t *status_json(struct admin *a)
     json_put_u64(&o, "workers", v->workers);
     json_put_u64(&o, "last_event", a->host.events->next - 1);
     json_put(&o, "processes", processes_json(a));
+    json_put(&o, "proxies", proxies_json(a));
     json_put(&o, "services", services_json(a, v));
     return json_end(&o);
 }

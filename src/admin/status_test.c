@@ -1,9 +1,9 @@
 /* The status document: its fields are a promise (docs/admin-api.md), and memory may run out. */
 #include "admin/fixture.h"
 
-static const char *const node_fields[] = {"schema",     "version",   "node",           "epoch",
-                                          "file",       "time",      "uptime_seconds", "workers",
-                                          "last_event", "processes", "services",       NULL};
+static const char *const node_fields[] = {
+    "schema",  "version",    "node",      "epoch",   "file",     "time", "uptime_seconds",
+    "workers", "last_event", "processes", "proxies", "services", NULL};
 static const char *const process_fields[] = {"name",  "pid",  "starts",  "uptime_seconds",
                                              "epoch", "beat", "turning", NULL};
 static const char *const worker_fields[] = {
@@ -32,6 +32,9 @@ static const char *const service_fields[] = {"name",
 static const char *const instance_fields[] = {"name",
                                               "address",
                                               "weight",
+                                              "own_weight",
+                                              "priority",
+                                              "source",
                                               "verdict",
                                               "reason",
                                               "explanation",

@@ -91,10 +91,25 @@ static void print_process(const struct picture *p, const json_t *process, struct
     buf_add(out, "\n", 1);
 }
 
+/* Proxies that a newer one has taken over from. */
+static void print_old_proxy(const struct picture *p, const json_t *proxy, struct buf *out)
+{
+    char left[AMOUNT_MAX];
+    double n = json_number(proxy, "connections");
+    if (strcmp(json_text(proxy, "role"), "draining") != 0)
+        return;
+    text_printf(out, p->term, COLOUR_YELLOW,
+                "an old proxy (pid %.0f) drains: %.0f connection%s, at most %s more",
+                json_number(proxy, "pid"), n, n == 1 ? "" : "s",
+                amount_seconds(json_number(proxy, "drain_seconds_left"), left));
+    buf_add(out, "\n", 1);
+}
+
 void picture_node(const struct picture *p, struct buf *out)
 {
     char up[AMOUNT_MAX];
     const json_t *processes = json_object_get(p->now, "processes");
+    const json_t *proxies = json_object_get(p->now, "proxies");
     text_coloured(out, p->term, COLOUR_BOLD, STR("holdfast "));
     text_coloured(out, p->term, COLOUR_BOLD, str_of(json_text(p->now, "node")));
     buf_printf(out, "  version ");
@@ -106,6 +121,8 @@ void picture_node(const struct picture *p, struct buf *out)
     buf_add(out, "\n", 1);
     for (size_t i = 0; i < json_array_size(processes); i++)
         print_process(p, json_array_get(processes, i), out);
+    for (size_t i = 0; i < json_array_size(proxies); i++)
+        print_old_proxy(p, json_array_get(proxies, i), out);
 }
 
 /* Not HTTP: what is counted are connections, or flows of datagrams. */

@@ -8,7 +8,7 @@ static void bad_choice(struct conf *c, const struct setting *s, const struct val
     struct suggest g = suggest_for(v->raw);
     for (size_t i = 0; i < n; i++)
         suggest_try(&g, str_of(choices[i]));
-    const char *hint = g.n ? settings_did_you_mean(c, &g) : settings_takes(c, s);
+    const char *hint = g.n && g.distance[0] ? settings_did_you_mean(c, &g) : settings_takes(c, s);
     conf_complain(c, &v->place, hint, "unknown value '" STR_FMT "' for %s", STR_ARG(conf_shown(v)),
                   s->key);
 }

@@ -114,16 +114,111 @@ static void secrets_stay_hidden(void **state)
            "service web: check http changed\n");
 }
 
+#define OTHERS                                                                                     \
+    "service api { listen = http://127.0.0.1:2\nbackend 10.0.1.1 }\n"                              \
+    "service next { listen = http://127.0.0.1:3\nbackend 10.0.1.2 }\n"
+
+static void rules(void **state)
+{
+    expect(WEB("request-set = {\"X: a\", \"Y: b\"}  request-add = {\"Z: 1\", \"Z: 2\"}\n"
+               "response-remove = Server  rate { requests = 5 }  rate { requests = 6 }\n"
+               "mirror = api") OTHERS,
+           WEB("request-set = {\"x: c\", \"W: b\"}  request-add = {\"Z: 2\", \"Z: 3\"}\n"
+               "rate { requests = 6 }  rate { requests = 5 per = header:K  burst = 7 }\n"
+               "mirror = next  hedge-after = 50ms  idempotent = yes") OTHERS,
+           "service web: - request-set Y \"b\"\n"
+           "service web: - request-add Z \"1\"\n"
+           "service web: request-set X \"a\" -> \"c\"\n"
+           "service web: + request-set W \"b\"\n"
+           "service web: + request-add Z \"3\"\n"
+           "service web: - response-remove Server\n"
+           "service web: - rate { per = address requests = 5 every = 1s burst = 5 keys = 16384 }\n"
+           "service web: + rate { per = header:K requests = 5 every = 1s burst = 7 keys = 16384 }\n"
+           "service web: mirror api -> next\n"
+           "service web: idempotent no -> yes\n"
+           "service web: hedge-after 0 -> 50ms\n");
+    expect(WEB("") OTHERS, WEB("mirror = api mirror-share = 5%") OTHERS,
+           "service web: mirror none -> api\n");
+    expect(WEB("mirror = api") OTHERS, WEB("mirror = api mirror-share = 5%") OTHERS,
+           "service web: mirror-share 100% -> 5%\n");
+    expect(WEB(""),
+           WEB("sticky { cookie = S }  concurrency { requests = 5 }  breaker { failed = 50% }"),
+           "service web: concurrency requests 0 -> 5\n"
+           "service web: breaker failed 0% -> 50%\n"
+           "service web: sticky cookie \"\" -> \"S\"\n"
+           "service web: sticky mode off -> insert\n");
+    expect(WEB("error-page 503 { text = a }  error-page 4xx { text = b }"),
+           WEB("error-page 503 { text = c }  error-page 500 { text = b }"),
+           "service web: - error-page 4xx\nservice web: error-page 503 changed\n"
+           "service web: + error-page 500\n");
+}
+
+static void routes(void **state)
+{
+    expect(WEB("route a { path = /a }\nroute b { path = /b }\nroute c { path = /c }\n"
+               "route d { redirect = /x }") OTHERS,
+           WEB("route e { path = /e  to = {api:95, next:5} }\nroute c { path = /c  to = api }\n"
+               "route b { path = {/b, \"=/d\"}  method = GET  request-set = \"X: y\"\n"
+               "rate { requests = 5 every = 1m } }\nroute d { respond = 503  text = x }") OTHERS,
+           "service web: - route a\n"
+           "service web: + route e to {api:95, next:5}\n"
+           "service web: route c to own backends -> to api\n"
+           "service web: route b path /b -> {/b, \"=/d\"}\n"
+           "service web: route b method any -> GET\n"
+           "service web: route b + request-set X \"y\"\n"
+           "service web: route b + rate { per = address requests = 5 every = 1m burst = 5 keys = "
+           "16384 }\n"
+           "service web: route d type \"\" -> \"text/plain; charset=utf-8\"\n"
+           "service web: route d redirect 302 \"/x\" -> respond 503\n"
+           "service web: route d text changed\n"
+           "service web: routes are in another order\n");
+    expect(WEB("route a { to = {api:1, next:2} }") OTHERS,
+           WEB("route a { to = {api:1, next:3} }") OTHERS,
+           "service web: route a to {api:1, next:2} -> to {api:1, next:3}\n");
+    /* A service moves: the same names. */
+    expect(WEB("mirror = api\nroute a { to = next }") OTHERS,
+           "service first { listen = http://127.0.0.1:1; backend 10.0.0.1\n}\n" WEB(
+               "mirror = api\nroute a { to = next }") OTHERS,
+           "service first: added, 1 backend\n");
+}
+
+static void secret_rules_stay_hidden(void **state)
+{
+    expect(WEB("request-set = \"Authorization: ${TOKEN}\""),
+           WEB("request-set = \"Authorization: ${OTHER}\""),
+           "service web: request-set Authorization changed\n");
+    expect(WEB("request-set = \"Authorization: ${TOKEN}\""),
+           WEB("request-set = \"Authorization: x\"  request-add = \"A: b\""),
+           "service web: request-set Authorization changed\nservice web: + request-add A\n");
+    expect(WEB(""), WEB("request-set = \"Authorization: ${TOKEN}\""),
+           "service web: + request-set Authorization\n");
+    expect(WEB("route a { header = \"x: ${TOKEN}\"  redirect = \"/${TOKEN}\" }"),
+           WEB("route a { header = \"x: ${OTHER}\"  redirect = \"/${OTHER}\" }"),
+           "service web: route a header changed\nservice web: route a redirect changed\n");
+    expect(WEB(""), WEB("route a { path = /  redirect = \"/${OTHER}\" }"),
+           "service web: + route a redirect 302\n");
+    expect(WEB("error-page 503 { text = env:TOKEN }"), WEB("error-page 503 { text = env:OTHER }"),
+           "service web: error-page 503 changed\n");
+}
+
 static void memory_may_run_out(void **state)
 {
-    struct view *a = load(WEB("")), *b = load(WEB("balance = random"));
-    struct buf out = {0};
-    mem_fail_at(1);
-    assert_int_equal(conf_diff(a, b, &out), -ERR_NOMEM);
-    mem_fail_at(0);
-    buf_free(&out);
-    view_free(a);
-    view_free(b);
+    const char *const next[] = {WEB("balance = random"), WEB("route a { }"),
+                                WEB("route b { respond = 204 }")};
+    for (size_t i = 0; i < ARRAY_LEN(next); i++) {
+        struct view *a = load(WEB("route b { redirect = / }")), *b = load(next[i]);
+        for (long n = 1, failed = 1; failed; n++) {
+            struct buf out = {0};
+            mem_fail_at(n);
+            int rc = conf_diff(a, b, &out);
+            failed = mem_failed();
+            mem_fail_at(0);
+            assert_true(failed ? rc == -ERR_NOMEM : rc > 0);
+            buf_free(&out);
+        }
+        view_free(a);
+        view_free(b);
+    }
 }
 
 int main(void)
@@ -134,6 +229,9 @@ int main(void)
         cmocka_unit_test(settings),
         cmocka_unit_test(checks),
         cmocka_unit_test(secrets_stay_hidden),
+        cmocka_unit_test(rules),
+        cmocka_unit_test(routes),
+        cmocka_unit_test(secret_rules_stay_hidden),
         cmocka_unit_test(memory_may_run_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

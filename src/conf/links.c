@@ -70,8 +70,11 @@ static void unknown(struct builder *b, const struct link *l)
         for (uint32_t i = 0; i < b->v->n_services; i++)
             if (&b->v->services[i] != l->from)
                 suggest_try(&g, b->v->services[i].name);
+    struct str shown = conf_shown(l->value);
+    if (!l->value->secret)
+        shown = named_by(shown);
     conf_complain(b->c, &l->value->place, g.n ? settings_did_you_mean(b->c, &g) : "",
-                  "there is no service '" STR_FMT "'", STR_ARG(named_by(conf_shown(l->value))));
+                  "there is no service '" STR_FMT "'", STR_ARG(shown));
 }
 
 static void resolve(struct builder *b, const struct link *l, const struct map *indices)

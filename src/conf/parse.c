@@ -117,7 +117,9 @@ static bool list_mistake(struct parser *p, const struct place *open, struct str 
     case TOKEN_END: conf_complain(p->c, open, "", "this '{' is never closed"); break;
     case TOKEN_EQUALS:
         conf_complain(p->c, &at,
-                      conf_text(p->c, "for a block write '" STR_FMT " {'", STR_ARG(name)),
+                      conf_text(p->c,
+                                "for a block write '" STR_FMT " {'; an item with '=' is quoted",
+                                STR_ARG(name)),
                       "'=' inside a list");
         while (!is(p, TOKEN_CLOSE) && !is(p, TOKEN_END))
             advance(p, LEX_NAME);
@@ -196,9 +198,14 @@ static struct value *parse_value(struct parser *p, const struct place *equals, s
         advance(p, LEX_NAME);
         return NULL;
     }
-    conf_complain(p->c, equals, "", "a value is missing after '='");
+    conf_complain(p->c, equals,
+                  is(p, TOKEN_EQUALS) ? "a value that begins with '=' is written in quotes" : "",
+                  "a value is missing after '='");
     p->damaged = true;
-    if (is(p, TOKEN_EQUALS) || is(p, TOKEN_COMMA))
+    bool again = is(p, TOKEN_EQUALS);
+    if (again || is(p, TOKEN_COMMA))
+        advance(p, again ? LEX_VALUE : LEX_NAME);
+    if (again && at_scalar(p)) /* what was meant */
         advance(p, LEX_NAME);
     return NULL;
 }
@@ -289,9 +296,14 @@ static struct node *parse_statement(struct parser *p)
     n->value = parse_value(p, &equals, n->name);
     if (n->value && is(p, TOKEN_OPEN)) {
         struct place at = place_of(p);
-        conf_complain(p->c, &at, "a block is written without '='",
+        bool touches = at.at == n->value->place.at + n->value->place.length;
+        conf_complain(p->c, &at,
+                      touches ? "a value with braces is written in quotes"
+                              : "a block is written without '='",
                       "a block behind the value of '" STR_FMT "'", STR_ARG(n->name));
         skip_block(p);
+        if (touches && at_scalar(p)) /* the rest of the value */
+            advance(p, LEX_NAME);
     }
     return n->value ? n : NULL;
 }

@@ -255,7 +255,7 @@ void routes_build(struct builder *b, const struct node *service, struct view_ser
             conf_warn(b->c, &k->place, "move it before that one",
                       "no request gets to route " STR_FMT ": route " STR_FMT " takes all",
                       STR_ARG(r->name), STR_ARG(all->name));
-        else if (takes_all(&r->match) && b->c->problems->errors == errors)
+        else if (takes_all(&r->match) && !k->damaged && b->c->problems->errors == errors)
             all = r;
     }
     map_free(&names);

@@ -5,6 +5,7 @@
 #include "conf/choices.h"
 #include "conf/scalar.h"
 #include "conf/words.h"
+#include "view/log_format.h"
 
 enum { RANGE_MAX = 192 };
 
@@ -131,7 +132,8 @@ static bool text_valid(const struct setting *s, struct str text)
     switch ((enum kind)s->kind) {
     case KIND_TARGET: return is_visible(text) && text.p[0] == '/';
     case KIND_HOST: return is_visible(text) && !memchr(text.p, '/', text.n);
-    case KIND_NAME: return settings_name_valid(text);
+    case KIND_NAME:
+    case KIND_LABEL: return settings_name_valid(text);
     default: return true;
     }
 }
@@ -161,6 +163,21 @@ static void set_text(struct conf *c, const struct setting *s, const struct value
         memcpy((char *)target + s->offset, &copy, sizeof copy);
     else
         c->nomem = true;
+}
+
+static void set_form(struct conf *c, const struct setting *s, const struct value *v, void *target)
+{
+    struct log_format format;
+    struct err e;
+    struct str copy = arena_str(&c->view->arena, v->text);
+    if (!copy.p)
+        c->nomem = true;
+    else if (v->secret) /* every line would show it */
+        conf_complain(c, &v->place, "", "a form cannot be a reference");
+    else if (log_format_compile(v->text, &format, &e))
+        conf_complain(c, &v->place, settings_takes(c, s), "%s cannot be used: %s", s->key, e.text);
+    else
+        memcpy((char *)target + s->offset, &copy, sizeof copy);
 }
 
 static void set_status(struct conf *c, const struct setting *s, const struct value *v,
@@ -194,8 +211,10 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_TEXT:
     case KIND_TARGET:
     case KIND_HOST:
+    case KIND_LABEL:
     case KIND_NAME: set_text(c, s, v, target); return;
     case KIND_STATUS: set_status(c, s, v, target); return;
+    case KIND_FORM: set_form(c, s, v, target); return;
     case KIND_RETRY_ON: choices_retry_on(c, s, v, target); return;
     case KIND_BALANCE: choices_balance(c, s, v, target); return;
     case KIND_CHOICE: choices_choice(c, s, v, target); return;
@@ -225,21 +244,6 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     }
 }
 
-static bool is_text(const struct setting *s)
-{
-    switch ((enum kind)s->kind) {
-    case KIND_TEXT:
-    case KIND_TARGET:
-    case KIND_HOST:
-    case KIND_NAME:
-    case KIND_REWRITE:
-    case KIND_LOCATION:
-    case KIND_COOKIE:
-    case KIND_TYPE: return true;
-    default: return false;
-    }
-}
-
 static void set_default(struct conf *c, const struct setting *s, void *target)
 {
     struct str text = str_of(s->fallback);
@@ -248,7 +252,7 @@ static void set_default(struct conf *c, const struct setting *s, void *target)
     } else if (text.n && text.p[0] != '(') {
         struct value v = {.kind = VALUE_WORD, .text = text, .raw = text};
         set_value(c, s, &v, target);
-    } else if (is_text(s)) {
+    } else if (schema_field(s) == FIELD_TEXT) {
         struct str empty = STR("");
         memcpy((char *)target + s->offset, &empty, sizeof empty);
     }

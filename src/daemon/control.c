@@ -58,15 +58,27 @@ static int host_drain(void *context, uint32_t slot, bool on, bool *did, struct e
     return 0;
 }
 
-static int host_restart_proxy(void *context, struct err *e)
+static int host_tell(void *context, const struct told_change *change, struct admin_telling *waits,
+                     struct admin_told *told, struct err *e)
+{
+    return discovering_tell(context, change, waits, told, e);
+}
+
+static int host_restart_proxy(void *context, bool gently, struct err *e)
 {
     struct control *c = context;
     struct buf body = {0};
+    put_u32(&body, gently);
     put_str(&body, STR("an operator asked for it"));
     int r = body.failed ? err_set(e, ERR_NOMEM, "no memory to ask for a restart")
                         : ipc_send(&c->supervisor, IPC_RESTART, buf_str(&body), NULL, 0, e);
     buf_free(&body);
     return r;
+}
+
+static const struct admin_change *host_change(void *context)
+{
+    return &((struct control *)context)->change;
 }
 
 struct admin_host control_host(struct control *c)
@@ -80,7 +92,9 @@ struct admin_host control_host(struct control *c)
         .judge = host_judge,
         .reload = host_reload,
         .drain = host_drain,
+        .tell = host_tell,
         .restart_proxy = host_restart_proxy,
+        .change = host_change,
     };
 }
 
@@ -106,8 +120,8 @@ static void on_starved(void *context, const char *why)
 
 static void on_proxy_gone(struct ipc *ipc, const char *why)
 {
-    struct control *c = CONTAINER_OF(ipc, struct control, proxy);
-    log_debug(c->log, "the proxy is gone: %s", why);
+    const struct proxy_line *line = CONTAINER_OF(ipc, struct proxy_line, ipc);
+    log_debug(line->owner->log, "a proxy is gone: %s", why);
 }
 
 /* Without its supervisor control can change nothing and would only disagree with its successor. */
@@ -168,6 +182,8 @@ static int open_parts(struct control *c, struct err *e)
     if (r == 0)
         r = judging_init(c, e);
     if (r == 0)
+        r = discovering_init(c, e);
+    if (r == 0)
         r = prober_new(&c->prober, c->loop, c->n_subjects, c->o.probes, &owner, e);
     if (r == 0)
         r = admin_new(&c->admin, c->loop, &host, e);
@@ -180,8 +196,11 @@ int control_open(struct control *c, struct loop *l, struct log *log,
     *c = (struct control){.o = *o, .loop = l, .log = log};
     c->supervisor = (struct ipc){
         .fd = -1, .on_message = control_hear_supervisor, .on_gone = on_supervisor_gone};
-    c->proxy = (struct ipc){.fd = -1, .on_message = control_hear_proxy, .on_gone = on_proxy_gone};
+    for (uint32_t bank = 0; bank < CELLS_BANKS; bank++)
+        c->proxies[bank] = (struct proxy_line){
+            c, {.fd = -1, .on_message = control_hear_proxy, .on_gone = on_proxy_gone}};
     reloading_init(c);
+    discovering_open(c);
     timer_init(&c->beat, on_beat);
     int r = map_cells(c, cells_fd, e);
     if (r == 0)
@@ -204,10 +223,12 @@ void control_close(struct control *c)
 {
     loop_timer_stop(c->loop, &c->beat);
     ipc_close(&c->supervisor);
-    ipc_close(&c->proxy);
+    for (uint32_t bank = 0; bank < CELLS_BANKS; bank++)
+        ipc_close(&c->proxies[bank].ipc);
     admin_free(c->admin);
     prober_free(c->prober);
     reloading_end(c);
+    discovering_end(c);
     judging_end(c);
     drains_end(c);
     events_free(&c->events);

@@ -147,8 +147,9 @@ static inline void control_start(struct world *w)
     fd = proxy.fd;
     w->proxy = proxy;
     assert_int_equal(ipc_open(&w->proxy, w->loop, fd, &e), 0);
-    struct buf none = {0};
-    send_message(&w->supervisor, IPC_PEER, &none, other);
+    struct buf bank = {0};
+    put_u32(&bank, 0);
+    send_message(&w->supervisor, IPC_PEER, &bank, other);
     close(other);
 }
 

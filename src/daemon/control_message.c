@@ -35,6 +35,7 @@ void control_adopt(struct control *c, struct view *view, bool restore)
     c->view = view;
     c->epoch = MAX(c->epoch, view->epoch);
     judging_adopt(c, restore);
+    discovering_adopt(c, old);
     view_free(old);
     drains_prune(c);
     listen_metrics(c);
@@ -128,7 +129,7 @@ static void on_view_end(struct control *c, struct ipc_message *m)
 
 void control_hear_proxy(struct ipc *ipc, struct ipc_message *m)
 {
-    struct control *c = CONTAINER_OF(ipc, struct control, proxy);
+    struct control *c = CONTAINER_OF(ipc, struct proxy_line, ipc)->owner;
     if (m->type == IPC_SIGNALS)
         judging_message(c, &m->body);
     else
@@ -138,11 +139,12 @@ void control_hear_proxy(struct ipc *ipc, struct ipc_message *m)
 static void on_peer(struct control *c, struct ipc_message *m)
 {
     struct err e = {0};
-    int fd = ipc_take_fd(m);
+    uint32_t bank = get_u32(&m->body);
+    int fd = reader_done(&m->body) && bank < CELLS_BANKS ? ipc_take_fd(m) : -1;
     if (fd < 0)
         return;
-    ipc_close(&c->proxy);
-    if (ipc_open(&c->proxy, c->loop, fd, &e))
+    ipc_close(&c->proxies[bank].ipc);
+    if (ipc_open(&c->proxies[bank].ipc, c->loop, fd, &e))
         log_error(c->log, "the proxy's evidence cannot be heard: %s", e.text);
 }
 
@@ -159,6 +161,25 @@ static void on_child(struct control *c, struct ipc_message *m)
                       status ? EVENT_ERROR : EVENT_INFO);
     event_subject(ev, "%s", names[process]);
     event_text(ev, "process %u: %.*s", pid, (int)MIN(text.n, 200u), text.p);
+    control_event_end(c, ev);
+}
+
+static void on_change(struct control *c, struct ipc_message *m)
+{
+    struct admin_change *g = &c->change, was = *g;
+    uint64_t number = get_u64(&m->body);
+    uint32_t kind = get_u32(&m->body), state = get_u32(&m->body);
+    struct str text = get_str(&m->body);
+    if (!reader_done(&m->body) || kind >= CHANGE_KINDS || state >= CHANGE_STATES)
+        return;
+    *g = (struct admin_change){.number = number, .kind = (uint8_t)kind, .state = (uint8_t)state};
+    str_copy(g->text, sizeof g->text, text);
+    if (was.number == number && was.state == state && strcmp(was.text, g->text) == 0)
+        return;
+    struct event *ev =
+        control_event(c, EVENT_HAND_OVER, state == CHANGE_FAILED ? EVENT_ERROR : EVENT_INFO);
+    event_subject(ev, "%s", kind == CHANGE_UPGRADE ? "holdfast" : "proxy");
+    event_text(ev, "%s", g->text);
     control_event_end(c, ev);
 }
 
@@ -214,9 +235,12 @@ void control_hear_supervisor(struct ipc *ipc, struct ipc_message *m)
     case IPC_CHILD: on_child(c, m); return;
     case IPC_STOP: on_stop(c); return;
     case IPC_ADMIN_SOCKET: on_admin_socket(c, m); return;
+    case IPC_CHANGE: on_change(c, m); return;
     case IPC_VIEW:
     case IPC_SIGNALS:
     case IPC_RESTART:
+    case IPC_ACCEPT:
+    case IPC_HAND_OVER:
     case IPC_TYPES: break;
     }
     log_warning(c->log, "the supervisor sent a message of type %u, which is not for us", m->type);

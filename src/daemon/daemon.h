@@ -24,8 +24,8 @@ int supervisor_run(const struct run_options *o, struct err *e);
  * Descriptors as ipc.h has them. Returns the exit code. */
 int control_main(int argc, char **argv);
 
-/* The proxy process: @proxy --log LEVEL. Carries messages between the supervisor, control and
- * proxy/proxy.h. */
+/* The proxy process: @proxy --log LEVEL --bank N [--wait]. Carries messages between the supervisor,
+ * control and proxy/proxy.h. With --wait it accepts nothing until it is told to. */
 int proxy_main(int argc, char **argv);
 
 #endif

@@ -27,6 +27,9 @@
  *
  * If the proxy dies meanwhile, its successor gets the view at its start and takes it then.
  *
+ * Proxies that have handed over (docs/handover.md) are given every view as well; each proxy has a
+ * line of its own to control.
+ *
  * A process that starts inherits: descriptor 3 its socket to the supervisor, 4 the shared region
  * (cells.h). Everything else arrives by message: PEER (a socketpair end to the other child) and, if
  * there is a last good view, VIEW_BEGIN ... VIEW_END; for control also ADMIN_SOCKET, before them.
@@ -63,15 +66,21 @@ enum ipc_type {
                       */
     IPC_VIEW_END,    /* supervisor -> any: u64 epoch */
     IPC_VIEW_TAKEN,  /* proxy -> supervisor -> control: u64 epoch */
-    IPC_PEER,        /* supervisor -> any: fd: socket to the other child */
-    IPC_CHILD,   /* supervisor -> control: u32 process (cells.h), u32 enum ipc_child, u32 pid, u32
-                    status (of wait; 0 while it lives), str what happened */
-    IPC_STOP,    /* supervisor -> any: u32 1 drain first, 0 now. The answer is to exit with 0 */
-    IPC_SIGNALS, /* proxy -> control: u32 n, n * signal */
+    IPC_PEER,  /* supervisor -> any: u32 bank of the proxy (cells.h); fd: socket to the other child
+                */
+    IPC_CHILD, /* supervisor -> control: u32 process (cells.h), u32 enum ipc_child, u32 pid, u32
+                  status (of wait; 0 while it lives), str what happened */
+    IPC_STOP,  /* supervisor -> any: u32 1 drain first, 0 now. The answer is to exit with 0 */
+    IPC_SIGNALS,      /* proxy -> control: u32 n, n * signal */
     IPC_ADMIN_SOCKET, /* supervisor -> control, at its start: fd: the listening admin socket */
-    IPC_RESTART,      /* control -> supervisor: str reason; ends and restarts the proxy */
-    IPC_RELOAD,       /* supervisor -> control: somebody sent SIGHUP; compile the file again */
-    IPC_NO_VIEW,      /* supervisor -> control, at its start: there is no view yet */
+    IPC_RESTART, /* control -> supervisor: u32 1 hand over to a new proxy, 0 end it and start anew;
+                    str reason */
+    IPC_RELOAD,  /* supervisor -> control: somebody sent SIGHUP; compile the file again */
+    IPC_NO_VIEW, /* supervisor -> control, at its start: there is no view yet */
+    IPC_ACCEPT,  /* supervisor -> proxy: one that was started to wait begins to accept */
+    IPC_HAND_OVER, /* supervisor -> proxy: another accepts now; end when the last connection has */
+    IPC_CHANGE, /* supervisor -> control: u64 number, u32 enum change_kind, u32 enum change_state,
+                   str sentence: how the latest hand-over or upgrade is getting on */
     IPC_TYPES
 };
 

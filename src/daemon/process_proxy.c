@@ -35,14 +35,16 @@ struct proxy_process {
     int *next_fds;
     int *listening; /* duplicates of the listening sockets of the view in use */
     uint32_t n_listening;
-    bool leaving; /* draining because of IPC_STOP, or without a supervisor */
+    uint32_t bank; /* its rows in the cells */
+    bool held;     /* waits for IPC_ACCEPT */
+    bool leaving;  /* draining because of IPC_STOP, or without a supervisor */
 };
 
 /* --- what the proxy asks of us --- */
 
 static struct process_row *own_row(struct proxy_process *p)
 {
-    return &p->cells.processes[PROCESS_PROXY];
+    return &p->cells.processes[cells_proxy_row(p->cells.workers, p->bank)];
 }
 
 static void on_view_taken(void *context, uint64_t epoch)
@@ -195,6 +197,13 @@ static void stop(struct proxy_process *p, struct ipc_message *m)
         loop_stop(p->loop);
 }
 
+static int begin_to_accept(struct proxy_process *p)
+{
+    p->held = false;
+    proxy_accept(p->proxy);
+    return 0;
+}
+
 static int handle(struct proxy_process *p, struct ipc_message *m, struct err *e)
 {
     switch ((enum ipc_type)m->type) {
@@ -203,6 +212,8 @@ static int handle(struct proxy_process *p, struct ipc_message *m, struct err *e)
     case IPC_VIEW_END: return end_view(p, e);
     case IPC_PEER: return take_peer(p, m, e);
     case IPC_STOP: stop(p, m); return 0;
+    case IPC_ACCEPT: return begin_to_accept(p);
+    case IPC_HAND_OVER: proxy_hand_over(p->proxy); return 0;
     case IPC_VIEW:
     case IPC_VIEW_REFUSED:
     case IPC_VIEW_TAKEN:
@@ -212,6 +223,7 @@ static int handle(struct proxy_process *p, struct ipc_message *m, struct err *e)
     case IPC_RESTART:
     case IPC_RELOAD:
     case IPC_NO_VIEW:
+    case IPC_CHANGE:
     case IPC_TYPES: break;
     }
     return err_set(e, ERR_PROTO, "a message of type %u is not for the proxy", m->type);
@@ -230,6 +242,11 @@ static void on_message(struct ipc *c, struct ipc_message *m)
 static void on_gone(struct ipc *c, const char *why)
 {
     struct proxy_process *p = CONTAINER_OF(c, struct proxy_process, supervisor);
+    if (p->held) { /* never used: the sockets are not ours to shut */
+        log_error(&p->log, "the supervisor is gone (%s) before there was anything to do", why);
+        loop_stop(p->loop);
+        return;
+    }
     log_error(&p->log, "the supervisor is gone (%s): draining", why);
     leave(p);
 }
@@ -248,7 +265,10 @@ static int attach_cells(struct proxy_process *p, struct err *e)
     void *region;
     size_t size;
     int r = memfd_map(IPC_FD_CELLS, &region, &size, e);
-    return r ? r : cells_attach(&p->cells, region, size, e);
+    if (r == 0)
+        r = cells_attach(&p->cells, region, size, e);
+    p->cells.bank = p->bank;
+    return r;
 }
 
 /* A line whose other end is closed: evidence is dropped until control is there. */
@@ -263,16 +283,22 @@ static int reserve_peer(struct proxy_process *p, struct err *e)
     return 0;
 }
 
-static int open_log(struct proxy_process *p, int argc, char **argv, struct err *e)
+static int read_arguments(struct proxy_process *p, int argc, char **argv, struct err *e)
 {
-    const char *level = argc == 3 && strcmp(argv[1], "--log") == 0 ? argv[2] : NULL;
+    uint64_t bank = 0;
+    const char *level = argc >= 3 && strcmp(argv[1], "--log") == 0 ? argv[2] : NULL;
+    if (argc >= 5 &&
+        (strcmp(argv[3], "--bank") != 0 || !str_u64(str_of(argv[4]), CELLS_BANKS - 1, &bank)))
+        return err_set(e, ERR_INVAL, "a proxy has no bank %s", argv[4]);
+    p->bank = (uint32_t)bank;
+    p->held = argc == 6 && strcmp(argv[5], "--wait") == 0;
     return log_open(&p->log, "proxy", level, e);
 }
 
 static int prepare(struct proxy_process *p, int argc, char **argv, struct err *e)
 {
     struct sandbox_notes notes;
-    int r = open_log(p, argc, argv, e);
+    int r = read_arguments(p, argc, argv, e);
     if (r == 0)
         r = sandbox_enter(SANDBOX_PROXY, &notes, e);
     if (r == 0)
@@ -287,6 +313,8 @@ static int prepare(struct proxy_process *p, int argc, char **argv, struct err *e
         log_info(&p->log, "%s", notes.text);
     const struct proxy_host host = {p, on_view_taken, on_evidence, on_complaint, on_drained};
     r = proxy_new(&p->proxy, p->loop, &p->cells, &host, e);
+    if (r == 0 && p->held)
+        proxy_hold(p->proxy);
     return r ? r : ipc_open(&p->supervisor, p->loop, IPC_FD_SUPERVISOR, e);
 }
 

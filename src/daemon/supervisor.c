@@ -15,6 +15,7 @@ static void on_tick(struct timer *t)
     notify_send(s, "WATCHDOG=1\n");
     for (unsigned i = 0; i < CHILDREN; i++)
         child_tick(&s->children[i]);
+    handover_tick(s);
 }
 
 /* Every connection takes two descriptors. */
@@ -48,6 +49,8 @@ static int make_cells(struct supervisor *s, struct err *e)
     cell_set(&own->pid, (uint64_t)getpid());
     cell_set(&own->starts, 1);
     cell_set(&own->started_at, clock_now());
+    for (unsigned i = CHILD_PROXY; i < CHILDREN; i++)
+        s->children[i].row = cells_proxy_row(workers, i - CHILD_PROXY);
     return 0;
 }
 
@@ -107,7 +110,8 @@ static int serve(struct supervisor *s, struct err *e)
     notify_open(s);
     on_tick(&s->tick);
     child_start(&s->children[CHILD_CONTROL]);
-    child_start(&s->children[CHILD_PROXY]);
+    child_set_role(serving_proxy(s), PROXY_SERVES);
+    child_start(serving_proxy(s));
     int r = loop_run(s->loop, e);
     if (r)
         return r;

@@ -7,6 +7,7 @@
  *   supervisor_check.c    the configuration is read once before anything starts
  *   supervisor_child.c    a child's life: start, death, restart, hang
  *   supervisor_view.c     the reload transaction
+ *   supervisor_handover.c one proxy takes over from another
  *   supervisor_socket.c   opening what a view names, with whose rights
  *   supervisor_stop.c     signals, draining, the end
  *   supervisor_gauge.c    what a dead proxy left in the cells
@@ -16,6 +17,7 @@
 
 #include <sys/types.h>
 
+#include "admin/admin.h"
 #include "base/base.h"
 #include "daemon/daemon.h"
 #include "daemon/ipc.h"
@@ -28,7 +30,8 @@
 #include "view/cells.h"
 #include "view/view.h"
 
-enum { CHILD_CONTROL, CHILD_PROXY, CHILDREN };
+/* Proxies by bank (cells.h): one accepts, others may start or drain. */
+enum { CHILD_CONTROL, CHILD_PROXY, CHILDREN = CHILD_PROXY + CELLS_BANKS };
 
 /* In ticks of one second of the supervisor's own loop. */
 enum {
@@ -40,13 +43,17 @@ enum {
     STOP_CONTROL_WITHIN = 5,
     STOP_PROXY_MARGIN = 5, /* over the longest drain time of the view */
     STOP_NOW_WITHIN = 2,
+    HAND_OVER_WITHIN = 20, /* a new proxy takes the view */
 };
 
 struct supervisor;
 
 struct child {
     struct supervisor *owner;
-    unsigned index;      /* CHILD_* */
+    unsigned index; /* CHILD_CONTROL, or CHILD_PROXY + bank */
+    uint32_t bank;  /* proxies */
+    enum proxy_role role;
+    uint64_t generation; /* of the proxy that has the bank, counted from 1 */
     const char *name;    /* "control", "proxy" */
     uint32_t row;        /* PROCESS_* of cells.h */
     uint32_t hang_after; /* ticks */
@@ -78,6 +85,19 @@ enum phase {
     PHASE_ENDING,   /* all end now */
 };
 
+/* The latest change of hands, as control tells it to whoever asks. */
+struct change {
+    uint64_t number;
+    enum change_kind kind;
+    enum change_state state;
+    char text[240];
+};
+
+struct handover {
+    struct child *next; /* starts, and is to accept; NULL: nobody */
+    uint32_t ticks;     /* that it has left to take the view */
+};
+
 struct supervisor {
     const struct run_options *options;
     char state[PATHS_MAX];
@@ -97,6 +117,10 @@ struct supervisor {
     uint64_t waiting_epoch;
     bool reload_wanted; /* SIGHUP came while control was down */
     struct child children[CHILDREN];
+    uint32_t serving;     /* bank of the proxy that accepts */
+    uint64_t generations; /* proxies ever started */
+    struct handover handover;
+    struct change change;
     enum phase phase;
     struct io signals;
     int signal_fd;
@@ -121,16 +145,37 @@ void child_tick(struct child *c);
 /* It will be reaped, and started again unless everything ends. */
 void child_kill(struct child *c, const char *why);
 void child_stop(struct child *c, bool drain, uint32_t ticks);
+void child_set_role(struct child *c, enum proxy_role role);
 static inline bool child_runs(const struct child *c)
 {
     return c->pid != 0;
 }
+static inline bool child_is_proxy(const struct child *c)
+{
+    return c->index != CHILD_CONTROL;
+}
+static inline struct child *serving_proxy(struct supervisor *s)
+{
+    return &s->children[CHILD_PROXY + s->serving];
+}
 
 /* supervisor_view.c */
 void view_offered(struct supervisor *s, uint64_t epoch, int fd); /* takes fd */
-void view_taken(struct supervisor *s, uint64_t epoch);
+void view_taken(struct child *c, uint64_t epoch);
 void view_give(struct child *c); /* the last good view, if there is one */
 void view_forget_waiting(struct supervisor *s);
+
+/* supervisor_handover.c */
+/* Starts a proxy beside the one that accepts. How it goes on is told to control. */
+void handover_ask(struct supervisor *s);
+/* The new proxy has a view: is it the one in force? */
+void handover_taken(struct child *c);
+/* A proxy of this role has ended. True: that was foreseen, and it does not start again. */
+bool handover_ended(struct child *c, enum proxy_role role);
+void handover_tick(struct supervisor *s);
+/* The end comes: what has not accepted yet never will. */
+void handover_cancel(struct supervisor *s, const char *why);
+void change_tell(struct supervisor *s);
 
 /* supervisor_socket.c */
 void held_init(struct held *h);
@@ -151,11 +196,16 @@ void supervisor_signals_close(struct supervisor *s);
 void supervisor_stop(struct supervisor *s, bool drain);
 /* A child ended while the supervisor stops: what comes next. */
 void supervisor_stop_next(struct supervisor *s);
+/* What connections are given to end, with a margin. */
+uint32_t supervisor_drain_ticks(const struct supervisor *s);
 /* It cannot start: ends everything, with this result. */
 void supervisor_give_up(struct supervisor *s, const struct err *e);
 
-/* supervisor_gauge.c: the proxy is dead. */
-void supervisor_clear_gauges(struct supervisor *s);
+/* supervisor_gauge.c: the proxy of the bank is dead. */
+void supervisor_clear_gauges(struct supervisor *s, uint32_t bank);
+/* Rows that `next` gives to other instances than `now` (may be NULL) begin at zero, where no proxy
+ * writes. */
+void supervisor_clear_new(struct supervisor *s, const struct view *now, const struct view *next);
 
 /* supervisor_notify.c */
 void notify_open(struct supervisor *s);

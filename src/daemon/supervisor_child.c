@@ -12,11 +12,6 @@ static void start_now(struct timer *t)
     child_start(CONTAINER_OF(t, struct child, again));
 }
 
-static struct child *sibling_of(const struct child *c)
-{
-    return &c->owner->children[c->index == CHILD_CONTROL ? CHILD_PROXY : CHILD_CONTROL];
-}
-
 static struct process_row *row_of(const struct child *c)
 {
     return &c->owner->cells.processes[c->row];
@@ -27,6 +22,7 @@ static struct process_row *row_of(const struct child *c)
 static void from_control(struct supervisor *s, struct ipc_message *m)
 {
     uint64_t epoch;
+    uint32_t gently;
     struct str reason;
     int fd;
     switch ((enum ipc_type)m->type) {
@@ -41,13 +37,16 @@ static void from_control(struct supervisor *s, struct ipc_message *m)
             close(fd);
         break;
     case IPC_RESTART:
+        gently = get_u32(&m->body);
         reason = get_str(&m->body);
-        if (reader_done(&m->body)) {
-            log_info(&s->log, "control asks to restart the proxy: " STR_FMT, STR_ARG(reason));
-            child_stop(&s->children[CHILD_PROXY], false, STOP_NOW_WITHIN);
-            return;
-        }
-        break;
+        if (!reader_done(&m->body))
+            break;
+        log_info(&s->log, "control asks for a new proxy: " STR_FMT, STR_ARG(reason));
+        if (gently)
+            handover_ask(s);
+        else
+            child_stop(serving_proxy(s), false, STOP_NOW_WITHIN);
+        return;
     case IPC_VIEW_REFUSED:
     case IPC_VIEW_BEGIN:
     case IPC_VIEW_SOCKET:
@@ -60,21 +59,24 @@ static void from_control(struct supervisor *s, struct ipc_message *m)
     case IPC_ADMIN_SOCKET:
     case IPC_RELOAD:
     case IPC_NO_VIEW:
+    case IPC_ACCEPT:
+    case IPC_HAND_OVER:
+    case IPC_CHANGE:
     case IPC_TYPES: break;
     }
     log_warning(&s->log, "control sent a message of type %u that makes no sense", m->type);
 }
 
-static void from_proxy(struct supervisor *s, struct ipc_message *m)
+static void from_proxy(struct child *c, struct ipc_message *m)
 {
     if (m->type == IPC_VIEW_TAKEN) {
         uint64_t epoch = get_u64(&m->body);
         if (reader_done(&m->body)) {
-            view_taken(s, epoch);
+            view_taken(c, epoch);
             return;
         }
     }
-    log_warning(&s->log, "the proxy sent a message of type %u that makes no sense", m->type);
+    log_warning(&c->owner->log, "the proxy sent a message of type %u that makes no sense", m->type);
 }
 
 static void on_message(struct ipc *i, struct ipc_message *m)
@@ -83,7 +85,7 @@ static void on_message(struct ipc *i, struct ipc_message *m)
     if (c->index == CHILD_CONTROL)
         from_control(c->owner, m);
     else
-        from_proxy(c->owner, m);
+        from_proxy(c, m);
 }
 
 /* Mostly it is about to be reaped. What lives on without its socket is no use to anybody. */
@@ -103,7 +105,7 @@ static void tell_control(const struct child *about, enum ipc_child state, uint32
     if (!ipc_is_open(&control->ipc))
         return;
     struct buf b = {0};
-    put_u32(&b, about->row);
+    put_u32(&b, child_is_proxy(about) ? PROCESS_PROXY : about->row);
     put_u32(&b, state);
     put_u32(&b, (uint32_t)about->pid);
     put_u32(&b, status);
@@ -114,32 +116,47 @@ static void tell_control(const struct child *about, enum ipc_child state, uint32
 }
 
 /* A new line between the two; each drops the one that it had. */
-static void introduce(struct child *c)
+static void join(struct child *control, struct child *proxy)
 {
-    struct child *other = sibling_of(c);
     int pair[2];
-    if (!ipc_is_open(&other->ipc))
-        return;
     struct err e;
-    if (net_message_pair(pair, &e)) {
-        log_warning(&c->owner->log, "control and proxy cannot talk: %s", e.text);
+    struct buf bank = {0};
+    if (!ipc_is_open(&control->ipc) || !ipc_is_open(&proxy->ipc))
+        return;
+    put_u32(&bank, proxy->bank);
+    if (bank.failed || net_message_pair(pair, &e)) {
+        log_warning(&control->owner->log, "control and proxy cannot talk");
+        buf_free(&bank);
         return;
     }
-    ipc_send(&c->ipc, IPC_PEER, STR(""), &pair[0], 1, NULL);
-    ipc_send(&other->ipc, IPC_PEER, STR(""), &pair[1], 1, NULL);
+    ipc_send(&control->ipc, IPC_PEER, buf_str(&bank), &pair[0], 1, NULL);
+    ipc_send(&proxy->ipc, IPC_PEER, buf_str(&bank), &pair[1], 1, NULL);
+    buf_free(&bank);
     close(pair[0]);
     close(pair[1]);
+}
+
+static void introduce(struct child *c)
+{
+    struct supervisor *s = c->owner;
+    if (child_is_proxy(c)) {
+        join(&s->children[CHILD_CONTROL], c);
+        return;
+    }
+    for (unsigned i = CHILD_PROXY; i < CHILDREN; i++)
+        join(c, &s->children[i]);
 }
 
 static void brief_control(struct child *c)
 {
     struct supervisor *s = c->owner;
     ipc_send(&c->ipc, IPC_ADMIN_SOCKET, STR(""), &s->admin_fd, 1, NULL);
-    if (child_runs(sibling_of(c)))
-        tell_control(sibling_of(c), IPC_CHILD_STARTED, 0, "runs");
+    if (child_runs(serving_proxy(s)))
+        tell_control(serving_proxy(s), IPC_CHILD_STARTED, 0, "runs");
     if (s->now.view_fd < 0)
         ipc_send(&c->ipc, IPC_NO_VIEW, STR(""), NULL, 0, NULL);
     view_give(c);
+    change_tell(s);
     if (s->reload_wanted)
         ipc_send(&c->ipc, IPC_RELOAD, STR(""), NULL, 0, NULL);
     s->reload_wanted = false;
@@ -154,7 +171,16 @@ static int execute(struct child *c, struct err *e)
     const char *control[] = {"holdfast",       "@control", "--file",
                              s->options->file, "--state",  s->state,
                              "--log",          level,      NULL};
-    const char *proxy[] = {"holdfast", "@proxy", "--log", level, NULL};
+    char bank[16];
+    snprintf(bank, sizeof bank, "%u", c->bank);
+    const char *proxy[] = {"holdfast",
+                           "@proxy",
+                           "--log",
+                           level,
+                           "--bank",
+                           bank,
+                           c->role == PROXY_STARTS ? "--wait" : NULL,
+                           NULL};
     const char **argv = c->index == CHILD_CONTROL ? control : proxy;
     int pair[2];
     int r = net_message_pair(pair, e);
@@ -173,8 +199,8 @@ static void start_watch(struct child *c)
 {
     struct supervisor *s = c->owner;
     hang_start(&c->beat, cell_get(&row_of(c)->beat));
-    for (uint32_t w = 0; w < s->workers; w++)
-        hang_start(&c->worker_beats[w], cell_get(&s->cells.processes[PROCESS_WORKER0 + w].beat));
+    for (uint32_t w = 0; child_is_proxy(c) && w < s->workers; w++)
+        hang_start(&c->worker_beats[w], cell_get(&row_of(c)[1 + w].beat));
     c->sent = c->taken = 0;
     c->taking_ticks = c->gone_ticks = c->stop_ticks = 0;
 }
@@ -192,6 +218,10 @@ void child_start(struct child *c)
     struct supervisor *s = c->owner;
     struct err e;
     CHECK(!child_runs(c));
+    if (child_is_proxy(c)) {
+        c->generation = ++s->generations;
+        cell_set(&row_of(c)->generation, c->generation);
+    }
     start_watch(c);
     c->started = loop_refresh(s->loop);
     if (execute(c, &e)) {
@@ -232,22 +262,23 @@ static void buried(struct child *c, int status)
 {
     struct supervisor *s = c->owner;
     bool ending = s->phase == PHASE_DRAINING || s->phase == PHASE_ENDING;
+    bool wanted = ending || c->role == PROXY_DRAINS;
     char what[96];
     process_describe(status, what, sizeof what);
-    log_line(&s->log, ending && status == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+    log_line(&s->log, wanted && status == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
              "%s (process %ld) %s", c->name, (long)c->pid, what);
     ipc_close(&c->ipc);
     if (c->index == CHILD_CONTROL)
         view_forget_waiting(s);
     else
-        supervisor_clear_gauges(s);
+        supervisor_clear_gauges(s, c->bank);
     tell_control(c, IPC_CHILD_ENDED, (uint32_t)status, what);
     cell_set(&row_of(c)->pid, 0);
     c->pid = 0;
     c->stop_ticks = 0;
     if (ending)
         supervisor_stop_next(s);
-    else
+    else if (!child_is_proxy(c) || !handover_ended(c, c->role))
         start_again(c);
 }
 
@@ -290,11 +321,10 @@ static const char *why_hung(struct child *c)
     const struct process_row *rows = c->owner->cells.processes;
     if (hang_tick(&c->beat, cell_get(&rows[c->row].beat), c->hang_after, FIRST_BEAT_WITHIN))
         return "its main loop stands still";
-    if (c->index != CHILD_PROXY)
+    if (!child_is_proxy(c))
         return NULL;
     for (uint32_t w = 0; w < c->owner->workers; w++)
-        if (hang_tick(&c->worker_beats[w], cell_get(&rows[PROCESS_WORKER0 + w].beat), c->hang_after,
-                      0))
+        if (hang_tick(&c->worker_beats[w], cell_get(&rows[c->row + 1 + w].beat), c->hang_after, 0))
             return "a worker's loop stands still";
     if (c->sent == c->taken)
         c->taking_ticks = 0;
@@ -320,6 +350,12 @@ void child_tick(struct child *c)
         child_kill(c, why);
 }
 
+void child_set_role(struct child *c, enum proxy_role role)
+{
+    c->role = role;
+    cell_set(&row_of(c)->role, role);
+}
+
 void child_init(struct supervisor *s, unsigned index)
 {
     struct child *c = &s->children[index];
@@ -327,8 +363,9 @@ void child_init(struct supervisor *s, unsigned index)
     *c = (struct child){
         .owner = s,
         .index = index,
+        .bank = control ? 0 : index - CHILD_PROXY,
         .name = control ? "control" : "the proxy",
-        .row = control ? PROCESS_CONTROL : PROCESS_PROXY,
+        .row = PROCESS_CONTROL, /* a proxy's depends on the number of workers */
         .hang_after = control ? CONTROL_HANGS_AFTER : PROXY_HANGS_AFTER,
         .ipc = {.fd = -1, .on_message = on_message, .on_gone = on_gone},
     };

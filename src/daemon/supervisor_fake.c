@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "admin/admin.h"
 #include "conf/conf.h"
 #include "daemon/ipc.h"
 #include "daemon/sandbox.h"
@@ -51,6 +52,10 @@ static void add_line(struct view *v, struct str line, uint32_t *problems)
         add_socket(v, SOCKET_ACCESS_LOG, (struct str){line.p + 4, line.n - 4});
     else if (str_starts(line, STR("stubborn")))
         v->file = STR("stubborn");
+    else if (str_starts(line, STR("mute")))
+        v->file = STR("mute");
+    else if (str_starts(line, STR("dies")))
+        v->file = STR("dies");
     else
         ++*problems;
 }
@@ -103,10 +108,12 @@ struct fake {
     struct io admin;
     bool deaf;          /* it broke the protocol and lives on all the same */
     int asker;          /* the connection whose answer is due; -1 */
+    char change[320];   /* the latest that it was told */
     char children[100]; /* what it was told of the proxy: "started", "ended STATUS" */
     /* proxy */
     struct view *view;
     struct fake_listener listeners[FAKE_SOCKETS];
+    bool waits; /* to be told to accept */
 };
 
 static void on_beat(struct timer *t)
@@ -218,8 +225,9 @@ static void break_protocol(struct fake *f)
 static void command(struct fake *f, const char *word)
 {
     bool offers = strchr("lsd", word[0]) && strcmp(word, "state") != 0; /* answered later */
-    char text[128];
-    const struct process_row *worker = &f->cells.processes[PROCESS_WORKER0];
+    char text[400];
+    const struct process_row *worker =
+        &f->cells.processes[cells_proxy_row(1, cells_serving(&f->cells)) + 1];
     snprintf(text, sizeof text, "%llu %ld %llu\n", (unsigned long long)f->epoch, (long)getpid(),
              (unsigned long long)cell_get(&worker->connections));
     if (strcmp(word, "load") == 0)
@@ -231,8 +239,14 @@ static void command(struct fake *f, const char *word)
     else if (strcmp(word, "nonsense") == 0)
         break_protocol(f);
     else if (strcmp(word, "restart") == 0)
-        CHECK(ipc_send(&f->supervisor, IPC_RESTART, STR("\4\0\0\0test"), NULL, 0, NULL) == 0);
-    if (strcmp(word, "children") == 0)
+        CHECK(ipc_send(&f->supervisor, IPC_RESTART, STR("\0\0\0\0\4\0\0\0test"), NULL, 0, NULL) ==
+              0);
+    else if (strcmp(word, "handover") == 0)
+        CHECK(ipc_send(&f->supervisor, IPC_RESTART, STR("\1\0\0\0\4\0\0\0test"), NULL, 0, NULL) ==
+              0);
+    if (strcmp(word, "change") == 0)
+        snprintf(text, sizeof text, "%s\n", f->change);
+    else if (strcmp(word, "children") == 0)
         snprintf(text, sizeof text, "%s\n", f->children);
     else if (strcmp(word, "epoch") == 0) /* of the supervisor's own row */
         snprintf(text, sizeof text, "epoch %llu\n",
@@ -298,6 +312,14 @@ static void control_message(struct ipc *c, struct ipc_message *m)
         answered(f, m);
     } else if (m->type == IPC_CHILD) {
         child_told(f, m);
+    } else if (m->type == IPC_CHANGE) {
+        static const char *const states[CHANGE_STATES] = {"runs", "done", "failed"};
+        uint64_t number = get_u64(&m->body);
+        uint32_t kind = get_u32(&m->body), state = get_u32(&m->body);
+        struct str said = get_str(&m->body);
+        CHECK(reader_done(&m->body) && kind < CHANGE_KINDS && state < CHANGE_STATES);
+        snprintf(f->change, sizeof f->change, "%llu %s " STR_FMT, (unsigned long long)number,
+                 states[state], STR_ARG(said));
     } else if (m->type == IPC_STOP) {
         loop_stop(f->loop);
     }
@@ -350,7 +372,8 @@ static void use_socket(struct fake *f, uint32_t index, int fd)
         return;
     }
     l->fd = fd;
-    CHECK(loop_io_start(f->loop, &l->io, fd, NULL) == 0);
+    if (!f->waits)
+        CHECK(loop_io_start(f->loop, &l->io, fd, NULL) == 0);
 }
 
 static void use_sockets(struct fake *f, struct ipc_message *m)
@@ -370,10 +393,26 @@ static void end_view(struct fake *f)
 {
     struct buf b = {0};
     f->epoch = f->view->epoch;
+    if (f->waits && str_eq(f->view->file, STR("mute")))
+        return;
+    CHECK(!f->waits || !str_eq(f->view->file, STR("dies")));
     f->cells.header->workers = UINT32_MAX; /* what a proxy that somebody took over might do */
     put_u64(&b, f->epoch);
     CHECK(ipc_send(&f->supervisor, IPC_VIEW_TAKEN, buf_str(&b), NULL, 0, NULL) == 0);
     buf_free(&b);
+}
+
+static void accept_now(struct fake *f)
+{
+    f->waits = false;
+    for (size_t i = 0; i < FAKE_SOCKETS; i++)
+        if (f->listeners[i].fd >= 0)
+            CHECK(loop_io_start(f->loop, &f->listeners[i].io, f->listeners[i].fd, NULL) == 0);
+}
+
+static bool is(const struct fake *f, const char *word)
+{
+    return f->view && str_eq(f->view->file, str_of(word));
 }
 
 static void proxy_message(struct ipc *c, struct ipc_message *m)
@@ -385,9 +424,15 @@ static void proxy_message(struct ipc *c, struct ipc_message *m)
         use_sockets(f, m);
     } else if (m->type == IPC_VIEW_END) {
         end_view(f);
+    } else if (m->type == IPC_ACCEPT) {
+        accept_now(f);
+    } else if (m->type == IPC_HAND_OVER) {
+        drop_sockets(f);
+        if (!is(f, "stubborn"))
+            loop_stop(f->loop);
     } else if (m->type == IPC_STOP) {
         bool drain = get_u32(&m->body) == 1;
-        if (!drain || !f->view || !str_eq(f->view->file, STR("stubborn")))
+        if (!drain || !is(f, "stubborn"))
             loop_stop(f->loop);
     }
 }
@@ -396,11 +441,14 @@ int fake_proxy_main(int argc, char **argv)
 {
     struct fake f;
     fake_init(&f, PROCESS_PROXY);
-    f.also = PROCESS_WORKER0;
+    CHECK(argc >= 5 && strcmp(argv[3], "--bank") == 0);
+    f.row = cells_proxy_row(1, (uint32_t)atoi(argv[4]));
+    f.also = f.row + 1;
+    f.waits = argc == 6;
     for (size_t i = 0; i < FAKE_SOCKETS; i++)
         io_init(&f.listeners[i].io, on_client);
     f.supervisor.on_message = proxy_message;
     fake_open(&f, SANDBOX_PROXY);
-    cell_add(&f.cells.processes[PROCESS_WORKER0].connections, 1);
+    cell_add(&f.cells.processes[f.also].connections, 1);
     return fake_run(&f);
 }

@@ -2,7 +2,8 @@
  * is tested alone, with real processes and sockets. Tests only.
  *
  * The configuration is a list of lines: "http ADDRESS", "log PATH", "stubborn" (the proxy never
- * ends its drain), "bad" (a problem).
+ * ends its drain), "mute" and "dies" (one that waits never takes the view, or dies of it), "bad" (a
+ * problem).
  *
  * The fake control takes commands on the admin socket, one a connection, and answers with a line:
  *   load      compiles the file and offers the view; "taken EPOCH" or "refused EPOCH SENTENCE"
@@ -10,7 +11,8 @@
  *   stale     as load, with the epoch that is in force
  *   damaged   offers bytes that are no view; answers as load
  *   nonsense  sends a message that breaks the protocol
- *   restart   asks for a new proxy
+ *   restart   asks for a new proxy at once
+ *   handover  asks for a new proxy that takes over; "change" tells how the latest one goes
  * The fake proxy answers each connection with "PID EPOCH INODE", the inode being that of its
  * listening socket, and writes its epoch to its access log when it takes a view. It counts itself
  * as one connection when it starts, never takes that back, and spoils the header of the cells. */

@@ -13,7 +13,7 @@
 
 #include "daemon/supervisor.h"
 
-static uint32_t drain_ticks(const struct supervisor *s)
+uint32_t supervisor_drain_ticks(const struct supervisor *s)
 {
     uint64_t longest = 0;
     const struct view *v = s->now.view;
@@ -32,8 +32,9 @@ static void finish(struct supervisor *s)
 void supervisor_stop_next(struct supervisor *s)
 {
     struct child *control = &s->children[CHILD_CONTROL];
-    if (child_runs(&s->children[CHILD_PROXY]))
-        return;
+    for (unsigned i = CHILD_PROXY; i < CHILDREN; i++)
+        if (child_runs(&s->children[i]))
+            return;
     if (!child_runs(control))
         finish(s);
     else if (s->phase == PHASE_DRAINING && !control->stop_ticks)
@@ -49,8 +50,12 @@ static void cancel_restarts(struct supervisor *s)
 static void begin_drain(struct supervisor *s)
 {
     s->phase = PHASE_DRAINING;
-    log_info(&s->log, "stopping: connections are given up to %u s to end", drain_ticks(s));
-    child_stop(&s->children[CHILD_PROXY], true, drain_ticks(s));
+    uint32_t ticks = supervisor_drain_ticks(s);
+    log_info(&s->log, "stopping: connections are given up to %u s to end", ticks);
+    for (unsigned i = CHILD_PROXY; i < CHILDREN; i++) {
+        struct child *c = &s->children[i]; /* who drains already keeps its deadline */
+        child_stop(c, true, c->stop_ticks ? MIN(c->stop_ticks, ticks) : ticks);
+    }
     /* Nobody will accept any more: new clients are to learn that at once. */
     held_stop_listening(&s->now);
     held_stop_listening(&s->old);
@@ -70,6 +75,7 @@ void supervisor_stop(struct supervisor *s, bool drain)
         return;
     if (s->phase != PHASE_DRAINING)
         notify_send(s, "STOPPING=1\n");
+    handover_cancel(s, "holdfast is stopping");
     cancel_restarts(s);
     view_forget_waiting(s);
     if (drain && s->phase != PHASE_DRAINING)

@@ -423,6 +423,69 @@ static void control_may_ask_for_a_new_proxy(void **state)
     assert_int_equal(stop(n), 0);
 }
 
+static void a_new_proxy_takes_over(void **state)
+{
+    struct node *n = *state;
+    struct answer before = start(n), after;
+    expect(n, "handover", "1 ");
+    expect_soon(n, "change", "1 done proxy 2 ");
+    do
+        after = await(n->port);
+    while (after.pid == before.pid);
+    assert_int_equal(after.inode, before.inode);
+    await_log(n, "ended with status 0");
+    expect(n, "state", " 1\n"); /* the bank of the one that accepts */
+    expect_soon(n, "children", "started;started;ended 0;");
+    expect(n, "load", "taken 2"); /* by the new one */
+    assert_int_equal(await(n->port).epoch, 2);
+    kill((pid_t)after.pid, SIGKILL);
+    while (await(n->port).pid == after.pid)
+        breathe();
+    assert_int_equal(stop(n), 0);
+}
+
+/* Banks are limited, and nobody is cut for want of one. */
+static void old_proxies_are_not_cut_for_new_ones(void **state)
+{
+    struct node *n = *state;
+    write_file(n, "http 127.0.0.1:%u\nstubborn\n", n->port);
+    start(n);
+    expect(n, "handover", "1 ");
+    expect_soon(n, "change", "1 done");
+    expect(n, "handover", "1 ");
+    expect_soon(n, "change", "2 done");
+    expect(n, "load", "taken 2"); /* those that drain take it too, and nobody waits for them */
+    expect(n, "handover", "2 ");
+    expect_soon(n, "change", "3 done");
+    expect(n, "handover", "2 ");
+    expect_soon(n, "change", "4 failed 3 proxies drain already");
+    assert_int_equal(await(n->port).epoch, 2);
+    kill(n->pid, SIGTERM);
+    await_log(n, "stopping:");
+    assert_int_equal(stop(n), 0);
+}
+
+static void a_new_proxy_that_fails_is_discarded(void **state)
+{
+    struct node *n = *state;
+    write_file(n, "http 127.0.0.1:%u\ndies\n", n->port);
+    struct answer before = start(n);
+    expect(n, "handover", "1 ");
+    expect_soon(n, "change", "1 failed the new proxy died: proxy 1 goes on accepting");
+    assert_int_equal(await(n->port).pid, before.pid);
+    write_file(n, "http 127.0.0.1:%u\nmute\n", n->port);
+    expect(n, "load", "taken 2");
+    expect(n, "handover", "2 ");
+    expect(n, "handover", "2 "); /* while one runs another is no second one */
+    expect_soon(n, "change", "2 runs");
+    struct answer during = await(n->port);
+    assert_int_equal(during.pid, before.pid);
+    kill((pid_t)before.pid, SIGKILL); /* the one that starts takes its place, unasked */
+    expect_soon(n, "change", "2 done");
+    assert_int_equal(await(n->port).epoch, 2);
+    assert_int_equal(stop(n), 0);
+}
+
 static void hangup_means_reload(void **state)
 {
     struct node *n = *state;
@@ -607,6 +670,9 @@ int main(int argc, char **argv)
         NODE_TEST(damaged_and_stale_views_are_refused),
         NODE_TEST(a_control_that_breaks_the_protocol_is_replaced),
         NODE_TEST(control_may_ask_for_a_new_proxy),
+        NODE_TEST(a_new_proxy_takes_over),
+        NODE_TEST(old_proxies_are_not_cut_for_new_ones),
+        NODE_TEST(a_new_proxy_that_fails_is_discarded),
         NODE_TEST(hangup_means_reload),
         NODE_TEST(access_logs_are_opened_anew),
         NODE_TEST(an_access_log_that_is_in_the_way_goes_on),

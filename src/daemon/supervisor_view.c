@@ -35,6 +35,7 @@ static void refuse(struct supervisor *s, uint64_t epoch, const struct err *why)
 
 /* --- giving --- */
 
+/* Who drains has the listening sockets too, and watches none of them. */
 static bool is_used_by(const struct child *c, uint8_t use)
 {
     return (use == SOCKET_METRICS) == (c->index == CHILD_CONTROL);
@@ -107,13 +108,15 @@ static void adopt(struct supervisor *s, struct held *next)
 {
     CHECK(!s->old.view);
     held_adopt(next, &s->now);
+    supervisor_clear_new(s, s->now.view, next->view);
     s->old = s->now;
     s->now = *next;
     s->taking = true;
     cell_set(&s->cells.processes[PROCESS_SUPERVISOR].epoch, s->now.view->epoch);
     log_info(&s->log, "view %llu: %u services, %u sockets", (unsigned long long)s->now.view->epoch,
              s->now.view->n_services, s->now.view->n_sockets);
-    view_give(&s->children[CHILD_PROXY]);
+    for (unsigned i = CHILD_PROXY; i < CHILDREN; i++)
+        view_give(&s->children[i]);
 }
 
 static void apply(struct supervisor *s, uint64_t epoch, int fd)
@@ -183,16 +186,17 @@ static void complete(struct supervisor *s)
     }
 }
 
-void view_taken(struct supervisor *s, uint64_t epoch)
+void view_taken(struct child *c, uint64_t epoch)
 {
-    struct child *proxy = &s->children[CHILD_PROXY];
-    if (epoch > proxy->sent) {
+    struct supervisor *s = c->owner;
+    if (epoch > c->sent) {
         log_warning(&s->log, "the proxy took view %llu, which it was never given",
                     (unsigned long long)epoch);
         return;
     }
-    proxy->taken = epoch;
-    if (!s->taking || epoch != epoch_now(s))
+    c->taken = epoch;
+    handover_taken(c);
+    if (!s->taking || c != serving_proxy(s) || epoch != epoch_now(s))
         return;
     complete(s);
     if (s->waiting_fd >= 0) {

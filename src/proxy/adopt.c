@@ -99,10 +99,9 @@ static int draft_listener(struct worker *w, struct draft *d, uint32_t socket, st
     if (!l)
         return err_set(e, ERR_NOMEM, "no memory for a listener");
     d->listeners[socket] = l;
-    if (k->use == SOCKET_UDP)
-        return udp_listener_new(w, s, &k->addr, l->row, fd, &l->udp, e);
-    if (w->draining || w->accept_paused || w->by_number[fd])
-        return 0; /* the last: once that one has stopped */
+    int r = k->use == SOCKET_UDP ? udp_listener_new(w, s, &k->addr, l->row, fd, &l->udp, e) : 0;
+    if (r || !listener_may_start(w, l) || (!l->udp && w->by_number[fd]))
+        return r; /* the last: once that one has stopped */
     return listener_start(w, l, e);
 }
 
@@ -242,7 +241,7 @@ static void list_listeners(struct worker *w, struct draft *d)
             continue;
         w->by_number[l->fd] = l;
         list_push_back(&w->listeners, &l->link);
-        if (!w->draining && !w->accept_paused && listener_start(w, l, NULL))
+        if (listener_may_start(w, l) && listener_start(w, l, NULL))
             w->accept_paused = true; /* the next tick tries again */
     }
 }

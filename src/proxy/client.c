@@ -116,15 +116,13 @@ static void start_linger(struct client *c)
 
 void client_refuse(struct client *c, uint16_t status, const char *text)
 {
-    struct worker *w = c->worker;
     struct service_row *row = c->listener->service->row;
-    struct http_answer a = {.client_minor = 1, .via = STR("holdfast"), .date = worker_date(w)};
-    size_t n = http_write_error(status, text, &a, 0, w->out, sizeof w->out);
     cell_add(&row->refused_heads, 1);
     cell_add(&c->listener->row->bad_heads, 1);
     cell_add(&row->status[status / 100], 1);
     c->keep = false;
-    client_send(c, (struct str){w->out, n}, (struct str){0});
+    answer_refusal(c, status, text);
+    client_log_refusal(c, status);
     start_linger(c);
 }
 
@@ -155,6 +153,8 @@ void client_exchange_done(struct client *c, bool body_read)
 void client_drain(struct client *c)
 {
     c->keep = false;
+    if (c->worker->handed_over) /* its next answer ends it, or its silence */
+        return;
     if (c->state == CLIENT_IDLE || c->state == CLIENT_HELLO)
         client_deadline(c, MIN(DRAIN_IDLE_NS, timeouts(c)->client_idle));
 }
@@ -378,7 +378,6 @@ static void adopt(struct listener *l, int fd, const struct addr *from)
         mem_free(c);
         return;
     }
-    net_set_nodelay(fd);
     c->listener = l;
     l->refs++;
     list_push_back(&w->clients, &c->link);
@@ -408,7 +407,7 @@ void client_accept(struct listener *l)
         struct addr from;
         int fd = -EMFILE;
         room = has_place(w);
-        while (room && out_of_descriptors(-(fd = net_accept(l->io.fd, &from))))
+        while (room && out_of_descriptors(-(fd = net_accept(l->fd, &from))))
             room = pressure_give_up(w);
         if (room && fd == -EAGAIN)
             return;

@@ -17,9 +17,11 @@
 #include "proxy/pressure.h"
 #include "proxy/proxy.h"
 #include "proxy/retry.h"
+#include "proxy/rules.h"
 #include "proxy/udp.h"
 #include "wire/http1.h"
 #include "wire/proxy_protocol.h"
+#include "wire/trace_context.h"
 
 enum {
     BLOCK_SIZE = 32 * 1024, /* one read; also the largest head */
@@ -56,7 +58,10 @@ struct shared_view {
     struct access_log **logs; /* by index in view->sockets */
 };
 
-enum grave { GRAVE_CLIENT, GRAVE_EXCHANGE, GRAVE_UPSTREAM, GRAVES };
+/* What the main thread may ask of a worker. */
+enum order { ORDER_ACCEPT = 1, ORDER_HAND_OVER = 2, ORDER_DRAIN = 4, ORDER_STOP = 8 };
+
+enum grave { GRAVE_CLIENT, GRAVE_EXCHANGE, GRAVE_UPSTREAM, GRAVE_MIRROR, GRAVES };
 
 struct worker {
     struct proxy *proxy;
@@ -68,13 +73,15 @@ struct worker {
     struct cells cells;
     struct process_row *row;
     struct log_ring *log;
+    uint64_t slow_second; /* when slow requests were told of last, and of how many */
+    uint32_t slow_told, slow_untold;
 
     /* commands of the main thread */
     struct io command_io;
     int command_fd; /* eventfd */
     pthread_mutex_t command_lock;
     struct shared_view *inbox; /* the next view; holds a reference */
-    bool drain_asked, stop_asked;
+    unsigned orders;           /* bits of enum order */
     _Atomic uint64_t
         took; /* epoch of the view in use: whoever reads it sees the older one let go */
 
@@ -87,12 +94,16 @@ struct worker {
     struct list retired;     /* listeners that left the view and still have clients */
     struct target **targets; /* by slot */
     struct list clients;
+    struct list mirrors; /* copies of requests under way: mirror.c */
+    uint32_t n_mirrors;
     uint32_t n_clients, max_clients;
     struct pressure pressure;
+    bool held; /* accepts nothing yet */
     bool draining, accept_paused;
+    bool handed_over; /* draining while another proxy accepts: nobody is in a hurry */
     bool told_drained;
     bool ending; /* the process ends: counters stay for its successor */
-    uint64_t drain_deadline;
+    uint64_t drain_began, drain_deadline;
     struct timer tick;
     struct task bury;
     struct list graves[GRAVES]; /* by enum grave */
@@ -100,6 +111,7 @@ struct worker {
     uint32_t n_pipes;
     struct block *free_blocks;
     uint32_t n_free_blocks;
+    struct prng prng; /* draws among a route's targets, makes request ids */
     uint64_t date_second;
     char date[32];
     /* scratch: valid only inside one handler */
@@ -141,7 +153,10 @@ struct service {
     struct budget budget;
     struct target **targets; /* by pool member */
     struct service_row *row;
-    struct access_log *log; /* NULL: none */
+    struct access_log *log;           /* NULL: none */
+    struct log_format *format;        /* NULL: nothing is told of requests */
+    uint32_t log_share;               /* thousandths of a line that are due */
+    struct rules rules, *route_rules; /* the latter by index in conf->routes */
 };
 
 struct listener {
@@ -228,12 +243,14 @@ void stream_close(struct stream *s, struct worker *w);
 
 struct upstream {
     struct stream s;
-    struct list link;      /* target's idle list, or graveyard */
-    struct list age;       /* worker's idle connections, while pooled */
-    struct target *target; /* holds a reference */
-    struct exchange *x;    /* NULL while pooled */
+    struct list link;                     /* target's idle list, or graveyard */
+    struct list age;                      /* worker's idle connections, while pooled */
+    struct target *target;                /* holds a reference */
+    struct exchange *x;                   /* who uses it; or, if it is no exchange: */
+    void (*on_event)(struct upstream *u); /* something has come, or can go */
+    void *context;                        /* the user's */
     uint64_t idle_since;
-    bool connected, reused, closed;
+    bool connected, reused, pooled, closed;
     bool write_dead; /* writing failed; an answer may still be there to read */
 };
 
@@ -300,9 +317,9 @@ void client_deadline(struct client *c, uint64_t ns_from_now);
 /* The worker drains: an idle connection gets a last chance. */
 void client_drain(struct client *c);
 
-/* --- exchange.c, request.c, response.c --- */
+/* --- begin.c, exchange.c, request.c, response.c --- */
 
-enum exchange_phase { PHASE_CONNECT, PHASE_REQUEST, PHASE_FIRST_BYTE, PHASE_RESPONSE };
+enum exchange_phase { PHASE_CONNECT, PHASE_REQUEST, PHASE_FIRST_BYTE, PHASE_RESPONSE, PHASES };
 enum body_coding { CODING_RAW, CODING_ENCHUNK, CODING_DECHUNK };
 
 /* One direction of a relay. The pipe is there once the bytes have become many. */
@@ -323,7 +340,20 @@ struct body {
 
 struct exchange {
     struct client *client;
-    struct service *service; /* holds a reference */
+    struct service *front;                    /* whom the client speaks to; holds a reference */
+    struct service *service;                  /* whose instances answer; holds a reference */
+    uint32_t route;                           /* the one of front's that led here, + 1; 0: none */
+    struct rules *rules[3];                   /* the front's, the route's, the service's */
+    struct rules *hedge;                      /* whose hedging counts; NULL: none */
+    struct http_edits edits[HTTP_EDIT_LISTS]; /* of the answer, one for each of rules */
+    uint8_t n_rules;
+    struct arena arena;         /* values filled into edits */
+    struct trace_context trace; /* `traced`: the client's, or one that begins here */
+    uint32_t trace_at;          /* of request: traceparent, when it is ours; 0: it is not */
+    bool traced;
+    struct service *mirror; /* gets a copy; holds a reference; NULL: none */
+    struct rival *rival;    /* hedge.c */
+    struct timer hedge_timer;
     struct list grave;
     /* the current attempt */
     struct upstream *up;
@@ -344,10 +374,10 @@ struct exchange {
     uint8_t method, client_minor;
     bool relay; /* a TCP connection: no request, no answer, only an instance to be found */
     bool idempotent, head_request, upgrade, expect;
-    bool replay;        /* the body's bytes are kept in `request` */
-    struct buf request; /* the rewritten head, then kept body bytes */
-    uint32_t head_bytes,
-        line_bytes; /* of request: its head, and its request line for the access log */
+    bool replay;         /* the body's bytes are kept in `request` */
+    struct buf request;  /* the rewritten head, then kept body bytes */
+    uint32_t head_bytes; /* of request */
+    struct buf facts;    /* of the head, for the access log */
     struct body body;
     uint64_t body_bytes, body_limit;
     /* the response */
@@ -364,15 +394,24 @@ struct exchange {
     struct way in, out; /* relays: towards the instance, towards the client */
     uint64_t bytes_out;
     uint64_t started_at, reached_at, active_at;
-    struct rate rate; /* of the client */
+    struct rate rate;          /* of the client */
+    uint64_t phase_at[PHASES]; /* of this attempt; 0: not reached */
+    const char *cause;         /* why the answer is ours, or cut; NULL: it is the instance's */
 };
 
-/* A request whose head was parsed into w->head; the client's block starts behind it. False:
- * refused, the client has its answer. */
-bool exchange_begin(struct client *c, struct service *s);
+/* The route that led here, as the view has it now; NULL: none. */
+static inline const struct view_route *exchange_route(const struct exchange *x)
+{
+    return x->route ? &x->front->conf->routes[x->route - 1] : NULL;
+}
+
+/* A request whose head was parsed into w->head and lies at the client's block's start. */
+void exchange_begin(struct client *c, struct service *front);
 /* A TCP connection, from its first moment. */
 void exchange_begin_relay(struct client *c, struct service *s);
 void exchange_run(struct exchange *x);
+/* Picks an instance and turns to it; ends the exchange when there is none. */
+void exchange_attempt(struct exchange *x);
 /* The client's timer ran out. */
 void exchange_timeout(struct exchange *x);
 /* This attempt failed: the next one, or an answer that says so. */
@@ -388,6 +427,8 @@ void exchange_finish(struct exchange *x);
 /* Ends it without a word: the client is gone. */
 void exchange_abort(struct exchange *x);
 void exchange_set_phase(struct exchange *x, enum exchange_phase phase);
+/* Gives back what the attempt held. */
+void exchange_attempt_end(struct exchange *x);
 
 /* Move what can be moved now; both may end the exchange (x->closed). */
 void request_pump(struct exchange *x);
@@ -400,6 +441,59 @@ static inline bool request_complete(const struct exchange *x)
 {
     return x->body.done && x->body.run == 0 && x->request_sent == x->request.n;
 }
+
+/* --- exchange_log.c --- */
+
+/* The form of the lines follows the service's configuration: before its first request, and when
+ * that has moved. False: memory is out. */
+bool service_open_log(struct service *s);
+/* Keeps what the log needs of a head. */
+void exchange_keep_facts(struct exchange *x, const struct http_head *h);
+/* Tells of a request that has ended, if its service wants that. */
+void exchange_log(struct exchange *x, uint64_t us);
+/* The same for bytes that were no request. */
+void client_log_refusal(struct client *c, uint16_t status);
+
+/* --- trace.c --- */
+
+/* Whether the request is part of a trace, and what is to be written of it: f->traceparent, whose
+ * bytes are in text. */
+void trace_begin(struct exchange *x, const struct http_head *h, struct http_forward *f,
+                 char text[TRACEPARENT_BYTES]);
+/* The head is in x->request. */
+void trace_find(struct exchange *x, struct str written);
+/* One more attempt than the first: another span. */
+void trace_attempt(struct exchange *x);
+
+/* --- answer.c --- */
+
+/* Ends it with this answer of our own; none has begun. extra may be NULL. */
+void exchange_answer(struct exchange *x, uint16_t status, struct str type, struct str body,
+                     const struct http_edits *extra);
+/* Sends a refusal of bytes that are no request. */
+void answer_refusal(struct client *c, uint16_t status, const char *text);
+
+/* --- hedge.c --- */
+
+/* The request is sent: if the answer takes long, another instance will be asked. */
+void hedge_arm(struct exchange *x);
+/* Moves the rival's bytes; it may win, and is then the exchange's attempt. */
+void hedge_run(struct exchange *x);
+/* The own attempt failed: the rival goes on in its place. False: there is none. */
+bool hedge_takes_over(struct exchange *x);
+/* How long an answer took. */
+void hedge_learn(struct exchange *x, uint64_t ns);
+/* The race is over. */
+void hedge_end(struct exchange *x);
+
+/* --- mirror.c --- */
+
+/* Copies this request, if its rules want it: draws, and remembers to whom. */
+void mirror_choose(struct exchange *x);
+/* The request is sent: its copy goes out. */
+void mirror_send(struct exchange *x);
+/* Frees all copies that are under way. */
+void mirror_end_all(struct worker *w);
 
 /* --- relay.c --- */
 
@@ -420,8 +514,8 @@ void worker_leave_view(struct worker *w);
 /* --- worker.c --- */
 
 int worker_start(struct worker *w, struct proxy *p, uint32_t index, struct err *e);
-/* Hands the worker a view (with a reference), or an order. From the main thread. */
-void worker_command(struct worker *w, struct shared_view *sv, bool drain, bool stop);
+/* Hands the worker a view (with a reference; NULL: none) and orders. From the main thread. */
+void worker_command(struct worker *w, struct shared_view *sv, unsigned orders);
 /* Stops the thread, if it runs, and frees what the worker holds. */
 void worker_end(struct worker *w);
 /* The service that `from` calls by an index into its view, as it is now; NULL when a newer view
@@ -443,9 +537,12 @@ void worker_bury(struct worker *w, enum grave kind, struct list *link);
 void client_end(struct list *link);
 void exchange_end(struct list *link);
 void upstream_end(struct list *link);
+void mirror_end(struct list *link);
 void listener_unref(struct listener *l);
 /* Watches its socket, if it is not watched already. */
 int listener_start(struct worker *w, struct listener *l, struct err *e);
+/* Neither held nor draining; datagrams need no room for a client. */
+bool listener_may_start(const struct worker *w, const struct listener *l);
 void worker_on_acceptable(struct io *io, unsigned ready);
 
 /* What the worker's thread tells the main one. proxy.c */

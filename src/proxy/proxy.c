@@ -29,7 +29,7 @@ struct proxy {
     struct io news_io;
     int news_fd; /* eventfd */
     atomic_uint drained;
-    bool draining, told_drained;
+    bool held, draining, told_drained;
 };
 
 static struct process_row *proxy_row(const struct proxy *p)
@@ -286,6 +286,7 @@ static int start_workers(struct proxy *p, uint32_t n, struct err *e)
         struct worker *w = &p->workers[i];
         w->cells = p->cells;
         w->proxy_workers = n;
+        w->held = p->held;
         w->row = proxy_row(p) + 1 + i;
         w->lane = cells_lane(&p->cells, p->cells.bank, i);
         cell_set(&w->row->epoch, 0);
@@ -325,18 +326,43 @@ int proxy_take_view(struct proxy *p, struct view *v, int *fds, struct err *e)
     p->current = sv;
     for (uint32_t i = 0; i < p->n_workers; i++) {
         shared_view_ref(sv);
-        worker_command(&p->workers[i], sv, false, false);
+        worker_command(&p->workers[i], sv, 0);
     }
     return 0;
+}
+
+static void order(struct proxy *p, enum order what)
+{
+    for (uint32_t i = 0; i < p->n_workers; i++)
+        worker_command(&p->workers[i], NULL, what);
+    if (p->n_workers == 0)
+        tell_main(p);
+}
+
+void proxy_hold(struct proxy *p)
+{
+    CHECK(p->n_workers == 0);
+    p->held = true;
+}
+
+void proxy_accept(struct proxy *p)
+{
+    p->held = false;
+    order(p, ORDER_ACCEPT);
+}
+
+void proxy_hand_over(struct proxy *p)
+{
+    if (p->draining)
+        return;
+    p->draining = true;
+    order(p, ORDER_HAND_OVER);
 }
 
 void proxy_drain(struct proxy *p)
 {
     p->draining = true;
-    for (uint32_t i = 0; i < p->n_workers; i++)
-        worker_command(&p->workers[i], NULL, true, false);
-    if (p->n_workers == 0)
-        tell_main(p);
+    order(p, ORDER_DRAIN);
 }
 
 void proxy_free(struct proxy *p)

@@ -14,9 +14,11 @@
  *   stream.c      what the two kinds of connection have in common: a socket and a block
  *   relay.c       bytes both ways without a look: TCP services, upgraded connections
  *   udp.c         datagram services: flows
+ *   trace.c       what becomes of traceparent
  *   key.c         what a request is placed by (pure)
  *   retry.c       may this attempt be followed by another? (pure)
  *   access_log.c  lines out, never waiting for the disk
+ *   log_line.c    one of them; exchange_log.c decides which requests have one
  *
  * docs/proxy.md tells the protocol of an exchange, the retry rules (I4) and every bound. */
 #ifndef HF_PROXY_H
@@ -41,7 +43,7 @@ struct proxy_host {
     bool (*evidence)(void *context, const struct signal *s);
     /* One sentence for the log. Called on any thread; must not block for long. */
     void (*complain)(void *context, const char *text);
-    /* Every connection has ended after proxy_drain. */
+    /* Every connection has ended after proxy_drain or proxy_hand_over. */
     void (*drained)(void *context);
 };
 
@@ -55,8 +57,18 @@ int proxy_new(struct proxy **out, struct loop *l, const struct cells *cells,
  * of workers than the first is ERR_INVAL. */
 int proxy_take_view(struct proxy *p, struct view *v, int *fds, struct err *e);
 
+/* Before the first view: it is taken and acknowledged, but nothing is accepted until proxy_accept.
+ */
+void proxy_hold(struct proxy *p);
+void proxy_accept(struct proxy *p);
+
+/* Another proxy accepts from the same sockets now: this one lets go of them, goes on with the
+ * connections that it has, and still takes views. An idle client may send one more request as long
+ * as it is not silent for too long; each service's connections are cut after its drain time. */
+void proxy_hand_over(struct proxy *p);
+
 /* No new connections; those that are open end after their current response, idle ones within a
- * second, all by the views' drain time. */
+ * second, each service's by its drain time. */
 void proxy_drain(struct proxy *p);
 
 /* Ends the workers at once and frees everything. NULL is allowed. */

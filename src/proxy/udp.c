@@ -294,11 +294,8 @@ int udp_listener_new(struct worker *w, struct service *s, const struct addr *add
     task_init(&u->bury, on_bury);
     io_init(&u->io, on_client);
     u->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    int r = u->fd < 0 ? err_errno(e, "cannot keep a UDP socket")
-                      : loop_io_start(w->loop, &u->io, u->fd, e);
-    if (r) {
-        if (u->fd >= 0)
-            close(u->fd);
+    if (u->fd < 0) {
+        int r = err_errno(e, "cannot keep a UDP socket");
         mem_free(u);
         return r;
     }
@@ -312,6 +309,17 @@ void udp_listener_move(struct udp_listener *u, struct service *s)
     service_ref(s);
     service_unref(u->service);
     u->service = s;
+}
+
+int udp_listener_read(struct udp_listener *u, struct err *e)
+{
+    return u->io.fd >= 0 ? 0 : loop_io_start(u->worker->loop, &u->io, u->fd, e);
+}
+
+void udp_listener_hand_over(struct udp_listener *u)
+{
+    task_cancel(&u->resume);
+    loop_io_stop(u->worker->loop, &u->io);
 }
 
 void udp_listener_drain(struct udp_listener *u)

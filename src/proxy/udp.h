@@ -25,7 +25,7 @@ struct udp_listener;
 
 enum { UDP_FLOWS_MAX = 16384, UDP_DATAGRAM_MAX = 65535, UDP_BATCH = 64 };
 
-/* Takes a reference of the service and a duplicate of the descriptor. */
+/* Takes a reference of the service and a duplicate of the descriptor. Reads nothing yet. */
 int udp_listener_new(struct worker *w, struct service *s, const struct addr *addr,
                      struct listener_row *row, int fd, struct udp_listener **out, struct err *e);
 /* A reload: new flows are the new service's; those whose instance has left end with their client's
@@ -33,6 +33,11 @@ int udp_listener_new(struct worker *w, struct service *s, const struct addr *add
 void udp_listener_move(struct udp_listener *u, struct service *s);
 /* Ends all flows. */
 void udp_listener_free(struct udp_listener *u);
+/* Begins to read; harmless when it does already. */
+int udp_listener_read(struct udp_listener *u, struct err *e);
+/* Another proxy reads the socket now: the flows that are there go on towards their clients, until
+ * they end as always. */
+void udp_listener_hand_over(struct udp_listener *u);
 /* No new flows; those without an open question end now, the others with their answer. */
 void udp_listener_drain(struct udp_listener *u);
 void udp_listener_end_flows(struct udp_listener *u);

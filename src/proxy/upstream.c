@@ -34,10 +34,11 @@ void upstream_close(struct upstream *u)
     struct target *t = u->target;
     struct worker *w = t->worker;
     u->closed = true;
-    if (!u->x) {
+    if (u->pooled)
         leave_pool(u);
-    }
     u->x = NULL;
+    u->pooled = false;
+    u->on_event = NULL;
     stream_close(&u->s, w);
     worker_bury(w, GRAVE_UPSTREAM, &u->link);
     target_unref(t);
@@ -64,6 +65,8 @@ static void on_ready(struct io *io, unsigned ready)
         connect_decided(u);
     if (u->x)
         client_run(u->x->client);
+    else if (u->on_event)
+        u->on_event(u);
     else if (ready & (IO_READ | IO_HANGUP))
         upstream_close(u);
 }
@@ -87,6 +90,7 @@ static struct upstream *take_pooled(struct target *t, bool sure)
         }
         leave_pool(u);
         u->reused = true;
+        u->pooled = false;
         return u;
     }
     return NULL;
@@ -154,6 +158,8 @@ void upstream_release(struct upstream *u)
         return;
     }
     u->x = NULL;
+    u->on_event = NULL;
+    u->pooled = true;
     u->idle_since = loop_now(t->worker->loop);
     list_push_front(&t->idle, &u->link);
     cell_set(&t->row->idle, ++t->n_idle);

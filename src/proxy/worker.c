@@ -82,7 +82,8 @@ static void on_bury(struct task *task)
 {
     static void (*const end[GRAVES])(struct list *) = {[GRAVE_CLIENT] = client_end,
                                                        [GRAVE_EXCHANGE] = exchange_end,
-                                                       [GRAVE_UPSTREAM] = upstream_end};
+                                                       [GRAVE_UPSTREAM] = upstream_end,
+                                                       [GRAVE_MIRROR] = mirror_end};
     struct worker *w = CONTAINER_OF(task, struct worker, bury);
     for (int kind = 0; kind < GRAVES; kind++)
         while (!list_empty(&w->graves[kind])) {
@@ -102,12 +103,19 @@ void worker_on_acceptable(struct io *io, unsigned ready)
 
 int listener_start(struct worker *w, struct listener *l, struct err *e)
 {
-    return l->udp || l->io.fd >= 0 ? 0 : loop_io_start_shared(w->loop, &l->io, l->fd, e);
+    if (l->udp)
+        return udp_listener_read(l->udp, e);
+    return l->io.fd >= 0 ? 0 : loop_io_start_shared(w->loop, &l->io, l->fd, e);
+}
+
+bool listener_may_start(const struct worker *w, const struct listener *l)
+{
+    return !w->held && !w->draining && (l->udp || !w->accept_paused);
 }
 
 void worker_listen_again(struct worker *w)
 {
-    if (!w->accept_paused || w->draining ||
+    if (!w->accept_paused || w->held || w->draining ||
         (w->n_clients >= w->max_clients && !pressure_has_room(w)))
         return;
     w->accept_paused = false;
@@ -170,26 +178,57 @@ void listener_unref(struct listener *l)
 
 /* --- commands and housekeeping --- */
 
-static void start_drain(struct worker *w)
+/* Out of the queue first, then what still lies in it: the kernel may have woken us alone for it. */
+static void leave_queue(struct worker *w, struct listener *l)
 {
-    if (w->draining)
+    if (l->io.fd < 0)
         return;
-    list_for_each (it, &w->listeners) {
-        struct listener *l = LIST_ENTRY(it, struct listener, link);
-        if (l->udp)
-            udp_listener_drain(l->udp);
-        else if (l->io.fd >= 0)
-            client_accept(l); /* who waits in the queue */
+    loop_io_stop(w->loop, &l->io);
+    uint64_t before;
+    do {
+        before = cell_get(&w->row->accepted);
+        client_accept(l);
+    } while (cell_get(&w->row->accepted) - before >= ACCEPT_BATCH);
+}
+
+static void drain_listener(struct worker *w, struct listener *l, bool hand_over)
+{
+    if (!l->udp)
+        leave_queue(w, l);
+    else if (hand_over)
+        udp_listener_hand_over(l->udp);
+    else
+        udp_listener_drain(l->udp);
+}
+
+/* A hand-over may be followed by a drain: what was left time is hurried then. */
+static void start_drain(struct worker *w, bool hand_over)
+{
+    if (w->draining && (hand_over || !w->handed_over))
+        return;
+    list_for_each (it, &w->listeners)
+        drain_listener(w, LIST_ENTRY(it, struct listener, link), hand_over);
+    if (!w->draining) {
+        uint64_t longest = 0;
+        for (uint32_t i = 0; w->view && i < w->view->view->n_services; i++)
+            longest = MAX(longest, w->view->view->services[i].timeouts.drain);
+        w->drain_began = loop_now(w->loop);
+        w->drain_deadline = w->drain_began + longest;
     }
     w->draining = true;
-    stop_listening(w);
-    uint64_t longest = 0;
-    for (uint32_t i = 0; w->view && i < w->view->view->n_services; i++)
-        longest = MAX(longest, w->view->view->services[i].timeouts.drain);
-    w->drain_deadline = loop_now(w->loop) + longest;
+    w->handed_over = hand_over;
     list_for_each_safe (it, &w->clients)
         client_drain(LIST_ENTRY(it, struct client, link));
     check_drained(w);
+}
+
+static void start_accepting(struct worker *w)
+{
+    if (!w->held)
+        return;
+    w->held = false;
+    w->accept_paused = true;
+    worker_listen_again(w);
 }
 
 static void handle_commands(struct worker *w)
@@ -197,16 +236,20 @@ static void handle_commands(struct worker *w)
     pthread_mutex_lock(&w->command_lock);
     struct shared_view *sv = w->inbox;
     w->inbox = NULL;
-    bool drain = w->drain_asked, stop = w->stop_asked;
+    unsigned orders = w->orders;
     pthread_mutex_unlock(&w->command_lock);
     struct err e = {0};
     if (sv && worker_take_view(w, sv, &e)) {
         proxy_complain(w->proxy, "worker %u keeps its old view: %s", w->index, e.text);
-        worker_command(w, sv, false, false); /* the tick tries again */
+        worker_command(w, sv, 0); /* the tick tries again */
     }
-    if (drain)
-        start_drain(w);
-    if (stop)
+    if (orders & ORDER_ACCEPT)
+        start_accepting(w);
+    if (orders & ORDER_HAND_OVER)
+        start_drain(w, true);
+    if (orders & ORDER_DRAIN)
+        start_drain(w, false);
+    if (orders & ORDER_STOP)
         loop_stop(w->loop);
 }
 
@@ -218,7 +261,7 @@ static void on_command(struct io *io, unsigned ready)
     handle_commands(CONTAINER_OF(io, struct worker, command_io));
 }
 
-void worker_command(struct worker *w, struct shared_view *sv, bool drain, bool stop)
+void worker_command(struct worker *w, struct shared_view *sv, unsigned orders)
 {
     pthread_mutex_lock(&w->command_lock);
     struct shared_view *old = NULL;
@@ -226,8 +269,7 @@ void worker_command(struct worker *w, struct shared_view *sv, bool drain, bool s
         old = w->inbox; /* never seen: the newer one is enough */
     if (sv)
         w->inbox = sv;
-    w->drain_asked = w->drain_asked || drain;
-    w->stop_asked = w->stop_asked || stop;
+    w->orders |= orders;
     pthread_mutex_unlock(&w->command_lock);
     if (old)
         shared_view_unref(old);
@@ -242,15 +284,32 @@ static void close_clients(struct worker *w)
         client_close(LIST_ENTRY(it, struct client, link));
 }
 
-/* The time to drain is over. */
-static void end_all(struct worker *w)
+static bool is_late(const struct worker *w, const struct service *s, uint64_t now)
 {
+    return now >= w->drain_deadline || now - w->drain_began >= s->conf->timeouts.drain;
+}
+
+/* What is left of a service whose time to drain is over ends. */
+static void cut_late(struct worker *w, uint64_t now)
+{
+    uint32_t cut = 0;
     list_for_each (it, &w->listeners) {
         struct udp_listener *u = LIST_ENTRY(it, struct listener, link)->udp;
-        if (u)
+        if (u && is_late(w, udp_listener_service(u), now))
             udp_listener_end_flows(u);
     }
-    close_clients(w);
+    list_for_each_safe (it, &w->clients) {
+        struct client *c = LIST_ENTRY(it, struct client, link);
+        if (!is_late(w, c->listener->service, now))
+            continue;
+        client_close(c);
+        cut++;
+    }
+    if (cut) {
+        cell_add(&w->row->drain_cut, cut);
+        proxy_complain(w->proxy, "worker %u: %u connection%s cut: the time to drain is over",
+                       w->index, cut, cut == 1 ? " was" : "s were");
+    }
     check_drained(w);
 }
 
@@ -268,8 +327,8 @@ static void on_tick(struct timer *t)
     pressure_tick(w);
     check_drained(w);
     worker_listen_again(w);
-    if (w->draining && now >= w->drain_deadline)
-        end_all(w);
+    if (w->draining)
+        cut_late(w, now);
     pthread_mutex_lock(&w->command_lock);
     bool waiting = w->inbox != NULL;
     pthread_mutex_unlock(&w->command_lock);
@@ -311,11 +370,15 @@ static int prepare(struct worker *w, struct err *e)
     list_init(&w->retired);
     list_init(&w->clients);
     pressure_init(&w->pressure);
+    list_init(&w->mirrors);
     for (int i = 0; i < GRAVES; i++)
         list_init(&w->graves[i]);
     timer_init(&w->tick, on_tick);
     task_init(&w->bury, on_bury);
     io_init(&w->command_io, on_command);
+    uint64_t seed = 0;
+    entropy(&seed, sizeof seed);
+    prng_seed(&w->prng, seed);
     w->max_clients = client_bound(w->cells.header->workers);
     w->targets = mem_zero(w->cells.header->slots, sizeof *w->targets);
     w->by_slot = mem_zero(w->cells.header->services, sizeof *w->by_slot);
@@ -349,11 +412,12 @@ int worker_start(struct worker *w, struct proxy *p, uint32_t index, struct err *
 void worker_end(struct worker *w)
 {
     if (w->running) {
-        worker_command(w, NULL, false, true);
+        worker_command(w, NULL, ORDER_STOP);
         pthread_join(w->thread, NULL);
         w->draining = false; /* nobody is told any more */
         w->ending = true;
         close_clients(w);
+        mirror_end_all(w);
         worker_leave_view(w);
         on_bury(&w->bury);
     }

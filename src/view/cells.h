@@ -56,6 +56,7 @@ struct process_row {
     cell shed;              /* clients without a request, closed to make room */
     cell cut_slow;          /* clients cut for less than min-rate */
     cell buffers;           /* gauge: bytes of the buffers that it has */
+    cell drain_cut;         /* connections that were cut at the end of a drain (workers) */
     /* a proxy's main thread only; writer: supervisor */
     cell generation; /* which proxy has the bank, counted from 1; 0: nobody ever had it */
     cell role;       /* enum proxy_role */
@@ -68,10 +69,12 @@ struct service_row { /* writer: one lane's worker */
     _Alignas(64) cell requests;
     cell status[6]; /* responses to clients by class; [0] cut without one */
     cell retries, retries_denied;
-    cell refused_heads; /* requests answered 4xx by the parser or a limit */
-    cell no_instance;   /* answered 503: nothing to pick */
-    cell tunnels;       /* gauge: upgraded connections, and TCP ones that are connected */
-    cell relayed;       /* TCP connections that reached an instance */
+    cell refused_heads;          /* requests answered 4xx by the parser or a limit */
+    cell no_instance;            /* answered 503: nothing to pick */
+    cell tunnels;                /* gauge: upgraded connections, and TCP ones that are connected */
+    cell relayed;                /* TCP connections that reached an instance */
+    cell hedges, hedges_won;     /* second instances asked, and those that answered first */
+    cell mirrored, mirrors_lost; /* copies sent, and those that could not be */
     cell bytes_in, bytes_out;
     cell latency_us_sum;
     cell latency[LATENCY_BUCKETS];

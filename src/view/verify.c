@@ -1,5 +1,6 @@
 /* What every view promises its readers, checked once so that they need not: names are there and
  * unique, numbers within the bounds of view.h, indices inside their tables, no slot used twice. */
+#include "view/log_format.h"
 #include "view/verify.h"
 
 int verify_bad(struct err *e, struct str where, const char *what)
@@ -124,7 +125,8 @@ static bool placement_valid(const struct view_service *s)
 static int verify_links(const struct view *v, const struct view_service *s, struct err *e)
 {
     if (s->mode >= VIEW_MODES || s->proxy_out > 2 || (s->proxy_out && s->mode != VIEW_TCP) ||
-        (s->proxy_in && s->mode == VIEW_UDP) || s->replies > VIEW_MAX_REPLIES)
+        (s->proxy_in && s->mode == VIEW_UDP) || s->replies > VIEW_MAX_REPLIES ||
+        s->trace >= TRACES || (s->trace && s->mode != VIEW_HTTP))
         return verify_bad(e, s->name, "an unknown mode");
     if (!placement_valid(s))
         return verify_bad(e, s->name, "an impossible placement");
@@ -136,6 +138,10 @@ static int verify_links(const struct view *v, const struct view_service *s, stru
         (s->access_log >= 0 && ((uint32_t)s->access_log >= v->n_sockets ||
                                 v->sockets[s->access_log].use != SOCKET_ACCESS_LOG)))
         return verify_bad(e, s->name, "an access log that does not exist");
+    struct log_format format;
+    if (s->log.sample_permille > 1000 || s->log.slow > VIEW_MAX_DURATION ||
+        (s->log.format.n && log_format_compile(s->log.format, &format, NULL)))
+        return verify_bad(e, s->name, "an access log of an unknown form");
     return 0;
 }
 

@@ -201,6 +201,26 @@ static bool both(const struct addr *a, const struct addr *b, uint8_t kind)
     return a->kind == kind && b->kind == kind;
 }
 
+static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+/* One header has addresses of one family. The client's is what it is for and stays exact; the
+ * other, of a listener of another family that the client came to through a proxy, is mapped (RFC
+ * 4291, 2.5.5.2) or left open. */
+static struct addr beside(const struct addr *from, const struct addr *to)
+{
+    struct addr a = {.kind = from->kind, .port = to->kind == ADDR_UNIX ? 0 : to->port};
+    bool ip = from->kind == ADDR_IP4 || from->kind == ADDR_IP6;
+    if (!ip || to->kind == from->kind)
+        return *to;
+    if (from->kind == ADDR_IP6 && to->kind == ADDR_IP4) {
+        memcpy(a.ip, mapped, sizeof mapped);
+        memcpy(a.ip + sizeof mapped, to->ip, 4);
+    } else if (to->kind == ADDR_IP6 && memcmp(to->ip, mapped, sizeof mapped) == 0) {
+        memcpy(a.ip, to->ip + sizeof mapped, 4);
+    }
+    return a;
+}
+
 static size_t write_v1(const struct addr *from, const struct addr *to, char *out)
 {
     char source[ADDR_TEXT_MAX], target[ADDR_TEXT_MAX];
@@ -249,5 +269,6 @@ size_t proxy_header_write(uint8_t version, const struct addr *from, const struct
                           char out[PROXY_HEADER_WRITTEN_MAX])
 {
     CHECK(version == 1 || version == 2);
-    return version == 1 ? write_v1(from, to, out) : write_v2(from, to, out);
+    struct addr target = beside(from, to);
+    return version == 1 ? write_v1(from, &target, out) : write_v2(from, &target, out);
 }

@@ -27,8 +27,10 @@ struct proxy_header {
  * sentence. */
 int proxy_header_parse(const char *p, size_t n, struct proxy_header *out, const char **why);
 
-/* Writes the header of a version; addresses of unlike families, or Unix ones in version 1, are
- * written as unknown. Returns its length, at most PROXY_HEADER_WRITTEN_MAX. */
+/* Writes the header of a version. Where the families differ, an IP client's address stays as it is
+ * and the other is mapped to its family or left open (0.0.0.0, ::); a client that has none, or a
+ * Unix one in version 1, is written as unknown. Returns its length, at most
+ * PROXY_HEADER_WRITTEN_MAX. */
 size_t proxy_header_write(uint8_t version, const struct addr *from, const struct addr *to,
                           char out[PROXY_HEADER_WRITTEN_MAX]);
 

@@ -138,12 +138,42 @@ static void what_is_written_reads_the_same(void **state)
         }
 }
 
+/* A client that came through another proxy to a listener of another family: who it is is not lost.
+ */
+static void the_client_is_told_whatever_the_listener_is(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = {
+        {"[2001:db8::1]:1", "198.51.100.7:443", "[::ffff:198.51.100.7]:443"},
+        {"192.0.2.1:7", "[::ffff:198.51.100.7]:443", "198.51.100.7:443"},
+        {"192.0.2.1:7", "[2001:db8::2]:443", "0.0.0.0:443"},
+        {"192.0.2.1:7", "unix:/run/a", "0.0.0.0:0"},
+        {"[2001:db8::1]:1", "", "[::]:0"},
+    };
+    for (uint8_t version = 1; version <= 2; version++)
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+            struct addr from, to = {0};
+            struct proxy_header h;
+            const char *why;
+            char out[PROXY_HEADER_WRITTEN_MAX], text[ADDR_TEXT_MAX];
+            assert_true(addr_parse(str_of(cases[i][0]), &from));
+            assert_int_equal(addr_parse(str_of(cases[i][1]), &to), cases[i][1][0] != 0);
+            size_t n = proxy_header_write(version, &from, &to, out);
+            assert_int_equal(proxy_header_parse(out, n, &h, &why), PROXY_DONE);
+            assert_false(h.local);
+            assert_true(addr_eq(&h.from, &from));
+            addr_format(&h.to, text);
+            assert_string_equal(text, cases[i][2]);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_row_of_the_table),
         cmocka_unit_test(a_part_of_a_header_asks_for_more),
         cmocka_unit_test(what_is_written_reads_the_same),
+        cmocka_unit_test(the_client_is_told_whatever_the_listener_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

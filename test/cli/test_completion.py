@@ -23,7 +23,7 @@ def complete(*words, tmp_path=None, path=None):
 
 @pytest.mark.parametrize("words, expected", [
     (["st"], ["status"]),
-    (["re"], ["reload", "resume"]),
+    (["re"], ["reload", "restart", "resume"]),
     (["status", "--"], ["--fail", "--help", "--json", "--state"]),
     (["events", "--f"], ["--follow"]),
     (["run", "--log", "d"], ["debug"]),

@@ -1,0 +1,157 @@
+"""One proxy takes over from another, and one version of the program from another, under load: nothing is refused, nothing
+fails, and no connection is cut before its time to drain is over.
+
+HOLDFAST_ROUNDS (2 if not set) says how often; HOLDFAST_TUNNELS (40) how many tunnels stay open all the while.
+"""
+import os
+import re
+import socket
+import time
+import urllib.request
+
+import pytest
+
+from holdfast import Load, sample, until
+
+ROUNDS = int(os.environ.get("HOLDFAST_ROUNDS", "2"))
+TUNNELS = int(os.environ.get("HOLDFAST_TUNNELS", "40"))
+LONG = "timeout { connect = 500ms  first-byte = 2s  drain = 10m }"
+
+
+def config(port, backends, timeouts=LONG, more=""):
+    return re.sub(r"timeout \{[^}]*\}", timeouts, sample(port, backends, more=more))
+
+
+def proxies(node, role):
+    return [p for p in node.status()["proxies"] if p["role"] == role]
+
+
+def metrics(node):
+    """Name with labels -> value, of what must never fall."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(os.path.join(node.state, "admin.sock"))
+        s.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        text = b""
+        while piece := s.recv(65536):
+            text += piece
+    found = {}
+    for line in text.decode().split("\r\n\r\n", 1)[1].splitlines():
+        name, _, value = line.rpartition(" ")
+        if not line.startswith("#") and re.match(r"holdfast_(worker|service|instance)_\w*(_total|_count|_bucket|_sum)\b", name):
+            found[name] = float(value)
+    return found
+
+
+class Watch:
+    """Counters that must not fall, whatever happens to those who count."""
+
+    def __init__(self, node):
+        self.node, self.seen = node, metrics(node)
+        assert self.seen
+
+    def look(self):
+        now = metrics(self.node)
+        fallen = {name: (value, now.get(name)) for name, value in self.seen.items() if now.get(name, -1) < value}
+        assert not fallen, fallen
+        self.seen = now
+
+
+def assert_untouched(load, tunnels, count):
+    total, open_ = load.stop(), tunnels.stop()
+    assert Load.failed(total) == 0, total["failures"][:5]
+    assert total["requests"] > 0
+    assert open_["opened"] == count and open_["cut"] == open_["refused"] == open_["garbled"] == open_["stalled"] == 0, open_
+    return total
+
+
+@pytest.fixture
+def busy(site):
+    """A node before three backends with a load of 32 connections and many tunnels."""
+    backends = [site.backend(service_us=1000) for _ in range(3)]
+    port = site.port()
+    node = site.node(config(port, backends), port)
+    node.await_all_healthy()
+    node.backends = backends
+    node.load = site.load(port, connections=32, think_us=5000)
+    node.tunnels = site.tunnels(port, TUNNELS)
+    return node
+
+
+def test_a_new_proxy_takes_over_without_a_trace(site, busy):
+    node, watch = busy, Watch(busy)
+    first = node.pid("proxy")
+    for i in range(5 * ROUNDS):
+        before = node.pid("proxy")
+        said = node.command("restart", "proxy").stdout
+        assert "accepts" in said, said
+        assert node.pid("proxy") != before
+        node.load.carry(200)
+        node.reload(config(node.port, node.backends, more=f"# {i}\n" * i))
+        watch.look()
+        # All but the first, which has the tunnels, end as soon as their clients have asked once more.
+        until(lambda: [p["pid"] for p in proxies(node, "draining")] == [first], what="the ones between to end")
+    assert proxies(node, "draining")[0]["connections"] == TUNNELS
+    assert f"an old proxy (pid {first}) drains: {TUNNELS} connections" in node.command("status").stdout
+    assert_untouched(node.load, node.tunnels, TUNNELS)
+    until(lambda: not proxies(node, "draining"), what="the first to end with its last tunnel")
+    watch.look()
+
+
+ASK = b"GET /x HTTP/1.1\r\nHost: x\r\nX-Request-Id: %d\r\n\r\n"
+
+
+def ask(s, number):
+    s.sendall(ASK % number)
+    answer = s.recv(65536)
+    assert b" 200 " in answer, answer
+    return answer
+
+
+def test_an_old_proxy_still_learns_which_backends_died(site):
+    """Its idle clients ask once more, long after the backend has died; and it takes views until its end."""
+    backends = [site.backend() for _ in range(3)]
+    port, dead, log = site.port(), backends[0], site.path("access")
+    node = site.node(config(port, backends, more=f"access-log = {log}"), port)
+    node.await_all_healthy()
+    idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(12)]
+    for i, s in enumerate(idle):
+        ask(s, i)
+    old = node.pid("proxy")
+    node.command("restart", "proxy")
+    assert [p["pid"] for p in proxies(node, "draining")] == [old]
+    dead.kill()
+    node.await_verdict(dead, "failed")
+    for i, s in enumerate(idle[:6]):
+        assert b"onnection: close" in ask(s, 100 + i)
+    lines = until(lambda: (lines := open(log).read().splitlines())[17:] and lines, what="the access log")
+    assert len(lines) == 18
+    for line in lines[12:]:
+        instance, attempts = line.split()[-2:]
+        assert instance != dead.address and attempts == "1", line
+    # A reload reaches it too: what the file does not name any more gets nothing.
+    node.reload(config(port, backends[2:], more=f"access-log = {log}"))
+    epoch = node.status()["epoch"]
+    until(lambda: [p["epoch"] for p in proxies(node, "draining")] == [epoch], what="the old proxy's epoch")
+    for i, s in enumerate(idle[6:]):
+        ask(s, 200 + i)
+    lines = until(lambda: (lines := open(log).read().splitlines())[23:] and lines, what="the access log")
+    assert {line.split()[-2] for line in lines[18:]} == {backends[2].address}
+    until(lambda: not proxies(node, "draining"), what="the old proxy to end")
+
+
+def test_what_is_left_at_the_end_of_a_drain_is_cut_and_said(site):
+    backend = site.backend()
+    port = site.port()
+    node = site.node(config(port, [backend], "timeout { drain = 2s }"), port)
+    node.await_all_healthy()
+    tunnels = site.tunnels(port, 5)
+    began = time.monotonic()
+    node.command("restart", "proxy")
+    assert tunnels.snapshot()["cut"] == 0
+    left = proxies(node, "draining")[0]["drain_seconds_left"]
+    assert 0 < left <= 2
+    until(lambda: tunnels.snapshot()["cut"] == 5, 20, "the tunnels to be cut")
+    assert time.monotonic() - began > 1.9
+    until(lambda: not proxies(node, "draining"), what="the old proxy to end")
+    assert sum(int(n) for n in re.findall(r"worker \d+: (\d+) connections? w\w+ cut: the time to drain is over", node.said())) == 5
+    assert sum(v for k, v in metrics(node).items() if "drain_cut" in k) == 5
