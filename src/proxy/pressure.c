@@ -263,7 +263,7 @@ static void cut(struct exchange *x, enum rate_way way)
 static void measure(struct exchange *x, uint64_t now, uint64_t window)
 {
     uint64_t least = x->service->conf->limits.min_rate;
-    struct rate *r = &x->rate;
+    struct slowness *r = &x->slowness;
     enum rate_way way = least ? waits_for(x) : RATE_NONE;
     if (way == RATE_NONE) {
         r->since = 0;
@@ -277,7 +277,7 @@ static void measure(struct exchange *x, uint64_t now, uint64_t window)
         cut(x, way);
         return;
     }
-    *r = (struct rate){.way = (uint8_t)way, .since = now, .mark = bytes};
+    *r = (struct slowness){.way = (uint8_t)way, .since = now, .mark = bytes};
 }
 
 static void measure_all(struct worker *w, uint64_t now)

@@ -48,7 +48,7 @@ struct pressure {
 };
 
 /* How fast a client takes its part. */
-struct rate {
+struct slowness {
     uint8_t way;    /* of the measurement: enum rate_way */
     uint64_t since; /* it began; 0: none */
     int64_t mark;   /* bytes then */
