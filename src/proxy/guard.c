@@ -3,15 +3,15 @@
 #include <stdatomic.h>
 
 struct guard {
-    uint64_t secret;
+    struct sip_key secret;
     atomic_uint counts[GUARD_ROWS][GUARD_COLUMNS];
 };
 
-struct guard *guard_new(uint64_t secret)
+struct guard *guard_new(const struct sip_key *secret)
 {
     struct guard *g = mem_zero(1, sizeof *g);
     if (g)
-        g->secret = secret;
+        g->secret = *secret;
     return g;
 }
 
@@ -20,19 +20,13 @@ void guard_free(struct guard *g)
     mem_free(g);
 }
 
-/* Every bit of the input moves half of the output (the finalizer of splitmix64). */
-static uint64_t stir(uint64_t h)
-{
-    h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9u;
-    h = (h ^ h >> 27) * 0x94d049bb133111ebu;
-    return h ^ h >> 31;
-}
-
 uint64_t guard_key(const struct guard *g, uint32_t service, const uint8_t *ip, size_t n)
 {
-    uint64_t address = 0;
-    memcpy(&address, ip, MIN(n, sizeof address)); /* of an IPv6 address the first 64 bits */
-    uint64_t key = stir(stir(stir(g->secret ^ address) ^ n) ^ service);
+    char text[sizeof service + 1 + 8] = {0};
+    memcpy(text, &service, sizeof service);
+    text[sizeof service] = (char)n;
+    memcpy(text + sizeof service + 1, ip, MIN(n, 8)); /* of an IPv6 address the first 64 bits */
+    uint64_t key = sip_hash(&g->secret, (struct str){text, sizeof text});
     return key ? key : 1;
 }
 

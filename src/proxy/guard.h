@@ -9,12 +9,13 @@
 #define HF_PROXY_GUARD_H
 
 #include "base/base.h"
+#include "base/sip.h"
 
 enum { GUARD_COLUMNS = 65536, GUARD_ROWS = 2 };
 
 struct guard;
 
-struct guard *guard_new(uint64_t secret); /* NULL when memory is out */
+struct guard *guard_new(const struct sip_key *secret); /* NULL when memory is out */
 void guard_free(struct guard *g);
 /* What stands for an address at a service; never 0. An IPv6 address is its /64: one subscriber has
  * as many as it likes. n: 4 or 16. */

@@ -16,7 +16,7 @@ static uint64_t key_of_number(const struct guard *g, uint32_t n)
 
 static void each_is_counted(void **state)
 {
-    struct guard *g = guard_new(7);
+    struct guard *g = guard_new(&(struct sip_key){{7, 0}});
     uint64_t a = key_of_number(g, 1), b = key_of_number(g, 2);
     for (uint32_t i = 1; i <= 100; i++)
         assert_int_equal(guard_enter(g, a), i);
@@ -28,7 +28,8 @@ static void each_is_counted(void **state)
 
 static void an_address_is_not_the_same_elsewhere(void **state)
 {
-    struct guard *g = guard_new(7), *other = guard_new(8);
+    struct guard *g = guard_new(&(struct sip_key){{7, 0}}),
+                 *other = guard_new(&(struct sip_key){{8, 0}});
     const uint8_t ip[16] = {10, 0, 0, 1}, far[16] = {10, 0, 0, 1, 0, 0, 0, 0, 1};
     assert_int_not_equal(guard_key(g, 0, ip, 4), guard_key(g, 1, ip, 4));
     assert_int_not_equal(guard_key(g, 0, ip, 4), guard_key(g, 0, ip, 16));
@@ -42,7 +43,7 @@ static void an_address_is_not_the_same_elsewhere(void **state)
 static void crowds_do_not_add_up(void **state)
 {
     enum { ADDRESSES = 10000, EACH = 3 };
-    struct guard *g = guard_new(42);
+    struct guard *g = guard_new(&(struct sip_key){{42, 0}});
     uint32_t much = 0;
     for (uint32_t n = 0; n < ADDRESSES; n++)
         for (int i = 1; i <= EACH; i++) {

@@ -276,7 +276,7 @@ int proxy_new(struct proxy **out, struct loop *l, const struct cells *cells,
     entropy(&p->secret, sizeof p->secret);
     p->places = mem_zero(cells->header->slots, sizeof *p->places);
     io_init(&p->news_io, on_news);
-    p->guard = guard_new(p->secret);
+    p->guard = guard_new(&p->secret);
     p->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int r = p->news_fd < 0          ? err_errno(e, "cannot make an event descriptor")
             : p->places && p->guard ? logger_new(&p->logger, complain_of_log, p, e)
