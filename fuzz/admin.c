@@ -76,6 +76,13 @@ static int host_restart(void *context, bool gently, struct err *e)
     return 0;
 }
 
+static int host_upgrade(void *context, struct str path, struct err *e)
+{
+    (void)context;
+    CHECK(path.n < 4096);
+    return 0;
+}
+
 static const struct admin_change *host_change(void *context)
 {
     static const struct admin_change none;
@@ -147,7 +154,8 @@ static void make(struct world *w)
     task_init(&w->answer, on_answer);
     io_init(&w->io, on_client);
     struct admin_host host = {w,          &w->events,  "n",        host_view,    host_cells,
-                              host_judge, host_reload, host_drain, host_restart, host_change};
+                              host_judge, host_reload, host_drain, host_restart, host_upgrade,
+                              host_change};
     CHECK(admin_new(&w->admin, w->loop, &host, NULL) == 0);
 }
 

@@ -13,6 +13,7 @@
  *   POST /v1/services/NAME/instances/NAME/drain   no new requests; idempotent
  *   POST /v1/services/NAME/instances/NAME/resume
  *   POST /v1/processes/proxy/restart[?now=1]      a new proxy takes over; now: the old ends at once
+ *   POST /v1/upgrade[?binary=PATH]                another program takes the place of this one
  *   GET  /v1/handover                             how the latest hand-over or upgrade went
  *   GET  /metrics                                 for Prometheus, as text or protobuf; alone
  *                                                 on the optional TCP listener
@@ -76,6 +77,8 @@ struct admin_host {
     int (*drain)(void *context, uint32_t slot, bool on, bool *changed, struct err *e);
     /* gently: a new one takes over while the old one drains. */
     int (*restart_proxy)(void *context, bool gently, struct err *e);
+    /* path: of the new program, or empty. How it goes is seen in `change`. */
+    int (*upgrade)(void *context, struct str path, struct err *e);
     const struct admin_change *(*change)(void *context);
 };
 

@@ -23,7 +23,8 @@ struct fixture {
     struct events events;
     struct admin *admin;
     bool draining[2];
-    unsigned reloads, restarts;
+    unsigned reloads, restarts, upgrades;
+    char program[64];
     struct admin_change change;
     struct admin_reload *asked; /* the latest reload */
     int reload_refuses;         /* error code of the next reload() */
@@ -69,6 +70,14 @@ static inline int fixture_drain(void *context, uint32_t slot, bool on, bool *cha
 static inline int fixture_restart(void *context, bool gently, struct err *e)
 {
     ((struct fixture *)context)->restarts += gently ? 1 : 100;
+    return 0;
+}
+
+static inline int fixture_upgrade(void *context, struct str path, struct err *e)
+{
+    str_copy(((struct fixture *)context)->program, sizeof((struct fixture *)context)->program,
+             path);
+    ((struct fixture *)context)->upgrades++;
     return 0;
 }
 
@@ -168,6 +177,7 @@ static inline void fixture_open(struct fixture *f, struct view *view)
         .reload = fixture_reload,
         .drain = fixture_drain,
         .restart_proxy = fixture_restart,
+        .upgrade = fixture_upgrade,
         .change = fixture_change,
     };
     assert_int_equal(admin_new(&f->admin, f->loop, &host, &e), 0);
