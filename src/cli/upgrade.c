@@ -48,6 +48,7 @@ int command_upgrade(int argc, char **argv)
         buf_add_str(&path, STR("?binary="));
         node_segment(&path, str_of(real));
     }
+    buf_add(&path, "", 1); /* terminated */
     code = path.failed ? cli_fail(CLI_BAD, "out of memory") : handover_run(&o.common, path.p);
     buf_free(&path);
     return code;

@@ -46,7 +46,7 @@ enum {
     STOP_CONTROL_WITHIN = 5,
     STOP_PROXY_MARGIN = 5, /* over the longest drain time of the view */
     STOP_NOW_WITHIN = 2,
-    HAND_OVER_WITHIN = 20, /* a new proxy takes the view */
+    HAND_OVER_WITHIN = 10, /* a new proxy takes the view */
 };
 
 struct supervisor;

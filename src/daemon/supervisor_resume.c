@@ -111,19 +111,12 @@ void upgrade_go_back(struct supervisor *s, const char *why)
 
 /* --- sure --- */
 
-/* From here on we are who others go back to. */
-static void keep_own_program(struct supervisor *s)
-{
-    struct err e;
-    upgrade_keep_open(&s->upgrade.from, false);
-    if (supervisor_reserve(&e))
-        log_warning(&s->log, "%s", e.text);
-}
-
-/* Another region, another view: nobody reads the old ones any more. */
-static void close_foreign(struct supervisor *s)
+/* What only the program before had a use for. */
+static void close_left(struct supervisor *s)
 {
     const struct upgrade_state *st = &s->upgrade.from;
+    for (uint32_t i = 0; i < st->n_children; i++)
+        close(st->children[i].fd);
     if (st->cells_fd != s->cells_fd)
         close(st->cells_fd);
     if (st->view_fd != s->now.view_fd)
@@ -131,11 +124,20 @@ static void close_foreign(struct supervisor *s)
     held_free(&s->upgrade.rest);
 }
 
+/* From here on we are who others go back to. */
+static void keep_own_program(struct supervisor *s)
+{
+    struct err e;
+    upgrade_keep_open(&s->upgrade.from, false);
+    close_left(s);
+    if (supervisor_reserve(&e))
+        log_warning(&s->log, "%s", e.text);
+}
+
 void upgrade_confirm(struct supervisor *s)
 {
     loop_timer_stop(s->loop, &s->upgrade.poll);
     disarm();
-    close_foreign(s);
     keep_own_program(s);
     s->upgrade.step = UPGRADE_IDLE;
     handover_switch(s);
@@ -288,7 +290,11 @@ static int take_child(struct supervisor *s, const struct upgrade_child *from, bo
                       struct err *e)
 {
     struct child *c = &s->children[from->row];
-    int r = ipc_open(&c->ipc, s->loop, from->fd, e);
+    /* A duplicate: it closes with the child, and the number must stay what the state says. */
+    int fd = fcntl(from->fd, F_DUPFD_CLOEXEC, UPGRADE_FD_BACK + 1);
+    if (fd < 0)
+        return err_errno(e, "the line to a process is lost");
+    int r = ipc_open(&c->ipc, s->loop, fd, e);
     if (r)
         return r;
     c->pid = (pid_t)from->pid;
@@ -385,6 +391,8 @@ static void begin_again(struct supervisor *s, const char *why)
         struct child *c = &s->children[i];
         if (child_runs(c))
             child_reap(c); /* those that ended meanwhile; control, mostly */
+        else if (child_is_proxy(c))
+            child_set_role(c, PROXY_ABSENT); /* what the other had begun */
         c->inherited = false;
     }
     upgrade_state_free(&s->upgrade.from);

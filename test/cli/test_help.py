@@ -7,9 +7,9 @@ import pytest
 
 from holdfast import BINARY, TOP
 
-COMMANDS = ["run", "check", "reload", "status", "top", "events", "drain", "resume", "restart", "version", "help"]
+COMMANDS = ["run", "check", "reload", "status", "top", "events", "drain", "resume", "restart", "upgrade", "version", "help"]
 NEEDS_NODE = [("status",), ("status", "--json"), ("top",), ("top", "--once"), ("events",), ("events", "--json"), ("reload",),
-              ("drain", "web/a"), ("resume", "web/a"), ("restart", "proxy")]
+              ("drain", "web/a"), ("resume", "web/a"), ("restart", "proxy"), ("upgrade",)]
 
 
 def read(*path):
