@@ -12,6 +12,8 @@
  *                                                 changes, or 422 with every error
  *   POST /v1/services/NAME/instances/NAME/drain   no new requests; idempotent
  *   POST /v1/services/NAME/instances/NAME/resume
+ *   GET  /v1/services/NAME/instances              each with where it comes from
+ *   PUT, POST, DELETE                             sets, changes and removes the API's own
  *   POST /v1/processes/proxy/restart[?now=1]      a new proxy takes over; now: the old ends at once
  *   POST /v1/upgrade[?binary=PATH]                another program takes the place of this one
  *   GET  /v1/handover                             how the latest hand-over or upgrade went
@@ -25,6 +27,7 @@
 #include "admin/events.h"
 #include "base/base.h"
 #include "detect/detect.h"
+#include "discover/discover.h"
 #include "os/os.h"
 #include "view/cells.h"
 #include "view/view.h"
@@ -64,6 +67,21 @@ struct admin_change {
     char text[256];
 };
 
+/* What became of a change of instances. */
+struct admin_told {
+    int code; /* 0, or a negative enum err_code */
+    uint32_t added, removed, updated, drained;
+    uint64_t epoch;   /* in force now */
+    const char *text; /* code != 0: the sentence */
+};
+
+/* Somebody who waits until such a change is in force; as struct admin_reload. */
+struct admin_telling {
+    struct list link;
+    void (*done)(struct admin_telling *t, const struct admin_told *told);
+    struct admin_told told; /* the host's */
+};
+
 struct admin_host {
     void *context;
     struct events *events;
@@ -75,6 +93,10 @@ struct admin_host {
     int (*reload)(void *context, struct admin_reload *r, struct err *e);
     /* Drains (or resumes) an instance of the view. *changed: it was not so before. */
     int (*drain)(void *context, uint32_t slot, bool on, bool *changed, struct err *e);
+    /* Changes what the API says of a service's instances, all of it or nothing. 0: *told is how it
+     * is; 1: done is called later, never from inside. */
+    int (*tell)(void *context, const struct told_change *change, struct admin_telling *waits,
+                struct admin_told *told, struct err *e);
     /* gently: a new one takes over while the old one drains. */
     int (*restart_proxy)(void *context, bool gently, struct err *e);
     /* path: of the new program, or empty. How it goes is seen in `change`. */

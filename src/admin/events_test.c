@@ -124,7 +124,8 @@ static void json_has_every_field(void **state)
     json_write(j, &text);
     assert_true(buf_add(&text, "", 1));
     assert_string_equal(
-        text.p, "{\"schema\":\"holdfast.events.v1\",\"next\":10,\"lost\":0,\"events\":[{\"seq\":10,\"time\":"
+        text.p, "{\"schema\":\"holdfast.events.v1\",\"next\":10,\"lost\":0,\"events\":[{\"seq\":10,"
+                "\"time\":"
                 "\"2026-11-23T05:34:27.125Z\",\"boot_ns\":3000000000,\"epoch\":7,\"code\":"
                 "\"instance-verdict\",\"level\":\"warning\",\"subject\":\"web/?\",\"text\":\"\","
                 "\"from\":\"suspect\",\"to\":\"failed\",\"reason\":\"checks-fail\",\"evidence\":[{"

@@ -113,10 +113,10 @@ static inline struct view *fixture_new_view(const char *service)
     s->n_sockets = 1;
     s->instances = arena_array(&v->arena, 2, sizeof *s->instances);
     s->n_instances = 2;
-    s->instances[0] =
-        (struct view_instance){STR("10.0.0.1:80"), fixture_address("10.0.0.1:80"), .weight = 1};
-    s->instances[1] = (struct view_instance){STR("b/1"), fixture_address("unix:/run/b.sock"),
-                                             .weight = 2, .slot = 1};
+    s->instances[0] = (struct view_instance){
+        .name = STR("10.0.0.1:80"), .addr = fixture_address("10.0.0.1:80"), .weight = 1, .slot = 0};
+    s->instances[1] = (struct view_instance){
+        .name = STR("b/1"), .addr = fixture_address("unix:/run/b.sock"), .weight = 2, .slot = 1};
     return v;
 }
 

@@ -92,6 +92,7 @@ void route_error(struct conn *c, unsigned status, const char *code, const char *
 
 /* status.c */
 json_t *status_json(struct admin *a);
+json_t *instance_json(struct admin *a, const struct view_instance *in);
 uint64_t admin_uptime(const struct admin *a); /* ns since the supervisor started */
 /* "supervisor", "control", "proxy", "worker-0" */
 void process_name(uint32_t row, char out[32]);

@@ -81,8 +81,10 @@ void conn_answer_json(struct conn *c, unsigned status, json_t *root)
     if (!root || c->body.failed) {
         buf_clear(&c->body);
         status = 500;
-        buf_printf(&c->body, "{\"schema\":\"holdfast.error.v1\",\"error\":{\"code\":\"nomem\",\"text\":\"out of "
-                             "memory\"},\"suggestions\":[]}\n");
+        buf_printf(
+            &c->body,
+            "{\"schema\":\"holdfast.error.v1\",\"error\":{\"code\":\"nomem\",\"text\":\"out of "
+            "memory\"},\"suggestions\":[]}\n");
     }
     json_decref(root);
     conn_answer(c, status, "application/json");
@@ -358,7 +360,6 @@ static void on_listener_ready(struct io *io, unsigned ready)
         }
         if (fd < 0)
             return;
-        net_set_nodelay(fd);
         conn_open(l->admin, fd, l->metrics_only);
     }
 }

@@ -32,6 +32,10 @@ void totals_service(const struct cells *c, uint32_t workers, uint32_t slot,
         out->no_instance += cell_get(&r->no_instance);
         out->tunnels += cell_get(&r->tunnels);
         out->relayed += cell_get(&r->relayed);
+        out->hedges += cell_get(&r->hedges);
+        out->hedges_won += cell_get(&r->hedges_won);
+        out->mirrored += cell_get(&r->mirrored);
+        out->mirrors_lost += cell_get(&r->mirrors_lost);
         out->bytes_in += cell_get(&r->bytes_in);
         out->bytes_out += cell_get(&r->bytes_out);
         out->latency_us_sum += cell_get(&r->latency_us_sum);

@@ -163,7 +163,8 @@ static bool should_go(const struct window *w, const struct outlier *m, const str
 {
     if (acts[m->state][level_of(w, m, y)] == ACT_COUNT)
         return m->slow >= MAX(w->p->after, 1);
-    return acts[m->state][level_of(w, m, y)] == ACT_OUT;
+    /* answers from before the trial say nothing about it */
+    return acts[m->state][level_of(w, m, y)] == ACT_OUT && m->since < w->now;
 }
 
 /* The slowest of those who should go; n: none. */

@@ -225,6 +225,22 @@ static void test_recovery(void **state)
     free(p);
 }
 
+/* Who is out may be asked all the same, where nobody else is left: that is no trial. */
+static void test_answers_from_before_the_trial(void **state)
+{
+    struct pond *p = pond_of(4, 38 * MS, 9);
+    p->typical[2] *= 10;
+    window(p), window(p);
+    p->now += 60 * SECOND;
+    for (uint32_t i = 0; i < 4; i++)
+        p->m[i].answers = ANSWERS;
+    assert_true(outlier_judge(&p->p, p->m, p->n, p->scratch, p->now));
+    assert_int_equal(p->m[2].state, OUTLIER_TRIAL);
+    assert_true(window(p));
+    assert_int_equal(p->m[2].state, OUTLIER_OUT);
+    free(p);
+}
+
 /* Still slow on trial: out again at once, for twice as long, up to the longest. Long well: short
  * again. */
 static void test_the_hold_doubles(void **state)
@@ -325,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_where_most_are_slow_that_is_the_pool),
         cmocka_unit_test(test_small_differences_and_few_answers_say_nothing),
         cmocka_unit_test(test_recovery),
+        cmocka_unit_test(test_answers_from_before_the_trial),
         cmocka_unit_test(test_the_hold_doubles),
         cmocka_unit_test(test_hysteresis),
         cmocka_unit_test(test_turned_off_everybody_is_in),

@@ -19,6 +19,8 @@ static void add_duration(struct buf *out, uint64_t ns)
 static void add_listen(const struct view *v, const struct view_service *s, struct buf *out)
 {
     char text[ADDR_TEXT_MAX];
+    if (s->n_sockets == 0)
+        buf_add_str(out, STR("reached through other services"));
     for (uint32_t i = 0; i < s->n_sockets; i++) {
         addr_format(&v->sockets[s->sockets[i]].addr, text);
         if (i)
@@ -55,6 +57,23 @@ static void add_retry(const struct view_retry *r, struct buf *out)
         buf_add_str(out, STR("no retries"));
 }
 
+/* Routes, then its own instances, if it has any or may get some. */
+static void add_way(const struct view_service *s, struct buf *out)
+{
+    if (s->n_routes) {
+        buf_add_str(out, STR("; "));
+        add_count(out, s->n_routes, "route");
+    }
+    if (s->n_routes && !s->n_instances && !s->n_sources && !s->dynamic)
+        return;
+    buf_printf(out, "; %s over ", algorithm_name((enum algorithm)s->balance));
+    add_count(out, s->n_instances, "instance");
+    buf_add_str(out, STR("; "));
+    add_check(&s->check, out);
+    buf_add_str(out, STR("; "));
+    add_retry(&s->retry, out);
+}
+
 void meaning_print(const struct view *v, struct buf *out)
 {
     uint32_t instances = 0;
@@ -71,12 +90,7 @@ void meaning_print(const struct view *v, struct buf *out)
         text_clean(out, s->name);
         buf_add_str(out, STR(": "));
         add_listen(v, s, out);
-        buf_printf(out, "; %s over ", algorithm_name((enum algorithm)s->balance));
-        add_count(out, s->n_instances, "instance");
-        buf_add_str(out, STR("; "));
-        add_check(&s->check, out);
-        buf_add_str(out, STR("; "));
-        add_retry(&s->retry, out);
+        add_way(s, out);
         buf_add_str(out, STR("\n"));
     }
 }

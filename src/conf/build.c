@@ -16,7 +16,7 @@ struct socket_owner {
 
 bool build_is(const struct node *n, const char *name)
 {
-    return str_eq(n->name, str_of(name));
+    return n->name.n && n->name.p[0] == name[0] && str_eq(n->name, str_of(name));
 }
 
 uint32_t build_count(const struct node *children, const char *name)
@@ -217,6 +217,9 @@ static void check_mode(struct conf *c, const struct seen *seen, const struct vie
         conf_complain(c, &in->place, "", "accept-proxy is not for UDP services");
     if (replies && s->replies && s->n_sockets && s->mode != VIEW_UDP)
         conf_complain(c, &replies->place, "", "replies is for UDP services only");
+    const struct node *trace = settings_seen(seen, BLOCK_SERVICE, "traceparent");
+    if (trace && s->trace && s->mode != VIEW_HTTP)
+        conf_complain(c, &trace->place, "", "traceparent is for HTTP services only");
     const struct node *n = settings_seen(seen, BLOCK_SERVICE, "send-proxy");
     if (n && s->proxy_out && s->n_sockets && s->mode != VIEW_TCP)
         conf_complain(c, &n->place, "backends get X-Forwarded-For and Forwarded",

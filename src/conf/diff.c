@@ -23,20 +23,8 @@ void diff_end(struct diff *d)
 /* Those that may hold what came from a variable or another file. */
 static bool is_text(const struct setting *s)
 {
-    switch ((enum kind)s->kind) {
-    case KIND_TEXT:
-    case KIND_TARGET:
-    case KIND_HOST:
-    case KIND_HOSTS:
-    case KIND_PATHS:
-    case KIND_METHODS:
-    case KIND_HEADERS:
-    case KIND_PAIRS:
-    case KIND_REWRITE:
-    case KIND_LOCATION:
-    case KIND_TYPE: return true;
-    default: return false;
-    }
+    return schema_field(s) == FIELD_WORDS ||
+           (schema_field(s) == FIELD_TEXT && s->kind != KIND_NAME && s->kind != KIND_COOKIE);
 }
 
 static bool is_one_of(const char *const *keys, const char *key)
@@ -144,6 +132,25 @@ static void backend_number(struct diff *d, struct str service, const struct view
     diff_end(d);
 }
 
+/* "a", or - for none. */
+static void add_zone(struct buf *out, struct str zone)
+{
+    buf_add_str(out, zone.n ? zone : STR("-"));
+}
+
+static void backend_zone(struct diff *d, struct str service, const struct view_instance *was,
+                         const struct view_instance *is)
+{
+    if (str_eq(was->zone, is->zone))
+        return;
+    line_for(d, service);
+    buf_printf(d->out, "backend " STR_FMT " zone ", STR_ARG(is->name));
+    add_zone(d->out, was->zone);
+    buf_printf(d->out, " -> ");
+    add_zone(d->out, is->zone);
+    diff_end(d);
+}
+
 static void backend_changes(struct diff *d, struct str service, const struct view_instance *was,
                             const struct view_instance *is)
 {
@@ -158,6 +165,7 @@ static void backend_changes(struct diff *d, struct str service, const struct vie
     backend_number(d, service, is, "weight", was->weight, is->weight);
     backend_number(d, service, is, "priority", was->priority, is->priority);
     backend_number(d, service, is, "max-requests", was->max_requests, is->max_requests);
+    backend_zone(d, service, was, is);
     if (was->weight == is->weight)
         backend_number(d, service, is, "configured weight", was->own_weight, is->own_weight);
     if (was->origin == is->origin && str_eq(was->source, is->source))
@@ -293,6 +301,14 @@ int conf_diff(const struct view *now, const struct view *next, struct buf *out)
     if (now && now->workers != next->workers) {
         d.n++;
         buf_printf(out, "workers %u -> %u\n", now->workers, next->workers);
+    }
+    if (now && !str_eq(now->zone, next->zone)) {
+        d.n++;
+        buf_printf(out, "zone ");
+        add_zone(out, now->zone);
+        buf_printf(out, " -> ");
+        add_zone(out, next->zone);
+        buf_printf(out, "\n");
     }
     if (now)
         diff_resolver(&d);

@@ -8,7 +8,7 @@
 struct diff {
     const struct view *now, *next;
     struct buf *out;
-    int n; /* lines */
+    int n;                           /* lines */
     struct view_index before, after; /* of now, of next */
 };
 

@@ -2,6 +2,8 @@
  * written by the proxy, from what it parsed (RFC 9110, 7.6.1; docs/http1.md). */
 #include "conf/field.h"
 
+#include <stdio.h>
+
 static const char *const placeholders[] = {"client", "host",   "path",    "query", "uri",
                                            "rest",   "method", "service", "route", "request-id"};
 
@@ -24,6 +26,29 @@ bool field_is_line(struct str s)
     return true;
 }
 
+static bool is_literal(struct str s)
+{
+    char text[ADDR_TEXT_MAX];
+    struct addr a;
+    int n = snprintf(text, sizeof text, STR_FMT ":1", STR_ARG(s));
+    return n > 0 && (size_t)n < sizeof text && addr_parse((struct str){text, (size_t)n}, &a) &&
+           a.kind == ADDR_IP6;
+}
+
+bool field_is_host(struct str s)
+{
+    if (s.n && s.p[0] == '[')
+        return is_literal(s);
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i], lower = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+        bool label =
+            (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+        if (!label && !(c == '.' && i && i + 1 < s.n && s.p[i - 1] != '.'))
+            return false;
+    }
+    return s.n > 0 && s.n <= 255;
+}
+
 bool field_split(struct str s, struct str *name, struct str *value)
 {
     const char *colon = s.n ? memchr(s.p, ':', s.n) : NULL;
@@ -35,12 +60,6 @@ bool field_split(struct str s, struct str *name, struct str *value)
     return true;
 }
 
-static bool is_own(struct str name)
-{
-    struct str beginning = {name.p, MIN(name.n, strlen("proxy-"))};
-    return !view_edit_name_valid(name) || str_eq_nocase(beginning, STR("proxy-"));
-}
-
 bool field_may_change(struct conf *c, const struct value *v, struct str name, bool request,
                       bool set)
 {
@@ -50,7 +69,7 @@ bool field_may_change(struct conf *c, const struct value *v, struct str name, bo
                       STR_ARG(conf_shown(v)));
         return false;
     }
-    if (is_own(name)) {
+    if (!view_edit_name_valid(name)) {
         conf_complain(c, &v->place,
                       "the proxy writes it: it frames the message, or belongs to one connection",
                       "'" STR_FMT "' cannot be changed", STR_ARG(conf_shown(v)));
@@ -63,6 +82,18 @@ bool field_may_change(struct conf *c, const struct value *v, struct str name, bo
                           : "it is a field of requests",
                   "'" STR_FMT "' cannot be changed so", STR_ARG(conf_shown(v)));
     return false;
+}
+
+/* "example.com", "10.0.0.1:80", "[::1]:80". */
+bool field_is_authority(struct str s)
+{
+    const char *end = s.n && s.p[0] == '[' ? memchr(s.p, ']', s.n) : s.p;
+    size_t from = end ? (size_t)(end - s.p) : s.n;
+    const char *colon = from < s.n ? memchr(s.p + from, ':', s.n - from) : NULL;
+    size_t n = colon ? (size_t)(colon - s.p) : s.n;
+    uint64_t port;
+    return field_is_host((struct str){s.p, n}) &&
+           (!colon || str_u64((struct str){colon + 1, s.n - n - 1}, UINT16_MAX, &port));
 }
 
 static const char *placeholder_hint(struct conf *c, const struct value *v, struct str name)

@@ -8,6 +8,9 @@
 bool field_is_token(struct str s);
 /* Nothing in it ends a line or drives a terminal. */
 bool field_is_line(struct str s);
+/* Labels of letters, digits, '-' and '_', or an IPv6 address in brackets; with a port perhaps. */
+bool field_is_host(struct str s);
+bool field_is_authority(struct str s);
 /* "Name: value" at its first colon, without blanks around either; false when there is no colon. */
 bool field_split(struct str s, struct str *name, struct str *value);
 /* A name that rules may change, in a request or in a response. `set`: it gets a value in place

@@ -83,9 +83,9 @@ static void check_eject(struct conf *c, const struct seen *seen, const struct vi
     const struct node *slow = settings_seen(seen, BLOCK_EJECT, "slow");
     if (e->hold > e->hold_max && (hold || most))
         conf_complain(c, hold ? &hold->place : &most->place, "", "hold is longer than hold-max");
-    if (slow && e->slow_permille && e->slow_permille <= 1000)
+    if (slow && e->slow_permille && e->slow_permille < 1500)
         conf_complain(c, &slow->place, "300% is three times the median; 0% is never",
-                      "half of the backends are always above the median");
+                      "slow is at least 150%%: half of the backends are always above the median");
 }
 
 static void check_sticky(struct conf *c, const struct node *n, const struct seen *seen,

@@ -117,10 +117,14 @@ static void print_hash(const struct view_hash *h, struct buf *out)
     buf_printf(out, "%s" STR_FMT, kinds[h->kind], STR_ARG(h->name));
 }
 
-static bool same_hash(const void *a, const void *b)
+static const struct view_hash *hash_of(const struct setting *s, const void *target)
 {
-    const struct view_hash *one = a, *other = b;
-    return one->kind == other->kind && str_eq(one->name, other->name);
+    return (const struct view_hash *)((const char *)target + s->offset);
+}
+
+static bool same_hash(const struct view_hash *a, const struct view_hash *b)
+{
+    return a->kind == b->kind && str_eq(a->name, b->name);
 }
 
 static uint8_t byte_of(const struct setting *s, const void *target)
@@ -137,100 +141,59 @@ static void print_per(const struct view_hash *h, struct buf *out)
         print_hash(h, out);
 }
 
-void print_setting(const struct setting *s, const void *target, struct buf *out)
+static void print_number(const struct setting *s, uint64_t number, struct buf *out)
 {
     char text[SCALAR_TEXT_MAX];
+    if (s->kind == KIND_DURATION)
+        buf_printf(out, "%s", scalar_duration_text(number, text));
+    else if (s->kind == KIND_SIZE)
+        buf_printf(out, "%s", scalar_size_text(number, text));
+    else if (s->kind == KIND_SHARE)
+        buf_printf(out, "%s", scalar_share_text(number, text));
+    else
+        buf_printf(out, "%llu", (unsigned long long)number);
+}
+
+static void print_byte(const struct setting *s, uint8_t byte, struct buf *out)
+{
+    buf_printf(out, "%s",
+               s->kind == KIND_BALANCE ? algorithm_name((enum algorithm)byte) : s->choices[byte]);
+}
+
+void print_setting(const struct setting *s, const void *target, struct buf *out)
+{
     CHECK(has_field(s));
-    switch ((enum kind)s->kind) {
-    case KIND_COUNT: buf_printf(out, "%llu", (unsigned long long)number_of(s, target)); return;
-    case KIND_DURATION:
-        buf_printf(out, "%s", scalar_duration_text(number_of(s, target), text));
+    switch (schema_field(s)) {
+    case FIELD_NUMBER: print_number(s, number_of(s, target), out); return;
+    case FIELD_TEXT: print_text(text_of(s, target), out); return;
+    case FIELD_WORDS: print_words(words_of(s, target), out); return;
+    case FIELD_HASH:
+        if (s->kind == KIND_PER)
+            print_per(hash_of(s, target), out);
+        else
+            print_hash(hash_of(s, target), out);
         return;
-    case KIND_SIZE: buf_printf(out, "%s", scalar_size_text(number_of(s, target), text)); return;
-    case KIND_SHARE: buf_printf(out, "%s", scalar_share_text(number_of(s, target), text)); return;
-    case KIND_TEXT:
-    case KIND_TARGET:
-    case KIND_HOST:
-    case KIND_NAME:
-    case KIND_REWRITE:
-    case KIND_LOCATION:
-    case KIND_COOKIE:
-    case KIND_TYPE: print_text(text_of(s, target), out); return;
-    case KIND_HOSTS:
-    case KIND_PATHS:
-    case KIND_METHODS:
-    case KIND_HEADERS:
-    case KIND_PAIRS: print_words(words_of(s, target), out); return;
-    case KIND_STATUS: print_status(target, out); return;
-    case KIND_RETRY_ON: print_retry_on(((const struct view_retry *)target)->on, out); return;
-    case KIND_BALANCE:
-        buf_printf(out, "%s", algorithm_name(((const struct view_service *)target)->balance));
-        return;
-    case KIND_HASH:
-        print_hash((const struct view_hash *)((const char *)target + s->offset), out);
-        return;
-    case KIND_PER:
-        print_per((const struct view_hash *)((const char *)target + s->offset), out);
-        return;
-    case KIND_CHOICE: buf_printf(out, "%s", s->choices[byte_of(s, target)]); return;
-    case KIND_FLAG:
-    case KIND_LISTEN:
-    case KIND_FIELDS:
-    case KIND_NAMES:
-    case KIND_TO:
-    case KIND_SERVICE:
-    case KIND_REDIRECT:
-    case KIND_FILE:
-    case KIND_LOG:
-    case KIND_DIR:
-    case KIND_SERVERS:
-    case KINDS: UNREACHABLE();
+    case FIELD_BYTE: print_byte(s, byte_of(s, target), out); return;
+    case FIELD_STATUS: print_status(target, out); return;
+    case FIELD_RETRY: print_retry_on(((const struct view_retry *)target)->on, out); return;
+    case FIELD_NONE: UNREACHABLE();
     }
 }
 
 bool same_setting(const struct setting *s, const void *a, const void *b)
 {
     const struct view_check *one = a, *other = b;
-    switch ((enum kind)s->kind) {
-    case KIND_COUNT:
-    case KIND_DURATION:
-    case KIND_SIZE:
-    case KIND_SHARE: return number_of(s, a) == number_of(s, b);
-    case KIND_TEXT:
-    case KIND_TARGET:
-    case KIND_HOST:
-    case KIND_NAME:
-    case KIND_REWRITE:
-    case KIND_LOCATION:
-    case KIND_COOKIE:
-    case KIND_TYPE: return str_eq(text_of(s, a), text_of(s, b));
-    case KIND_STATUS:
+    switch (schema_field(s)) {
+    case FIELD_NUMBER: return number_of(s, a) == number_of(s, b);
+    case FIELD_TEXT: return str_eq(text_of(s, a), text_of(s, b));
+    case FIELD_WORDS: return same_words(words_of(s, a), words_of(s, b));
+    case FIELD_HASH: return same_hash(hash_of(s, a), hash_of(s, b));
+    case FIELD_BYTE: return byte_of(s, a) == byte_of(s, b);
+    case FIELD_STATUS:
         return one->status_min == other->status_min && one->status_max == other->status_max;
-    case KIND_RETRY_ON:
+    case FIELD_RETRY:
         return ((const struct view_retry *)a)->on == ((const struct view_retry *)b)->on;
-    case KIND_BALANCE:
-        return ((const struct view_service *)a)->balance ==
-               ((const struct view_service *)b)->balance;
-    case KIND_HOSTS:
-    case KIND_PATHS:
-    case KIND_METHODS:
-    case KIND_HEADERS:
-    case KIND_PAIRS: return same_words(words_of(s, a), words_of(s, b));
-    case KIND_PER:
-    case KIND_HASH: return same_hash((const char *)a + s->offset, (const char *)b + s->offset);
-    case KIND_CHOICE: return byte_of(s, a) == byte_of(s, b);
-    case KIND_FLAG:
-    case KIND_LISTEN:
-    case KIND_FIELDS:
-    case KIND_NAMES:
-    case KIND_TO:
-    case KIND_SERVICE:
-    case KIND_REDIRECT:
-    case KIND_FILE:
-    case KIND_LOG:
-    case KIND_DIR:
-    case KIND_SERVERS:
-    case KINDS: return true;
+    case FIELD_NONE: return true;
     }
     return true;
 }

@@ -84,6 +84,7 @@ static void a_setting_keeps_its_rules(const struct block *b, size_t i, int id)
     assert_int_equal(schema_find(b, str_of(s->key)), i); /* no key twice */
     assert_int_equal(schema_child((enum block_id)id, str_of(s->key)), BLOCKS);
     assert_true(s->min <= s->max && s->help[0]);
+    assert_true(has_field(s) == (schema_field(s) != FIELD_NONE));
     assert_true(s->bytes == 0 || s->bytes == 2 || s->bytes == 4 || s->bytes == 8);
     assert_true(s->bytes != 4 || s->max <= UINT32_MAX);
     assert_true(s->bytes != 2 || s->max <= UINT16_MAX);

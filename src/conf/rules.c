@@ -14,6 +14,10 @@ static const struct {
     {"response-set", EDIT_SET, false},     {"response-add", EDIT_ADD, false},
 };
 
+/* What a bucket can hold, in ns. */
+#define RATE_APART  1000ull
+#define RATE_REFILL (30ull * 24 * 3600 * 1000000000)
+
 /* A name, or "Name: value". False after a problem was reported. */
 static bool edit_parts(struct conf *c, const struct value *v, uint8_t op, bool request,
                        struct str *name, struct str *value)
@@ -34,7 +38,14 @@ static bool edit_parts(struct conf *c, const struct value *v, uint8_t op, bool r
                       STR_ARG(conf_shown(v)));
         return false;
     }
-    return field_template(c, v, *value);
+    if (!field_template(c, v, *value))
+        return false;
+    if (!str_eq_nocase(*name, STR("host")) || memchr(value->p, '{', value->n) ||
+        field_is_authority(*value))
+        return true;
+    conf_complain(c, &v->place, "as in \"Host: inner.example:80\"", "'" STR_FMT "' names no host",
+                  STR_ARG(conf_shown(v)));
+    return false;
 }
 
 static bool is_there(const struct view_edit *list, uint32_t n, uint8_t op, struct str name)
@@ -117,6 +128,15 @@ static void build_rate(struct builder *b, const struct node *n, struct view_rate
                       "this rate does not say how many requests");
     if (!settings_seen(&seen, BLOCK_RATE, "burst"))
         r->burst = r->requests;
+    if (b->c->problems->errors != errors || !r->requests)
+        return;
+    uint64_t apart = r->every / r->requests; /* two requests at this rate */
+    if (apart < RATE_APART)
+        conf_complain(b->c, &n->place, "at most 1000000 a second",
+                      "this rate is too high to be counted");
+    else if (r->burst > RATE_REFILL / apart)
+        conf_complain(b->c, &n->place, "a lower burst, or a shorter time",
+                      "this burst takes more than 30 days to be allowed again");
 }
 
 static void build_rates(struct builder *b, const struct node *children, struct view_rules *r)

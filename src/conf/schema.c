@@ -32,12 +32,15 @@
 
 static const char *const no_yes[] = {"no", "yes", NULL};
 static const char *const sticky_modes[] = {"off", "insert", "learn", NULL};
+static const char *const traces[] = {"pass", "span", "start", NULL};
 static const char *const proxy_versions[] = {"no", "v1", "v2", NULL};
 
 static const struct setting top[] = {
     NUMBER("workers", KIND_COUNT, struct view, workers, 1, VIEW_MAX_WORKERS,
            "(one per processor, at most 64)",
            "threads of the proxy; fixed at the start: a reload cannot change it"),
+    FIELD("zone", KIND_LABEL, struct view, zone, "",
+          "where this node is: backends of the same zone are preferred while they have room"),
 };
 static const struct setting admin[] = {
     SPECIAL("metrics", KIND_LISTEN, "", "where `GET /metrics` is answered over TCP"),
@@ -76,6 +79,10 @@ static const struct setting service[] = {
            "of a TCP service: backends are told the client's address by a PROXY header"),
     NUMBER("replies", KIND_COUNT, struct view_service, replies, 0, VIEW_MAX_REPLIES, "0",
            "of a UDP service: datagrams that answer one of a client's; 0: not known"),
+    CHOICE(
+        "traceparent", struct view_service, trace, traces, "pass",
+        "of an HTTP service: a client's trace goes on as it came; `span`: with each attempt as a "
+        "span of its own; `start`: also for requests that come without one"),
     SPECIAL("access-log", KIND_LOG, "off", "a file that gets one line a request"),
     SPECIAL("backends-from", KIND_DIR, "",
             "a directory whose files `*.conf` hold more backends, which come and go with them"),
@@ -90,6 +97,7 @@ static const struct setting backend[] = {
     NUMBER("max-requests", KIND_COUNT, struct view_instance, max_requests, 0, 1000000, "0",
            "requests that it is given at a time; more go elsewhere or wait; 0: as `per-backend` "
            "says"),
+    FIELD("zone", KIND_LABEL, struct view_instance, zone, "", "where it is: a rack, a data centre"),
     FIELD("name", KIND_NAME, struct view_instance, name, "(its address)",
           "what commands and metrics call it"),
 };
@@ -220,10 +228,10 @@ static const struct setting rules[] = {
 static const struct setting rate[] = {
     FIELD("per", KIND_PER, struct view_rate, per, "address",
           "what is counted apart: all is one count for all clients"),
-    NUMBER("requests", KIND_COUNT, struct view_rate, requests, 1, 100000000, "",
+    NUMBER("requests", KIND_COUNT, struct view_rate, requests, 1, 1000000, "",
            "as many in `every`; required"),
     NUMBER("every", KIND_DURATION, struct view_rate, every, MS, D, "1s", "the time for `requests`"),
-    NUMBER("burst", KIND_COUNT, struct view_rate, burst, 1, 100000000, "(as requests)",
+    NUMBER("burst", KIND_COUNT, struct view_rate, burst, 1, 1000000, "(as requests)",
            "as many at once, after a quiet time"),
     NUMBER("keys", KIND_COUNT, struct view_rate, keys, 1, VIEW_MAX_RATE_KEYS, "16384",
            "addresses, or other values, that are remembered at most"),
@@ -235,7 +243,7 @@ static const struct setting route[] = {
           "condition: the path and all below it; \"=/exact\": it alone; \"*.png\": its end"),
     FIELD("method", KIND_METHODS, struct view_route, match.methods, "", "condition: the method"),
     FIELD("header", KIND_HEADERS, struct view_route, match.headers, "",
-          "condition: a header field; \"name: start*\" by its beginning, \"!name\" by its absence"),
+          "conditions: header fields; \"name: start*\" by its beginning, \"!name\" by its absence"),
     FIELD("query", KIND_PAIRS, struct view_route, match.queries, "",
           "condition: a parameter of the query"),
     FIELD("cookie", KIND_PAIRS, struct view_route, match.cookies, "", "condition: a cookie"),
@@ -315,7 +323,8 @@ static const struct block blocks[BLOCKS] = {
         {"route", IN(BLOCK_SERVICE), "NAME", true, true, 0, offsetof(struct view_route, rules),
          SETTINGS(route),
          "What is done with some of the service's requests. The first route in the file "
-         "all of whose conditions hold takes a request; of a list, one item must hold. "
+         "all of whose conditions hold takes a request; of a list one item must hold, of `header` "
+         "all. "
          "It leads `to` services, or has a `redirect`, or a `respond`."},
     [BLOCK_PAGE] = {"error-page", IN(BLOCK_SERVICE), "STATUS", true, true, 0, NO_RULES,
                     SETTINGS(page),
@@ -345,12 +354,27 @@ size_t schema_offset(const struct block *b, size_t i)
     return i < b->n ? 0 : b->rules;
 }
 
-size_t schema_find(const struct block *b, struct str key)
+/* Every statement is compared with all keys of its block: most differ in their first letter. */
+static bool is_key(const char *key, struct str name)
 {
-    for (size_t i = 0; i < schema_count(b); i++)
-        if (str_eq(key, str_of(schema_at(b, i)->key)))
+    return name.n && name.p[0] == key[0] && str_eq(name, str_of(key));
+}
+
+static size_t find_in(const struct setting *settings, size_t n, struct str key)
+{
+    for (size_t i = 0; i < n; i++)
+        if (is_key(settings[i].key, key))
             return i;
     return NO_FIELD;
+}
+
+size_t schema_find(const struct block *b, struct str key)
+{
+    size_t i = find_in(b->settings, b->n, key);
+    if (i != NO_FIELD || b->rules == NO_RULES)
+        return i;
+    i = find_in(rules, ARRAY_LEN(rules), key);
+    return i == NO_FIELD ? NO_FIELD : b->n + i;
 }
 
 const struct setting *schema_setting(const struct block *b, struct str key)
@@ -362,7 +386,7 @@ const struct setting *schema_setting(const struct block *b, struct str key)
 enum block_id schema_child(enum block_id parent, struct str name)
 {
     for (int i = BLOCK_TOP + 1; i < BLOCKS; i++)
-        if (blocks[i].parents >> parent & 1 && str_eq(name, str_of(blocks[i].name)))
+        if (blocks[i].parents >> parent & 1 && is_key(blocks[i].name, name))
             return (enum block_id)i;
     return BLOCKS;
 }
@@ -391,40 +415,54 @@ static void algorithms_text(char *to, size_t size)
     buf_free(&b);
 }
 
-/* What a kind takes whose bounds are not in the table of settings. */
+/* What a kind takes, and how it is kept. */
 static const struct {
-    const char *text;
+    const char *text; /* NULL: schema_range knows */
     bool list;
+    uint8_t field; /* enum field_type */
 } forms[KINDS] = {
-    [KIND_TEXT] = {"a text", false},
-    [KIND_TARGET] = {"a path, as in /health", false},
-    [KIND_HOST] = {"a host name, as in www.example.com", false},
-    [KIND_NAME] = {"up to 63 letters, digits, '.', '_' and '-'", false},
-    [KIND_FLAG] = {"yes or no", false},
-    [KIND_STATUS] = {"a code or a range, as in 200 or 200-399", false},
-    [KIND_RETRY_ON] = {"none, or some of {connect, reset, timeout, 5xx}", true},
-    [KIND_HASH] = {"source, path, header:NAME, cookie:NAME or query:NAME", false},
-    [KIND_PER] = {"all, address, path, header:NAME, cookie:NAME or query:NAME", false},
-    [KIND_HOSTS] = {"host names, as in example.com or \"*.example.com\"", true},
-    [KIND_PATHS] = {"paths, as in /v1, \"=/exact\" or \"*.png\"", true},
-    [KIND_METHODS] = {"methods, as in GET or {PUT, DELETE}", true},
-    [KIND_HEADERS] = {"fields, as in x-beta, \"x-beta: yes\" or \"!x-beta\"", true},
-    [KIND_PAIRS] = {"names and values, as in beta or \"beta=1\"", true},
-    [KIND_REWRITE] = {"a path, as in /v2", false},
-    [KIND_LOCATION] = {"a URL or path, as in \"https://{host}{uri}\"", false},
-    [KIND_COOKIE] = {"a name, as in SRV", false},
-    [KIND_TYPE] = {"a media type, as in text/html", false},
-    [KIND_FIELDS] = {"fields, as in \"X-Env: prod\"", true},
-    [KIND_NAMES] = {"names of fields, as in X-Env", true},
-    [KIND_TO] = {"services, as in api or {api:95, api-next:5}", true},
-    [KIND_SERVICE] = {"the name of a service", false},
-    [KIND_REDIRECT] = {"301, 302, 303, 307 or 308", false},
-    [KIND_FILE] = {"a path, as in errors/503.html", false},
-    [KIND_LISTEN] = {"an address, as in http://0.0.0.0:8080", true},
-    [KIND_LOG] = {"an absolute path, or off", false},
-    [KIND_DIR] = {"an absolute path", false},
-    [KIND_SERVERS] = {"an address, as in 10.0.0.53 or [::1]:5353", true},
+    [KIND_COUNT] = {NULL, false, FIELD_NUMBER},
+    [KIND_DURATION] = {NULL, false, FIELD_NUMBER},
+    [KIND_SIZE] = {NULL, false, FIELD_NUMBER},
+    [KIND_SHARE] = {NULL, false, FIELD_NUMBER},
+    [KIND_BALANCE] = {NULL, false, FIELD_BYTE},
+    [KIND_CHOICE] = {NULL, false, FIELD_BYTE},
+    [KIND_TEXT] = {"a text", false, FIELD_TEXT},
+    [KIND_TARGET] = {"a path, as in /health", false, FIELD_TEXT},
+    [KIND_HOST] = {"a host name, as in www.example.com", false, FIELD_TEXT},
+    [KIND_NAME] = {"up to 63 letters, digits, '.', '_' and '-'", false, FIELD_TEXT},
+    [KIND_LABEL] = {"a word, as in eu-1a", false, FIELD_TEXT},
+    [KIND_FLAG] = {"yes or no", false, FIELD_NONE},
+    [KIND_STATUS] = {"a code or a range, as in 200 or 200-399", false, FIELD_STATUS},
+    [KIND_RETRY_ON] = {"none, or some of {connect, reset, timeout, 5xx}", true, FIELD_RETRY},
+    [KIND_HASH] = {"source, path, header:NAME, cookie:NAME or query:NAME", false, FIELD_HASH},
+    [KIND_PER] = {"all, address, path, header:NAME, cookie:NAME or query:NAME", false, FIELD_HASH},
+    [KIND_HOSTS] = {"host names, as in example.com or \"*.example.com\"", true, FIELD_WORDS},
+    [KIND_PATHS] = {"paths, as in /v1, \"=/exact\" or \"*.png\"", true, FIELD_WORDS},
+    [KIND_METHODS] = {"methods, as in GET or {PUT, DELETE}", true, FIELD_WORDS},
+    [KIND_HEADERS] = {"fields, as in x-beta, \"x-beta: yes\" or \"!x-beta\"", true, FIELD_WORDS},
+    [KIND_PAIRS] = {"names and values, as in beta or \"beta=1\"", true, FIELD_WORDS},
+    [KIND_REWRITE] = {"a path, as in /v2", false, FIELD_TEXT},
+    [KIND_LOCATION] = {"a URL or path, as in \"https://{host}{uri}\"", false, FIELD_TEXT},
+    [KIND_COOKIE] = {"a name, as in SRV", false, FIELD_TEXT},
+    [KIND_TYPE] = {"a media type, as in text/html", false, FIELD_TEXT},
+    [KIND_FIELDS] = {"fields, as in \"X-Env: prod\"", true, FIELD_NONE},
+    [KIND_NAMES] = {"names of fields, as in X-Env", true, FIELD_NONE},
+    [KIND_TO] = {"services, as in api or {api:95, api-next:5}", true, FIELD_NONE},
+    [KIND_SERVICE] = {"the name of a service", false, FIELD_NONE},
+    [KIND_REDIRECT] = {"301, 302, 303, 307 or 308", false, FIELD_NONE},
+    [KIND_FILE] = {"a path, as in errors/503.html", false, FIELD_NONE},
+    [KIND_LISTEN] = {"an address, as in http://0.0.0.0:8080", true, FIELD_NONE},
+    [KIND_LOG] = {"an absolute path, or off", false, FIELD_NONE},
+    [KIND_DIR] = {"an absolute path", false, FIELD_NONE},
+    [KIND_SERVERS] = {"an address, as in 10.0.0.53 or [::1]:5353", true, FIELD_NONE},
 };
+
+enum field_type schema_field(const struct setting *s)
+{
+    CHECK(s->kind < KINDS);
+    return (enum field_type)forms[s->kind].field;
+}
 
 bool schema_takes_list(const struct setting *s)
 {

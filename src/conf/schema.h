@@ -16,6 +16,7 @@ enum kind {
     KIND_TARGET,   /* /health: what stands behind GET */
     KIND_HOST,     /* a Host field's value */
     KIND_NAME,     /* of an instance */
+    KIND_LABEL,    /* a word, as in eu-1a */
     KIND_FLAG,     /* yes or no; alone it means yes */
     KIND_STATUS,   /* 200-399 */
     KIND_RETRY_ON, /* {connect, reset} */
@@ -46,6 +47,18 @@ enum kind {
 };
 
 enum { NO_FIELD = UINT16_MAX };
+
+/* What a field of a kind is in C. */
+enum field_type {
+    FIELD_NONE,   /* build.c's business, or none of its own */
+    FIELD_NUMBER, /* of setting.bytes */
+    FIELD_TEXT,   /* struct str */
+    FIELD_WORDS,  /* struct view_words */
+    FIELD_HASH,   /* struct view_hash */
+    FIELD_BYTE,
+    FIELD_STATUS, /* two fields of struct view_check */
+    FIELD_RETRY,  /* bits */
+};
 
 struct setting {
     const char *key;
@@ -106,6 +119,7 @@ size_t schema_offset(const struct block *b, size_t i);
 size_t schema_find(const struct block *b, struct str key);
 /* The same as the setting itself, or NULL. */
 const struct setting *schema_setting(const struct block *b, struct str key);
+enum field_type schema_field(const struct setting *s);
 /* Whether it may hold several values. */
 bool schema_takes_list(const struct setting *s);
 /* The block of this name directly below, or BLOCKS. */

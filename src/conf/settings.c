@@ -131,7 +131,8 @@ static bool text_valid(const struct setting *s, struct str text)
     switch ((enum kind)s->kind) {
     case KIND_TARGET: return is_visible(text) && text.p[0] == '/';
     case KIND_HOST: return is_visible(text) && !memchr(text.p, '/', text.n);
-    case KIND_NAME: return settings_name_valid(text);
+    case KIND_NAME:
+    case KIND_LABEL: return settings_name_valid(text);
     default: return true;
     }
 }
@@ -194,6 +195,7 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_TEXT:
     case KIND_TARGET:
     case KIND_HOST:
+    case KIND_LABEL:
     case KIND_NAME: set_text(c, s, v, target); return;
     case KIND_STATUS: set_status(c, s, v, target); return;
     case KIND_RETRY_ON: choices_retry_on(c, s, v, target); return;
@@ -225,21 +227,6 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     }
 }
 
-static bool is_text(const struct setting *s)
-{
-    switch ((enum kind)s->kind) {
-    case KIND_TEXT:
-    case KIND_TARGET:
-    case KIND_HOST:
-    case KIND_NAME:
-    case KIND_REWRITE:
-    case KIND_LOCATION:
-    case KIND_COOKIE:
-    case KIND_TYPE: return true;
-    default: return false;
-    }
-}
-
 static void set_default(struct conf *c, const struct setting *s, void *target)
 {
     struct str text = str_of(s->fallback);
@@ -248,7 +235,7 @@ static void set_default(struct conf *c, const struct setting *s, void *target)
     } else if (text.n && text.p[0] != '(') {
         struct value v = {.kind = VALUE_WORD, .text = text, .raw = text};
         set_value(c, s, &v, target);
-    } else if (is_text(s)) {
+    } else if (schema_field(s) == FIELD_TEXT) {
         struct str empty = STR("");
         memcpy((char *)target + s->offset, &empty, sizeof empty);
     }

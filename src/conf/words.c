@@ -4,7 +4,7 @@
 
 #include "conf/field.h"
 
-/* In visible ASCII: what a request line takes. */
+/* What a request line takes: visible ASCII. */
 static bool is_visible(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
@@ -16,6 +16,15 @@ static bool is_visible(struct str s)
 static bool has(struct str s, char c)
 {
     return s.n && memchr(s.p, c, s.n);
+}
+
+/* What a path is made of. */
+static bool is_target(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (has(STR("\"<>\\"), s.p[i]))
+            return false;
+    return is_visible(s);
 }
 
 static struct str lower(struct conf *c, struct str s)
@@ -33,28 +42,13 @@ static bool refuse(struct conf *c, const struct value *v, const char *hint, cons
     return false;
 }
 
-/* Labels of letters, digits, '-' and '_', or an IPv6 address in brackets. */
-static bool is_host(struct str s)
-{
-    bool bracketed = s.n > 2 && s.p[0] == '[' && s.p[s.n - 1] == ']';
-    for (size_t i = bracketed; i < s.n - bracketed; i++) {
-        char c = s.p[i];
-        bool alnum = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-        bool label = alnum || c == '-' || c == '_';
-        if (bracketed ? !alnum && c != ':' && c != '.'
-                      : !label && !(c == '.' && i && i + 1 < s.n && s.p[i - 1] != '.'))
-            return false;
-    }
-    return s.n > 0 && s.n <= 255;
-}
-
 static bool host_word(struct conf *c, const struct value *v, struct str *word)
 {
     *word = lower(c, v->text);
     struct str name = *word;
     if (str_starts(name, STR("*.")))
         name = (struct str){name.p + 2, name.n - 2};
-    if (is_host(name))
+    if (field_is_host(name))
         return true;
     if (str_eq(name, STR("*")))
         return refuse(c, v, "leave host out", "is every host");
@@ -67,13 +61,50 @@ static bool host_word(struct conf *c, const struct value *v, struct str *word)
     return refuse(c, v, "as in example.com or \"*.example.com\"", "is not a host name");
 }
 
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* "%61" for 'a'. */
+static bool is_escaped_plain(struct str s)
+{
+    int high = s.n >= 3 ? hex(s.p[1]) : -1, low = s.n >= 3 ? hex(s.p[2]) : -1;
+    char c = high < 0 || low < 0 ? 0 : (char)(high * 16 + low);
+    return c && (has(STR("-._~"), c) || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+                 (c >= 'a' && c <= 'z'));
+}
+
+/* Requests' paths are compared in a normal form (RFC 3986, 6.2.2): without empty, "." and ".."
+ * segments, unreserved characters as they are. Another path would never match. */
+static const char *not_normal(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        struct str rest = {s.p + i, s.n - i};
+        if (str_starts(rest, STR("//")))
+            return "requests are compared with one '/' in place of several";
+        bool dots = str_starts(rest, STR("/..")) && (rest.n == 3 || rest.p[3] == '/');
+        bool dot = str_starts(rest, STR("/.")) && (rest.n == 2 || rest.p[2] == '/');
+        if (dot || dots)
+            return "requests are compared without '.' and '..'";
+        if (rest.p[0] == '%' && is_escaped_plain(rest))
+            return "requests are compared with letters, digits and '-._~' as they are, not as %XX";
+    }
+    return NULL;
+}
+
 static bool not_a_path(struct conf *c, const struct value *v)
 {
     struct str s = v->text;
     if (s.n && s.p[0] == '~')
         return refuse(c, v, "patterns are not known here", "is not a path");
-    if (!is_visible(s))
-        return refuse(c, v, "blanks and letters beyond ASCII are written as %20", "is not a path");
+    if (!is_target(s))
+        return refuse(c, v,
+                      "blanks, quotes, '<', '>', '\\' and what is beyond ASCII are written as %20",
+                      "is not a path");
     if (v->secret || s.p[0] == '*' || s.p[0] == '=')
         return refuse(c, v, "as in /v1, \"=/exact\" or \"*.png\"", "is not a path");
     return refuse(c, v, conf_text(c, "did you mean '/" STR_FMT "'?", STR_ARG(conf_shown(v))),
@@ -97,7 +128,7 @@ static bool path_word(struct conf *c, const struct value *v, struct str *word)
 {
     struct str s = *word = v->text;
     bool exact = str_starts(s, STR("=/")), suffix = str_starts(s, STR("*."));
-    if (!is_visible(s) || (s.p[0] != '/' && !exact && !suffix))
+    if (!is_target(s) || (s.p[0] != '/' && !exact && !suffix))
         return not_a_path(c, v);
     if (has(s, '?') || has(s, '#'))
         return refuse(c, v, "a condition on the query is 'query = \"name=value\"'",
@@ -105,7 +136,10 @@ static bool path_word(struct conf *c, const struct value *v, struct str *word)
     struct str rest = suffix ? (struct str){s.p + 2, s.n - 2} : s;
     if (suffix && (!rest.n || has(rest, '/')))
         return refuse(c, v, "as in \"*.png\"", "is not the end of a path");
-    return has(rest, '*') ? stray_star(c, v) : true;
+    if (has(rest, '*'))
+        return stray_star(c, v);
+    const char *hint = not_normal(exact ? (struct str){s.p + 1, s.n - 1} : s);
+    return hint ? refuse(c, v, hint, "matches no request") : true;
 }
 
 static bool method_word(struct conf *c, const struct value *v, struct str *word)
@@ -228,7 +262,7 @@ static bool is_location(struct conf *c, const struct value *v)
 static bool is_rewrite(struct conf *c, const struct value *v)
 {
     struct str s = v->text;
-    if (is_visible(s) && s.p[0] == '/' && !has(s, '?') && !has(s, '#'))
+    if (is_target(s) && s.p[0] == '/' && !has(s, '?') && !has(s, '#'))
         return true;
     return refuse(c, v, "as in /v2", "is not a path");
 }

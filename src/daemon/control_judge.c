@@ -93,6 +93,15 @@ static void feed(struct control *c, const struct signal *signal)
         changed(c, signal->slot, verdict, reason);
 }
 
+void judging_pace(struct control *c, uint32_t slot, enum pace pace, const struct pace_report *r)
+{
+    struct judge *j = &c->subjects[slot].judge;
+    enum verdict verdict = j->verdict;
+    enum reason reason = j->reason;
+    if (judge_pace(j, pace, r, loop_now(c->loop)))
+        changed(c, slot, verdict, reason);
+}
+
 /* Feeds what the rows say was answered since they were last read. */
 static void read_row(struct control *c, uint32_t slot, uint64_t now)
 {
@@ -179,6 +188,12 @@ int judging_init(struct control *c, struct err *e)
     c->subjects = mem_zero(MAX(c->n_subjects, 1u), sizeof *c->subjects);
     if (!c->subjects)
         return err_set(e, ERR_NOMEM, "no memory to judge %u instances", c->n_subjects);
+    int code = pacing_init(c, e);
+    if (code) {
+        mem_free(c->subjects);
+        c->subjects = NULL;
+        return code;
+    }
     timer_init(&c->judge, on_tick);
     loop_timer_set(c->loop, &c->judge, loop_now(c->loop) + TICK_NS);
     return 0;
@@ -188,6 +203,7 @@ void judging_end(struct control *c)
 {
     if (c->subjects)
         loop_timer_stop(c->loop, &c->judge);
+    pacing_end(c);
     mem_free(c->subjects);
     c->subjects = NULL;
 }
@@ -249,6 +265,7 @@ static void adopt_slot(struct control *c, const struct view_service *service,
         judge_init(&s->judge, &params, loop_now(c->loop));
         if (restore)
             restore_slot(c, service, in);
+        pacing_begin(c, in->slot);
     }
     s->epoch = c->view->epoch;
     s->service = service;
@@ -262,6 +279,7 @@ static void forget_unnamed(struct control *c)
     for (uint32_t slot = 0; slot < c->n_subjects; slot++)
         if (c->subjects[slot].used && c->subjects[slot].epoch != c->view->epoch) {
             c->subjects[slot] = (struct subject){0};
+            c->discovering.freed[slot] = loop_now(c->loop);
             prober_remove(c->prober, slot);
         }
 }

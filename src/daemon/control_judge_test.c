@@ -112,6 +112,112 @@ static void verdicts_stay_over_a_reload_and_go_with_their_address(void **state)
     world_close(&w);
 }
 
+/* Answers of one instance, as a worker counts them. */
+static void answer(struct world *w, uint32_t slot, uint32_t n, uint64_t latency_us)
+{
+    struct instance_row *row = cells_instance(&w->cells, 0, slot);
+    cell_add(&row->ok, n);
+    cell_add(&row->latency_us_sum, n * latency_us);
+    cell_add(&row->latency[latency_bucket(latency_us)], n);
+}
+
+static const char paced[] = "workers = 1\n"
+                            "service web {\n"
+                            "  listen = http://127.0.0.1:8080\n"
+                            "  backend 127.0.0.1:1 { name = a }\n"
+                            "  backend 127.0.0.1:2 { name = b }\n"
+                            "  backend 127.0.0.1:3 { name = c }\n"
+                            "  check { none = yes }\n"
+                            "  eject { slow = 300%; hold = 50ms }\n"
+                            "}\n";
+
+static void paced_world(struct world *w, const char *text)
+{
+    world_open(w);
+    control_end(w);
+    w->o.pace_window = 20 * NS_PER_MS;
+    control_start(w);
+    write_file(w, text);
+    first_view(w);
+}
+
+/* All answer for a while, b as slowly as is said. */
+static void answer_all(struct world *w, uint64_t slow_us)
+{
+    answer(w, instance(w, "a")->slot, 20, 38000);
+    answer(w, instance(w, "b")->slot, 20, slow_us);
+    answer(w, instance(w, "c")->slot, 20, 40000);
+    turn(w, 5 * NS_PER_MS);
+}
+
+#define ANSWER_UNTIL(w, slow_us, condition)                                                        \
+    do {                                                                                           \
+        for (int i_ = 0; i_ < 1000 && !(condition); i_++)                                          \
+            answer_all((w), (slow_us));                                                            \
+        assert_true(condition);                                                                    \
+    } while (0)
+
+static void who_is_slower_than_the_pool_is_left_out_and_returns(void **state)
+{
+    static struct world w;
+    paced_world(&w, paced);
+    uint32_t slot = instance(&w, "b")->slot;
+    const struct instance_verdict *v = cells_verdict(&w.cells, slot);
+    const struct judge *j = &w.c.subjects[slot].judge;
+    ANSWER_UNTIL(&w, 412000, cell_get(&v->reason) == REASON_SLOW);
+    assert_int_equal(cell_get(&v->verdict), VERDICT_FAILED);
+    assert_int_equal(cell_get(&v->certain), 0);
+    assert_int_equal(j->slow.latency, 412000000);
+    assert_int_equal(j->slow.median, 39000000);
+    assert_int_equal(j->slow.others, 2);
+    const struct event *e = last_event(&w, EVENT_INSTANCE_VERDICT);
+    CHECK(e);
+    assert_string_equal(e->subject, "web/b");
+    assert_non_null(strstr(e->text, "Slower than the pool: 412 ms against 39 ms"));
+    ANSWER_UNTIL(&w, 412000, cell_get(&v->reason) == REASON_RECOVERING);
+    ANSWER_UNTIL(&w, 412000, cell_get(&v->reason) == REASON_SLOW);
+    ANSWER_UNTIL(&w, 41000, cell_get(&v->verdict) == VERDICT_HEALTHY);
+    assert_int_equal(w.c.subjects[instance(&w, "a")->slot].judge.verdict, VERDICT_HEALTHY);
+    world_close(&w);
+}
+
+static void without_the_setting_nobody_is_compared(void **state)
+{
+    static struct world w;
+    paced_world(&w, quiet);
+    uint32_t a = instance(&w, "a")->slot, b = instance(&w, "b")->slot;
+    for (int i = 0; i < 30; i++) {
+        answer(&w, a, 20, 38000);
+        answer(&w, b, 20, 41200000);
+        turn(&w, 5 * NS_PER_MS);
+    }
+    UNTIL(&w, w.c.subjects[b].judge.verdict == VERDICT_HEALTHY);
+    world_close(&w);
+}
+
+/* Where control starts anew, and where the setting goes, the slow one is not forgotten in between
+ * and not left out for ever. */
+static void slow_over_a_restart_and_a_reload(void **state)
+{
+    static struct world w;
+    paced_world(&w, paced);
+    uint32_t slot = instance(&w, "b")->slot;
+    const struct instance_verdict *v = cells_verdict(&w.cells, slot);
+    ANSWER_UNTIL(&w, 412000, cell_get(&v->reason) == REASON_SLOW);
+    struct view *view = w.c.view;
+    w.c.view = NULL; /* taken over by the successor, as the supervisor hands it on */
+    control_end(&w);
+    control_start(&w);
+    control_adopt(&w.c, view, true);
+    assert_int_equal(w.c.subjects[slot].judge.reason, REASON_SLOW);
+    ANSWER_UNTIL(&w, 412000, cell_get(&v->reason) == REASON_RECOVERING);
+    ANSWER_UNTIL(&w, 412000, cell_get(&v->reason) == REASON_SLOW);
+    for (uint32_t i = 0; i < view->n_services; i++)
+        view->services[i].eject.slow_permille = 0;
+    UNTIL(&w, cell_get(&v->verdict) == VERDICT_HEALTHY);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,6 +225,9 @@ int main(void)
         cmocka_unit_test(answers_are_counted_once),
         cmocka_unit_test(nonsense_from_the_proxy_is_dropped),
         cmocka_unit_test(verdicts_stay_over_a_reload_and_go_with_their_address),
+        cmocka_unit_test(who_is_slower_than_the_pool_is_left_out_and_returns),
+        cmocka_unit_test(without_the_setting_nobody_is_compared),
+        cmocka_unit_test(slow_over_a_restart_and_a_reload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,6 +35,7 @@ void control_adopt(struct control *c, struct view *view, bool restore)
     c->view = view;
     c->epoch = MAX(c->epoch, view->epoch);
     judging_adopt(c, restore);
+    discovering_adopt(c, old);
     view_free(old);
     drains_prune(c);
     listen_metrics(c);

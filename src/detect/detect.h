@@ -64,6 +64,7 @@ enum reason {
     REASON_ERROR_RATE,    /* degraded: a large share of the last requests failed */
     REASON_RECOVERING,    /* suspect: was failed, takes requests on trial */
     REASON_SERVING,       /* healthy: real requests are answered */
+    REASON_SLOW,          /* failed: slower than the pool, as who compares its instances says */
     REASONS
 };
 const char *reason_name(enum reason r);
@@ -93,6 +94,15 @@ enum {
     JUDGE_WINDOW_SECONDS = 5, /* a rate looks at the current and the last window */
 };
 
+/* How a subject compares with its pool. Whoever sees all of the pool's answers says so
+ * (balance/outlier.h); a judge sees one subject alone. */
+enum pace { PACE_NORMAL, PACE_SLOW, PACE_TRIAL /* was slow, takes requests on trial */ };
+struct pace_report {
+    uint64_t latency, median; /* ns: its own, the others' */
+    uint32_t answers, others; /* measured over how many, of how many others */
+    uint64_t until;           /* ns, when its trial begins */
+};
+
 struct judge {
     struct judge_params params;
     enum verdict verdict; /* reason_verdict(reason) */
@@ -120,6 +130,8 @@ struct judge {
     bool restored;        /* the verdict is from before a restart */
     enum verdict heard;   /* the other judge's verdict (judge_hear) */
     struct signal tipped; /* the last signal that changed the reason; count is 0 if none */
+    enum pace pace;
+    struct pace_report slow; /* when it was slow last; others is 0: never */
 };
 
 void judge_init(struct judge *j, const struct judge_params *p, uint64_t now);
@@ -137,6 +149,10 @@ bool judge_tick(struct judge *j, uint64_t now);
  * it whenever that verdict is read. When it leaves failed, a hold here ends in a trial at once, so
  * that a restarted instance is back without waiting. True when the verdict changed. */
 bool judge_hear(struct judge *j, enum verdict other, uint64_t now);
+/* How it compares with its pool, whenever that is looked at; say it anew while it stays, since
+ * other failures come and go meanwhile. The report counts with PACE_SLOW. While on trial, answers
+ * alone do not end the trial: the comparison does. True when the verdict or its reason changed. */
+bool judge_pace(struct judge *j, enum pace pace, const struct pace_report *r, uint64_t now);
 /* The next time judge_tick has something to do; UINT64_MAX when never. May be in the past. */
 uint64_t judge_deadline(const struct judge *j);
 /* ns until the next active check: fast while uncertain, else the interval. It can shrink with any

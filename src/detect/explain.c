@@ -86,10 +86,59 @@ static void say_last(struct out *o, const struct judge *j, uint64_t now)
         return;
     }
     const struct signal *s = last_failure(j);
+    bool compared = j->reason == REASON_RECOVERING && j->pace == PACE_TRIAL;
+    if (j->reason == REASON_SLOW || compared)
+        return;
     if (j->verdict == VERDICT_HEALTHY || j->reason == REASON_UNCHECKED || s->count == 0)
         return;
     say(o, ", last failure: ");
     say_signal(o, s, now);
+}
+
+static void say_latency(struct out *o, uint64_t ns)
+{
+    if (ns < 10000000)
+        say(o, "%" PRIu64 ".%" PRIu64 " ms", ns / 1000000, ns % 1000000 / 100000);
+    else
+        say(o, "%" PRIu64 " ms", ns / 1000000);
+}
+
+static void say_pace(struct out *o, const struct judge *j)
+{
+    if (j->slow.others == 0) /* known from before a restart */
+        return;
+    say_latency(o, j->slow.latency);
+    say(o, " against ");
+    say_latency(o, j->slow.median);
+    if (j->slow.others > 1)
+        say(o, ", the median of %u others", j->slow.others);
+}
+
+static void say_trial(struct out *o, const struct judge *j, uint64_t now)
+{
+    if (j->pace == PACE_TRIAL) {
+        say(o, "Was slower than the pool (");
+        say_pace(o, j);
+        say(o, "), on trial for ");
+    } else {
+        say(o, "Was failed, on trial for ");
+    }
+    say_span(o, j->reason_since, now);
+    say(o, " with %u of %u requests answered in a row", MIN(j->good_requests, JUDGE_TRIAL_REQUESTS),
+        JUDGE_TRIAL_REQUESTS);
+}
+
+static void say_slow(struct out *o, const struct judge *j, uint64_t now)
+{
+    say(o, "Slower than the pool%s", j->slow.others ? ": " : "");
+    say_pace(o, j);
+    if (j->slow.others == 0)
+        return;
+    say(o, " (%u answers)", j->slow.answers);
+    if (j->slow.until <= now)
+        return;
+    say(o, "; a trial in ");
+    say_span(o, now, j->slow.until);
 }
 
 static void say_hold(struct out *o, const struct judge *j, uint64_t now)
@@ -137,12 +186,8 @@ static void say_rule(struct out *o, const struct judge *j, uint64_t now)
     case REASON_ERROR_RATE:
         say(o, "%" PRIu64 " of the last %" PRIu64 " requests failed", bad, all);
         break;
-    case REASON_RECOVERING:
-        say(o, "Was failed, on trial for ");
-        say_span(o, j->reason_since, now);
-        say(o, " with %u of %u requests answered in a row",
-            MIN(j->good_requests, JUDGE_TRIAL_REQUESTS), JUDGE_TRIAL_REQUESTS);
-        break;
+    case REASON_RECOVERING: say_trial(o, j, now); break;
+    case REASON_SLOW: say_slow(o, j, now); break;
     case REASONS: break;
     }
     say_last(o, j, now);

@@ -100,6 +100,29 @@ static void test_requests(void **state)
         "request-ok x3, request-5xx x5, request-ok.");
 }
 
+static void test_pace(void **state)
+{
+    struct judge j = judge_of(false);
+    struct pace_report r = {.latency = 412 * MS,
+                            .median = 3850 * MS / 1000,
+                            .answers = 120,
+                            .others = 4,
+                            .until = START + 7 * SECOND};
+    feed(&j, 0, SIGNAL_REQ_OK, 3);
+    assert_true(judge_pace(&j, PACE_SLOW, &r, START));
+    says(&j, 0,
+         "Slower than the pool: 412 ms against 3.8 ms, the median of 4 others (120 answers); a "
+         "trial in 7.0 s. Latest signals: request-ok x3.");
+    assert_true(judge_pace(&j, PACE_TRIAL, NULL, START + 7 * SECOND));
+    says(&j, 8 * SECOND,
+         "Was slower than the pool (412 ms against 3.8 ms, the median of 4 others), on trial for "
+         "1.0 s with 0 of 5 requests answered in a row. Latest signals: request-ok x3.");
+    struct judge_params p = {.eject_after = 5, .hold = SECOND};
+    judge_init(&j, &p, START);
+    judge_restore(&j, VERDICT_FAILED, REASON_SLOW, START);
+    says(&j, 0, "Slower than the pool, known from before a restart.");
+}
+
 static void test_cut_to_fit(void **state)
 {
     char cut[20];
@@ -129,9 +152,8 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_checks),
-        cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_cut_to_fit),
+        cmocka_unit_test(test_checks), cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_pace),   cmocka_unit_test(test_cut_to_fit),
         cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

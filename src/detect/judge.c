@@ -29,6 +29,8 @@ enum event {
     EVENT_EJECT,     /* enough of them in a row */
     EVENT_RATE_HIGH, /* a large share of requests fails */
     EVENT_RATE_LOW,  /* no longer */
+    EVENT_SLOW,      /* it is slower than its pool */
+    EVENT_PACE,      /* it keeps pace with it again */
     EVENTS
 };
 
@@ -37,10 +39,11 @@ enum { STAY = REASONS, WELL /* healthy, for the reason that evidence gives */ };
 
 static const uint8_t transition[REASONS][EVENTS] = {
 /* clang-format off */
-#define ROW(pass, rise, miss, fall, probation, answered, proven, error, eject, high, low) \
+#define ROW(pass, rise, miss, fall, probation, answered, proven, error, eject, high, low, slow, pace) \
     {[EVENT_PASS] = pass, [EVENT_RISE] = rise, [EVENT_MISS] = miss, [EVENT_FALL] = fall, \
      [EVENT_PROBATION] = probation, [EVENT_ANSWERED] = answered, [EVENT_PROVEN] = proven, \
-     [EVENT_ERROR] = error, [EVENT_EJECT] = eject, [EVENT_RATE_HIGH] = high, [EVENT_RATE_LOW] = low}
+     [EVENT_ERROR] = error, [EVENT_EJECT] = eject, [EVENT_RATE_HIGH] = high, [EVENT_RATE_LOW] = low, \
+     [EVENT_SLOW] = slow, [EVENT_PACE] = pace}
 #define PASSING REASON_CHECKS_PASS
 #define MISSING REASON_CHECK_FAILING
 #define DOWN REASON_CHECKS_FAIL
@@ -48,15 +51,17 @@ static const uint8_t transition[REASONS][EVENTS] = {
 #define ERRORS REASON_ERROR_RATE
 #define TRIAL REASON_RECOVERING
 #define SERVES REASON_SERVING
-    /*                               pass     rise     miss     fall     probat. answered proven error    eject    high    low */
-    [REASON_UNCHECKED]     = ROW(PASSING, PASSING, MISSING, MISSING, STAY,  SERVES,  STAY, STAY,    EJECTED, STAY,   STAY),
-    [REASON_CHECKS_PASS]   = ROW(STAY,    STAY,    MISSING, MISSING, STAY,  SERVES,  STAY, STAY,    EJECTED, ERRORS, STAY),
-    [REASON_SERVING]       = ROW(PASSING, PASSING, MISSING, MISSING, STAY,  STAY,    STAY, STAY,    EJECTED, ERRORS, STAY),
-    [REASON_ERROR_RATE]    = ROW(STAY,    STAY,    MISSING, MISSING, STAY,  STAY,    STAY, STAY,    EJECTED, STAY,   WELL),
-    [REASON_CHECK_FAILING] = ROW(STAY,    PASSING, STAY,    DOWN,    STAY,  SERVES,  STAY, STAY,    EJECTED, STAY,   STAY),
-    [REASON_CHECKS_FAIL]   = ROW(STAY,    PASSING, STAY,    STAY,    TRIAL, TRIAL,   STAY, STAY,    STAY,    STAY,   STAY),
-    [REASON_REQUESTS_FAIL] = ROW(STAY,    STAY,    STAY,    DOWN,    TRIAL, STAY,    STAY, STAY,    STAY,    STAY,   STAY),
-    [REASON_RECOVERING]    = ROW(STAY,    STAY,    STAY,    DOWN,    STAY,  STAY,    WELL, EJECTED, EJECTED, STAY,   STAY),
+#define SLOW REASON_SLOW
+    /*                               pass     rise     miss     fall     probat. answered proven error    eject    high    low   slow  pace */
+    [REASON_UNCHECKED]     = ROW(PASSING, PASSING, MISSING, MISSING, STAY,  SERVES,  STAY, STAY,    EJECTED, STAY,   STAY,  SLOW, STAY),
+    [REASON_CHECKS_PASS]   = ROW(STAY,    STAY,    MISSING, MISSING, STAY,  SERVES,  STAY, STAY,    EJECTED, ERRORS, STAY,  SLOW, STAY),
+    [REASON_SERVING]       = ROW(PASSING, PASSING, MISSING, MISSING, STAY,  STAY,    STAY, STAY,    EJECTED, ERRORS, STAY,  SLOW, STAY),
+    [REASON_ERROR_RATE]    = ROW(STAY,    STAY,    MISSING, MISSING, STAY,  STAY,    STAY, STAY,    EJECTED, STAY,   WELL,  SLOW, STAY),
+    [REASON_CHECK_FAILING] = ROW(STAY,    PASSING, STAY,    DOWN,    STAY,  SERVES,  STAY, STAY,    EJECTED, STAY,   STAY,  SLOW, STAY),
+    [REASON_CHECKS_FAIL]   = ROW(STAY,    PASSING, STAY,    STAY,    TRIAL, TRIAL,   STAY, STAY,    STAY,    STAY,   STAY,  STAY, STAY),
+    [REASON_REQUESTS_FAIL] = ROW(STAY,    STAY,    STAY,    DOWN,    TRIAL, STAY,    STAY, STAY,    STAY,    STAY,   STAY,  STAY, STAY),
+    [REASON_RECOVERING]    = ROW(STAY,    STAY,    STAY,    DOWN,    STAY,  STAY,    WELL, EJECTED, EJECTED, STAY,   STAY,  SLOW, STAY),
+    [REASON_SLOW]          = ROW(STAY,    STAY,    STAY,    DOWN,    TRIAL, STAY,    STAY, STAY,    EJECTED, STAY,   STAY,  STAY, WELL),
 #undef ROW
 #undef PASSING
 #undef MISSING
@@ -65,6 +70,7 @@ static const uint8_t transition[REASONS][EVENTS] = {
 #undef ERRORS
 #undef TRIAL
 #undef SERVES
+#undef SLOW
     /* clang-format on */
 };
 
@@ -222,7 +228,8 @@ static void settle(struct judge *j)
     case REASON_CHECKS_PASS:
     case REASON_CHECK_FAILING:
     case REASON_ERROR_RATE:
-    case REASON_SERVING: break;
+    case REASON_SERVING:
+    case REASON_SLOW: break; /* who compares ends it */
     case REASONS: UNREACHABLE();
     }
 }
@@ -310,7 +317,7 @@ static void on_answer(struct judge *j, const struct signal *s)
     j->ejections = 0;
     j->yielded = false;
     j->hold_now = j->params.hold;
-    if (j->bad_checks == 0)
+    if (j->bad_checks == 0 && j->pace != PACE_TRIAL)
         apply(j, EVENT_PROVEN, s);
 }
 
@@ -376,6 +383,33 @@ bool judge_hear(struct judge *j, enum verdict other, uint64_t now)
     return j->reason != reason;
 }
 
+static enum event pace_event(const struct judge *j, enum pace pace)
+{
+    switch (pace) {
+    case PACE_SLOW: return EVENT_SLOW;
+    case PACE_TRIAL: return j->reason == REASON_SLOW ? EVENT_PROBATION : EVENTS;
+    case PACE_NORMAL: break;
+    }
+    if (j->reason == REASON_SLOW)
+        return EVENT_PACE;
+    bool proven = j->good_requests >= JUDGE_TRIAL_REQUESTS && j->bad_checks == 0;
+    return j->pace == PACE_TRIAL && proven ? EVENT_PROVEN : EVENTS;
+}
+
+bool judge_pace(struct judge *j, enum pace pace, const struct pace_report *r, uint64_t now)
+{
+    enum reason reason = j->reason;
+    advance(j, now);
+    settle(j);
+    enum event e = pace_event(j, pace);
+    if (pace == PACE_SLOW)
+        j->slow = *r;
+    if (e != EVENTS)
+        apply(j, e, NULL);
+    j->pace = pace;
+    return j->reason != reason;
+}
+
 uint64_t judge_deadline(const struct judge *j)
 {
     switch (j->reason) {
@@ -388,7 +422,8 @@ uint64_t judge_deadline(const struct judge *j)
     case REASON_UNCHECKED:
     case REASON_CHECKS_PASS:
     case REASON_CHECK_FAILING:
-    case REASON_SERVING: return UINT64_MAX;
+    case REASON_SERVING:
+    case REASON_SLOW: return UINT64_MAX;
     case REASONS: break;
     }
     UNREACHABLE();
@@ -397,7 +432,7 @@ uint64_t judge_deadline(const struct judge *j)
 uint64_t judge_check_delay(const struct judge *j)
 {
     bool settled = j->reason == REASON_CHECKS_PASS || j->reason == REASON_SERVING ||
-                   j->reason == REASON_ERROR_RATE ||
+                   j->reason == REASON_ERROR_RATE || j->reason == REASON_SLOW ||
                    (j->reason == REASON_CHECKS_FAIL && j->good_checks == 0);
     return settled && j->bad_requests == 0 ? j->params.interval : j->params.fast_interval;
 }

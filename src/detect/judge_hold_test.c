@@ -245,6 +245,53 @@ static void test_a_worker_heeds_that_control_saw_the_subject_return(void **state
     assert_false(judge_hear(&j, VERDICT_HEALTHY, at += MS));
 }
 
+/* Slow, on trial, well: as who compares says, and not because some requests are answered. */
+static void test_pace_is_decided_by_comparison(void **state)
+{
+    uint64_t at;
+    struct judge j = passing(params(), &at);
+    struct pace_report r = {.latency = 412 * MS, .median = 38 * MS, .answers = 50, .others = 4};
+    assert_true(judge_pace(&j, PACE_SLOW, &r, at));
+    is(&j, VERDICT_FAILED, REASON_SLOW);
+    assert_false(j.certain);
+    assert_false(judge_pace(&j, PACE_SLOW, &r, at));
+    feed(&j, at, SIGNAL_REQ_OK, 50);
+    checks(&j, &at, SIGNAL_CHECK_OK, 5);
+    is(&j, VERDICT_FAILED, REASON_SLOW);
+    assert_true(judge_pace(&j, PACE_TRIAL, NULL, at));
+    is(&j, VERDICT_SUSPECT, REASON_RECOVERING);
+    feed(&j, at, SIGNAL_REQ_OK, 50);
+    is(&j, VERDICT_SUSPECT, REASON_RECOVERING);
+    assert_true(judge_pace(&j, PACE_SLOW, &r, at));
+    is(&j, VERDICT_FAILED, REASON_SLOW);
+    judge_pace(&j, PACE_TRIAL, NULL, at);
+    feed(&j, at, SIGNAL_REQ_OK, 50);
+    assert_true(judge_pace(&j, PACE_NORMAL, NULL, at));
+    is(&j, VERDICT_HEALTHY, REASON_CHECKS_PASS);
+}
+
+/* Other failures go first, and come back to it when they are over. */
+static void test_a_slow_one_can_die(void **state)
+{
+    uint64_t at;
+    struct judge j = passing(params(), &at);
+    struct pace_report r = {.latency = 412 * MS, .median = 38 * MS, .answers = 50, .others = 4};
+    judge_pace(&j, PACE_SLOW, &r, at);
+    checks(&j, &at, SIGNAL_CHECK_REFUSED, 3);
+    is(&j, VERDICT_FAILED, REASON_CHECKS_FAIL);
+    assert_true(j.certain);
+    assert_false(judge_pace(&j, PACE_SLOW, &r, at));
+    assert_false(judge_pace(&j, PACE_TRIAL, NULL, at));
+    is(&j, VERDICT_FAILED, REASON_CHECKS_FAIL);
+    checks(&j, &at, SIGNAL_CHECK_OK, 2);
+    is(&j, VERDICT_HEALTHY, REASON_CHECKS_PASS);
+    assert_true(judge_pace(&j, PACE_SLOW, &r, at));
+    is(&j, VERDICT_FAILED, REASON_SLOW);
+    assert_false(j.certain);
+    judge_pace(&j, PACE_NORMAL, NULL, at); /* the comparison was turned off */
+    is(&j, VERDICT_HEALTHY, REASON_CHECKS_PASS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +310,8 @@ int main(void)
         cmocka_unit_test(test_a_trial_without_requests_ends_by_checks_after_another_hold),
         cmocka_unit_test(test_a_reload_without_checks_gives_the_failed_a_trial),
         cmocka_unit_test(test_a_worker_heeds_that_control_saw_the_subject_return),
+        cmocka_unit_test(test_pace_is_decided_by_comparison),
+        cmocka_unit_test(test_a_slow_one_can_die),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

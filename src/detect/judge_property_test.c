@@ -36,7 +36,8 @@ static void holds_always(const struct judge *j, const struct oracle *o)
     /* I6: no verdict without evidence */
     assert_true(j->evidence_n > 0 || j->reason == REASON_UNCHECKED);
     assert_true(j->evidence_n <= o->signals);
-    assert_true(j->tipped.count > 0 || j->reason == REASON_UNCHECKED);
+    assert_true(j->tipped.count > 0 || j->reason == REASON_UNCHECKED || j->slow.others > 0);
+    assert_true(j->reason != REASON_SLOW || j->slow.others > 0);
     assert_true(!j->certain || j->verdict == VERDICT_FAILED);
     assert_true(j->since <= j->reason_since && j->reason_since <= j->now);
     assert_in_range(j->hold_now, j->params.hold, j->params.hold_max);
@@ -117,6 +118,28 @@ static void step(struct judge *j, struct oracle *o, const struct signal *s, uint
     deadline_is_honoured(j);
 }
 
+/* Only the comparison makes slow, and it never overrules a failure of another kind. */
+static void pace_step(struct judge *j, struct oracle *o, enum pace pace)
+{
+    static const struct pace_report report = {
+        .latency = 412 * MS, .median = 38 * MS, .answers = 100, .others = 4};
+    struct judge was = *j;
+    bool changed = judge_pace(j, pace, &report, j->now);
+    assert_int_equal(changed, j->reason != was.reason);
+    if (was.verdict == VERDICT_FAILED && was.reason != REASON_SLOW)
+        assert_int_equal(j->reason, was.reason);
+    else if (pace == PACE_SLOW)
+        assert_int_equal(j->reason, REASON_SLOW);
+    else
+        assert_int_not_equal(j->verdict, VERDICT_FAILED);
+    if (was.reason != REASON_SLOW && pace == PACE_TRIAL)
+        assert_int_equal(j->reason, was.reason);
+    if (was.reason != REASON_RECOVERING && j->reason == REASON_RECOVERING)
+        o->bad_requests = 0;
+    holds_always(j, o);
+    deadline_is_honoured(j);
+}
+
 static struct judge_params random_params(struct prng *r)
 {
     struct judge_params p = {
@@ -158,6 +181,8 @@ static struct judge random_judge(struct prng *r, struct oracle *o, unsigned step
         struct signal s = random_signal(r, &j, bias);
         if (prng_below(r, 10) == 0)
             step(&j, o, NULL, j.now + prng_below(r, 20 * SECOND));
+        else if (j.evidence_n > 0 && prng_below(r, 8) == 0)
+            pace_step(&j, o, (enum pace)prng_below(r, 3));
         else
             step(&j, o, &s, 0);
     }
@@ -182,6 +207,7 @@ static void test_random_histories(void **state)
 static uint64_t time_to_recover(struct judge *j, bool with_checks, bool with_requests)
 {
     uint64_t start = j->now, check = start, request = start;
+    judge_pace(j, PACE_NORMAL, NULL, j->now);
     for (int i = 0; i < 1000000 && j->verdict != VERDICT_HEALTHY; i++) {
         check = MIN(check, j->now + judge_check_delay(j));
         uint64_t next = judge_deadline(j);

@@ -57,6 +57,7 @@ static const struct {
     [REASON_ERROR_RATE] = {"error-rate", VERDICT_DEGRADED},
     [REASON_RECOVERING] = {"recovering", VERDICT_SUSPECT},
     [REASON_SERVING] = {"serving", VERDICT_HEALTHY},
+    [REASON_SLOW] = {"slower-than-pool", VERDICT_FAILED},
 };
 
 const char *reason_name(enum reason r)

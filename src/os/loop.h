@@ -62,6 +62,9 @@ int loop_io_start(struct loop *l, struct io *io, int fd, struct err *e);
  * (EPOLLEXCLUSIVE), reading only. */
 int loop_io_start_shared(struct loop *l, struct io *io, int fd, struct err *e);
 void loop_io_stop(struct loop *l, struct io *io); /* does not close fd */
+/* Stops and closes with one system call. Only for a descriptor that nobody else holds, neither by
+ * dup nor in another process: the kernel would go on to watch what is still open. */
+void loop_io_close(struct loop *l, struct io *io);
 
 void timer_init(struct timer *t, void (*on_fire)(struct timer *));
 void loop_timer_set(struct loop *l, struct timer *t, uint64_t at); /* moves it if it is set */

@@ -124,6 +124,44 @@ static void stopping_another_forgets_its_event(void **state)
     }
 }
 
+static void on_ready_close_other(struct io *io, unsigned ready)
+{
+    if (!(ready & IO_READ))
+        return;
+    struct io *other = io == &f.io[0] ? &f.io[1] : &f.io[0];
+    f.ready++;
+    loop_io_close(f.loop, other);
+    memset(other, 0xAA, sizeof *other);
+    loop_stop(f.loop);
+}
+
+/* Closing is stopping too; and whoever gets the number next is watched by itself alone. */
+static void a_closed_descriptor_is_watched_no_more(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, f.pair[i]), 0);
+        assert_int_equal(write(f.pair[i][1], "x", 1), 1);
+        io_init(&f.io[i], on_ready_close_other);
+        assert_int_equal(loop_io_start(f.loop, &f.io[i], f.pair[i][0], NULL), 0);
+    }
+    assert_int_equal(loop_run(f.loop, NULL), 0);
+    assert_int_equal(f.ready, 1);
+    struct io *open = f.io[0].fd == f.pair[0][0] ? &f.io[0] : &f.io[1];
+    int closed = open == &f.io[0] ? f.pair[1][0] : f.pair[0][0];
+    assert_int_equal(dup2(open->fd, closed), closed);
+    struct io again;
+    io_init(&again, on_ready_close_other);
+    assert_int_equal(loop_io_start(f.loop, &again, closed, NULL), 0);
+    loop_io_stop(f.loop, &again);
+    close(closed);
+    loop_io_close(f.loop, open);
+    loop_io_close(f.loop, open); /* once is enough */
+    assert_int_equal(open->fd, -1);
+    for (int i = 0; i < 2; i++)
+        close(f.pair[i][1]);
+}
+
 static void run_task(struct task *t)
 {
     f.ready++;
@@ -170,6 +208,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_overdue_timer_does_not_spin, setup, teardown),
         cmocka_unit_test_setup_teardown(moved_timer_fires_once, setup, teardown),
         cmocka_unit_test_setup_teardown(stopping_another_forgets_its_event, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_closed_descriptor_is_watched_no_more, setup, teardown),
         cmocka_unit_test_setup_teardown(a_deferred_task_may_defer_itself, setup, teardown),
         cmocka_unit_test_setup_teardown(the_loop_ends_from_outside, setup, teardown),
         cmocka_unit_test_setup_teardown(allocation_failure_is_an_error, setup, teardown),

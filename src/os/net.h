@@ -7,7 +7,8 @@
 
 #include "base/base.h"
 
-/* A listening stream socket, or a negative error. An abandoned Unix socket file is replaced; one
+/* A listening stream socket, or a negative error; what it accepts sends small packets at once
+ * (TCP_NODELAY). An abandoned Unix socket file is replaced; one
  * that somebody serves is ERR_EXISTS. */
 int net_listen(const struct addr *a, int backlog, struct err *e);
 /* A socket on its way to a: connected, or in progress (writable when decided; net_connect_result

@@ -5,6 +5,8 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +57,10 @@ static void connects_and_names_the_client(void **state)
     wait_for(l, POLLIN);
     int s = net_accept(l, &from);
     assert_true(s >= 0);
+    int nodelay = 0;
+    socklen_t n = sizeof nodelay;
+    assert_int_equal(getsockopt(s, IPPROTO_TCP, TCP_NODELAY, &nodelay, &n), 0);
+    assert_int_equal(nodelay, 1); /* as its listener */
     char text[ADDR_TEXT_MAX];
     addr_format_ip(&from, text);
     assert_string_equal(text, "127.0.0.1");

@@ -14,5 +14,6 @@
 #include "os/file.h"
 #include "os/loop.h"
 #include "os/net.h"
+#include "os/watch.h"
 
 #endif

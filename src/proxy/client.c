@@ -114,15 +114,12 @@ static void start_linger(struct client *c)
 
 void client_refuse(struct client *c, uint16_t status, const char *text)
 {
-    struct worker *w = c->worker;
     struct service_row *row = c->listener->service->row;
-    struct http_answer a = {.client_minor = 1, .via = STR("holdfast"), .date = worker_date(w)};
-    size_t n = http_write_error(status, text, &a, 0, w->out, sizeof w->out);
     cell_add(&row->refused_heads, 1);
     cell_add(&c->listener->row->bad_heads, 1);
     cell_add(&row->status[status / 100], 1);
     c->keep = false;
-    client_send(c, (struct str){w->out, n}, (struct str){0});
+    answer_refusal(c, status, text);
     start_linger(c);
 }
 
@@ -364,7 +361,6 @@ static void adopt(struct listener *l, int fd, const struct addr *from)
         mem_free(c);
         return;
     }
-    net_set_nodelay(fd);
     c->listener = l;
     l->refs++;
     list_push_back(&w->clients, &c->link);

@@ -17,155 +17,9 @@
 
 #include "proxy/internal.h"
 
-static void attempt(struct exchange *x);
-
 static uint64_t now_of(const struct exchange *x)
 {
     return loop_now(x->client->worker->loop);
-}
-
-/* --- beginning --- */
-
-/* 0, or the status to refuse with. */
-static uint16_t rewrite_head(struct exchange *x, const struct http_head *h, const char **text)
-{
-    struct client *c = x->client;
-    struct http_forward f = {.client_ip = str_of(c->ip),
-                             .proto = STR("http"),
-                             .via = STR("holdfast"),
-                             .keep_upstream = true};
-    if (!buf_reserve(&x->request, h->bytes + HEAD_SLACK)) {
-        *text = "Out of memory.";
-        return 503;
-    }
-    size_t n = http_write_request(h, &f, x->request.p, x->request.cap);
-    if (n == 0) {
-        *text = "The request head is too large to forward.";
-        return 431;
-    }
-    x->request.n = n;
-    x->head_bytes = (uint32_t)n;
-    const char *end = memchr(x->request.p, '\r', n);
-    x->line_bytes = end ? (uint32_t)(end - x->request.p) : 0;
-    return 0;
-}
-
-static void read_facts(struct exchange *x, const struct http_head *h)
-{
-    const struct view_service *conf = x->service->conf;
-    x->method = h->method;
-    x->client_minor = h->minor;
-    x->idempotent = http_method_idempotent((enum http_method)h->method);
-    x->head_request = h->method == HTTP_HEAD;
-    x->upgrade = h->upgrade;
-    x->expect = h->expect_continue;
-    x->body_limit = conf->limits.body_bytes;
-    body_init(&x->body, h);
-    bool small = h->framing != HTTP_BODY_LENGTH || h->length <= conf->retry.replay_max;
-    x->replay = x->idempotent && small && conf->retry.replay_max > 0;
-}
-
-/* By what it is placed; the head lies in the client's block only until it is consumed. */
-static void place(struct exchange *x, const struct http_head *h)
-{
-    const struct peer *p = &x->client->peer;
-    size_t n = p->kind == ADDR_IP6 ? 16 : p->kind == ADDR_IP4 ? 4 : 0;
-    if (algorithm_by_key((enum algorithm)x->service->conf->balance))
-        x->key = key_of(&x->service->conf->hash, h, p->ip, n);
-}
-
-/* What is answered here although its syntax is fine: refusals, and an OPTIONS that asks for us (RFC
- * 9110, 7.6.2). 0: nothing. */
-static uint16_t unwanted(const struct exchange *x, const struct http_head *h, const char **text)
-{
-    if (h->method == HTTP_CONNECT || h->method == HTTP_TRACE) {
-        *text = "This method is not served here.";
-        return 501;
-    }
-    if (h->method == HTTP_OPTIONS && h->max_forwards == 0) {
-        *text = "A reverse proxy: holdfast.";
-        return 200;
-    }
-    if (x->body_limit && h->framing == HTTP_BODY_LENGTH && h->length > x->body_limit) {
-        *text = "The request body is larger than allowed here.";
-        return 413;
-    }
-    return 0;
-}
-
-bool exchange_begin(struct client *c, struct service *s)
-{
-    struct worker *w = c->worker;
-    const struct http_head *h = &w->head;
-    cell_add(&s->row->requests, 1);
-    struct exchange *x = mem_zero(1, sizeof *x);
-    if (!x) {
-        client_refuse(c, 503, "Out of memory.");
-        return false;
-    }
-    list_init(&x->grave);
-    x->client = c;
-    x->service = s;
-    service_ref(s);
-    c->x = x;
-    c->keep = h->keep_alive;
-    x->started_at = x->active_at = now_of(x);
-    read_facts(x, h);
-    const char *text = NULL;
-    uint16_t refuse = unwanted(x, h, &text);
-    if (!refuse)
-        refuse = rewrite_head(x, h, &text);
-    place(x, h);
-    stream_consume(&c->s, w, h->bytes);
-    if (refuse) {
-        c->keep = false;
-        exchange_fail(x, refuse, text);
-        return false;
-    }
-    budget_request(&s->budget, now_of(x));
-    attempt(x);
-    return true;
-}
-
-/* What the instance is told about the client before its first byte. */
-static bool announce(struct exchange *x)
-{
-    struct client *c = x->client;
-    uint8_t version = x->service->conf->proxy_out;
-    struct addr from = {.kind = c->peer.kind, .port = c->peer.port}, to = {0};
-    char header[PROXY_HEADER_WRITTEN_MAX];
-    if (!version)
-        return true;
-    memcpy(from.ip, c->peer.ip, sizeof from.ip);
-    net_local_addr(c->s.io.fd, &to); /* unknown: the header says so */
-    size_t n = proxy_header_write(version, &from, &to, header);
-    return buf_add(&x->request, header, n);
-}
-
-void exchange_begin_relay(struct client *c, struct service *s)
-{
-    cell_add(&s->row->requests, 1);
-    struct exchange *x = mem_zero(1, sizeof *x);
-    if (!x) {
-        client_close(c);
-        return;
-    }
-    list_init(&x->grave);
-    x->client = c;
-    x->service = s;
-    service_ref(s);
-    c->x = x;
-    c->state = CLIENT_EXCHANGE;
-    x->relay = true;
-    x->body.done = true;
-    x->started_at = x->active_at = now_of(x);
-    place(x, NULL);
-    if (!announce(x)) {
-        client_close(c);
-        return;
-    }
-    budget_request(&s->budget, now_of(x));
-    attempt(x);
 }
 
 /* --- attempts --- */
@@ -199,8 +53,7 @@ void exchange_observe(struct exchange *x, enum outcome outcome)
     service_observe(x->service, x->member, outcome, now_of(x) - x->attempt_at);
 }
 
-/* Gives back what the attempt held. */
-static void attempt_end(struct exchange *x)
+void exchange_attempt_end(struct exchange *x)
 {
     if (x->up)
         upstream_close(x->up);
@@ -230,7 +83,7 @@ static enum failure connect_failure(int error)
     }
 }
 
-static void attempt(struct exchange *x)
+void exchange_attempt(struct exchange *x)
 {
     struct service *s = x->service;
     int member = service_pick(s, &x->tried, x->key);
@@ -239,6 +92,7 @@ static void attempt(struct exchange *x)
         exchange_fail(x, 503, "No instance of this service can take the request.");
         return;
     }
+    trace_attempt(x);
     attempt_begin(x, (uint32_t)member);
     int error = 0;
     x->up = upstream_get(x->target, x, x->stale_retried, !x->idempotent, &error);
@@ -276,9 +130,9 @@ static bool may_retry(struct exchange *x, enum failure failure)
 
 static void next_attempt(struct exchange *x)
 {
-    attempt_end(x);
+    exchange_attempt_end(x);
     cell_add(&x->service->row->retries, 1);
-    attempt(x);
+    exchange_attempt(x);
 }
 
 struct failure_meaning {
@@ -305,6 +159,8 @@ void exchange_attempt_failed(struct exchange *x, enum failure failure)
         exchange_observe(x, OUTCOME_FAILED);
         target_signal(x->target, (enum signal_kind)m->signal, 0);
     }
+    if (hedge_takes_over(x))
+        return;
     if (!may_retry(x, failure)) {
         exchange_fail(x, m->status, m->text);
         return;
@@ -399,13 +255,12 @@ void exchange_end(struct list *link)
 {
     struct exchange *x = LIST_ENTRY(link, struct exchange, grave);
     buf_free(&x->request);
+    arena_free(&x->arena);
     mem_free(x);
 }
 
-static void count(struct exchange *x)
+static void count_in(struct service_row *row, const struct exchange *x, uint64_t us)
 {
-    struct service_row *row = x->service->row;
-    uint64_t us = (now_of(x) - x->started_at) / NS_PER_US;
     if (!x->relay)
         cell_add(&row->status[x->status >= 100 && x->status < 600 ? x->status / 100 : 0], 1);
     cell_add(&row->bytes_in, x->body_bytes);
@@ -414,7 +269,16 @@ static void count(struct exchange *x)
     cell_add(&x->client->listener->row->bytes_out, x->bytes_out);
     cell_add(&row->latency_us_sum, us);
     cell_add(&row->latency[latency_bucket(us)], 1);
-    if (!x->service->log)
+}
+
+static void count(struct exchange *x)
+{
+    uint64_t us = (now_of(x) - x->started_at) / NS_PER_US;
+    struct access_log *log = x->service->log ? x->service->log : x->front->log;
+    count_in(x->front->row, x, us);
+    if (x->service != x->front)
+        count_in(x->service->row, x, us);
+    if (!log)
         return;
     struct log_entry entry = {
         .client = str_of(x->client->ip),
@@ -427,7 +291,7 @@ static void count(struct exchange *x)
         .wall_ns = clock_wall(),
         .attempts = x->attempts,
     };
-    log_write(x->client->worker->log, x->service->log, &entry);
+    log_write(x->client->worker->log, log, &entry);
 }
 
 /* The connection to the instance can carry another request. */
@@ -439,14 +303,18 @@ static bool reusable(const struct exchange *x)
 
 static void release(struct exchange *x)
 {
+    hedge_end(x);
     if (reusable(x)) {
         struct upstream *u = x->up;
         x->up = NULL;
         upstream_release(u);
     }
     relay_end(x);
-    attempt_end(x);
+    exchange_attempt_end(x);
     service_unref(x->service);
+    service_unref(x->front);
+    if (x->mirror)
+        service_unref(x->mirror);
     worker_bury(x->client->worker, GRAVE_EXCHANGE, &x->grave);
 }
 
@@ -472,34 +340,6 @@ void exchange_abort(struct exchange *x)
     count(x);
     x->client->x = NULL;
     release(x);
-}
-
-void exchange_fail(struct exchange *x, uint16_t status, const char *text)
-{
-    struct client *c = x->client;
-    struct worker *w = c->worker;
-    if (x->answered || x->relay) {
-        /* The client must not take the part that it has for the whole, nor an end for an answer. */
-        net_set_reset_on_close(c->s.io.fd);
-        c->keep = false;
-        client_close(c);
-        return;
-    }
-    bool body_read = x->body.done && x->body.run == 0;
-    struct http_answer a = {
-        .keep_client = c->keep && body_read && !w->draining,
-        .client_minor = x->client_minor,
-        .head_request = x->head_request,
-        .via = STR("holdfast"),
-        .date = worker_date(w),
-    };
-    c->keep = a.keep_client;
-    x->answered = true;
-    x->status = status;
-    x->up_keep = false;
-    size_t n = http_write_error(status, text, &a, status == 503 ? 1 : 0, w->out, sizeof w->out);
-    client_send(c, (struct str){w->out, n}, (struct str){0});
-    exchange_finish(x);
 }
 
 /* --- running --- */
@@ -551,6 +391,8 @@ void exchange_run(struct exchange *x)
             relay_when_reached(x);
         else if (!x->closed && x->up && x->up->connected)
             response_pump(x);
+        if (!x->closed && x->rival)
+            hedge_run(x);
         if (x->closed || c->state != CLIENT_EXCHANGE)
             return;
         if (x->attempts == attempts && x->stale_retried == stale)

@@ -16,9 +16,11 @@
 #include "proxy/key.h"
 #include "proxy/proxy.h"
 #include "proxy/retry.h"
+#include "proxy/rules.h"
 #include "proxy/udp.h"
 #include "wire/http1.h"
 #include "wire/proxy_protocol.h"
+#include "wire/trace_context.h"
 
 enum {
     BLOCK_SIZE = 32 * 1024, /* one read; also the largest head */
@@ -57,7 +59,7 @@ struct shared_view {
 /* What the main thread may ask of a worker. */
 enum order { ORDER_ACCEPT = 1, ORDER_HAND_OVER = 2, ORDER_DRAIN = 4, ORDER_STOP = 8 };
 
-enum grave { GRAVE_CLIENT, GRAVE_EXCHANGE, GRAVE_UPSTREAM, GRAVES };
+enum grave { GRAVE_CLIENT, GRAVE_EXCHANGE, GRAVE_UPSTREAM, GRAVE_MIRROR, GRAVES };
 
 struct worker {
     struct proxy *proxy;
@@ -88,6 +90,8 @@ struct worker {
     struct list retired;     /* listeners that left the view and still have clients */
     struct target **targets; /* by slot */
     struct list clients;
+    struct list mirrors; /* copies of requests under way: mirror.c */
+    uint32_t n_mirrors;
     uint32_t n_clients, max_clients;
     bool held; /* accepts nothing yet */
     bool draining, accept_paused;
@@ -102,6 +106,7 @@ struct worker {
     uint32_t n_pipes;
     struct block *free_blocks;
     uint32_t n_free_blocks;
+    struct prng prng; /* draws among a route's targets, makes request ids */
     uint64_t date_second;
     char date[32];
     /* scratch: valid only inside one handler */
@@ -143,7 +148,8 @@ struct service {
     struct budget budget;
     struct target **targets; /* by pool member */
     struct service_row *row;
-    struct access_log *log; /* NULL: none */
+    struct access_log *log;           /* NULL: none */
+    struct rules rules, *route_rules; /* the latter by index in conf->routes */
 };
 
 struct listener {
@@ -153,7 +159,7 @@ struct listener {
     struct io io;
     int fd; /* the shared view's */
     struct addr addr;
-    struct service *service;  /* holds a reference */
+    struct service *service; /* holds a reference */
     struct listener_row *row;
     struct udp_listener *udp; /* a datagram socket; `io` is not used then */
     uint64_t epoch;           /* of the newest view that it is in; 0: not in use yet */
@@ -228,11 +234,13 @@ void stream_close(struct stream *s, struct worker *w);
 
 struct upstream {
     struct stream s;
-    struct list link;      /* target's idle list, or graveyard */
-    struct target *target; /* holds a reference */
-    struct exchange *x;    /* NULL while pooled */
+    struct list link;                     /* target's idle list, or graveyard */
+    struct target *target;                /* holds a reference */
+    struct exchange *x;                   /* who uses it; or, if it is no exchange: */
+    void (*on_event)(struct upstream *u); /* something has come, or can go */
+    void *context;                        /* the user's */
     uint64_t idle_since;
-    bool connected, reused, closed;
+    bool connected, reused, pooled, closed;
     bool write_dead; /* writing failed; an answer may still be there to read */
 };
 
@@ -296,7 +304,7 @@ void client_deadline(struct client *c, uint64_t ns_from_now);
 /* The worker drains: an idle connection gets a last chance. */
 void client_drain(struct client *c);
 
-/* --- exchange.c, request.c, response.c --- */
+/* --- begin.c, exchange.c, request.c, response.c --- */
 
 enum exchange_phase { PHASE_CONNECT, PHASE_REQUEST, PHASE_FIRST_BYTE, PHASE_RESPONSE };
 enum body_coding { CODING_RAW, CODING_ENCHUNK, CODING_DECHUNK };
@@ -319,7 +327,20 @@ struct body {
 
 struct exchange {
     struct client *client;
-    struct service *service; /* holds a reference */
+    struct service *front;                    /* whom the client speaks to; holds a reference */
+    struct service *service;                  /* whose instances answer; holds a reference */
+    uint32_t route;                           /* the one of front's that led here, + 1; 0: none */
+    struct rules *rules[3];                   /* the front's, the route's, the service's */
+    struct rules *hedge;                      /* whose hedging counts; NULL: none */
+    struct http_edits edits[HTTP_EDIT_LISTS]; /* of the answer, one for each of rules */
+    uint8_t n_rules;
+    struct arena arena;         /* values filled into edits */
+    struct trace_context trace; /* `traced`: the client's, or one that begins here */
+    uint32_t trace_at;          /* of request: traceparent, when it is ours; 0: it is not */
+    bool traced;
+    struct service *mirror; /* gets a copy; holds a reference; NULL: none */
+    struct rival *rival;    /* hedge.c */
+    struct timer hedge_timer;
     struct list grave;
     /* the current attempt */
     struct upstream *up;
@@ -362,12 +383,19 @@ struct exchange {
     uint64_t started_at, reached_at, active_at;
 };
 
-/* A request whose head was parsed into w->head; the client's block starts behind it. False:
- * refused, the client has its answer. */
-bool exchange_begin(struct client *c, struct service *s);
+/* The route that led here, as the view has it now; NULL: none. */
+static inline const struct view_route *exchange_route(const struct exchange *x)
+{
+    return x->route ? &x->front->conf->routes[x->route - 1] : NULL;
+}
+
+/* A request whose head was parsed into w->head and lies at the client's block's start. */
+void exchange_begin(struct client *c, struct service *front);
 /* A TCP connection, from its first moment. */
 void exchange_begin_relay(struct client *c, struct service *s);
 void exchange_run(struct exchange *x);
+/* Picks an instance and turns to it; ends the exchange when there is none. */
+void exchange_attempt(struct exchange *x);
 /* The client's timer ran out. */
 void exchange_timeout(struct exchange *x);
 /* This attempt failed: the next one, or an answer that says so. */
@@ -383,6 +411,8 @@ void exchange_finish(struct exchange *x);
 /* Ends it without a word: the client is gone. */
 void exchange_abort(struct exchange *x);
 void exchange_set_phase(struct exchange *x, enum exchange_phase phase);
+/* Gives back what the attempt held. */
+void exchange_attempt_end(struct exchange *x);
 
 /* Move what can be moved now; both may end the exchange (x->closed). */
 void request_pump(struct exchange *x);
@@ -395,6 +425,47 @@ static inline bool request_complete(const struct exchange *x)
 {
     return x->body.done && x->body.run == 0 && x->request_sent == x->request.n;
 }
+
+/* --- trace.c --- */
+
+/* Whether the request is part of a trace, and what is to be written of it: f->traceparent, whose
+ * bytes are in text. */
+void trace_begin(struct exchange *x, const struct http_head *h, struct http_forward *f,
+                 char text[TRACEPARENT_BYTES]);
+/* The head is in x->request. */
+void trace_find(struct exchange *x, struct str written);
+/* One more attempt than the first: another span. */
+void trace_attempt(struct exchange *x);
+
+/* --- answer.c --- */
+
+/* Ends it with this answer of our own; none has begun. extra may be NULL. */
+void exchange_answer(struct exchange *x, uint16_t status, struct str type, struct str body,
+                     const struct http_edits *extra);
+/* Sends a refusal of bytes that are no request. */
+void answer_refusal(struct client *c, uint16_t status, const char *text);
+
+/* --- hedge.c --- */
+
+/* The request is sent: if the answer takes long, another instance will be asked. */
+void hedge_arm(struct exchange *x);
+/* Moves the rival's bytes; it may win, and is then the exchange's attempt. */
+void hedge_run(struct exchange *x);
+/* The own attempt failed: the rival goes on in its place. False: there is none. */
+bool hedge_takes_over(struct exchange *x);
+/* How long an answer took. */
+void hedge_learn(struct exchange *x, uint64_t ns);
+/* The race is over. */
+void hedge_end(struct exchange *x);
+
+/* --- mirror.c --- */
+
+/* Copies this request, if its rules want it: draws, and remembers to whom. */
+void mirror_choose(struct exchange *x);
+/* The request is sent: its copy goes out. */
+void mirror_send(struct exchange *x);
+/* Frees all copies that are under way. */
+void mirror_end_all(struct worker *w);
 
 /* --- relay.c --- */
 
@@ -435,6 +506,7 @@ void worker_bury(struct worker *w, enum grave kind, struct list *link);
 void client_end(struct list *link);
 void exchange_end(struct list *link);
 void upstream_end(struct list *link);
+void mirror_end(struct list *link);
 void listener_unref(struct listener *l);
 /* Watches its socket, if it is not watched already. */
 int listener_start(struct worker *w, struct listener *l, struct err *e);

@@ -33,9 +33,7 @@ static struct str header(const struct http_head *h, struct str name)
     return (struct str){NULL, 0};
 }
 
-/* The value of NAME in "NAME=value", parts separated by `separator`; .p is NULL when there is none.
- */
-static struct str part(struct str list, char separator, struct str name)
+bool key_part(struct str list, char separator, struct str name, struct str *value)
 {
     while (list.n) {
         const char *end = memchr(list.p, separator, list.n);
@@ -43,10 +41,20 @@ static struct str part(struct str list, char separator, struct str name)
         list.p += one.n + (end != NULL);
         list.n -= one.n + (end != NULL);
         one = str_trim(one);
-        if (one.n > name.n && one.p[name.n] == '=' && str_starts(one, name))
-            return (struct str){one.p + name.n + 1, one.n - name.n - 1};
+        bool valued = one.n > name.n && one.p[name.n] == '=';
+        if (!str_starts(one, name) || (one.n > name.n && !valued))
+            continue;
+        *value = valued ? (struct str){one.p + name.n + 1, one.n - name.n - 1} : STR("");
+        return true;
     }
-    return (struct str){NULL, 0};
+    return false;
+}
+
+/* .p is NULL when there is none with a value. */
+static struct str part(struct str list, char separator, struct str name)
+{
+    struct str value = {NULL, 0};
+    return key_part(list, separator, name, &value) ? value : (struct str){NULL, 0};
 }
 
 static struct str cookie(const struct http_head *h, struct str name)

@@ -13,6 +13,9 @@
 uint64_t key_of_source(const uint8_t *ip, size_t n);
 /* h may be NULL: only the address is known. */
 uint64_t key_of(const struct view_hash *by, const struct http_head *h, const uint8_t *ip, size_t n);
+/* The value of the first "name=value" or "name" among parts divided by `separator`; false when
+ * there is none. */
+bool key_part(struct str list, char separator, struct str name, struct str *value);
 /* Of an instance: the same whatever its place in the configuration. Never 0. */
 uint64_t key_of_instance(struct str service, struct str instance);
 

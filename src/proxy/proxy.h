@@ -14,6 +14,7 @@
  *   stream.c      what the two kinds of connection have in common: a socket and a block
  *   relay.c       bytes both ways without a look: TCP services, upgraded connections
  *   udp.c         datagram services: flows
+ *   trace.c       what becomes of traceparent
  *   key.c         what a request is placed by (pure)
  *   retry.c       may this attempt be followed by another? (pure)
  *   access_log.c  lines out, never waiting for the disk

@@ -112,6 +112,15 @@ static void sent(struct exchange *x, size_t n)
     stream_consume(&x->client->s, x->client->worker, streamed);
 }
 
+static void all_sent(struct exchange *x)
+{
+    exchange_set_phase(x, PHASE_FIRST_BYTE);
+    if (x->mirror)
+        mirror_send(x);
+    if (x->hedge)
+        hedge_arm(x);
+}
+
 void request_pump(struct exchange *x)
 {
     struct client *c = x->client;
@@ -145,7 +154,7 @@ void request_pump(struct exchange *x)
         }
         if (request_complete(x)) {
             if (x->phase == PHASE_REQUEST)
-                exchange_set_phase(x, PHASE_FIRST_BYTE);
+                all_sent(x);
             return;
         }
         if (kept.n + run.n == 0)

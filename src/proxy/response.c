@@ -78,6 +78,7 @@ static void judge_answer(struct exchange *x, uint16_t status)
 {
     uint64_t us = (loop_now(x->client->worker->loop) - x->attempt_at) / NS_PER_US;
     exchange_observe(x, speaks_of_failure(status) ? OUTCOME_FAILED : OUTCOME_OK);
+    hedge_learn(x, us * NS_PER_US);
     if (speaks_of_failure(status))
         target_signal(x->target, SIGNAL_REQ_5XX, status);
     else
@@ -97,11 +98,13 @@ static void answer(struct exchange *x, const struct http_head *h)
         .head_request = x->head_request,
         .via = STR("holdfast"),
         .date = worker_date(w),
+        .edits = x->edits,
+        .n_edits = x->n_rules,
     };
     uint8_t sent_as = h->framing;
     size_t n = http_write_response(h, &a, &sent_as, w->out, sizeof w->out);
     if (n == 0) {
-        exchange_attempt_failed(x, FAILURE_RESET);
+        exchange_fail(x, 502, "The answer's head and the rules for it are too large together.");
         return;
     }
     x->head_done = x->answered = true;
@@ -131,7 +134,12 @@ static void switch_protocols(struct exchange *x, const struct http_head *h)
     struct client *c = x->client;
     struct worker *w = c->worker;
     struct http_answer a = {
-        .keep_client = true, .client_minor = x->client_minor, .via = STR("holdfast")};
+        .keep_client = true,
+        .client_minor = x->client_minor,
+        .via = STR("holdfast"),
+        .edits = x->edits,
+        .n_edits = x->n_rules,
+    };
     uint8_t framing;
     size_t n = http_write_response(h, &a, &framing, w->out, sizeof w->out);
     if (!x->upgrade || n == 0) {

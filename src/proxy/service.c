@@ -286,6 +286,10 @@ static void service_free(struct service *s)
             target_leave(t);
         target_unref(t);
     }
+    rules_close(&s->rules);
+    for (uint32_t i = 0; s->route_rules && i < s->conf->n_routes; i++)
+        rules_close(&s->route_rules[i]);
+    mem_free(s->route_rules);
     pool_free(&s->pool);
     mem_free(s->targets);
     shared_view_unref(s->shared);
@@ -303,6 +307,34 @@ static void inherit(struct service *s, const struct service *before)
         if (t->service == before)
             pool_inherit(&s->pool, i, &before->pool, t->member);
     }
+}
+
+/* The zones that a service's instances name; numbers from 1, in the order of their first. */
+struct zones {
+    struct str name[POOL_ZONES];
+    uint8_t n;
+};
+
+/* 0: none. Those that are too many are all the last. */
+static uint8_t zone_number(struct zones *z, struct str zone)
+{
+    if (zone.n == 0)
+        return 0;
+    for (uint8_t i = 0; i < z->n; i++)
+        if (str_eq(z->name[i], zone))
+            return (uint8_t)(i + 1);
+    if (z->n + 1 < POOL_ZONES)
+        z->name[z->n++] = zone;
+    return z->n;
+}
+
+static void place_in_zones(struct service *s)
+{
+    struct zones z = {.n = 0};
+    for (uint32_t i = 0; i < s->pool.n; i++)
+        s->pool.members[i].zone = zone_number(&z, s->conf->instances[i].zone);
+    uint8_t known = z.n, own = zone_number(&z, s->shared->view->zone);
+    s->pool.params.zone = own <= known ? own : 0; /* nobody is near */
 }
 
 static int open_pool(struct service *s, struct err *e)
@@ -323,6 +355,18 @@ static int open_pool(struct service *s, struct err *e)
     return pool_open(&s->pool, &params, e);
 }
 
+static int open_rules(struct service *s, struct err *e)
+{
+    const struct view_service *conf = s->conf;
+    s->route_rules = conf->n_routes ? mem_zero(conf->n_routes, sizeof *s->route_rules) : NULL;
+    if (conf->n_routes && !s->route_rules)
+        return err_set(e, ERR_NOMEM, "no memory for the routes of " STR_FMT, STR_ARG(conf->name));
+    int r = rules_open(&s->rules, &conf->rules, e);
+    for (uint32_t i = 0; r == 0 && i < conf->n_routes; i++)
+        r = rules_open(&s->route_rules[i], &conf->routes[i].rules, e);
+    return r;
+}
+
 int service_new(struct worker *w, struct shared_view *sv, uint32_t index,
                 const struct service *before, struct service **out, struct err *e)
 {
@@ -339,10 +383,12 @@ int service_new(struct worker *w, struct shared_view *sv, uint32_t index,
     shared_view_ref(sv);
     s->row = cells_service(&w->cells, w->lane, conf->slot);
     s->log = conf->access_log < 0 ? NULL : sv->logs[conf->access_log];
-    s->targets = mem_zero(conf->n_instances, sizeof *s->targets);
+    s->targets = mem_zero(MAX(conf->n_instances, 1u), sizeof *s->targets);
     int r = s->targets
                 ? open_pool(s, e)
                 : err_set(e, ERR_NOMEM, "no memory for service " STR_FMT, STR_ARG(conf->name));
+    if (r == 0)
+        r = open_rules(s, e);
     for (uint32_t i = 0; r == 0 && i < conf->n_instances; i++) {
         s->targets[i] = find_or_make(w, &conf->instances[i], conf);
         if (!s->targets[i])
@@ -383,6 +429,7 @@ void service_activate(struct service *s)
         t->seen_changes = cell_get(&row->changes);
         read_verdict(t, row, &s->pool.members[i]);
     }
+    place_in_zones(s);
     pool_update(&s->pool);
 }
 
@@ -393,6 +440,9 @@ void service_move(struct service *s, struct shared_view *sv, uint32_t index)
     s->shared = sv;
     s->conf = &sv->view->services[index];
     s->log = s->conf->access_log < 0 ? NULL : sv->logs[s->conf->access_log];
+    rules_move(&s->rules, &s->conf->rules);
+    for (uint32_t i = 0; i < s->conf->n_routes; i++)
+        rules_move(&s->route_rules[i], &s->conf->routes[i].rules);
 }
 
 void service_leave(struct service *s)

@@ -84,16 +84,25 @@ bool stream_fill(struct stream *s, struct worker *w)
     return false;
 }
 
+/* One part goes without a message header, which the kernel would have to copy and check. */
+static ssize_t send_parts(int fd, struct str a, struct str b)
+{
+    if (b.n == 0)
+        return send(fd, a.p, a.n, MSG_NOSIGNAL);
+    if (a.n == 0)
+        return send(fd, b.p, b.n, MSG_NOSIGNAL);
+    struct iovec parts[2] = {{(void *)(uintptr_t)a.p, a.n}, {(void *)(uintptr_t)b.p, b.n}};
+    struct msghdr m = {.msg_iov = parts, .msg_iovlen = 2};
+    return sendmsg(fd, &m, MSG_NOSIGNAL);
+}
+
 size_t stream_send(struct stream *s, struct str a, struct str b)
 {
     if (s->broken || !s->writable || a.n + b.n == 0)
         return 0;
-    struct iovec parts[2] = {{(void *)(uintptr_t)a.p, a.n}, {(void *)(uintptr_t)b.p, b.n}};
-    struct msghdr m = {.msg_iov = a.n ? parts : parts + 1,
-                       .msg_iovlen = (size_t)(a.n != 0) + (b.n != 0)};
     ssize_t n;
     do
-        n = sendmsg(s->io.fd, &m, MSG_NOSIGNAL);
+        n = send_parts(s->io.fd, a, b);
     while (n < 0 && errno == EINTR);
     if (n >= 0) {
         s->writable = (size_t)n == a.n + b.n;
@@ -160,11 +169,7 @@ void stream_consume(struct stream *s, struct worker *w, size_t n)
 
 void stream_close(struct stream *s, struct worker *w)
 {
-    if (s->io.fd >= 0) {
-        int fd = s->io.fd;
-        loop_io_stop(w->loop, &s->io);
-        close(fd);
-    }
+    loop_io_close(w->loop, &s->io);
     if (s->in)
         block_put(w, s->in);
     s->in = NULL;

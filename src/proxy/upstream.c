@@ -25,11 +25,13 @@ void upstream_close(struct upstream *u)
     struct target *t = u->target;
     struct worker *w = t->worker;
     u->closed = true;
-    if (!u->x) {
+    if (u->pooled) {
         list_remove(&u->link);
         cell_set(&t->row->idle, --t->n_idle);
     }
     u->x = NULL;
+    u->pooled = false;
+    u->on_event = NULL;
     stream_close(&u->s, w);
     worker_bury(w, GRAVE_UPSTREAM, &u->link);
     target_unref(t);
@@ -56,6 +58,8 @@ static void on_ready(struct io *io, unsigned ready)
         connect_decided(u);
     if (u->x)
         client_run(u->x->client);
+    else if (u->on_event)
+        u->on_event(u);
     else if (ready & (IO_READ | IO_HANGUP))
         upstream_close(u);
 }
@@ -80,6 +84,7 @@ static struct upstream *take_pooled(struct target *t, bool sure)
         list_remove(&u->link);
         cell_set(&t->row->idle, --t->n_idle);
         u->reused = true;
+        u->pooled = false;
         return u;
     }
     return NULL;
@@ -136,6 +141,8 @@ void upstream_release(struct upstream *u)
         return;
     }
     u->x = NULL;
+    u->on_event = NULL;
+    u->pooled = true;
     u->idle_since = loop_now(t->worker->loop);
     list_push_front(&t->idle, &u->link);
     cell_set(&t->row->idle, ++t->n_idle);

@@ -67,7 +67,8 @@ static void on_bury(struct task *task)
 {
     static void (*const end[GRAVES])(struct list *) = {[GRAVE_CLIENT] = client_end,
                                                        [GRAVE_EXCHANGE] = exchange_end,
-                                                       [GRAVE_UPSTREAM] = upstream_end};
+                                                       [GRAVE_UPSTREAM] = upstream_end,
+                                                       [GRAVE_MIRROR] = mirror_end};
     struct worker *w = CONTAINER_OF(task, struct worker, bury);
     for (int kind = 0; kind < GRAVES; kind++)
         while (!list_empty(&w->graves[kind])) {
@@ -351,11 +352,15 @@ static int prepare(struct worker *w, struct err *e)
     list_init(&w->listeners);
     list_init(&w->retired);
     list_init(&w->clients);
+    list_init(&w->mirrors);
     for (int i = 0; i < GRAVES; i++)
         list_init(&w->graves[i]);
     timer_init(&w->tick, on_tick);
     task_init(&w->bury, on_bury);
     io_init(&w->command_io, on_command);
+    uint64_t seed = 0;
+    entropy(&seed, sizeof seed);
+    prng_seed(&w->prng, seed);
     w->max_clients = client_bound(w->cells.header->workers);
     w->targets = mem_zero(w->cells.header->slots, sizeof *w->targets);
     w->by_slot = mem_zero(w->cells.header->services, sizeof *w->by_slot);
@@ -394,6 +399,7 @@ void worker_end(struct worker *w)
         w->draining = false; /* nobody is told any more */
         w->ending = true;
         close_clients(w);
+        mirror_end_all(w);
         worker_leave_view(w);
         on_bury(&w->bury);
     }

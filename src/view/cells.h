@@ -66,10 +66,12 @@ struct service_row { /* writer: one lane's worker */
     _Alignas(64) cell requests;
     cell status[6]; /* responses to clients by class; [0] cut without one */
     cell retries, retries_denied;
-    cell refused_heads; /* requests answered 4xx by the parser or a limit */
-    cell no_instance;   /* answered 503: nothing to pick */
-    cell tunnels;       /* gauge: upgraded connections, and TCP ones that are connected */
-    cell relayed;       /* TCP connections that reached an instance */
+    cell refused_heads;          /* requests answered 4xx by the parser or a limit */
+    cell no_instance;            /* answered 503: nothing to pick */
+    cell tunnels;                /* gauge: upgraded connections, and TCP ones that are connected */
+    cell relayed;                /* TCP connections that reached an instance */
+    cell hedges, hedges_won;     /* second instances asked, and those that answered first */
+    cell mirrored, mirrors_lost; /* copies sent, and those that could not be */
     cell bytes_in, bytes_out;
     cell latency_us_sum;
     cell latency[LATENCY_BUCKETS];

@@ -68,6 +68,7 @@ static void get_instance(struct decoder *d, struct view_instance *n)
     n->weight = get_u32(&d->r);
     n->priority = get_u32(&d->r);
     n->max_requests = get_u32(&d->r);
+    n->zone = get_text(d);
     n->own_weight = get_u32(&d->r);
     n->origin = get_u8(&d->r);
     n->source = get_text(d);
@@ -140,6 +141,7 @@ static void get_service(struct decoder *d, struct view_service *s)
     s->proxy_in = get_bool(d);
     s->proxy_out = get_u8(&d->r);
     s->replies = get_u32(&d->r);
+    s->trace = get_u8(&d->r);
     s->hash.kind = get_u8(&d->r);
     s->hash.name = get_text(d);
     s->hash_bound_permille = get_u32(&d->r);
@@ -177,6 +179,7 @@ static void get_view(struct decoder *d)
     v->epoch = get_u64(&d->r);
     v->workers = get_u32(&d->r);
     v->file = get_text(d);
+    v->zone = get_text(d);
     get_resolver(d, &v->resolver);
     v->sockets = get_array(d, &v->n_sockets, VIEW_SOCKET_MIN, sizeof *v->sockets);
     for (uint32_t i = 0; i < v->n_sockets && !d->r.failed; i++) {

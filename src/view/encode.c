@@ -20,6 +20,7 @@ static void put_instance(struct buf *b, const struct view_instance *n)
     put_u32(b, n->weight);
     put_u32(b, n->priority);
     put_u32(b, n->max_requests);
+    put_str(b, n->zone);
     put_u32(b, n->own_weight);
     put_u8(b, n->origin);
     put_str(b, n->source);
@@ -92,6 +93,7 @@ void put_service(struct buf *b, const struct view_service *s)
     put_u8(b, s->proxy_in);
     put_u8(b, s->proxy_out);
     put_u32(b, s->replies);
+    put_u8(b, s->trace);
     put_u8(b, s->hash.kind);
     put_str(b, s->hash.name);
     put_u32(b, s->hash_bound_permille);
@@ -131,6 +133,7 @@ void view_encode(const struct view *v, struct buf *out)
     put_u64(out, v->epoch);
     put_u32(out, v->workers);
     put_str(out, v->file);
+    put_str(out, v->zone);
     put_resolver(out, &v->resolver);
     put_u32(out, v->n_sockets);
     for (uint32_t i = 0; i < v->n_sockets; i++) {

@@ -116,8 +116,8 @@ static void encode_without_links(const struct view_service *s, struct buf *out)
 bool view_same_service(const struct view *a, const struct view_service *x, const struct view *b,
                        const struct view_service *y, struct buf scratch[2])
 {
-    if (!str_eq(x->name, y->name) || x->slot != y->slot || x->n_instances != y->n_instances ||
-        !same_links(a, x, b, y))
+    if (!str_eq(a->zone, b->zone) || !str_eq(x->name, y->name) || x->slot != y->slot ||
+        x->n_instances != y->n_instances || !same_links(a, x, b, y))
         return false;
     encode_without_links(x, &scratch[0]);
     encode_without_links(y, &scratch[1]);

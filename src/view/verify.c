@@ -117,7 +117,8 @@ static bool placement_valid(const struct view_service *s)
 static int verify_links(const struct view *v, const struct view_service *s, struct err *e)
 {
     if (s->mode >= VIEW_MODES || s->proxy_out > 2 || (s->proxy_out && s->mode != VIEW_TCP) ||
-        (s->proxy_in && s->mode == VIEW_UDP) || s->replies > VIEW_MAX_REPLIES)
+        (s->proxy_in && s->mode == VIEW_UDP) || s->replies > VIEW_MAX_REPLIES ||
+        s->trace >= TRACES || (s->trace && s->mode != VIEW_HTTP))
         return verify_bad(e, s->name, "an unknown mode");
     if (!placement_valid(s))
         return verify_bad(e, s->name, "an impossible placement");

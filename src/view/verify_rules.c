@@ -4,12 +4,16 @@
 /* A field that frames the message, or that belongs to one connection, is the proxy's own. */
 bool view_edit_name_valid(struct str name)
 {
-    static const char *const own[] = {"connection",        "keep-alive",      "te",
-                                      "transfer-encoding", "trailer",         "upgrade",
-                                      "content-length",    "proxy-connection"};
+    static const char *const own[] = {"connection",        "keep-alive", "te",
+                                      "transfer-encoding", "trailer",    "upgrade",
+                                      "content-length",    "expect",     "max-forwards"};
+    if (name.n > 6 && str_eq_nocase((struct str){name.p, 6}, STR("proxy-")))
+        return false;
     for (size_t i = 0; i < ARRAY_LEN(own); i++)
         if (str_eq_nocase(name, str_of(own[i])))
             return false;
+    if (name.n > 6 && str_eq_nocase((struct str){name.p, 6}, STR("proxy-")))
+        return false;
     for (size_t i = 0; i < name.n; i++) { /* a token: RFC 9110, 5.6.2 */
         char c = name.p[i];
         bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -28,12 +32,19 @@ static bool is_line(struct str s)
     return s.n <= 4096;
 }
 
-static bool edits_valid(const struct view_edit *list, uint32_t n)
+/* Of a request Host may be set, of a response it has no place. */
+static bool host_valid(const struct view_edit *e, bool request)
+{
+    return !str_eq_nocase(e->name, STR("host")) || (request && e->op == EDIT_SET);
+}
+
+static bool edits_valid(const struct view_edit *list, uint32_t n, bool request)
 {
     if (n > VIEW_MAX_WORDS)
         return false;
     for (uint32_t i = 0; i < n; i++)
-        if (list[i].op > EDIT_ADD || !view_edit_name_valid(list[i].name) || !is_line(list[i].value))
+        if (list[i].op > EDIT_ADD || !view_edit_name_valid(list[i].name) ||
+            !is_line(list[i].value) || !host_valid(&list[i], request))
             return false;
     return true;
 }
@@ -61,9 +72,9 @@ static bool is_http(const struct view *v, uint32_t service)
 
 static bool rules_valid(const struct view *v, const struct view_rules *r)
 {
-    return edits_valid(r->request, r->n_request) && edits_valid(r->response, r->n_response) &&
-           rates_valid(r) && r->mirror_permille <= 1000 &&
-           (r->mirror_permille == 0 || is_http(v, r->mirror)) &&
+    return edits_valid(r->request, r->n_request, true) &&
+           edits_valid(r->response, r->n_response, false) && rates_valid(r) &&
+           r->mirror_permille <= 1000 && (r->mirror_permille == 0 || is_http(v, r->mirror)) &&
            r->hedge_after <= VIEW_MAX_DURATION && r->hedge_permille < 1000;
 }
 

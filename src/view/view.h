@@ -143,6 +143,7 @@ struct view_instance {
     uint32_t slot; /* row of the shared tables; stable over reloads while service and name stay */
     uint32_t priority;     /* 0..15: its group; 0 is used first */
     uint32_t max_requests; /* under way at a time; 0: as the service's view_admit says */
+    struct str zone;       /* where it is; empty: not said */
 };
 
 /* What gives a service instances while it runs. */
@@ -161,6 +162,14 @@ struct view_resolver {
     uint32_t n_servers;
     uint64_t timeout;             /* of one question */
     uint64_t ttl_least, ttl_most; /* an answer is asked for again no earlier and no later */
+};
+
+/* What is done with traceparent (wire/trace_context.h). */
+enum view_trace {
+    TRACE_PASS,  /* as received */
+    TRACE_SPAN,  /* every attempt is a span, the child of the one received */
+    TRACE_START, /* ... or of one that begins here, when none was received */
+    TRACES
 };
 
 enum view_mode { VIEW_HTTP, VIEW_TCP, VIEW_UDP, VIEW_MODES };
@@ -277,6 +286,7 @@ struct view_service {
     bool proxy_in;     /* clients begin with a PROXY header (wire/proxy_protocol.h) */
     uint8_t proxy_out; /* version of the PROXY header that instances are sent, TCP only; 0: none */
     uint32_t replies;  /* UDP: datagrams that answer one of a client's; 0: unknown */
+    uint8_t trace;     /* enum view_trace; HTTP */
     uint32_t *sockets; /* indices into view.sockets; all of the use that belongs to mode */
     uint32_t n_sockets;
     int32_t access_log; /* index into view.sockets or -1 */
@@ -326,6 +336,7 @@ struct view {
     uint64_t epoch;   /* rises with every view */
     uint32_t workers; /* proxy threads; fixed at start, a reload that changes it is refused */
     struct str file;  /* the configuration's path, for people */
+    struct str zone;  /* where this node is: instances there are preferred; empty: none are */
     struct view_resolver resolver;
     struct view_socket *sockets;
     uint32_t n_sockets;
@@ -360,6 +371,10 @@ const struct view_instance *view_instance_find(const struct view_service *s, str
  * by service and instance name, else a free one that `now` does not use. ERR_LIMIT when the tables
  * are full. */
 int view_assign_slots(struct view *next, const struct view *now, struct err *e);
+/* As above; new instances get a row of `resting` (a bit each, VIEW_MAX_SLOTS of them) only when no
+ * other is free: one whose last owner left a moment ago may still be written for him. */
+int view_assign_slots_but(struct view *next, const struct view *now, const uint64_t *resting,
+                          struct err *e);
 
 enum { VIEW_SOCKET_NEW = -1 };
 /* Which sockets `next` keeps: from[i] becomes the index in `now` of the one that next[i] is, or

@@ -125,6 +125,7 @@ static struct view *full(void)
     v->epoch = 7;
     v->workers = 3;
     v->file = STR("/etc/web.conf");
+    v->zone = STR("a");
     v->n_sockets = 3;
     v->sockets = arena_array(&v->arena, 3, sizeof *v->sockets);
     v->sockets[0] = (struct view_socket){SOCKET_HTTP, address("0.0.0.0:8080")};
@@ -136,7 +137,9 @@ static struct view *full(void)
     v->services[0].access_log = 1;
     v->services[0].proxy_in = true;
     v->services[0].replies = 3;
+    v->services[0].trace = TRACE_START;
     v->services[0].instances[1].max_requests = 7;
+    v->services[0].instances[2].zone = STR("b");
     add_traffic(v, &v->services[0]);
     add_sources(v, &v->services[0]);
     v->services[1].check = (struct view_check){.kind = CHECK_NONE};
@@ -183,11 +186,14 @@ static void round_trip(void **state)
     assert_true(web->check.secret);
     assert_true(web->proxy_in);
     assert_int_equal(web->replies, 3);
+    assert_int_equal(web->trace, TRACE_START);
     assert_int_equal(web->mode, VIEW_HTTP);
     assert_int_equal(web->check.fast_interval, SECOND / 5);
     assert_memory_equal(&web->admit, &v->services[0].admit, sizeof web->admit);
     assert_memory_equal(&web->breaker, &v->services[0].breaker, sizeof web->breaker);
     assert_int_equal(web->instances[1].max_requests, 7);
+    assert_true(str_eq(web->instances[2].zone, STR("b")));
+    assert_true(str_eq(back->zone, STR("a")));
     assert_true(web->dynamic);
     assert_int_equal(web->instances[1].origin, ORIGIN_DNS);
     assert_int_equal(web->instances[1].own_weight, 9);
@@ -346,6 +352,7 @@ static void bounds_are_checked(void **state)
     REFUSED(web->mode, (uint8_t)VIEW_TCP); /* its listeners speak HTTP */
     REFUSED(web->proxy_out, (uint8_t)1);
     REFUSED(web->replies, (uint32_t)VIEW_MAX_REPLIES + 1);
+    REFUSED(web->trace, (uint8_t)TRACES);
     REFUSED(web->access_log, 0);
     REFUSED(web->access_log, -2);
     REFUSED(web->access_log, 3);

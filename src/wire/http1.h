@@ -159,9 +159,9 @@ int http_chunked_step(struct http_chunked *c, const char *p, size_t n, size_t *u
 /* A change to the fields of a head that is sent on. Names and values are the caller's bytes, and
  * must be valid (http_edit_wrong): a line end in one would be a field of somebody else's making. */
 enum http_edit_op {
+    HTTP_EDIT_REMOVE, /* all fields of that name; the value is not looked at */
     HTTP_EDIT_SET,    /* instead of all fields of that name, or where there was none */
     HTTP_EDIT_ADD,    /* one more line, whatever is there */
-    HTTP_EDIT_REMOVE, /* all fields of that name; the value is not looked at */
 };
 struct http_edit {
     uint8_t op; /* enum http_edit_op */

@@ -44,6 +44,23 @@ up to 3 attempts, retries within 20% of the requests
 """
 
 
+def test_routes_are_told_and_where_they_lead(run, conf):
+    file = conf("""\
+service web {
+  listen = http://127.0.0.1:8080
+  route api { path = /api  to = api }
+  route old { redirect = /api }
+}
+service api { backend 10.0.0.1:80 }
+""")
+    r = run("check", file)
+    assert (r.returncode, r.stderr) == (0, "")
+    assert r.stdout.splitlines()[1:] == [
+        "  web: http on 127.0.0.1:8080; 2 routes",
+        "  api: reached through other services; least-requests over 1 instance; checked by a TCP connection every 1s; "
+        "up to 3 attempts, retries within 20% of the requests"]
+
+
 def test_every_problem_has_its_place_and_a_mark(run, conf):
     file = conf(GOOD.replace("balance ", "balanec ").replace("every = 1s", "every = 1x"))
     r = run("check", file)

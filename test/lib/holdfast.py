@@ -120,10 +120,10 @@ class Process:
 class Backend:
     """backend.c: a real server that fails on command."""
 
-    def __init__(self, site, name, service_us):
+    def __init__(self, site, name, service_us, host="127.0.0.1", port=None):
         self.site, self.name, self.service_us = site, name, service_us
-        self.port, self.control_port = site.port(), site.port()
-        self.address = f"127.0.0.1:{self.port}"
+        self.port, self.control_port = port or site.port(), site.port()
+        self.address = f"{host}:{self.port}"
         self.log = site.path(f"{name}.log")
         self.process = None
         self.start()
@@ -371,8 +371,8 @@ class Site:
         self.counts[kind] += 1
         return f"{kind}{self.counts[kind]}"
 
-    def backend(self, service_us=2000):
-        b = Backend(self, self._name("b"), service_us)
+    def backend(self, service_us=2000, **where):
+        b = Backend(self, self._name("b"), service_us, **where)
         self.backends.append(b)
         return b
 

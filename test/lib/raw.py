@@ -86,7 +86,8 @@ class Peer:
             return content
         if "content-length" in head.fields:
             return self.read(int(head.get("content-length")))
-        return self.read_to_end() if head.status else b""
+        bodiless = head.status is None or head.status in (204, 304)
+        return b"" if bodiless else self.read_to_end()
 
     def message(self):
         head = self.head()

@@ -1,5 +1,7 @@
 """Placement by key, and algorithms that leave a slow instance alone, through the whole daemon."""
 
+import socket
+
 import pytest
 
 import raw
@@ -100,3 +102,17 @@ def test_a_slow_instance_gets_little(site, algorithm):
     requests = {i["address"]: i["requests"] for i in node.status()["services"][0]["instances"]}
     total = sum(requests.values())
     assert requests[backends[0].address] < total / 6, f"{requests}: an even share is a third"
+
+
+def test_instances_of_the_own_zone_are_preferred(web, site):
+    node, origins = web("  balance = round-robin\n  eject { after = 1 }",
+                        tail=lambda i: "{ zone = %s }" % "abb"[i])
+    assert {ask(node) for _ in range(30)} == {b"aa", b"bb", b"cc"}  # this node says no zone
+    with_zone = "zone = b\n" + open(node.file).read()
+    node.reload(with_zone)
+    assert {ask(node) for _ in range(60)} == {b"bb", b"cc"}
+    for o in origins[1:]:
+        o.refuse()
+        for peer in o.peers:
+            peer.sock.shutdown(socket.SHUT_RDWR)
+    assert {ask(node) for _ in range(30)} == {b"aa"}

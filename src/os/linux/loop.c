@@ -131,16 +131,30 @@ int loop_io_start_shared(struct loop *l, struct io *io, int fd, struct err *e)
     return start(l, io, fd, EPOLLIN | EPOLLEXCLUSIVE, e);
 }
 
+static void forget_event(struct loop *l, struct io *io)
+{
+    if (!io->event)
+        return;
+    l->batch[io->event - 1].data.ptr = NULL;
+    io->event = 0;
+}
+
 void loop_io_stop(struct loop *l, struct io *io)
 {
     if (io->fd < 0)
         return;
-    if (io->event) {
-        l->batch[io->event - 1].data.ptr = NULL;
-        io->event = 0;
-    }
+    forget_event(l, io);
     int r = epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL);
     CHECK(r == 0);
+    io->fd = -1;
+}
+
+void loop_io_close(struct loop *l, struct io *io)
+{
+    if (io->fd < 0)
+        return;
+    forget_event(l, io);
+    close(io->fd); /* epoll(7): with its last descriptor gone, it is watched no more */
     io->fd = -1;
 }
 

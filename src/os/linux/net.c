@@ -107,6 +107,7 @@ int net_listen(const struct addr *a, int backlog, struct err *e)
         goto failed;
     if (bind(fd, &s.any, n) || listen(fd, backlog))
         goto failed;
+    net_set_nodelay(fd); /* accepted sockets inherit it: tcp(7) */
     return fd;
 failed:
     r = err_errno(e, "cannot listen on %s", text);
