@@ -197,6 +197,21 @@ static bool name_service(struct builder *b, const struct node *n, struct view_se
 }
 
 /* Settings that only one kind of service has. */
+/* Settings of a log that is not there. */
+static void check_log(struct conf *c, const struct seen *seen, const struct view_service *s)
+{
+    static const char *const keys[] = {"access-log-format", "access-log-sample"};
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        const struct node *n = settings_seen(seen, BLOCK_SERVICE, keys[i]);
+        if (n && s->access_log < 0)
+            conf_warn(c, &n->place, "add 'access-log = /PATH'", "%s is not used: there is no log",
+                      keys[i]);
+    }
+    const struct node *slow = settings_seen(seen, BLOCK_SERVICE, "slow-log");
+    if (slow && s->log.slow && s->n_sockets && s->mode != VIEW_HTTP)
+        conf_warn(c, &slow->place, "", "slow-log is not used: only HTTP has requests");
+}
+
 static void check_mode(struct conf *c, const struct seen *seen, const struct view_service *s)
 {
     const struct node *in = settings_seen(seen, BLOCK_SERVICE, "accept-proxy");
@@ -265,6 +280,7 @@ static void build_service(struct builder *b, const struct node *n)
     routes_build(b, n, s);
     pages_build(b, n, s);
     build_log(b, settings_seen(&seen, BLOCK_SERVICE, "access-log"), s, who);
+    check_log(b->c, &seen, s);
     b->v->n_services += named;
 }
 

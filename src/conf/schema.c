@@ -84,6 +84,12 @@ static const struct setting service[] = {
         "of an HTTP service: a client's trace goes on as it came; `span`: with each attempt as a "
         "span of its own; `start`: also for requests that come without one"),
     SPECIAL("access-log", KIND_LOG, "off", "a file that gets one line a request"),
+    FIELD("access-log-format", KIND_FORM, struct view_service, log.format, "plain",
+          "what a line says"),
+    NUMBER("access-log-sample", KIND_SHARE, struct view_service, log.sample_permille, 0, 1000,
+           "100%", "of the requests that get a line; failed and slow ones always do"),
+    NUMBER("slow-log", KIND_DURATION, struct view_service, log.slow, 0, H, "0",
+           "a request that takes this long gets a line, here and in the daemon's log; 0: none"),
     SPECIAL("backends-from", KIND_DIR, "",
             "a directory whose files `*.conf` hold more backends, which come and go with them"),
     CHOICE("dynamic", struct view_service, dynamic, no_yes, "no",
@@ -454,6 +460,7 @@ static const struct {
     [KIND_FILE] = {"a path, as in errors/503.html", false, FIELD_NONE},
     [KIND_LISTEN] = {"an address, as in http://0.0.0.0:8080", true, FIELD_NONE},
     [KIND_LOG] = {"an absolute path, or off", false, FIELD_NONE},
+    [KIND_FORM] = {"plain, common, combined, json or a text with {fields}", false, FIELD_TEXT},
     [KIND_DIR] = {"an absolute path", false, FIELD_NONE},
     [KIND_SERVERS] = {"an address, as in 10.0.0.53 or [::1]:5353", true, FIELD_NONE},
 };

@@ -41,6 +41,7 @@ enum kind {
     KIND_FILE,     /* errors/503.html */
     KIND_LISTEN,   /* http://0.0.0.0:8080, or several */
     KIND_LOG,      /* /var/log/x.log or off */
+    KIND_FORM,     /* combined, or "{client} {status}": of a log's lines */
     KIND_DIR,      /* /etc/web.d */
     KIND_SERVERS,  /* 10.0.0.53, or several */
     KINDS

@@ -62,6 +62,8 @@ void exchange_fail(struct exchange *x, uint16_t status, const char *text)
     const struct http_edit soon = {HTTP_EDIT_SET, STR("Retry-After"), STR("1")};
     const struct http_edits extra = {&soon, status == 503};
     struct client *c = x->client;
+    if (!x->cause)
+        x->cause = "local";
     if (x->answered || x->relay) {
         /* The client must not take the part that it has for the whole, nor an end for an answer. */
         net_set_reset_on_close(c->s.io.fd);

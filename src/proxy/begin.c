@@ -129,19 +129,7 @@ static uint16_t rewrite_head(struct exchange *x, const struct http_head *h,
     x->request.n = n;
     x->head_bytes = (uint32_t)n;
     trace_find(x, f.traceparent);
-    const char *end = memchr(x->request.p, '\r', n);
-    x->line_bytes = end ? (uint32_t)(end - x->request.p) : 0;
     return 0;
-}
-
-/* The request line alone, for the log of what is answered here. */
-static void keep_line(struct exchange *x, const struct http_head *h)
-{
-    buf_add_str(&x->request, h->method_text);
-    buf_add(&x->request, " ", 1);
-    buf_add_str(&x->request, h->target);
-    buf_printf(&x->request, " HTTP/1.%u", h->minor);
-    x->line_bytes = (uint32_t)x->request.n;
 }
 
 static void read_facts(struct exchange *x, const struct http_head *h)
@@ -214,7 +202,7 @@ static void respond(struct exchange *x, const struct http_head *h, const struct 
         route_expand(r->location, v, &to);
         location.value = to.n ? str_trim(buf_str(&to)) : STR("");
     }
-    keep_line(x, h);
+    x->cause = "route";
     consume_head(x, h);
     const struct http_edits extra = {&location, r->action == ROUTE_REDIRECT};
     if (to.failed)
@@ -229,8 +217,6 @@ static void respond(struct exchange *x, const struct http_head *h, const struct 
 static void refuse(struct exchange *x, const struct http_head *h, uint16_t status, const char *text)
 {
     x->client->keep = x->client->keep && status == 404; /* an answer like any other */
-    if (x->line_bytes == 0)
-        keep_line(x, h);
     consume_head(x, h);
     exchange_fail(x, status, text);
 }
@@ -268,6 +254,7 @@ static void take(struct exchange *x, const struct http_head *h)
         v.request_id = str_of(id);
     }
     uint16_t status = find_way(x, &q, &v.rest, &text);
+    exchange_keep_facts(x, h);
     v.service = x->service->conf->name;
     const struct view_route *route = exchange_route(x);
     v.route = route ? route->name : STR("");

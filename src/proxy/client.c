@@ -120,6 +120,7 @@ void client_refuse(struct client *c, uint16_t status, const char *text)
     cell_add(&row->status[status / 100], 1);
     c->keep = false;
     answer_refusal(c, status, text);
+    client_log_refusal(c, status);
     start_linger(c);
 }
 

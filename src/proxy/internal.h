@@ -71,6 +71,8 @@ struct worker {
     struct cells cells;
     struct process_row *row;
     struct log_ring *log;
+    uint64_t slow_second; /* when slow requests were told of last, and of how many */
+    uint32_t slow_told, slow_untold;
 
     /* commands of the main thread */
     struct io command_io;
@@ -149,6 +151,8 @@ struct service {
     struct target **targets; /* by pool member */
     struct service_row *row;
     struct access_log *log;           /* NULL: none */
+    struct log_format *format;        /* NULL: nothing is told of requests */
+    uint32_t log_share;               /* thousandths of a line that are due */
     struct rules rules, *route_rules; /* the latter by index in conf->routes */
 };
 
@@ -306,7 +310,7 @@ void client_drain(struct client *c);
 
 /* --- begin.c, exchange.c, request.c, response.c --- */
 
-enum exchange_phase { PHASE_CONNECT, PHASE_REQUEST, PHASE_FIRST_BYTE, PHASE_RESPONSE };
+enum exchange_phase { PHASE_CONNECT, PHASE_REQUEST, PHASE_FIRST_BYTE, PHASE_RESPONSE, PHASES };
 enum body_coding { CODING_RAW, CODING_ENCHUNK, CODING_DECHUNK };
 
 /* One direction of a relay. The pipe is there once the bytes have become many. */
@@ -361,10 +365,10 @@ struct exchange {
     uint8_t method, client_minor;
     bool relay; /* a TCP connection: no request, no answer, only an instance to be found */
     bool idempotent, head_request, upgrade, expect;
-    bool replay;        /* the body's bytes are kept in `request` */
-    struct buf request; /* the rewritten head, then kept body bytes */
-    uint32_t head_bytes,
-        line_bytes; /* of request: its head, and its request line for the access log */
+    bool replay;         /* the body's bytes are kept in `request` */
+    struct buf request;  /* the rewritten head, then kept body bytes */
+    uint32_t head_bytes; /* of request */
+    struct buf facts;    /* of the head, for the access log */
     struct body body;
     uint64_t body_bytes, body_limit;
     /* the response */
@@ -381,6 +385,8 @@ struct exchange {
     struct way in, out; /* relays: towards the instance, towards the client */
     uint64_t bytes_out;
     uint64_t started_at, reached_at, active_at;
+    uint64_t phase_at[PHASES]; /* of this attempt; 0: not reached */
+    const char *cause;         /* why the answer is ours, or cut; NULL: it is the instance's */
 };
 
 /* The route that led here, as the view has it now; NULL: none. */
@@ -425,6 +431,18 @@ static inline bool request_complete(const struct exchange *x)
 {
     return x->body.done && x->body.run == 0 && x->request_sent == x->request.n;
 }
+
+/* --- exchange_log.c --- */
+
+/* The form of the lines follows the service's configuration: before its first request, and when
+ * that has moved. False: memory is out. */
+bool service_open_log(struct service *s);
+/* Keeps what the log needs of a head. */
+void exchange_keep_facts(struct exchange *x, const struct http_head *h);
+/* Tells of a request that has ended, if its service wants that. */
+void exchange_log(struct exchange *x, uint64_t us);
+/* The same for bytes that were no request. */
+void client_log_refusal(struct client *c, uint16_t status);
 
 /* --- trace.c --- */
 

@@ -17,6 +17,7 @@
 static void cut(struct exchange *x, enum signal_kind evidence)
 {
     target_signal(x->target, evidence, 0);
+    x->cause = "reset";
     exchange_fail(x, 502, "The instance ended the connection without a whole answer.");
 }
 

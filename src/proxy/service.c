@@ -292,6 +292,7 @@ static void service_free(struct service *s)
     mem_free(s->route_rules);
     pool_free(&s->pool);
     mem_free(s->targets);
+    mem_free(s->format);
     shared_view_unref(s->shared);
     mem_free(s);
 }
@@ -394,6 +395,8 @@ int service_new(struct worker *w, struct shared_view *sv, uint32_t index,
         if (!s->targets[i])
             r = err_set(e, ERR_NOMEM, "no memory for an instance of " STR_FMT, STR_ARG(conf->name));
     }
+    if (r == 0 && !service_open_log(s))
+        r = err_set(e, ERR_NOMEM, "no memory for the log of " STR_FMT, STR_ARG(conf->name));
     if (r) {
         service_free(s);
         return r;
@@ -443,6 +446,8 @@ void service_move(struct service *s, struct shared_view *sv, uint32_t index)
     rules_move(&s->rules, &s->conf->rules);
     for (uint32_t i = 0; i < s->conf->n_routes; i++)
         rules_move(&s->route_rules[i], &s->conf->routes[i].rules);
+    bool room = service_open_log(s);
+    CHECK(room); /* the same settings as before */
 }
 
 void service_leave(struct service *s)

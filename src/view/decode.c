@@ -152,6 +152,9 @@ static void get_service(struct decoder *d, struct view_service *s)
     for (uint32_t i = 0; i < s->n_sockets; i++)
         s->sockets[i] = get_u32(&d->r);
     s->access_log = (int32_t)get_u32(&d->r);
+    s->log.format = get_text(d);
+    s->log.sample_permille = get_u32(&d->r);
+    s->log.slow = get_u64(&d->r);
     s->balance = get_u8(&d->r);
     s->instances = get_array(d, &s->n_instances, VIEW_INSTANCE_MIN, sizeof *s->instances);
     for (uint32_t i = 0; i < s->n_instances && !d->r.failed; i++)

@@ -104,6 +104,9 @@ void put_service(struct buf *b, const struct view_service *s)
     for (uint32_t i = 0; i < s->n_sockets; i++)
         put_u32(b, s->sockets[i]);
     put_u32(b, (uint32_t)s->access_log);
+    put_str(b, s->log.format);
+    put_u32(b, s->log.sample_permille);
+    put_u64(b, s->log.slow);
     put_u8(b, s->balance);
     put_u32(b, s->n_instances);
     for (uint32_t i = 0; i < s->n_instances; i++)

@@ -15,8 +15,8 @@ enum {
     VIEW_ROUTE_MIN = 4 + 6 * 4 + 1 + 4 + 4 + 4 + 2 + 4 + 4 + VIEW_RULES_MIN,
     VIEW_PAGE_MIN = 2 + 4 + 4,
     VIEW_TRAFFIC_MIN = 20 + 24 + 14 + VIEW_RULES_MIN + 4 + 4,
-    VIEW_SERVICE_MIN = 1 + 1 + 4 + 12 + 8 + 3 + 4 + 8 + 4 + 4 + 4 + 4 + 1 + 4 + 5 + 50 + 56 + 72 +
-                       VIEW_TRAFFIC_MIN,
+    VIEW_SERVICE_MIN = 1 + 1 + 4 + 12 + 8 + 3 + 4 + 8 + 4 + 4 + 4 + 4 + 1 + 4 + 16 + 5 + 50 + 56 +
+                       72 + VIEW_TRAFFIC_MIN,
 };
 
 struct buf;

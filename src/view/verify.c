@@ -1,5 +1,6 @@
 /* What every view promises its readers, checked once so that they need not: names are there and
  * unique, numbers within the bounds of view.h, indices inside their tables, no slot used twice. */
+#include "view/log_format.h"
 #include "view/verify.h"
 
 int verify_bad(struct err *e, struct str where, const char *what)
@@ -130,6 +131,10 @@ static int verify_links(const struct view *v, const struct view_service *s, stru
         (s->access_log >= 0 && ((uint32_t)s->access_log >= v->n_sockets ||
                                 v->sockets[s->access_log].use != SOCKET_ACCESS_LOG)))
         return verify_bad(e, s->name, "an access log that does not exist");
+    struct log_format format;
+    if (s->log.sample_permille > 1000 || s->log.slow > VIEW_MAX_DURATION ||
+        (s->log.format.n && log_format_compile(s->log.format, &format, NULL)))
+        return verify_bad(e, s->name, "an access log of an unknown form");
     return 0;
 }
 

@@ -279,6 +279,14 @@ struct view_page {
     struct str type, body;
 };
 
+/* What is told of requests. */
+struct view_log {
+    struct str format;        /* of the access log: log_format.h; empty: plain */
+    uint32_t sample_permille; /* of the requests that have a line; those that fail and slow ones
+                                 always have */
+    uint64_t slow;            /* from here on a request is slow; 0: none is */
+};
+
 struct view_service {
     struct str name;   /* unique */
     uint32_t slot;     /* row of the services' table; stable while the name stays */
@@ -290,6 +298,7 @@ struct view_service {
     uint32_t *sockets; /* indices into view.sockets; all of the use that belongs to mode */
     uint32_t n_sockets;
     int32_t access_log; /* index into view.sockets or -1 */
+    struct view_log log;
     uint8_t balance;    /* enum algorithm */
     struct view_instance *instances;
     uint32_t n_instances;

@@ -20,7 +20,7 @@ FRONT_DOORS = {
     'os': {'os.h'},
     'wire': {'cookie.h', 'dns.h', 'http1.h', 'proxy_protocol.h', 'trace_context.h'},
     'conf': {'conf.h'},
-    'view': {'view.h', 'cells.h'},
+    'view': {'view.h', 'cells.h', 'log_format.h'},
     'detect': {'detect.h', 'probe.h'},
     'balance': {'admit.h', 'balance.h', 'breaker.h', 'outlier.h', 'quantile.h', 'rate.h', 'sticky.h'},
     'discover': {'discover.h'},
