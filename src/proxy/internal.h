@@ -13,6 +13,7 @@
 #include "balance/balance.h"
 #include "os/os.h"
 #include "proxy/access_log.h"
+#include "proxy/common.h"
 #include "proxy/key.h"
 #include "proxy/proxy.h"
 #include "proxy/retry.h"
@@ -52,6 +53,7 @@ struct shared_view {
                  all workers have moved on */
     bool *lent; /* by socket: the next view has the same descriptor and will close it. The main
                    thread's */
+    struct common **commons; /* by service: what all workers share of it */
     uint64_t *revision; /* by service: equal to another view's where nothing has changed since */
     struct access_log **logs; /* by index in view->sockets */
 };
@@ -108,7 +110,9 @@ struct worker {
     uint32_t n_pipes;
     struct block *free_blocks;
     uint32_t n_free_blocks;
-    struct prng prng; /* draws among a route's targets, makes request ids */
+    struct sip_key secret; /* of the process: for keys that clients choose */
+    struct limit *places;  /* the proxy's, by slot */
+    struct prng prng;      /* draws among a route's targets, makes request ids */
     uint64_t date_second;
     char date[32];
     /* scratch: valid only inside one handler */
@@ -154,6 +158,7 @@ struct service {
     struct log_format *format;        /* NULL: nothing is told of requests */
     uint32_t log_share;               /* thousandths of a line that are due */
     struct rules rules, *route_rules; /* the latter by index in conf->routes */
+    struct common *common;            /* holds a reference */
 };
 
 struct listener {
@@ -412,6 +417,9 @@ bool exchange_retry_5xx(struct exchange *x);
 void exchange_observe(struct exchange *x, enum outcome outcome);
 /* Ends it with our own answer, if none has begun; cuts the client otherwise. */
 void exchange_fail(struct exchange *x, uint16_t status, const char *text);
+/* The same, with fields that the answer has besides. */
+void exchange_refuse(struct exchange *x, uint16_t status, const char *text,
+                     const struct http_edits *extra);
 /* Ends it: counts, logs, gives back what it holds. The client goes on or ends. */
 void exchange_finish(struct exchange *x);
 /* Ends it without a word: the client is gone. */
@@ -462,6 +470,18 @@ void exchange_answer(struct exchange *x, uint16_t status, struct str type, struc
                      const struct http_edits *extra);
 /* Sends a refusal of bytes that are no request. */
 void answer_refusal(struct client *c, uint16_t status, const char *text);
+
+/* --- throttle.c --- */
+
+/* What a client that came too often is told. */
+struct throttle {
+    char after[24], policy[96], left[96]; /* values of its fields */
+    struct http_edit fields[3];
+    struct http_edits extra; /* of them */
+};
+/* Whether a rate of its rules refuses this request; `t` is filled in then. Takes one from each that
+ * lets it pass. */
+bool throttled(struct exchange *x, const struct http_head *h, struct throttle *t);
 
 /* --- hedge.c --- */
 

@@ -78,7 +78,7 @@ static struct str path(const struct http_head *h, bool query)
     return mark ? (struct str){mark + 1, h->path.n - n - 1} : (struct str){NULL, 0};
 }
 
-static struct str find(const struct view_hash *by, const struct http_head *h)
+struct str key_text(const struct view_hash *by, const struct http_head *h)
 {
     switch ((enum hash_kind)by->kind) {
     case HASH_SOURCE:
@@ -94,6 +94,6 @@ static struct str find(const struct view_hash *by, const struct http_head *h)
 
 uint64_t key_of(const struct view_hash *by, const struct http_head *h, const uint8_t *ip, size_t n)
 {
-    struct str key = h ? find(by, h) : (struct str){NULL, 0};
+    struct str key = h ? key_text(by, h) : (struct str){NULL, 0};
     return key.p ? hash(key) : key_of_source(ip, n);
 }

@@ -293,6 +293,7 @@ static void service_free(struct service *s)
     pool_free(&s->pool);
     mem_free(s->targets);
     mem_free(s->format);
+    common_unref(s->common);
     shared_view_unref(s->shared);
     mem_free(s);
 }
@@ -363,8 +364,11 @@ static int open_rules(struct service *s, struct err *e)
     if (conf->n_routes && !s->route_rules)
         return err_set(e, ERR_NOMEM, "no memory for the routes of " STR_FMT, STR_ARG(conf->name));
     int r = rules_open(&s->rules, &conf->rules, e);
-    for (uint32_t i = 0; r == 0 && i < conf->n_routes; i++)
+    s->rules.rates = &s->common->rates[0];
+    for (uint32_t i = 0; r == 0 && i < conf->n_routes; i++) {
         r = rules_open(&s->route_rules[i], &conf->routes[i].rules, e);
+        s->route_rules[i].rates = &s->common->rates[1 + i];
+    }
     return r;
 }
 
@@ -382,6 +386,7 @@ int service_new(struct worker *w, struct shared_view *sv, uint32_t index,
     s->revision = sv->revision[index];
     s->shared = sv;
     shared_view_ref(sv);
+    s->common = common_ref(sv->commons[index]);
     s->row = cells_service(&w->cells, w->lane, conf->slot);
     s->log = conf->access_log < 0 ? NULL : sv->logs[conf->access_log];
     s->targets = mem_zero(MAX(conf->n_instances, 1u), sizeof *s->targets);

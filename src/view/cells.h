@@ -26,7 +26,7 @@
 
 enum {
     CELLS_MAGIC = 0x48464331,
-    CELLS_VERSION = 4,
+    CELLS_VERSION = 5,
     CELLS_MAX_WORKERS = 64,
     CELLS_BANKS = 4,
     CELLS_LISTENERS = 4096
@@ -72,6 +72,15 @@ struct service_row { /* writer: one lane's worker */
     cell relayed;                /* TCP connections that reached an instance */
     cell hedges, hedges_won;     /* second instances asked, and those that answered first */
     cell mirrored, mirrors_lost; /* copies sent, and those that could not be */
+    cell rate_limited;           /* answered 429 */
+    cell waiting;                /* gauge: requests in the queue for a place */
+    cell waited;                 /* requests that were in it */
+    cell queue_full;             /* answered 503: as many wait as may */
+    cell queue_late;             /* answered 503: waited for as long as one may */
+    cell stuck, unstuck;         /* sessions that went to their instance, and that could not */
+    cell broken;                 /* answered 503: the breaker is open */
+    cell breaker;                /* gauge: its state, enum breaker_state */
+    cell breaker_opened;         /* times that this worker opened it */
     cell bytes_in, bytes_out;
     cell latency_us_sum;
     cell latency[LATENCY_BUCKETS];
