@@ -230,7 +230,6 @@ static void refuse(struct exchange *x, const struct http_head *h, uint16_t statu
 static void too_often(struct exchange *x, const struct http_head *h, const struct throttle *t)
 {
     cell_add(&x->front->row->rate_limited, 1);
-    keep_line(x, h);
     consume_head(x, h);
     exchange_refuse(x, 429, "Too many requests: try again later.", &t->extra);
 }
