@@ -17,7 +17,7 @@ _holdfast_instances()
 _holdfast()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
-    local commands='run check reload status top events drain resume restart upgrade version help'
+    local commands='run check reload status top events drain resume instance restart upgrade version help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$word")
@@ -36,7 +36,7 @@ _holdfast()
         mapfile -t COMPREPLY < <(compgen -W 'error warning info debug' -- "$word")
         return
         ;;
-    --since | --last | -n | --wait | -w) return ;;
+    --since | --last | -n | --wait | -w | --weight | --priority | --name) return ;;
     esac
     case ${COMP_WORDS[1]} in
     run) options='--log --state' ;;
@@ -47,6 +47,7 @@ _holdfast()
     events) options='--follow --since --last --json --state' ;;
     drain) options='--wait --json --state' ;;
     resume) options='--json --state' ;;
+    instance) options='list add remove drain undrain weight --weight --priority --name --drained --json --state' ;;
     restart) options='proxy --now --wait --json --state' ;;
     upgrade) options='--binary --wait --json --state' ;;
     version) options='--json' ;;

@@ -106,7 +106,7 @@ struct admin_host {
 
 struct admin;
 
-enum { ADMIN_MAX_CONNECTIONS = 64, ADMIN_MAX_BODY = 64 * 1024 };
+enum { ADMIN_MAX_CONNECTIONS = 64, ADMIN_MAX_BODY = 1024 * 1024 };
 
 /* host is copied. Subscribes to host->events. */
 int admin_new(struct admin **out, struct loop *l, const struct admin_host *host, struct err *e);

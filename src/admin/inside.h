@@ -19,10 +19,18 @@ struct request {
     uint8_t method;
     struct str path, query; /* as sent, still percent-encoded */
     struct str method_text;
+    struct str body;
     struct str accept; /* the field's value; empty: none */
 };
 
 enum { SEGMENT_MAX = 512, CONN_HEAD_MAX = 8 * 1024 };
+
+/* What a route is told of its request. */
+struct captures {
+    char name[2][SEGMENT_MAX];
+    struct str query, accept;
+    struct str body; /* of the request */
+};
 
 struct conn {
     struct list link; /* in admin.conns: the one that changed its state longest ago first */
@@ -30,13 +38,15 @@ struct conn {
     int fd; /* owned */
     struct io io;
     struct task pump;
+    struct buf chunks;  /* a body that comes in chunks, put together */
     struct timer timer; /* the end of the current state */
     uint8_t state;      /* enum conn_state */
     bool metrics_only;
     bool eof; /* the peer sends no more */
     bool keep_alive, head_only, continued;
     struct buf in;
-    size_t in_seen;    /* bytes of `in` that the parser has looked at */
+    size_t in_seen; /* bytes of `in` that the parser has looked at */
+    char allow[64];
     const char *extra; /* one more header line of the answer, or NULL */
     char head[512];    /* of the answer */
     size_t head_n;
@@ -47,6 +57,8 @@ struct conn {
     uint64_t poll_after; /* its sequence number */
     uint32_t poll_limit;
     struct admin_reload reload;
+    struct admin_telling telling;
+    char service[64]; /* that it is about */
 };
 
 struct listener {
@@ -86,9 +98,19 @@ void conn_wait(struct conn *c, uint64_t until); /* a route will answer later; th
 void route_request(struct conn *c, const struct request *r);
 void route_timeout(struct conn *c); /* the wait of conn_wait is over */
 void route_wake_polls(struct admin *a);
+/* The service; NULL when there is none, and that was answered. */
+const struct view_service *route_service(struct conn *c, const char *name);
+void route_error_of(struct conn *c, const struct err *e);
 /* An error in the API's form. suggestions and problems are taken; NULL leaves them out. */
 void route_error(struct conn *c, unsigned status, const char *code, const char *text,
                  json_t *suggestions, json_t *problems);
+
+/* instances.c */
+void answer_instances(struct conn *c, const struct captures *m);
+void answer_instances_set(struct conn *c, const struct captures *m);
+void answer_instances_update(struct conn *c, const struct captures *m);
+void answer_instances_remove(struct conn *c, const struct captures *m);
+void answer_instance_remove(struct conn *c, const struct captures *m);
 
 /* status.c */
 json_t *status_json(struct admin *a);

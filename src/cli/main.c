@@ -16,6 +16,7 @@ static const struct command commands[] = {
     {"events", "what happened, and why", command_events, false},
     {"drain", "give an instance no new requests", command_drain, false},
     {"resume", "give a drained instance requests again", command_resume, false},
+    {"instance", "add, change, remove and list instances of a service", command_instance, false},
     {"restart", "let a new proxy process take over", command_restart, false},
     {"upgrade", "let a new version of the program take over", command_upgrade, false},
     {"version", "print the version", command_version, false},

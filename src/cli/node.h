@@ -43,6 +43,9 @@ int node_refused(const struct reply *r);
 /* Opens, asks once, closes. CLI_OK when an answer came, whatever its status; else the complaint has
  * been printed. */
 int node_fetch(const char *state, const char *method, const char *path, struct reply *out);
+/* node_once with a body, if it is not empty. */
+int node_send(const char *state, const char *method, const char *path, struct str body,
+              struct reply *out);
 /* node_fetch, and node_refused unless the answer is 2xx. */
 int node_once(const char *state, const char *method, const char *path, struct reply *out);
 
