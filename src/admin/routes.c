@@ -358,7 +358,7 @@ static void answer_upgrade(struct conn *c, const struct captures *m)
         path = str_of(text);
     }
     if (h->upgrade(h->context, path, &e)) {
-        error_of(c, &e);
+        route_error_of(c, &e);
         return;
     }
     struct json_object o = json_begin_schema("upgrade");
