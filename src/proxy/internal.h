@@ -159,6 +159,7 @@ struct service {
     uint32_t log_share;               /* thousandths of a line that are due */
     struct rules rules, *route_rules; /* the latter by index in conf->routes */
     struct common *common;            /* holds a reference */
+    struct sticky_members sessions;   /* where sessions are sticky */
 };
 
 struct listener {
@@ -199,7 +200,10 @@ void target_tick(struct target *t);
 void service_tick(struct service *s);
 /* pool_pick, pool_observe and pool_done for requests that may outlive the service that they began
  * with: what is under way on an instance counts in the pool that is in use. -1: nobody. */
+enum { PICK_NOBODY = -1, PICK_FULL = -2 };
 int service_pick(struct service *s, const struct tried *tried, uint64_t key);
+/* This one, if it can take requests. */
+int service_pick_sticky(struct service *s, const struct tried *tried, uint32_t member);
 void service_observe(struct service *s, uint32_t member, enum outcome outcome, uint64_t latency);
 void service_done(struct service *s, uint32_t member);
 
@@ -361,6 +365,10 @@ struct exchange {
     bool spent;          /* I4: bytes of a request that must not be sent twice were written */
     bool streamed; /* body bytes went straight from the client's block: they cannot be sent again */
     /* all attempts */
+    struct breaker_ticket ticket;
+    bool ticket_open;        /* what becomes of it is to be told */
+    bool failed;             /* answered by us, for a failure */
+    uint64_t token, session; /* of a sticky session: its instance, and the cookie's hash */
     struct tried tried;
     uint32_t attempts;
     uint64_t key;       /* what it is placed by, where the algorithm places by key */
@@ -482,6 +490,27 @@ struct throttle {
 /* Whether a rate of its rules refuses this request; `t` is filled in then. Takes one from each that
  * lets it pass. */
 bool throttled(struct exchange *x, const struct http_head *h, struct throttle *t);
+
+/* --- circuit.c --- */
+
+/* False: its service's breaker is open, and it was answered so. */
+bool circuit_pass(struct exchange *x);
+/* What became of it; the first time counts. */
+void circuit_tell(struct exchange *x, enum outcome outcome);
+/* The same, when nothing was told until its end. */
+void circuit_end(struct exchange *x);
+void circuit_tick(struct service *s);
+
+/* --- session.c --- */
+
+int session_members_open(struct service *s, struct err *e);
+/* Which session the request is of. */
+void session_look(struct exchange *x, const struct http_head *h);
+/* Its instance: as service_pick; PICK_NOBODY where it has none that can take it. */
+int session_pick(struct exchange *x);
+/* The instance has answered with this head: remembers whose the session is, or adds a list to the
+ * answer's edits that tells the client. How many lists there are now. */
+uint8_t session_mark(struct exchange *x, const struct http_head *h);
 
 /* --- hedge.c --- */
 
