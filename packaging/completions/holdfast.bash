@@ -17,13 +17,17 @@ _holdfast_instances()
 _holdfast()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
-    local commands='run check reload status top events drain resume instance restart version help'
+    local commands='run check reload status top events drain resume instance restart upgrade version help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$word")
         return
     fi
     case $before in
+    --binary)
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        return
+        ;;
     --state)
         mapfile -t COMPREPLY < <(compgen -d -- "$word")
         return
@@ -45,6 +49,7 @@ _holdfast()
     resume) options='--json --state' ;;
     instance) options='list add remove drain undrain weight --weight --priority --name --drained --json --state' ;;
     restart) options='proxy --now --wait --json --state' ;;
+    upgrade) options='--binary --wait --json --state' ;;
     version) options='--json' ;;
     help) options="$commands exit-codes files" ;;
     *) return ;;

@@ -339,6 +339,34 @@ static void answer_handover(struct conn *c, const struct captures *m)
     conn_answer_json(c, 200, json_end(&o));
 }
 
+static bool decode(struct str s, char out[SEGMENT_MAX]);
+
+static void answer_upgrade(struct conn *c, const struct captures *m)
+{
+    const struct admin_host *h = &c->admin->host;
+    struct str path = STR("");
+    char text[SEGMENT_MAX];
+    struct err e = {0};
+    if (m->query.n) {
+        struct str key = STR("binary=");
+        struct str value = {m->query.p + key.n, m->query.n - MIN(key.n, m->query.n)};
+        if (!str_starts(m->query, key) || !decode(value, text) || text[0] != '/') {
+            route_error(c, 400, "malformed", "binary is an absolute path of at most 511 bytes",
+                        NULL, NULL);
+            return;
+        }
+        path = str_of(text);
+    }
+    if (h->upgrade(h->context, path, &e)) {
+        route_error_of(c, &e);
+        return;
+    }
+    struct json_object o = json_begin_schema("upgrade");
+    json_put_bool(&o, "upgrading", true);
+    json_put_u64(&o, "before", h->change(h->context)->number);
+    conn_answer_json(c, 202, json_end(&o));
+}
+
 /* A star stands for one percent-encoded segment, handed over decoded. */
 static const struct route routes[] = {
     {false, "/v1/version", answer_version, RIGHT_READ, 0},
@@ -354,6 +382,7 @@ static const struct route routes[] = {
     {true, "/v1/services/*/instances", answer_instances_remove, RIGHT_INSTANCES, HTTP_DELETE},
     {true, "/v1/services/*/instances/*", answer_instance_remove, RIGHT_INSTANCES, HTTP_DELETE},
     {true, "/v1/processes/proxy/restart", answer_restart, RIGHT_RESTART, 0},
+    {true, "/v1/upgrade", answer_upgrade, RIGHT_UPGRADE, 0},
     {false, "/v1/handover", answer_handover, RIGHT_READ, 0},
 };
 
