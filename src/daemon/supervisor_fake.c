@@ -222,6 +222,20 @@ static void break_protocol(struct fake *f)
     CHECK(net_message_send(f->supervisor.fd, "x", 1, NULL, 0, NULL) == 0);
 }
 
+/* To the program beside the file. */
+static void ask_for_upgrade(struct fake *f)
+{
+    struct buf path = {0}, body = {0};
+    const char *slash = strrchr(f->file, '/');
+    buf_add(&path, f->file, (size_t)(slash + 1 - f->file));
+    buf_add_str(&path, STR("test_daemon_supervisor"));
+    put_str(&body, buf_str(&path));
+    CHECK(!body.failed &&
+          ipc_send(&f->supervisor, IPC_UPGRADE, buf_str(&body), NULL, 0, NULL) == 0);
+    buf_free(&path);
+    buf_free(&body);
+}
+
 static void command(struct fake *f, const char *word)
 {
     bool offers = strchr("lsd", word[0]) && strcmp(word, "state") != 0; /* answered later */
@@ -244,6 +258,8 @@ static void command(struct fake *f, const char *word)
     else if (strcmp(word, "handover") == 0)
         CHECK(ipc_send(&f->supervisor, IPC_RESTART, STR("\1\0\0\0\4\0\0\0test"), NULL, 0, NULL) ==
               0);
+    else if (strcmp(word, "upgrade") == 0)
+        ask_for_upgrade(f);
     if (strcmp(word, "change") == 0)
         snprintf(text, sizeof text, "%s\n", f->change);
     else if (strcmp(word, "children") == 0)
@@ -308,6 +324,7 @@ static void control_message(struct ipc *c, struct ipc_message *m)
         load(f, f->epoch + 1);
     } else if (m->type == IPC_VIEW_END) {
         f->epoch = get_u64(&m->body);
+        cell_set(&f->cells.processes[PROCESS_CONTROL].epoch, f->epoch);
     } else if (m->type == IPC_VIEW_TAKEN || m->type == IPC_VIEW_REFUSED) {
         answered(f, m);
     } else if (m->type == IPC_CHILD) {
