@@ -20,6 +20,7 @@
 #include "proxy/retry.h"
 #include "proxy/rules.h"
 #include "proxy/udp.h"
+#include "wire/cookie.h"
 #include "wire/http1.h"
 #include "wire/proxy_protocol.h"
 #include "wire/trace_context.h"

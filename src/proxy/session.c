@@ -7,9 +7,6 @@
  *
  * The tokens of instances follow from their names alone, so that every worker, node and restart
  * reads them alike; they hide names and addresses from whoever looks, not from who guesses. */
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "proxy/internal.h"
 
 static const struct sip_key token_key = {
@@ -61,26 +58,11 @@ int session_pick(struct exchange *x)
     return picked;
 }
 
-/* The value that the instance sets for this cookie: "name=value; attributes". */
-static bool set_by(const struct http_head *h, struct str cookie, struct str *value)
-{
-    for (uint32_t i = 0; i < h->n_headers; i++) {
-        struct str field = h->headers[i].value;
-        if (!str_eq_nocase(h->headers[i].name, STR("set-cookie")))
-            continue;
-        const char *end = field.n ? memchr(field.p, ';', field.n) : NULL;
-        field.n = end ? (size_t)(end - field.p) : field.n;
-        if (key_part(field, ';', cookie, value) && value->n)
-            return true;
-    }
-    return false;
-}
-
 static void learn(struct exchange *x, const struct http_head *h, uint64_t token)
 {
     struct str value;
     uint64_t now = loop_now(x->client->worker->loop);
-    if (set_by(h, x->service->conf->sticky.cookie, &value))
+    if (set_cookie_find(h, x->service->conf->sticky.cookie, &value) && value.n)
         sticky_learn(table(x), hash(x, value), token, now);
     else if (x->token && x->token != token)
         sticky_learn(table(x), x->session, token, now); /* it has moved */
@@ -89,20 +71,24 @@ static void learn(struct exchange *x, const struct http_head *h, uint64_t token)
 /* Into the exchange's arena; false: memory is out, and the client stays without. */
 static bool write_cookie(struct exchange *x, uint64_t token, struct http_edit *edit)
 {
+    enum { ATTRIBUTES = 128 }; /* bytes, at most */
     const struct view_sticky *conf = &x->service->conf->sticky;
-    struct buf text = {0};
     char digits[STICKY_TOKEN_SIZE];
     sticky_write(token, digits);
-    buf_add_str(&text, conf->cookie);
-    buf_add(&text, "=", 1);
-    buf_add(&text, digits, sizeof digits);
-    buf_printf(&text, "; Path=/; HttpOnly; SameSite=Lax%s", conf->secure ? "; Secure" : "");
-    if (conf->ttl)
-        buf_printf(&text, "; Max-Age=%" PRIu64, MAX(conf->ttl / NS_PER_S, 1));
-    *edit = (struct http_edit){HTTP_EDIT_ADD, STR("Set-Cookie"),
-                               text.failed ? STR("") : arena_str(&x->arena, buf_str(&text))};
-    buf_free(&text);
-    return edit->value.n > 0;
+    const struct set_cookie c = {
+        .name = conf->cookie,
+        .value = {digits, sizeof digits},
+        .path = STR("/"),
+        .max_age = conf->ttl ? (int64_t)MAX(conf->ttl / NS_PER_S, 1) : -1,
+        .http_only = true,
+        .secure = conf->secure,
+        .same_site = COOKIE_SAME_SITE_LAX,
+    };
+    size_t room = conf->cookie.n + sizeof digits + ATTRIBUTES;
+    char *text = arena_alloc(&x->arena, room);
+    size_t n = text ? set_cookie_write(&c, text, room) : 0;
+    *edit = (struct http_edit){HTTP_EDIT_ADD, STR("Set-Cookie"), {text, n}};
+    return n > 0;
 }
 
 uint8_t session_mark(struct exchange *x, const struct http_head *h)

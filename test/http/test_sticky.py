@@ -77,7 +77,7 @@ def test_insert_keeps_each_client_with_its_instance(sessions):
 
 def test_insert_attributes(sessions):
     s = sessions("sticky { cookie = SRV  ttl = 90s  secure = yes }")
-    assert s.ask()[1].endswith("; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=90")
+    assert s.ask()[1].endswith("; Path=/; Max-Age=90; HttpOnly; Secure; SameSite=Lax")
 
 
 def test_a_cookie_that_names_nobody_is_replaced(sessions):
