@@ -114,6 +114,7 @@ struct fake {
     struct view *view;
     struct fake_listener listeners[FAKE_SOCKETS];
     bool waits; /* to be told to accept */
+    bool handed_over;
 };
 
 static void on_beat(struct timer *t)
@@ -388,9 +389,7 @@ static void use_socket(struct fake *f, uint32_t index, int fd)
         close(fd);
         return;
     }
-    l->fd = fd;
-    if (!f->waits)
-        CHECK(loop_io_start(f->loop, &l->io, fd, NULL) == 0);
+    l->fd = fd; /* nobody is answered before the view is complete */
 }
 
 static void use_sockets(struct fake *f, struct ipc_message *m)
@@ -406,6 +405,14 @@ static void use_sockets(struct fake *f, struct ipc_message *m)
     }
 }
 
+static void accept_now(struct fake *f)
+{
+    f->waits = false;
+    for (size_t i = 0; i < FAKE_SOCKETS; i++)
+        if (f->listeners[i].fd >= 0)
+            CHECK(loop_io_start(f->loop, &f->listeners[i].io, f->listeners[i].fd, NULL) == 0);
+}
+
 static void end_view(struct fake *f)
 {
     struct buf b = {0};
@@ -413,18 +420,12 @@ static void end_view(struct fake *f)
     if (f->waits && str_eq(f->view->file, STR("mute")))
         return;
     CHECK(!f->waits || !str_eq(f->view->file, STR("dies")));
+    if (!f->waits && !f->handed_over)
+        accept_now(f);
     f->cells.header->workers = UINT32_MAX; /* what a proxy that somebody took over might do */
     put_u64(&b, f->epoch);
     CHECK(ipc_send(&f->supervisor, IPC_VIEW_TAKEN, buf_str(&b), NULL, 0, NULL) == 0);
     buf_free(&b);
-}
-
-static void accept_now(struct fake *f)
-{
-    f->waits = false;
-    for (size_t i = 0; i < FAKE_SOCKETS; i++)
-        if (f->listeners[i].fd >= 0)
-            CHECK(loop_io_start(f->loop, &f->listeners[i].io, f->listeners[i].fd, NULL) == 0);
 }
 
 static bool is(const struct fake *f, const char *word)
@@ -445,6 +446,7 @@ static void proxy_message(struct ipc *c, struct ipc_message *m)
         accept_now(f);
     } else if (m->type == IPC_HAND_OVER) {
         drop_sockets(f);
+        f->handed_over = true;
         if (!is(f, "stubborn"))
             loop_stop(f->loop);
     } else if (m->type == IPC_STOP) {
