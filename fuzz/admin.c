@@ -71,8 +71,21 @@ static int host_drain(void *context, uint32_t slot, bool on, bool *changed, stru
     return 0;
 }
 
+static int host_tell(void *context, const struct told_change *change, struct admin_telling *waits,
+                     struct admin_told *told, struct err *e)
+{
+    return err_set(e, ERR_BUSY, "not now");
+}
+
 static int host_restart(void *context, bool gently, struct err *e)
 {
+    return 0;
+}
+
+static int host_upgrade(void *context, struct str path, struct err *e)
+{
+    (void)context;
+    CHECK(path.n < 4096);
     return 0;
 }
 
@@ -150,8 +163,18 @@ static void make(struct world *w)
     list_init(&w->askers);
     task_init(&w->answer, on_answer);
     io_init(&w->io, on_client);
-    struct admin_host host = {w,          &w->events,  "n",        host_view,    host_cells,
-                              host_judge, host_reload, host_drain, host_restart, host_change};
+    struct admin_host host = {.context = w,
+                              .events = &w->events,
+                              .node = "n",
+                              .view = host_view,
+                              .cells = host_cells,
+                              .judge = host_judge,
+                              .reload = host_reload,
+                              .drain = host_drain,
+                              .tell = host_tell,
+                              .restart_proxy = host_restart,
+                              .upgrade = host_upgrade,
+                              .change = host_change};
     CHECK(admin_new(&w->admin, w->loop, &host, NULL) == 0);
 }
 

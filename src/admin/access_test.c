@@ -141,12 +141,10 @@ static void every_route_needs_a_token_and_its_right(void **state)
 {
     struct server s = {0};
     struct addr at;
-    const char *path;
-    bool write;
+    const char *path, *method;
     uint32_t right;
     open_door(&s, &at);
-    for (size_t i = 0; route_at(i, &path, &write, &right); i++) {
-        const char *method = write ? "POST" : "GET";
+    for (size_t i = 0; route_at(i, &path, &method, &right); i++) {
         assert_true(right && (right & (right - 1)) == 0 && right < 1u << RIGHTS);
         expect(&s, &at, method, path, NULL, 401);
         s.f.admin->access = (struct access){0};

@@ -15,6 +15,7 @@
  *   GET  /v1/services/NAME/instances              each with where it comes from
  *   PUT, POST, DELETE                             sets, changes and removes the API's own
  *   POST /v1/processes/proxy/restart[?now=1]      a new proxy takes over; now: the old ends at once
+ *   POST /v1/upgrade[?binary=PATH]                another program takes the place of this one
  *   GET  /v1/handover                             how the latest hand-over or upgrade went
  *   GET  /metrics                                 for Prometheus, as text or protobuf; alone
  *                                                 on the optional TCP listener
@@ -100,6 +101,8 @@ struct admin_host {
                 struct admin_told *told, struct err *e);
     /* gently: a new one takes over while the old one drains. */
     int (*restart_proxy)(void *context, bool gently, struct err *e);
+    /* path: of the new program, or empty. How it goes is seen in `change`. */
+    int (*upgrade)(void *context, struct str path, struct err *e);
     const struct admin_change *(*change)(void *context);
 };
 
@@ -112,7 +115,7 @@ enum admin_door {
     ADMIN_TOKEN,   /* every route, for who has a token with the right to it */
 };
 
-enum { ADMIN_MAX_CONNECTIONS = 64, ADMIN_MAX_STRANGERS = 48, ADMIN_MAX_BODY = 64 * 1024 };
+enum { ADMIN_MAX_CONNECTIONS = 64, ADMIN_MAX_STRANGERS = 48, ADMIN_MAX_BODY = 1024 * 1024 };
 
 /* host is copied. Subscribes to host->events. */
 int admin_new(struct admin **out, struct loop *l, const struct admin_host *host, struct err *e);

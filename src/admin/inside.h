@@ -20,10 +20,18 @@ struct request {
     uint8_t method;
     struct str path, query; /* as sent, still percent-encoded */
     struct str method_text;
+    struct str body;
     struct str accept, authorization; /* the fields' values; empty: none */
 };
 
 enum { SEGMENT_MAX = 512, CONN_HEAD_MAX = 8 * 1024 };
+
+/* What a route is told of its request. */
+struct captures {
+    char name[2][SEGMENT_MAX];
+    struct str query, accept;
+    struct str body; /* of the request */
+};
 
 struct conn {
     struct list link; /* in admin.conns: the one that changed its state longest ago first */
@@ -31,6 +39,7 @@ struct conn {
     int fd; /* owned */
     struct io io;
     struct task pump;
+    struct buf chunks;  /* a body that comes in chunks, put together */
     struct timer timer; /* the end of the current state */
     uint8_t state;      /* enum conn_state */
     uint8_t door;       /* enum admin_door */
@@ -38,7 +47,8 @@ struct conn {
     bool eof; /* the peer sends no more */
     bool keep_alive, head_only, continued;
     struct buf in;
-    size_t in_seen;    /* bytes of `in` that the parser has looked at */
+    size_t in_seen; /* bytes of `in` that the parser has looked at */
+    char allow[64];
     const char *extra; /* one more header line of the answer, or NULL */
     char head[512];    /* of the answer */
     size_t head_n;
@@ -49,6 +59,8 @@ struct conn {
     uint64_t poll_after; /* its sequence number */
     uint32_t poll_limit;
     struct admin_reload reload;
+    struct admin_telling telling;
+    char service[64]; /* that it is about */
 };
 
 struct listener {
@@ -88,13 +100,26 @@ void conn_wait(struct conn *c, uint64_t until); /* a route will answer later; th
 
 /* routes.c */
 void route_request(struct conn *c, const struct request *r);
+/* Over TCP: the token that was sent, before anything else of the request is looked at; NULL after
+ * an answer that refuses it. */
+const struct view_token *route_token(struct conn *c, struct str authorization);
 /* The table, from 0; false behind its end. */
-bool route_at(size_t i, const char **path, bool *write, uint32_t *right);
+bool route_at(size_t i, const char **path, const char **method, uint32_t *right);
 void route_timeout(struct conn *c); /* the wait of conn_wait is over */
 void route_wake_polls(struct admin *a);
+/* The service; NULL when there is none, and that was answered. */
+const struct view_service *route_service(struct conn *c, const char *name);
+void route_error_of(struct conn *c, const struct err *e);
 /* An error in the API's form. suggestions and problems are taken; NULL leaves them out. */
 void route_error(struct conn *c, unsigned status, const char *code, const char *text,
                  json_t *suggestions, json_t *problems);
+
+/* instances.c */
+void answer_instances(struct conn *c, const struct captures *m);
+void answer_instances_set(struct conn *c, const struct captures *m);
+void answer_instances_update(struct conn *c, const struct captures *m);
+void answer_instances_remove(struct conn *c, const struct captures *m);
+void answer_instance_remove(struct conn *c, const struct captures *m);
 
 /* status.c */
 json_t *status_json(struct admin *a);

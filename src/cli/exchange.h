@@ -18,6 +18,7 @@ struct exchange {
     /* Asked several times a second while a question waits; true ends it. May be NULL. */
     bool (*interrupted)(void *arg);
     void *arg;
+    struct str body;   /* of a question that changes something: JSON; empty: none */
     uint64_t deadline; /* private */
 };
 

@@ -160,18 +160,25 @@ int node_refused(const struct reply *r)
     return cli_fail(CLI_BAD, "%s", text);
 }
 
-int node_fetch(const struct node_place *place, const char *method, const char *path,
-               struct reply *out)
+static int fetch(const struct node_place *place, const char *method, const char *path,
+                 struct str body, struct reply *out)
 {
     struct node n;
     struct err e;
     *out = (struct reply){0};
     if (node_open(&n, place, &e))
         return cli_fail(CLI_USAGE, "%s", e.text);
-    bool change = strcmp(method, "POST") == 0; /* the node itself waits up to 10 s for its parts */
+    n.line.body = body;
+    bool change = strcmp(method, "GET") != 0; /* the node itself waits up to 10 s for its parts */
     int rc = node_ask(&n, method, path, change ? 10 : 0, out, &e);
     node_close(&n);
     return rc ? cli_fail(CLI_UNREACHABLE, "%s", e.text) : CLI_OK;
+}
+
+int node_fetch(const struct node_place *place, const char *method, const char *path,
+               struct reply *out)
+{
+    return fetch(place, method, path, STR(""), out);
 }
 
 int node_once(const struct node_place *place, const char *method, const char *path,
@@ -188,4 +195,11 @@ void reply_print(const struct reply *r)
         s.n--;
     if (s.n > 0)
         printf(STR_FMT "\n", STR_ARG(s));
+}
+
+int node_send(const struct node_place *place, const char *method, const char *path, struct str body,
+              struct reply *out)
+{
+    int code = fetch(place, method, path, body, out);
+    return code == CLI_OK && out->status / 100 != 2 ? node_refused(out) : code;
 }

@@ -52,6 +52,9 @@ int node_refused(const struct reply *r);
  * been printed. */
 int node_fetch(const struct node_place *place, const char *method, const char *path,
                struct reply *out);
+/* node_once with a body, if it is not empty. */
+int node_send(const struct node_place *place, const char *method, const char *path, struct str body,
+              struct reply *out);
 /* node_fetch, and node_refused unless the answer is 2xx. */
 int node_once(const struct node_place *place, const char *method, const char *path,
               struct reply *out);

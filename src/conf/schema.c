@@ -185,6 +185,13 @@ static const struct setting limit[] = {
            "header fields in one head"),
     NUMBER("body", KIND_SIZE, struct view_limits, body_bytes, 0, 1ull << 40, "0",
            "of a request's body; 0: no limit"),
+    NUMBER("connections", KIND_COUNT, struct view_limits, connections, 0, VIEW_MAX_CONNECTIONS, "0",
+           "of clients to the service on this node; more are reset; 0: no limit"),
+    NUMBER("connections-per-address", KIND_COUNT, struct view_limits, connections_per_address, 0,
+           VIEW_MAX_CONNECTIONS, "0",
+           "the same from one address, IPv6 from one /64; 0: no limit"),
+    NUMBER("min-rate", KIND_SIZE, struct view_limits, min_rate, 0, VIEW_MAX_MIN_RATE, "100",
+           "bytes a second, over 10 s, of a body that only the client holds up; 0: no limit"),
 };
 static const struct setting concurrency[] = {
     NUMBER("requests", KIND_COUNT, struct view_admit, requests, 0, 10000000, "0",

@@ -243,6 +243,7 @@ void control_hear_supervisor(struct ipc *ipc, struct ipc_message *m)
     case IPC_RESTART:
     case IPC_ACCEPT:
     case IPC_HAND_OVER:
+    case IPC_UPGRADE:
     case IPC_TYPES: break;
     }
     log_warning(c->log, "the supervisor sent a message of type %u, which is not for us", m->type);

@@ -78,7 +78,7 @@ void view_give(struct child *c)
 {
     struct supervisor *s = c->owner;
     uint64_t epoch = epoch_now(s);
-    if (epoch == 0 || !ipc_is_open(&c->ipc))
+    if (epoch == 0 || !ipc_is_open(&c->ipc) || c->foreign)
         return;
     send_epoch(c, IPC_VIEW_BEGIN, epoch, &s->now.view_fd);
     send_sockets(c);
@@ -137,7 +137,9 @@ static void apply(struct supervisor *s, uint64_t epoch, int fd)
     }
     held_free(&next);
     refuse(s, epoch, &e);
-    if (s->phase == PHASE_STARTING)
+    if (upgrade_on_trial(s) && s->phase == PHASE_STARTING)
+        upgrade_go_back(s, e.text);
+    else if (s->phase == PHASE_STARTING)
         supervisor_give_up(s, &e);
 }
 
@@ -153,6 +155,12 @@ void view_offered(struct supervisor *s, uint64_t epoch, int fd)
     struct err e;
     if (s->phase == PHASE_DRAINING || s->phase == PHASE_ENDING) {
         err_set(&e, ERR_BUSY, "holdfast is stopping");
+        refuse(s, epoch, &e);
+        close(fd);
+        return;
+    }
+    if (s->upgrade.step != UPGRADE_IDLE && s->phase == PHASE_RUNNING) {
+        err_set(&e, ERR_BUSY, "an upgrade is under way: try again in a moment");
         refuse(s, epoch, &e);
         close(fd);
         return;

@@ -43,6 +43,12 @@ static void add_rules(struct exchange *x, struct rules *r)
         x->hedge = r;
 }
 
+/* It has, or may be given, instances of its own. */
+static bool serves_itself(const struct view_service *s)
+{
+    return s->n_instances || s->n_sources || s->dynamic;
+}
+
 /* 0, or the status to refuse with. */
 static uint16_t find_way(struct exchange *x, const struct route_request *q, struct str *rest,
                          const char **text)
@@ -53,7 +59,7 @@ static uint16_t find_way(struct exchange *x, const struct route_request *q, stru
     add_rules(x, &front->rules);
     if (!route) {
         *text = "No route of this service takes the request.";
-        return front->conf->n_routes && front->conf->n_instances == 0 ? 404 : 0;
+        return front->conf->n_routes && !serves_itself(front->conf) ? 404 : 0;
     }
     x->route = (uint32_t)(route - front->conf->routes) + 1;
     add_rules(x, &front->route_rules[x->route - 1]);
@@ -221,6 +227,14 @@ static void refuse(struct exchange *x, const struct http_head *h, uint16_t statu
     exchange_fail(x, status, text);
 }
 
+static void too_often(struct exchange *x, const struct http_head *h, const struct throttle *t)
+{
+    cell_add(&x->front->row->rate_limited, 1);
+    x->cause = "rate";
+    consume_head(x, h);
+    exchange_refuse(x, 429, "Too many requests: try again later.", &t->extra);
+}
+
 /* --- beginning --- */
 
 static void request_id(struct worker *w, char to[33])
@@ -237,6 +251,15 @@ static void request_id(struct worker *w, char to[33])
 static bool fills_in(const struct service *s)
 {
     return s->rules.expand_request || s->rules.expand_response;
+}
+
+/* All is ready: to the service, if that takes requests. */
+static void enter(struct exchange *x)
+{
+    if (!circuit_pass(x))
+        return;
+    budget_request(&x->service->budget, x->started_at);
+    exchange_attempt(x);
 }
 
 /* A head that was refused, or answered from here, or the beginning of the first attempt. */
@@ -262,6 +285,11 @@ static void take(struct exchange *x, const struct http_head *h)
         status = 503;
         text = "Out of memory.";
     }
+    struct throttle t;
+    if (!status && throttled(x, h, &t)) {
+        too_often(x, h, &t);
+        return;
+    }
     if (!status)
         status = unwanted(x, h, &text);
     if (!status && route && route->action != ROUTE_FORWARD) {
@@ -276,9 +304,9 @@ static void take(struct exchange *x, const struct http_head *h)
         return;
     }
     place(x, h);
+    session_look(x, h);
     consume_head(x, h);
-    budget_request(&x->service->budget, x->started_at);
-    exchange_attempt(x);
+    enter(x);
 }
 
 void exchange_begin(struct client *c, struct service *front)
@@ -322,6 +350,5 @@ void exchange_begin_relay(struct client *c, struct service *s)
         client_close(c);
         return;
     }
-    budget_request(&s->budget, x->started_at);
-    exchange_attempt(x);
+    enter(x);
 }

@@ -25,6 +25,8 @@ enum {
     VIEW_MAX_ATTEMPTS = 16,
     VIEW_MAX_HEAD = 256 * 1024, /* bytes of a head */
     VIEW_MAX_HEAD_FIELDS = 256,
+    VIEW_MAX_CONNECTIONS = 10000000,
+    VIEW_MAX_MIN_RATE = 1024 * 1024 * 1024,
     VIEW_MAX_REPLAY = 16 * 1024 * 1024,
     VIEW_MAX_SOURCES = 64, /* of one service: names and directories that give it instances */
     VIEW_MAX_NAMESERVERS = 8,
@@ -125,9 +127,13 @@ struct view_sticky {
 };
 
 struct view_limits {
-    uint32_t head_bytes;  /* of a request or response head */
-    uint32_t head_fields; /* header fields in one head */
-    uint64_t body_bytes;  /* of a request; 0 is no limit */
+    uint32_t head_bytes;              /* of a request or response head */
+    uint32_t head_fields;             /* header fields in one head */
+    uint64_t body_bytes;              /* of a request; 0 is no limit */
+    uint32_t connections;             /* of clients, to this service on this node; 0 is no limit */
+    uint32_t connections_per_address; /* the same of one address; an IPv6 one is its /64 */
+    uint64_t min_rate; /* bytes a second that a client must send or read while only it is waited
+                          for; 0 is no limit */
 };
 
 /* Who named an instance. The file's stay until the file changes; the others come and go while the

@@ -3,13 +3,15 @@
 Under load of mixed requests no change of the instances may cost one; an instance that left finishes what it has.
 """
 
+import concurrent.futures
 import json
 import os
+import socket
 import time
 
 import pytest
 
-from holdfast import sample, until
+from holdfast import PATIENCE, sample, until
 from nameserver import NameServer
 
 
@@ -252,3 +254,179 @@ def test_what_is_under_way_at_a_removed_instance_ends(site, tmp_path):
     await_instances(node)
     total = load.stop(begun=True)
     assert load.failed(total) == 0 and total["requests"] >= 4
+
+
+# ---- the admin API ----
+
+def api(node, method, path, body=None):
+    """(status, answer) of one request to the admin socket."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20 * PATIENCE)
+        s.connect(os.path.join(node.state, "admin.sock"))
+        data = b"" if body is None else (body if isinstance(body, bytes) else json.dumps(body).encode())
+        s.sendall(f"{method} {path} HTTP/1.1\r\nHost: n\r\nConnection: close\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
+        answer = b""
+        while chunk := s.recv(65536):
+            answer += chunk
+    head, _, text = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(text)
+
+
+def put_all(node, addresses, method="PUT", service="web", **more):
+    listed = [{"address": a, **more} for a in addresses]
+    return api(node, method, f"/v1/services/{service}/instances", {"instances": listed})
+
+
+def counts(answer):
+    return {k: answer[k] for k in ("changed", "added", "removed", "updated", "drained")}
+
+
+@pytest.fixture
+def empty(site):
+    """A node whose service has only what it is told."""
+    port = site.port()
+    return site.node(config(port, [], more="dynamic = yes"), port)
+
+
+def test_the_set_is_replaced_under_load(site, empty):
+    backends = [site.backend() for _ in range(3)]
+    node = empty
+    assert put_all(node, names(backends[:2]))[1]["added"] == 2
+    assert set(instances(node)) == set(names(backends[:2]))     # in force when the answer comes
+    node.await_all_healthy()
+    load = site.load(node.port, connections=32)
+    load.carry(200)
+    for turn in range(6):
+        now = backends[turn % 2:turn % 2 + 2]
+        status, answer = put_all(node, names(now))
+        assert status == 200 and set(instances(node)) == set(names(now))
+        status, again = put_all(node, names(now))
+        assert status == 200 and counts(again) == dict.fromkeys(counts(again), 0) and again["epoch"] == answer["epoch"]
+        load.carry(300)
+    no_failure(load)
+    assert {i["source"] for i in instances(node).values()} == {"api"}
+
+
+def test_changes_are_whole_and_idempotent(site, empty):
+    node = empty
+    a, b, c = "127.0.0.1:1", "127.0.0.1:2", "[::1]:3"
+    before = node.status()["epoch"]
+    assert counts(put_all(node, [a, b], "POST")[1]) == {"changed": 2, "added": 2, "removed": 0, "updated": 0, "drained": 0}
+    assert put_all(node, [a, b], "POST")[1]["changed"] == 0
+    assert counts(put_all(node, [b, c], "POST", weight=7, draining=True)[1]) == {
+        "changed": 4, "added": 1, "removed": 0, "updated": 1, "drained": 2}
+    now = instances(node)
+    assert [(now[x]["weight"], now[x]["draining"]) for x in (a, b, c)] == [(1, False), (7, True), (7, True)]
+    assert put_all(node, [b, c], "POST", draining=False)[1]["drained"] == 2
+    # one mistake, and nothing happens
+    for wrong, code in [
+            ({"instances": [{"address": a, "weight": 3}, {"address": b, "weight": 1001}]}, "invalid"),
+            ({"instances": [{"address": a, "weight": 3}, {"address": "api.internal:80"}]}, "invalid"),
+            ({"instances": [{"address": a, "weight": 3}, {"address": b, "wieght": 1}]}, "invalid"),
+            ({"instances": [{"address": a, "weight": 3}, "nobody"]}, "absent"),
+            ({"instances": [{"address": a, "weight": 3}, {"address": f"127.0.0.1:{node.port}"}]}, "invalid"),
+            ({"instances": {}}, "invalid"), (b"{", "invalid"), (b"", "invalid"), ([], "invalid")]:
+        status, answer = api(node, "POST", "/v1/services/web/instances", wrong)
+        assert status in (404, 422) and answer["error"]["code"] == code, (wrong, answer)
+    status, answer = put_all(node, [a, a])
+    assert (status, answer["error"]["code"]) == (422, "invalid") and "twice" in answer["error"]["text"]
+    status, answer = put_all(node, [f"10.0.{i // 250}.{i % 250 + 1}:80" for i in range(1025)])
+    assert (status, answer["error"]["code"]) == (422, "limit")
+    assert instances(node)[a]["weight"] == 1 and set(instances(node)) == {a, b, c}
+    assert api(node, "DELETE", "/v1/services/web/instances/127.0.0.1:1")[1]["removed"] == 1
+    assert api(node, "DELETE", "/v1/services/web/instances/127.0.0.1:1")[1]["changed"] == 0
+    assert api(node, "DELETE", "/v1/services/web/instances", {"instances": [b, c, "nobody"]})[1]["removed"] == 2
+    assert not instances(node)
+    status, answer = put_all(node, [a], service="wbe")
+    assert status == 404 and answer["suggestions"] == ["web"]
+    assert api(node, "PATCH", "/v1/services/web/instances")[0] == 405
+    assert node.status()["epoch"] == before + 4     # one view a change: drains need none
+
+
+def test_instances_of_other_sources(site):
+    port, mine = site.port(), site.backend()
+    node = site.node(config(port, [mine]), port)
+    name = mine.address
+    assert put_all(node, [name], "POST", weight=9)[1]["updated"] == 1
+    assert (instances(node)[name]["weight"], instances(node)[name]["own_weight"], instances(node)[name]["source"]) == (9, 1, "file")
+    node.command("reload")
+    assert instances(node)[name]["weight"] == 9
+    status, answer = api(node, "DELETE", f"/v1/services/web/instances/{name}")
+    assert status == 409 and "configuration file" in answer["error"]["text"]
+    assert put_all(node, [name], "POST", weight=None)[1]["updated"] == 1
+    assert instances(node)[name]["weight"] == 1
+    assert put_all(node, [name], "PUT", weight=3)[1]["added"] == 1     # the file's own counts first
+    assert (instances(node)[name]["weight"], instances(node)[name]["source"]) == (1, "file")
+
+
+def test_what_was_told_survives_control_and_the_daemon(site, empty):
+    node, wanted = empty, [f"127.0.0.1:{i}" for i in range(1, 21)]
+    assert put_all(node, wanted, weight=5, priority=1)[0] == 200
+    assert put_all(node, wanted[:1], "POST", draining=True)[1]["drained"] == 1
+    epoch = node.status()["epoch"]
+    pid = node.pid("control")
+    os.kill(pid, 9)
+    until(lambda: node.status(check=False) and node.pid("control") != pid)
+    assert set(instances(node)) == set(wanted) and instances(node)[wanted[0]]["draining"]
+    assert put_all(node, wanted, weight=5, priority=1)[1]["changed"] == 0
+    assert node.status()["epoch"] == epoch      # and no view for nothing
+    assert node.terminate() == 0
+    node.start()
+    assert set(instances(node)) == set(wanted)
+    one = instances(node)[wanted[0]]
+    assert (one["weight"], one["priority"], one["draining"]) == (5, 1, True)
+    # a damaged file is set aside
+    assert node.terminate() == 0
+    kept = os.path.join(node.state, "discovered.json")
+    with open(kept, "r+") as f:
+        f.write("?")
+    node.start()
+    assert not instances(node) and os.path.exists(kept + ".damaged")
+    assert [e["subject"] for e in events(node, "state-damaged")] == [kept]
+    assert put_all(node, wanted)[1]["added"] == 20
+
+
+def test_a_thousand_instances_in_one_request(site, empty):
+    node, wanted = empty, [f"127.0.{i // 250}.{i % 250 + 1}:9" for i in range(1000)]
+    began = time.monotonic()
+    status, answer = put_all(node, wanted)
+    took = time.monotonic() - began
+    assert (status, answer["added"]) == (200, 1000) and len(instances(node)) == 1000
+    began = time.monotonic()
+    assert put_all(node, wanted)[1]["changed"] == 0
+    again = time.monotonic() - began
+    site.report(f"1,000 instances by one PUT: {took * 1000:.0f} ms until they are served; the same again: {again * 1000:.0f} ms")
+    assert took < 1 * PATIENCE
+
+
+def test_many_changes_are_few_views(site, empty):
+    node = empty
+    before = node.status()["epoch"]
+    began = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda i: put_all(node, [f"127.0.1.{i}:9"], "POST"), range(1, 101)))
+    assert all(status == 200 and answer["added"] == 1 for status, answer in answers)
+    assert len(instances(node)) == 100
+    views = node.status()["epoch"] - before
+    assert views <= (time.monotonic() - began) * 20 + 2, views
+
+
+def test_the_command(site, empty):
+    node, a, b = empty, "127.0.0.1:1", "127.0.0.1:2"
+    say = lambda *words: node.command("instance", *words).stdout
+    assert say("add", "web", a, b, "--weight", "2", "--priority", "1", "--drained") == "web: 2 added, 2 drained or resumed\n"
+    assert say("add", "web", a, "--weight", "2") == "web: nothing to change\n"
+    assert say("undrain", "web", a) == "web: 1 drained or resumed\n"
+    assert say("weight", "web", a, b, "--weight", "5") == "web: 2 changed\n"
+    listed = say("list", "web").splitlines()
+    assert listed[1].split() == [a, "5", "1", "suspect", "api"] or listed[1].split()[:3] == [a, "5", "1"]
+    assert "draining" in listed[2]
+    assert len(json.loads(say("list", "web", "--json"))["instances"]) == 2
+    assert say("remove", "web", a, b) == "web: 2 removed\n"
+    for words, code, text in [
+            (("add", "web", "api:80"), 1, "address is numeric"), (("weight", "web", a, "--weight", "2"), 1, "does not exist"),
+            (("ad", "web", a), 2, "did you mean 'add'?"), (("add", "web"), 2, "which instance?"),
+            (("weight", "web", a), 2, "needs --weight"), (("add", "web", a, b, "--name", "x"), 2, "--name"),
+            (("list", "wbe"), 1, "did you mean 'web'?")]:
+        done = node.command("instance", *words, check=False)
+        assert done.returncode == code and text in done.stderr, (words, done.stderr)
