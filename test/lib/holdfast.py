@@ -120,8 +120,9 @@ class Process:
 class Backend:
     """backend.c: a real server that fails on command."""
 
-    def __init__(self, site, name, service_us, host="127.0.0.1", port=None):
+    def __init__(self, site, name, service_us, host="127.0.0.1", port=None, send_buffer=0):
         self.site, self.name, self.service_us = site, name, service_us
+        self.send_buffer = send_buffer
         self.port, self.control_port = port or site.port(), site.port()
         self.address = f"{host}:{self.port}"
         self.log = site.path(f"{name}.log")
@@ -132,7 +133,8 @@ class Backend:
         self.process = self.site.process(
             [os.path.join(TOOLS, "backend"), "--listen", self.address,
              "--control", f"127.0.0.1:{self.control_port}", "--log", self.log,
-             "--name", self.name, "--service-us", str(self.service_us)])
+             "--name", self.name, "--service-us", str(self.service_us),
+             "--send-buffer", str(self.send_buffer)])
         until(lambda: connects(self.control_port), what=f"{self.name} to listen")
 
     def kill(self):
