@@ -38,7 +38,8 @@ static void refuse(struct supervisor *s, uint64_t epoch, const struct err *why)
 /* Who drains has the listening sockets too, and watches none of them. */
 static bool is_used_by(const struct child *c, uint8_t use)
 {
-    return (use == SOCKET_METRICS) == (c->index == CHILD_CONTROL);
+    bool control = use == SOCKET_METRICS || use == SOCKET_ADMIN;
+    return control == (c->index == CHILD_CONTROL);
 }
 
 static void send_batch(struct child *c, const uint32_t *indices, const int *fds, uint32_t n)
