@@ -87,17 +87,6 @@ static inline void client_close(struct client *c)
     buf_free(&c->in);
 }
 
-static inline void client_send(struct client *c, struct str bytes)
-{
-    while (bytes.n) {
-        ssize_t n = send(c->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
-        if (n < 0)
-            return; /* the server may have closed already: the answer tells */
-        bytes.p += n;
-        bytes.n -= (size_t)n;
-    }
-}
-
 struct net_timer {
     struct timer timer;
     struct loop *loop;
@@ -121,6 +110,24 @@ static inline bool client_wait(struct client *c, uint64_t ns)
     assert_int_equal(loop_run(c->loop, &e), 0);
     loop_timer_stop(c->loop, &net.timer);
     return !net.fired;
+}
+
+/* Turns the loop where the server must read first. */
+static inline void client_send(struct client *c, struct str bytes)
+{
+    while (bytes.n) {
+        ssize_t n = send(c->fd, bytes.p, bytes.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EAGAIN) {
+            client_wait(c, NS_PER_MS);
+            if (c->eof || c->in.n)
+                return;
+            continue;
+        }
+        if (n < 0)
+            return; /* the server may have closed already: the answer tells */
+        bytes.p += n;
+        bytes.n -= (size_t)n;
+    }
 }
 
 struct answer {
@@ -171,6 +178,17 @@ static inline struct answer ask(struct client *c, const char *method, const char
     client_send(c, buf_str(&b));
     buf_free(&b);
     return client_take(c, strcmp(method, "HEAD") == 0);
+}
+
+static inline struct answer ask_with(struct client *c, const char *method, const char *target,
+                                     const char *body)
+{
+    struct buf b = {0};
+    buf_printf(&b, "%s %s HTTP/1.1\r\nHost: node\r\nContent-Length: %zu\r\n\r\n%s", method, target,
+               strlen(body), body);
+    client_send(c, buf_str(&b));
+    buf_free(&b);
+    return client_take(c, false);
 }
 
 static inline const char *error_code(const struct answer *a)

@@ -13,7 +13,14 @@ static const char *const code_names[EVENT_CODES] = {
     [EVENT_SIGNALS_DROPPED] = "signals-dropped",
     [EVENT_STATE_UNSAVED] = "state-unsaved",
     [EVENT_METRICS_REFUSED] = "metrics-refused",
+    [EVENT_INSTANCE_ADDED] = "instance-added",
+    [EVENT_INSTANCE_REMOVED] = "instance-removed",
+    [EVENT_SOURCE_FAILED] = "source-failed",
+    [EVENT_SOURCE_BACK] = "source-back",
+    [EVENT_INSTANCES_LEFT_OUT] = "instances-left-out",
+    [EVENT_STATE_DAMAGED] = "state-damaged",
     [EVENT_HAND_OVER] = "hand-over",
+    [EVENT_ADMIN_DENIED] = "admin-denied",
     [EVENT_STOPPING] = "stopping",
 };
 

@@ -19,12 +19,19 @@ enum event_code {
     EVENT_RESUME,           /* and back in */
     EVENT_PROCESS_START,
     EVENT_PROCESS_EXIT,
-    EVENT_PROBES_STARVED,  /* out of descriptors or memory: checks wait, nobody is blamed */
-    EVENT_SIGNALS_DROPPED, /* evidence from the proxy was lost or nonsense */
-    EVENT_STATE_UNSAVED,   /* a file in the state directory could not be written */
-    EVENT_METRICS_REFUSED, /* the metrics listener cannot be served */
-    EVENT_HAND_OVER,       /* a new proxy or program takes over, or could not */
-    EVENT_STOPPING,        /* the node drains and ends */
+    EVENT_PROBES_STARVED,   /* out of descriptors or memory: checks wait, nobody is blamed */
+    EVENT_SIGNALS_DROPPED,  /* evidence from the proxy was lost or nonsense */
+    EVENT_STATE_UNSAVED,    /* a file in the state directory could not be written */
+    EVENT_METRICS_REFUSED,  /* the metrics listener cannot be served */
+    EVENT_HAND_OVER,        /* a new proxy or program takes over, or could not */
+    EVENT_INSTANCE_ADDED,   /* a source gives an instance that was not there */
+    EVENT_INSTANCE_REMOVED, /* and no longer does */
+    EVENT_SOURCE_FAILED,    /* a name or drop-in file says nothing; what it gave before stays */
+    EVENT_SOURCE_BACK,
+    EVENT_INSTANCES_LEFT_OUT, /* there is no place for them */
+    EVENT_STATE_DAMAGED,      /* a file of the state directory was set aside */
+    EVENT_ADMIN_DENIED,       /* an address tried the admin API too often without a valid token */
+    EVENT_STOPPING,           /* the node drains and ends */
     EVENT_CODES
 };
 /* "instance-verdict" */

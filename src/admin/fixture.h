@@ -23,10 +23,16 @@ struct fixture {
     struct events events;
     struct admin *admin;
     bool draining[2];
-    unsigned reloads, restarts;
+    unsigned reloads, restarts, upgrades;
+    char program[64];
     struct admin_change change;
     struct admin_reload *asked; /* the latest reload */
-    int reload_refuses;         /* error code of the next reload() */
+    struct told_change told;    /* the latest change of instances; items of the first 8 */
+    struct told_item items[8];
+    unsigned tells;
+    int tell_answers; /* of the next tell() */
+    struct admin_telling *telling;
+    int reload_refuses; /* error code of the next reload() */
 };
 
 static inline const struct view *fixture_view(void *context)
@@ -66,9 +72,36 @@ static inline int fixture_drain(void *context, uint32_t slot, bool on, bool *cha
     return 0;
 }
 
+static inline int fixture_tell(void *context, const struct told_change *change,
+                               struct admin_telling *waits, struct admin_told *told, struct err *e)
+{
+    struct fixture *f = context;
+    f->tells++;
+    f->told = *change;
+    for (uint32_t i = 0; i < change->n && i < 8; i++)
+        f->items[i] = change->items[i];
+    if (f->tell_answers < 0)
+        return err_set(e, (enum err_code) - f->tell_answers, "no change today");
+    *told = (struct admin_told){.added = 2, .updated = 1, .epoch = 9};
+    static struct list askers;
+    list_init(&askers);
+    if (f->tell_answers > 0)
+        list_push_back(&askers, &waits->link);
+    f->telling = waits;
+    return f->tell_answers;
+}
+
 static inline int fixture_restart(void *context, bool gently, struct err *e)
 {
     ((struct fixture *)context)->restarts += gently ? 1 : 100;
+    return 0;
+}
+
+static inline int fixture_upgrade(void *context, struct str path, struct err *e)
+{
+    str_copy(((struct fixture *)context)->program, sizeof((struct fixture *)context)->program,
+             path);
+    ((struct fixture *)context)->upgrades++;
     return 0;
 }
 
@@ -167,7 +200,9 @@ static inline void fixture_open(struct fixture *f, struct view *view)
         .judge = fixture_judge,
         .reload = fixture_reload,
         .drain = fixture_drain,
+        .tell = fixture_tell,
         .restart_proxy = fixture_restart,
+        .upgrade = fixture_upgrade,
         .change = fixture_change,
     };
     assert_int_equal(admin_new(&f->admin, f->loop, &host, &e), 0);

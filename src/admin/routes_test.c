@@ -330,12 +330,136 @@ static void before_the_first_view_it_says_so(void **state)
     server_close(&s);
 }
 
+static void assert_counts(const struct answer *a, json_int_t changed, json_int_t added)
+{
+    assert_int_equal(a->status, 200);
+    assert_int_equal(json_integer_value(json_object_get(a->json, "changed")), changed);
+    assert_int_equal(json_integer_value(json_object_get(a->json, "added")), added);
+    assert_string_equal(json_string_value(json_object_get(a->json, "service")), "web");
+}
+
+static void instances_are_told_as_asked(void **state)
+{
+    struct server s;
+    struct client c;
+    server_open(&s);
+    client_open(&c, &s);
+    struct answer a =
+        ask_with(&c, "PUT", "/v1/services/web/instances",
+                 "{\"instances\": [{\"address\": \"10.0.0.9:80\", \"weight\": 7}, "
+                 "{\"name\": \"b/1\", \"weight\": null, \"draining\": true}, \"x\"]}");
+    assert_counts(&a, 3, 2);
+    answer_end(&a);
+    assert_int_equal(s.f.told.mode, TOLD_SET);
+    assert_int_equal(s.f.told.n, 3);
+    assert_int_equal(s.f.items[0].addr.port, 80);
+    assert_true(s.f.items[0].has_weight && s.f.items[0].weight == 7);
+    assert_int_equal(s.f.items[0].drain, TOLD_AS_IT_IS);
+    assert_true(s.f.items[1].own_weight && !s.f.items[1].has_weight);
+    assert_int_equal(s.f.items[1].drain, TOLD_DRAIN);
+    a = ask_with(&c, "POST", "/v1/services/web/instances", "{\"instances\": []}");
+    assert_int_equal(s.f.told.mode, TOLD_UPDATE);
+    answer_end(&a);
+    a = ask_with(&c, "DELETE", "/v1/services/web/instances", "{\"instances\": [\"x\"]}");
+    assert_int_equal(s.f.told.mode, TOLD_REMOVE);
+    answer_end(&a);
+    a = ask(&c, "DELETE", "/v1/services/web/instances/unix:%2Frun%2Fa");
+    assert_int_equal(s.f.told.mode, TOLD_REMOVE);
+    assert_int_equal(s.f.told.n, 1);
+    answer_end(&a);
+    a = ask(&c, "GET", "/v1/services/web/instances");
+    assert_int_equal(json_array_size(json_object_get(a.json, "instances")), 2);
+    answer_end(&a);
+    assert_int_equal(s.f.tells, 4);
+    client_close(&c);
+    server_close(&s);
+}
+
+static void what_is_no_list_of_instances_is_refused(void **state)
+{
+    static const char *const wrong[] = {
+        "",
+        "{",
+        "[]",
+        "{\"instances\": 1}",
+        "{\"instances\": [1]}",
+        "{\"instances\": [{}]}",
+        "{\"instances\": [{\"address\": \"10.0.0.9\"}]}",
+        "{\"instances\": [{\"address\": \"api:80\"}]}",
+        "{\"instances\": [{\"address\": \"10.0.0.9:80\", \"weight\": -1}]}",
+        "{\"instances\": [{\"address\": \"10.0.0.9:80\", \"weight\": 1.5}]}",
+        "{\"instances\": [{\"address\": \"10.0.0.9:80\", \"draining\": 1}]}",
+        "{\"instances\": [{\"address\": \"10.0.0.9:80\", \"wait\": 1}]}",
+        "{\"instances\": [{\"address\": \"10.0.0.9:80\", \"weight\": 1, \"weight\": 2}]}",
+        "{\"instances\": [\"\"]}",
+    };
+    struct server s;
+    struct client c;
+    server_open(&s);
+    client_open(&c, &s);
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        struct answer a = ask_with(&c, "PUT", "/v1/services/web/instances", wrong[i]);
+        assert_int_equal(a.status, 422);
+        assert_string_equal(error_code(&a), "invalid");
+        answer_end(&a);
+    }
+    struct answer a = ask_with(&c, "PUT", "/v1/services/wbe/instances", "{}");
+    assert_int_equal(a.status, 404);
+    answer_end(&a);
+    a = ask(&c, "PATCH", "/v1/services/web/instances");
+    assert_int_equal(a.status, 405);
+    assert_non_null(strstr(a.head, "Allow: GET, HEAD, POST, PUT, DELETE\r\n"));
+    answer_end(&a);
+    s.f.tell_answers = -ERR_LIMIT;
+    a = ask_with(&c, "PUT", "/v1/services/web/instances", "{\"instances\": []}");
+    assert_int_equal(a.status, 422);
+    assert_string_equal(error_code(&a), "limit");
+    answer_end(&a);
+    assert_int_equal(s.f.tells, 1);
+    client_close(&c);
+    server_close(&s);
+}
+
+/* The answer comes when the change is in force; in chunks, the body is the same. */
+static void a_change_is_waited_for(void **state)
+{
+    struct server s;
+    struct client c;
+    server_open(&s);
+    client_open(&c, &s);
+    s.f.tell_answers = 1;
+    client_send(&c, STR("POST /v1/services/web/instances HTTP/1.1\r\nHost: n\r\n"
+                        "Transfer-Encoding: chunked\r\n\r\n"
+                        "10\r\n{\"instances\": [\"\r\n5\r\nx:y\"]\r\n1\r\n}\r\n0\r\n\r\n"));
+    assert_false(client_wait(&c, 20 * NS_PER_MS));
+    assert_int_equal(s.f.tells, 1);
+    assert_int_equal(s.f.told.n, 1);
+    struct admin_telling *w = s.f.telling;
+    list_remove(&w->link);
+    struct admin_told told = {.added = 1, .epoch = 4, .text = ""};
+    w->done(w, &told);
+    struct answer a = client_take(&c, false);
+    assert_counts(&a, 1, 1);
+    assert_int_equal(json_integer_value(json_object_get(a.json, "epoch")), 4);
+    answer_end(&a);
+    /* one who goes meanwhile is not told */
+    client_send(&c, STR("DELETE /v1/services/web/instances/x HTTP/1.1\r\nHost: n\r\n\r\n"));
+    assert_false(client_wait(&c, 20 * NS_PER_MS));
+    assert_int_equal(s.f.tells, 2);
+    assert_false(list_empty(&s.f.telling->link));
+    client_close(&c);
+    server_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reading_routes_answer),
         cmocka_unit_test(wrong_paths_and_methods_are_told_apart),
         cmocka_unit_test(drain_and_resume_are_idempotent),
+        cmocka_unit_test(instances_are_told_as_asked),
+        cmocka_unit_test(what_is_no_list_of_instances_is_refused),
+        cmocka_unit_test(a_change_is_waited_for),
         cmocka_unit_test(reload_answers_when_it_is_decided),
         cmocka_unit_test(a_gone_asker_is_forgotten),
         cmocka_unit_test(events_are_paged),

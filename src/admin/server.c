@@ -4,7 +4,9 @@
  * One function, pump, moves a connection on and is the only one that may end it; everybody else
  * (routes that answer later, timers, events) changes its state and defers the pump. Everything is
  * bounded: connections, the head, the body, the time for a request to arrive, for an answer to be
- * taken, and for silence. The peer is the node's operator, but the bytes are bytes from outside. */
+ * taken, and for silence. Strangers
+ * never take the last places: those are for the node's own operator. The bytes are bytes from
+ * outside in any case. */
 #include "admin/inside.h"
 
 #include <errno.h>
@@ -18,7 +20,18 @@
 #define WRITE_NS  (30 * NS_PER_S)
 #define PAUSE_NS  (NS_PER_S / 4)
 
-enum { READ_MAX = CONN_HEAD_MAX + ADMIN_MAX_BODY };
+/* Only the operator's own socket takes bodies that matter. */
+static size_t body_max(const struct conn *c)
+{
+    return c->door == ADMIN_METRICS ? CONN_HEAD_MAX : ADMIN_MAX_BODY;
+}
+
+static size_t read_max(const struct conn *c)
+{
+    return CONN_HEAD_MAX + body_max(c);
+}
+
+static const char too_large[] = "the body is too large: 1 MiB at most, 8 KiB for metrics";
 
 static void conn_close(struct conn *c)
 {
@@ -29,11 +42,14 @@ static void conn_close(struct conn *c)
     list_remove(&c->link);
     list_remove(&c->poll);
     list_remove(&c->reload.link);
+    list_remove(&c->telling.link);
     close(c->fd);
     buf_free(&c->in);
+    buf_free(&c->chunks);
     buf_free(&c->body);
-    mem_free(c);
+    a->n_strangers -= c->door != ADMIN_LOCAL;
     a->n_conns--;
+    mem_free(c);
 }
 
 /* In every state a timer runs; a connection that does nothing does not stay. */
@@ -94,10 +110,10 @@ enum step { STEP_MORE, STEP_ON, STEP_END };
 
 static enum step read_some(struct conn *c)
 {
-    while (c->in.n < READ_MAX) {
+    while (c->in.n < read_max(c)) {
         if (!buf_reserve(&c->in, 4096))
             return STEP_END;
-        size_t room = MIN(c->in.cap - c->in.n, READ_MAX - c->in.n);
+        size_t room = MIN(c->in.cap - c->in.n, read_max(c) - c->in.n);
         ssize_t n = recv(c->fd, c->in.p + c->in.n, room, MSG_DONTWAIT);
         if (n > 0) {
             c->in.n += (size_t)n;
@@ -128,8 +144,8 @@ static enum step want_body(struct conn *c, const struct http_head *h)
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     if (c->eof)
         return STEP_END;
-    if (c->in.n >= READ_MAX)
-        return refuse(c, 413, "too-large", "a request may have 64 KiB of body");
+    if (c->in.n >= read_max(c))
+        return refuse(c, 413, "too-large", too_large);
     if (h->expect_continue && !c->continued) {
         c->continued = true;
         /* Small and first in an empty socket: if it does not fit, the peer waits in vain and the
@@ -140,8 +156,8 @@ static enum step want_body(struct conn *c, const struct http_head *h)
     return STEP_MORE;
 }
 
-/* Where the body behind the head ends. No route reads one, so that it is only skipped. */
-static enum step body_end(struct conn *c, const struct http_head *h, size_t *end)
+/* The body behind the head, if it is there whole, and where it ends. */
+static enum step body_end(struct conn *c, const struct http_head *h, struct str *body, size_t *end)
 {
     const char *p = c->in.p + h->bytes;
     size_t left = c->in.n - h->bytes;
@@ -150,20 +166,24 @@ static enum step body_end(struct conn *c, const struct http_head *h, size_t *end
     switch ((enum http_framing)h->framing) {
     case HTTP_BODY_NONE: *end = h->bytes; return STEP_ON;
     case HTTP_BODY_LENGTH:
-        if (h->length > ADMIN_MAX_BODY)
-            return refuse(c, 413, "too-large", "a request may have 64 KiB of body");
+        if (h->length > body_max(c))
+            return refuse(c, 413, "too-large", too_large);
+        *body = (struct str){p, (size_t)h->length};
         *end = h->bytes + (size_t)h->length;
         return left >= h->length ? STEP_ON : want_body(c, h);
     case HTTP_BODY_CHUNKED:
+        buf_clear(&c->chunks); /* what came before is read anew */
         for (;;) {
             size_t used = 0;
-            struct str data;
+            struct str data = {"", 0};
             int r = http_chunked_step(&chunked, p, left, &used, &data, &why);
             p += used;
             left -= used;
             *end = (size_t)(p - c->in.p);
+            buf_add_str(&c->chunks, data);
+            *body = buf_str(&c->chunks);
             if (r == HTTP_DONE)
-                return STEP_ON;
+                return c->chunks.failed ? STEP_END : STEP_ON;
             if (r == HTTP_REFUSED)
                 return refuse(c, 400, "malformed", why->text);
             if (used == 0)
@@ -184,7 +204,7 @@ static struct str field(const struct http_head *h, struct str name)
     return STR("");
 }
 
-static void dispatch(struct conn *c, const struct http_head *h)
+static void dispatch(struct conn *c, const struct http_head *h, struct str body)
 {
     struct str path = h->target, query = {"", 0};
     const char *mark = path.n ? memchr(path.p, '?', path.n) : NULL;
@@ -195,7 +215,13 @@ static void dispatch(struct conn *c, const struct http_head *h)
     c->keep_alive = h->keep_alive;
     c->head_only = h->method == HTTP_HEAD;
     c->continued = false;
-    struct request r = {h->method, path, query, h->method_text, field(h, STR("accept"))};
+    struct request r = {h->method,
+                        path,
+                        query,
+                        h->method_text,
+                        body,
+                        field(h, STR("accept")),
+                        field(h, STR("authorization"))};
     route_request(c, &r);
 }
 
@@ -220,12 +246,20 @@ static enum step read_request(struct conn *c)
         return c->eof ? STEP_END : STEP_MORE;
     }
     c->in_seen = 0;
+    if (c->door == ADMIN_TOKEN && !route_token(c, field(&h, STR("authorization")))) {
+        buf_clear(&c->in); /* no body of a stranger is waited for */
+        return STEP_ON;
+    }
     size_t end = 0;
-    enum step s = body_end(c, &h, &end);
+    struct str body = {"", 0};
+    enum step s = body_end(c, &h, &body, &end);
     if (s != STEP_ON || c->state == CONN_WRITING)
         return s;
-    dispatch(c, &h);
+    dispatch(c, &h, body);
+    buf_free(&c->chunks);
     buf_drop_front(&c->in, end);
+    if (c->in.n == 0 && end > CONN_HEAD_MAX)
+        buf_free(&c->in);
     return STEP_ON;
 }
 
@@ -259,7 +293,8 @@ static enum step write_answer(struct conn *c)
 /* A peer that is gone must not keep a place while its long poll waits. */
 static enum step watch_waiting(struct conn *c)
 {
-    if (read_some(c) == STEP_END || (c->eof && list_empty(&c->reload.link)))
+    if (read_some(c) == STEP_END ||
+        (c->eof && list_empty(&c->reload.link) && list_empty(&c->telling.link)))
         return STEP_END;
     return STEP_MORE;
 }
@@ -303,11 +338,13 @@ static void on_conn_timer(struct timer *t)
 }
 
 /* The connection that has been idle longest makes room; if none is idle, the oldest long poll. */
-static bool make_room(struct admin *a)
+static bool make_room(struct admin *a, bool stranger)
 {
     struct conn *polling = NULL;
     list_for_each (l, &a->conns) {
         struct conn *c = LIST_ENTRY(l, struct conn, link);
+        if (stranger && c->door == ADMIN_LOCAL)
+            continue;
         if (c->state == CONN_READING && c->in.n == 0) {
             conn_close(c);
             return true;
@@ -320,9 +357,12 @@ static bool make_room(struct admin *a)
     return polling != NULL;
 }
 
-void conn_open(struct admin *a, int fd, bool metrics_only)
+void conn_open(struct admin *a, int fd, enum admin_door door, const struct addr *peer)
 {
-    if (a->n_conns >= ADMIN_MAX_CONNECTIONS && !make_room(a)) {
+    bool stranger = door != ADMIN_LOCAL;
+    bool full =
+        a->n_conns >= ADMIN_MAX_CONNECTIONS || (stranger && a->n_strangers >= ADMIN_MAX_STRANGERS);
+    if (full && !make_room(a, stranger)) {
         close(fd);
         return;
     }
@@ -333,14 +373,17 @@ void conn_open(struct admin *a, int fd, bool metrics_only)
     }
     c->admin = a;
     c->fd = fd;
-    c->metrics_only = metrics_only;
+    c->door = (uint8_t)door;
+    c->peer = *peer;
     list_init(&c->link);
     list_init(&c->poll);
     list_init(&c->reload.link);
+    list_init(&c->telling.link);
     io_init(&c->io, on_conn_ready);
     task_init(&c->pump, on_conn_pump);
     timer_init(&c->timer, on_conn_timer);
     a->n_conns++;
+    a->n_strangers += stranger;
     conn_enter(c, CONN_READING, loop_now(a->loop) + IDLE_NS);
     if (loop_io_start(a->loop, &c->io, fd, NULL))
         conn_close(c);
@@ -353,14 +396,15 @@ static void on_listener_ready(struct io *io, unsigned ready)
     (void)ready;
     struct listener *l = CONTAINER_OF(io, struct listener, io);
     for (int i = 0; i < 16; i++) {
-        int fd = net_accept(l->fd, NULL);
+        struct addr peer = {0};
+        int fd = net_accept(l->fd, &peer);
         if (fd < 0 && fd != -EAGAIN) {
             loop_io_stop(l->admin->loop, io);
             loop_timer_set(l->admin->loop, &l->pause, loop_now(l->admin->loop) + PAUSE_NS);
         }
         if (fd < 0)
             return;
-        conn_open(l->admin, fd, l->metrics_only);
+        conn_open(l->admin, fd, (enum admin_door)l->door, &peer);
     }
 }
 
@@ -371,14 +415,14 @@ static void on_listener_pause(struct timer *t)
         loop_timer_set(l->admin->loop, t, loop_now(l->admin->loop) + PAUSE_NS);
 }
 
-int admin_listen(struct admin *a, int fd, bool metrics_only, struct err *e)
+int admin_listen(struct admin *a, int fd, enum admin_door door, struct err *e)
 {
     struct listener *l = mem_zero(1, sizeof *l);
     if (!l) {
         close(fd);
         return err_set(e, ERR_NOMEM, "no memory for a listening socket");
     }
-    *l = (struct listener){.admin = a, .fd = fd, .metrics_only = metrics_only};
+    *l = (struct listener){.admin = a, .fd = fd, .door = (uint8_t)door};
     list_init(&l->link);
     io_init(&l->io, on_listener_ready);
     timer_init(&l->pause, on_listener_pause);
@@ -405,7 +449,7 @@ void admin_unlisten_metrics(struct admin *a)
 {
     list_for_each_safe (it, &a->listeners) {
         struct listener *l = LIST_ENTRY(it, struct listener, link);
-        if (l->metrics_only)
+        if (l->door != ADMIN_LOCAL)
             listener_close(l);
     }
 }

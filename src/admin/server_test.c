@@ -87,7 +87,7 @@ static void what_is_malformed_or_too_large_is_refused(void **state)
     server_open(&s);
     refused(&s, STR("nonsense\r\n\r\n"), 400, "malformed");
     refused(&s, STR("GET / HTTP/1.1\r\n\r\n"), 400, "malformed");
-    refused(&s, STR("POST /v1/reload HTTP/1.1\r\nHost: n\r\nContent-Length: 65537\r\n\r\n"), 413,
+    refused(&s, STR("POST /v1/reload HTTP/1.1\r\nHost: n\r\nContent-Length: 1048577\r\n\r\n"), 413,
             "too-large");
     refused(&s,
             STR("POST /v1/reload HTTP/1.1\r\nHost: n\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
@@ -98,7 +98,7 @@ static void what_is_malformed_or_too_large_is_refused(void **state)
     refused(&s, buf_str(&large), 431, "too-large");
     buf_printf(&chunks,
                "POST /v1/reload HTTP/1.1\r\nHost: n\r\nTransfer-Encoding: chunked\r\n\r\n");
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 260; i++)
         buf_printf(&chunks, "1000\r\n%04096d\r\n", 0);
     refused(&s, buf_str(&chunks), 413, "too-large");
     assert_int_equal(s.f.reloads, 0);

@@ -125,7 +125,20 @@ static bool draining(const struct admin *a, uint32_t slot)
     return slot < c->header->slots && cell_get(&cells_verdict(c, slot)->draining) != 0;
 }
 
-static json_t *instance_json(struct admin *a, const struct view_instance *in)
+/* Its share, and who says so. */
+static void put_placement(struct json_object *o, const struct view_instance *in)
+{
+    static const char *const origins[ORIGINS] = {"file", "dns", "drop-in", "api"};
+    char source[256];
+    int n = snprintf(source, sizeof source, "%s%s%.*s", origins[in->origin],
+                     in->source.n ? " " : "", (int)MIN(in->source.n, 200u), in->source.p);
+    json_put_u64(o, "weight", in->weight);
+    json_put_u64(o, "own_weight", in->own_weight);
+    json_put_u64(o, "priority", in->priority);
+    json_put_str(o, "source", (struct str){source, (size_t)n});
+}
+
+json_t *instance_json(struct admin *a, const struct view_instance *in)
 {
     struct instance_totals t;
     struct recent recent;
@@ -137,7 +150,7 @@ static json_t *instance_json(struct admin *a, const struct view_instance *in)
     struct json_object o = json_begin();
     json_put_str(&o, "name", in->name);
     json_put_text(&o, "address", address);
-    json_put_u64(&o, "weight", in->weight);
+    put_placement(&o, in);
     put_verdict(&o, a, in->slot);
     json_put_bool(&o, "draining", draining(a, in->slot));
     json_put_text(&o, "proxy_verdict", verdict_name(t.proxy_verdict));

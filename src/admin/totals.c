@@ -36,6 +36,16 @@ void totals_service(const struct cells *c, uint32_t workers, uint32_t slot,
         out->hedges_won += cell_get(&r->hedges_won);
         out->mirrored += cell_get(&r->mirrored);
         out->mirrors_lost += cell_get(&r->mirrors_lost);
+        out->rate_limited += cell_get(&r->rate_limited);
+        out->waiting += cell_get(&r->waiting);
+        out->waited += cell_get(&r->waited);
+        out->queue_full += cell_get(&r->queue_full);
+        out->queue_late += cell_get(&r->queue_late);
+        out->stuck += cell_get(&r->stuck);
+        out->unstuck += cell_get(&r->unstuck);
+        out->broken += cell_get(&r->broken);
+        out->breaker_opened += cell_get(&r->breaker_opened);
+        out->breaker = MAX(out->breaker, cell_get(&r->breaker));
         out->bytes_in += cell_get(&r->bytes_in);
         out->bytes_out += cell_get(&r->bytes_out);
         out->latency_us_sum += cell_get(&r->latency_us_sum);

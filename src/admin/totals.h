@@ -12,6 +12,8 @@
 struct service_totals {
     uint64_t requests, status[6], retries, retries_denied, refused_heads, no_instance, tunnels,
         relayed, hedges, hedges_won, mirrored, mirrors_lost;
+    uint64_t rate_limited, waiting, waited, queue_full, queue_late, stuck, unstuck, broken, breaker,
+        breaker_opened;
     uint64_t bytes_in, bytes_out, latency_us_sum;
     uint64_t latency[LATENCY_BUCKETS];
 };

@@ -30,8 +30,9 @@ enum { GATE_WORKERS_MAX = 64 };
 
 /* Zeroed: no limit, nothing under way. */
 struct limit {
-    _Alignas(64) _Atomic uint32_t used;
+    _Atomic uint32_t used;
     _Atomic uint32_t most; /* 0: no limit */
+    char apart[56];        /* from the next one's cache line */
 };
 
 /* From now on; what is under way stays, even where it is more. `share` (1..1000) is the seam for a
@@ -54,9 +55,9 @@ static inline uint32_t limit_used(struct limit *l)
 /* Zeroed: nobody waits. */
 struct gate {
     struct limit limit;
-    _Alignas(64) _Atomic uint64_t waiting; /* a bit for each worker with a queue */
-    _Atomic uint32_t queued;               /* of all workers */
-    _Atomic uint32_t turn;                 /* the worker that was woken last */
+    _Atomic uint64_t waiting; /* a bit for each worker with a queue */
+    _Atomic uint32_t queued;  /* of all workers */
+    _Atomic uint32_t turn;    /* the worker that was woken last */
 };
 
 /* A newcomer's try: false also where others wait before it. */

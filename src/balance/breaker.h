@@ -40,7 +40,7 @@ const char *breaker_state_name(enum breaker_state s); /* "closed", "open", "half
 
 /* Zeroed: closed. */
 struct breaker {
-    _Alignas(64) _Atomic uint64_t word;        /* state, generation, probes */
+    _Atomic uint64_t word;                     /* state, generation, probes */
     _Atomic uint64_t until;                    /* ns, when open or half-open ends */
     _Atomic uint64_t opened;                   /* how often it opened */
     _Atomic uint64_t buckets[BREAKER_BUCKETS]; /* tenths of the window */

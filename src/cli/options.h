@@ -26,7 +26,7 @@ struct option {
     size_t offset; /* of the field to fill */
 };
 
-enum { OPERANDS_MAX = 4 };
+enum { OPERANDS_MAX = 256 };
 
 struct usage {
     const char *command;

@@ -2,6 +2,8 @@
  * written by the proxy, from what it parsed (RFC 9110, 7.6.1; docs/http1.md). */
 #include "conf/field.h"
 
+#include <stdio.h>
+
 static const char *const placeholders[] = {"client", "host",   "path",    "query", "uri",
                                            "rest",   "method", "service", "route", "request-id"};
 
@@ -24,15 +26,24 @@ bool field_is_line(struct str s)
     return true;
 }
 
+static bool is_literal(struct str s)
+{
+    char text[ADDR_TEXT_MAX];
+    struct addr a;
+    int n = snprintf(text, sizeof text, STR_FMT ":1", STR_ARG(s));
+    return n > 0 && (size_t)n < sizeof text && addr_parse((struct str){text, (size_t)n}, &a) &&
+           a.kind == ADDR_IP6;
+}
+
 bool field_is_host(struct str s)
 {
-    bool bracketed = s.n > 2 && s.p[0] == '[' && s.p[s.n - 1] == ']';
-    for (size_t i = bracketed; i < s.n - bracketed; i++) {
+    if (s.n && s.p[0] == '[')
+        return is_literal(s);
+    for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i], lower = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
-        bool alnum = (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9');
-        bool label = alnum || c == '-' || c == '_';
-        if (bracketed ? !alnum && c != ':' && c != '.'
-                      : !label && !(c == '.' && i && i + 1 < s.n && s.p[i - 1] != '.'))
+        bool label =
+            (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+        if (!label && !(c == '.' && i && i + 1 < s.n && s.p[i - 1] != '.'))
             return false;
     }
     return s.n > 0 && s.n <= 255;

@@ -141,6 +141,15 @@ static void print_per(const struct view_hash *h, struct buf *out)
         print_hash(h, out);
 }
 
+/* A known name as it is, a text as a string. */
+static void print_form(struct str form, struct buf *out)
+{
+    if (form.n && memchr(form.p, '{', form.n))
+        print_text(form, out);
+    else
+        buf_add_str(out, form);
+}
+
 static void print_number(const struct setting *s, uint64_t number, struct buf *out)
 {
     char text[SCALAR_TEXT_MAX];
@@ -165,7 +174,12 @@ void print_setting(const struct setting *s, const void *target, struct buf *out)
     CHECK(has_field(s));
     switch (schema_field(s)) {
     case FIELD_NUMBER: print_number(s, number_of(s, target), out); return;
-    case FIELD_TEXT: print_text(text_of(s, target), out); return;
+    case FIELD_TEXT:
+        if (s->kind == KIND_FORM)
+            print_form(text_of(s, target), out);
+        else
+            print_text(text_of(s, target), out);
+        return;
     case FIELD_WORDS: print_words(words_of(s, target), out); return;
     case FIELD_HASH:
         if (s->kind == KIND_PER)

@@ -278,6 +278,23 @@ static void references_are_marked(void **state)
     view_free(v);
 }
 
+/* A guess would tell that what it refers to is near. */
+static void nobody_guesses_from_secrets(void **state)
+{
+    const struct memory_file f = {
+        "web.conf", STR(SERVICE("mirror = env:TOKEN\n" ROUTE(
+                        "to = \"${TOKEN}:5\"")) "service hunter { "
+                                                "listen = http://127.0.0.1:2\nbackend 10.0.0.2 }")};
+    struct memory_world w = {&f, 1, variables, 0};
+    struct conf_problems p = {0};
+    struct view *v = NULL;
+    assert_int_equal(load(&w, &v, &p, NULL), -ERR_INVAL);
+    assert_int_equal(p.n, 2);
+    for (uint32_t i = 0; i < p.n; i++)
+        assert_null(strstr(p.list[i].hint, "hunter"));
+    conf_problems_free(&p);
+}
+
 static void views_travel(void **state)
 {
     struct view *v = good(SERVICE("request-set = \"X: ${TOKEN}\"  rate { requests = 5 }\n"
@@ -436,6 +453,7 @@ int main(void)
         cmocka_unit_test(mirrors_and_hedges),
         cmocka_unit_test(pages),
         cmocka_unit_test(references_are_marked),
+        cmocka_unit_test(nobody_guesses_from_secrets),
         cmocka_unit_test(views_travel),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(tables_are_bounded),

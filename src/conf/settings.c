@@ -5,6 +5,7 @@
 #include "conf/choices.h"
 #include "conf/scalar.h"
 #include "conf/words.h"
+#include "view/log_format.h"
 
 enum { RANGE_MAX = 192 };
 
@@ -164,6 +165,21 @@ static void set_text(struct conf *c, const struct setting *s, const struct value
         c->nomem = true;
 }
 
+static void set_form(struct conf *c, const struct setting *s, const struct value *v, void *target)
+{
+    struct log_format format;
+    struct err e;
+    struct str copy = arena_str(&c->view->arena, v->text);
+    if (!copy.p)
+        c->nomem = true;
+    else if (v->secret) /* every line would show it */
+        conf_complain(c, &v->place, "", "a form cannot be a reference");
+    else if (log_format_compile(v->text, &format, &e))
+        conf_complain(c, &v->place, settings_takes(c, s), "%s cannot be used: %s", s->key, e.text);
+    else
+        memcpy((char *)target + s->offset, &copy, sizeof copy);
+}
+
 static void set_status(struct conf *c, const struct setting *s, const struct value *v,
                        struct view_check *check)
 {
@@ -198,6 +214,7 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_LABEL:
     case KIND_NAME: set_text(c, s, v, target); return;
     case KIND_STATUS: set_status(c, s, v, target); return;
+    case KIND_FORM: set_form(c, s, v, target); return;
     case KIND_RETRY_ON: choices_retry_on(c, s, v, target); return;
     case KIND_BALANCE: choices_balance(c, s, v, target); return;
     case KIND_CHOICE: choices_choice(c, s, v, target); return;
@@ -221,6 +238,8 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_REDIRECT:
     case KIND_FILE:
     case KIND_LOG:
+    case KIND_SECRET:
+    case KIND_RIGHTS:
     case KIND_DIR:
     case KIND_SERVERS:
     case KINDS: return; /* the caller's */
@@ -273,7 +292,8 @@ static const char *unknown_hint(struct conf *c, enum block_id id, const struct n
             continue; /* what blocks share is theirs */
         if (i == BLOCK_TOP)
             return "it belongs to the top of the file";
-        return conf_text(c, "it belongs into a %s block", other->name);
+        return conf_text(c, "it belongs into %s %s block", strchr("aeiou", *other->name) ? "an" : "a",
+                         other->name);
     }
     return g.n ? settings_did_you_mean(c, &g) : "";
 }

@@ -58,6 +58,12 @@ static int host_drain(void *context, uint32_t slot, bool on, bool *did, struct e
     return 0;
 }
 
+static int host_tell(void *context, const struct told_change *change, struct admin_telling *waits,
+                     struct admin_told *told, struct err *e)
+{
+    return discovering_tell(context, change, waits, told, e);
+}
+
 static int host_restart_proxy(void *context, bool gently, struct err *e)
 {
     struct control *c = context;
@@ -66,6 +72,17 @@ static int host_restart_proxy(void *context, bool gently, struct err *e)
     put_str(&body, STR("an operator asked for it"));
     int r = body.failed ? err_set(e, ERR_NOMEM, "no memory to ask for a restart")
                         : ipc_send(&c->supervisor, IPC_RESTART, buf_str(&body), NULL, 0, e);
+    buf_free(&body);
+    return r;
+}
+
+static int host_upgrade(void *context, struct str path, struct err *e)
+{
+    struct control *c = context;
+    struct buf body = {0};
+    put_str(&body, path);
+    int r = body.failed ? err_set(e, ERR_NOMEM, "no memory to ask for an upgrade")
+                        : ipc_send(&c->supervisor, IPC_UPGRADE, buf_str(&body), NULL, 0, e);
     buf_free(&body);
     return r;
 }
@@ -86,7 +103,9 @@ struct admin_host control_host(struct control *c)
         .judge = host_judge,
         .reload = host_reload,
         .drain = host_drain,
+        .tell = host_tell,
         .restart_proxy = host_restart_proxy,
+        .upgrade = host_upgrade,
         .change = host_change,
     };
 }
@@ -175,6 +194,8 @@ static int open_parts(struct control *c, struct err *e)
     if (r == 0)
         r = judging_init(c, e);
     if (r == 0)
+        r = discovering_init(c, e);
+    if (r == 0)
         r = prober_new(&c->prober, c->loop, c->n_subjects, c->o.probes, &owner, e);
     if (r == 0)
         r = admin_new(&c->admin, c->loop, &host, e);
@@ -191,6 +212,7 @@ int control_open(struct control *c, struct loop *l, struct log *log,
         c->proxies[bank] = (struct proxy_line){
             c, {.fd = -1, .on_message = control_hear_proxy, .on_gone = on_proxy_gone}};
     reloading_init(c);
+    discovering_open(c);
     timer_init(&c->beat, on_beat);
     int r = map_cells(c, cells_fd, e);
     if (r == 0)
@@ -218,6 +240,7 @@ void control_close(struct control *c)
     admin_free(c->admin);
     prober_free(c->prober);
     reloading_end(c);
+    discovering_end(c);
     judging_end(c);
     drains_end(c);
     events_free(&c->events);

@@ -9,6 +9,7 @@
  *   control_message.c messages from the supervisor and the proxy; a view comes into force
  *   control_reload.c  the reload transaction
  *   control_judge.c   one judge per instance: signals in, verdict cells and events out
+ *   control_discover.c backends that come and go: when views are merged, what the API changes
  *   control_pace.c    which instances are slower than their pool
  *   control_drain.c   operators' drains, kept in STATE/drains.json
  *   control_event.c   what happened, to the events and the log
@@ -26,6 +27,7 @@
 #include "daemon/ipc.h"
 #include "daemon/log.h"
 #include "daemon/prober.h"
+#include "discover/discover.h"
 #include "os/os.h"
 #include "view/cells.h"
 #include "view/view.h"
@@ -65,6 +67,20 @@ struct reloading {
     struct admin_reload hangup;
 };
 
+/* Views that are merged because a source changed go the way of a reload, at most one in MERGE_NS.
+ */
+struct discovering {
+    struct discover *sources; /* owned */
+    struct timer due;
+    uint64_t merged_at;
+    bool wanted;                /* a source changed since the last merge */
+    bool runs;                  /* the transaction under way is a merge, not a reload */
+    struct list waiting;        /* struct admin_telling: for the next view */
+    struct list serving;        /* for the one under way */
+    struct merge_report report; /* the latest that was told */
+    uint64_t *freed;            /* owned; by slot: when its instance left, 0: long ago or never */
+};
+
 struct control_options {
     const char *file, *state_dir;
     const char *node;
@@ -77,7 +93,8 @@ struct control_options {
 struct arriving {
     struct view *view; /* NULL: the one that control asked for */
     uint64_t epoch;
-    int metrics[IPC_MAX_FDS]; /* owned */
+    int metrics[IPC_MAX_FDS];   /* owned */
+    uint8_t doors[IPC_MAX_FDS]; /* enum admin_door of each */
     uint32_t n_metrics;
 };
 
@@ -104,6 +121,7 @@ struct control {
     struct map drains;
     struct prober *prober;
     struct reloading reloading;
+    struct discovering discovering;
     struct arriving arriving;
     struct timer beat, judge;
     struct pacing pacing;
@@ -136,6 +154,32 @@ void reload_refused(struct control *c, uint64_t epoch, struct str sentence);
 void reload_taken(struct control *c, uint64_t epoch);
 /* ERR_DENIED when the view has more services or instances than the shared tables have rows. */
 int reload_check_slots(const struct control *c, const struct view *next, struct err *e);
+
+/* Sends a view that is control's to the supervisor, as one transaction. Not while another runs. */
+void reload_merged(struct control *c, struct view *next);
+/* Nothing is under way: what waits may begin. */
+void reload_go_on(struct control *c);
+
+/* control_discover.c */
+void discovering_open(struct control *c); /* before anything may fail */
+int discovering_init(struct control *c, struct err *e);
+void discovering_end(struct control *c);
+/* A view from the file as it is to be served; takes it, and *view becomes another. */
+int discovering_complete(struct control *c, struct view **view, struct err *e);
+/* Merges if a source changed; reload's turn is over. */
+void discovering_run(struct control *c);
+/* The transaction under way begins with all that was told so far; is in force; has failed. */
+void discovering_begin(struct control *c);
+void discovering_done(struct control *c);
+void discovering_failed(struct control *c, const struct err *e);
+/* Plans the next merge if one is wanted. */
+void discovering_plan(struct control *c);
+/* A view came into force; was: the one before, or NULL. */
+void discovering_adopt(struct control *c, const struct view *was);
+/* A bit for each slot whose instance left a short while ago. */
+void discovering_resting(const struct control *c, uint64_t bits[VIEW_MAX_SLOTS / 64]);
+int discovering_tell(struct control *c, const struct told_change *change,
+                     struct admin_telling *waits, struct admin_told *told, struct err *e);
 
 /* control_judge.c */
 int judging_init(struct control *c, struct err *e);

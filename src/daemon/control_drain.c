@@ -142,7 +142,8 @@ static bool still_named(const struct control *c, const struct map_slot *slot)
     bool ok = drain_names((struct str){slot->key, slot->key_n}, &service, &instance);
     CHECK(ok);
     const struct view_service *s = view_service_find(c->view, service);
-    return s && view_instance_find(s, instance);
+    return (s && view_instance_find(s, instance)) ||
+           discover_told(c->discovering.sources, service, instance);
 }
 
 void drains_prune(struct control *c)

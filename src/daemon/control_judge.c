@@ -279,6 +279,7 @@ static void forget_unnamed(struct control *c)
     for (uint32_t slot = 0; slot < c->n_subjects; slot++)
         if (c->subjects[slot].used && c->subjects[slot].epoch != c->view->epoch) {
             c->subjects[slot] = (struct subject){0};
+            c->discovering.freed[slot] = loop_now(c->loop);
             prober_remove(c->prober, slot);
         }
 }

@@ -31,14 +31,22 @@ static void back_to_idle(struct control *c)
     g->next = NULL;
     buf_clear(&g->changes);
     g->state = RELOAD_IDLE;
-    if (!list_empty(&g->waiting))
+    c->discovering.runs = false;
+    reload_go_on(c);
+}
+
+void reload_go_on(struct control *c)
+{
+    struct reloading *g = &c->reloading;
+    if (g->state == RELOAD_IDLE && !list_empty(&g->waiting))
         loop_defer(c->loop, &g->run);
+    discovering_plan(c);
 }
 
 static void tell_refused(struct control *c, const struct err *e)
 {
     struct event *ev = control_event(c, EVENT_RELOAD_REFUSED, EVENT_WARNING);
-    event_subject(ev, "%s", c->o.file);
+    event_subject(ev, "%s", c->discovering.runs ? "discovery" : c->o.file);
     event_text(ev, "%s", e->text);
     control_event_end(c, ev);
 }
@@ -46,6 +54,7 @@ static void tell_refused(struct control *c, const struct err *e)
 static void fail(struct control *c, const struct err *e, const struct admin_problem *problems,
                  size_t n_problems)
 {
+    discovering_failed(c, e);
     tell_refused(c, e);
     struct admin_reload_result result = {
         .code = e->code,
@@ -100,6 +109,7 @@ static struct str *lines_of(struct str text, size_t *n)
 
 static void succeed(struct control *c)
 {
+    discovering_done(c);
     size_t n = 0;
     struct str *list = lines_of(buf_str(&c->reloading.changes), &n);
     struct admin_reload_result result = {
@@ -189,9 +199,11 @@ static int propose(struct control *c, struct view *next, struct err *e)
     if (changes < 0)
         return err_set(e, ERR_NOMEM, "no memory to compare the configurations");
     /* Access logs are opened anew with each view: that is how a rotated one is let go. */
-    if (c->view && changes == 0 && !writes_logs(next))
+    if (c->view && changes == 0 && !writes_logs(next) && !c->discovering.runs)
         return 1;
-    r = view_assign_slots(next, c->view, e);
+    uint64_t resting[VIEW_MAX_SLOTS / 64];
+    discovering_resting(c, resting);
+    r = view_assign_slots_but(next, c->view, resting, e);
     if (r == 0)
         r = reload_check_slots(c, next, e);
     if (r)
@@ -202,9 +214,36 @@ static int propose(struct control *c, struct view *next, struct err *e)
     return send_view(c, next, e);
 }
 
-static void load(struct control *c)
+/* Ends the caller's hold of next. */
+static void propose_or_end(struct control *c, struct view *next, struct err *e)
 {
     struct reloading *g = &c->reloading;
+    int r = propose(c, next, e);
+    if (r == 0) {
+        g->next = next;
+        g->state = RELOAD_ASKED;
+        loop_timer_set(c->loop, &g->deadline, loop_refresh(c->loop) + c->o.reload_deadline);
+        return;
+    }
+    view_free(next);
+    if (r == 1) {
+        log_info(c->log, "reload: %s is unchanged", c->o.file);
+        succeed(c);
+    } else {
+        fail(c, e, NULL, 0);
+    }
+    back_to_idle(c);
+}
+
+void reload_merged(struct control *c, struct view *next)
+{
+    struct err e = {0};
+    CHECK(c->reloading.state == RELOAD_IDLE);
+    propose_or_end(c, next, &e);
+}
+
+static void load(struct control *c)
+{
     struct conf_env env = conf_env_real();
     struct conf_problems problems = {0};
     struct view *next = NULL;
@@ -218,20 +257,14 @@ static void load(struct control *c)
         return;
     }
     conf_problems_free(&problems);
-    r = propose(c, next, &e);
+    discovering_begin(c);
+    r = discovering_complete(c, &next, &e);
     if (r == 0) {
-        g->next = next;
-        g->state = RELOAD_ASKED;
-        loop_timer_set(c->loop, &g->deadline, loop_refresh(c->loop) + c->o.reload_deadline);
+        propose_or_end(c, next, &e);
         return;
     }
     view_free(next);
-    if (r == 1) {
-        log_info(c->log, "reload: %s is unchanged", c->o.file);
-        succeed(c);
-    } else {
-        fail(c, &e, NULL, 0);
-    }
+    fail(c, &e, NULL, 0);
     back_to_idle(c);
 }
 
@@ -241,6 +274,10 @@ static void on_run(struct task *t)
     struct reloading *g = &c->reloading;
     if (g->state != RELOAD_IDLE)
         return;
+    if (list_empty(&g->waiting)) {
+        discovering_run(c);
+        return;
+    }
     while (!list_empty(&g->waiting)) {
         struct list *first = g->waiting.next;
         list_remove(first);
@@ -273,7 +310,7 @@ void reload_taken(struct control *c, uint64_t epoch)
     size_t n = 0;
     struct str *list = lines_of(buf_str(&g->changes), &n);
     struct event *ev = control_event(c, EVENT_VIEW_TAKEN, EVENT_INFO);
-    event_subject(ev, "%s", c->o.file);
+    event_subject(ev, "%s", c->discovering.runs ? "discovery" : c->o.file);
     if (n && list)
         event_text(ev, "%zu change%s: %.*s%s", n, n == 1 ? "" : "s", (int)MIN(list[0].n, 200u),
                    list[0].p, n > 1 ? ", ..." : "");

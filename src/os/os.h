@@ -11,8 +11,10 @@
 #include <stdint.h>
 
 #include "base/base.h"
+#include "os/digest.h"
 #include "os/file.h"
 #include "os/loop.h"
 #include "os/net.h"
+#include "os/watch.h"
 
 #endif

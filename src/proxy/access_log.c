@@ -8,7 +8,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "os/os.h"
@@ -44,46 +43,6 @@ struct logger {
     bool complained; /* a file could not be written; said once until it works again */
 };
 
-/* --- the line --- */
-
-static size_t put(char *out, size_t at, struct str s, bool quoted)
-{
-    static const char hex[] = "0123456789abcdef";
-    for (size_t i = 0; i < s.n && at + 8 < LOG_LINE_MAX; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c < 0x20 || c == 0x7f || (quoted && (c == '"' || c == '\\'))) {
-            out[at++] = '\\';
-            out[at++] = 'x';
-            out[at++] = hex[c >> 4];
-            out[at++] = hex[c & 15];
-        } else {
-            out[at++] = (char)c;
-        }
-    }
-    return at;
-}
-
-size_t log_format(const struct log_entry *e, char out[LOG_LINE_MAX])
-{
-    char text[160];
-    struct tm utc = {0};
-    time_t second = (time_t)(e->wall_ns / NS_PER_S);
-    gmtime_r(&second, &utc);
-    size_t at = put(out, 0, e->client, false);
-    size_t n = strftime(text, sizeof text, " - - [%d/%b/%Y:%H:%M:%S +0000] \"", &utc);
-    at = put(out, at, (struct str){text, n}, false);
-    at = put(out, at, (struct str){e->request_line.p, MIN(e->request_line.n, LOG_LINE_MAX / 2)},
-             true);
-    n = (size_t)snprintf(text, sizeof text, "\" %u %llu %llu ", e->status,
-                         (unsigned long long)e->bytes, (unsigned long long)e->duration_us);
-    at = put(out, at, (struct str){text, n}, false);
-    at = put(out, at, e->service, false);
-    at = put(out, at, STR(" "), false);
-    at = put(out, at, e->instance, false);
-    n = (size_t)snprintf(text, sizeof text, " %u", e->attempts);
-    return put(out, at, (struct str){text, n}, false);
-}
-
 /* --- the worker's side --- */
 
 static void copy_in(struct log_ring *r, uint64_t at, const void *p, size_t n)
@@ -100,23 +59,20 @@ static void copy_out(const struct log_ring *r, uint64_t at, void *p, size_t n)
     memcpy((char *)p + first, r->bytes, n - first);
 }
 
-void log_write(struct log_ring *r, struct access_log *log, const struct log_entry *entry)
+void log_write(struct log_ring *r, struct access_log *log, struct str line)
 {
-    char line[LOG_LINE_MAX + 1];
-    uint32_t header[2];
-    size_t n = log_format(entry, line);
-    line[n++] = '\n';
-    header[0] = (uint32_t)n;
-    header[1] = (uint32_t)(log - r->logger->files);
+    uint32_t n = (uint32_t)MIN(line.n, (size_t)LOG_LINE_MAX);
+    uint32_t header[2] = {n + 1, (uint32_t)(log - r->logger->files)};
     uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
     uint64_t tail = atomic_load_explicit(&r->tail, memory_order_acquire);
-    if (LOG_RING_BYTES - (head - tail) < sizeof header + n) {
+    if (LOG_RING_BYTES - (head - tail) < sizeof header + header[0]) {
         cell_add(r->dropped, 1);
         return;
     }
     copy_in(r, head, header, sizeof header);
-    copy_in(r, head + sizeof header, line, n);
-    atomic_store_explicit(&r->head, head + sizeof header + n, memory_order_release);
+    copy_in(r, head + sizeof header, line.p, n);
+    copy_in(r, head + sizeof header + n, "\n", 1);
+    atomic_store_explicit(&r->head, head + sizeof header + header[0], memory_order_release);
     if (head != tail)
         return; /* the writer is at work on this ring */
     uint64_t one = 1;

@@ -8,13 +8,14 @@
 #define HF_ACCESS_LOG_H
 
 #include "base/base.h"
+#include "proxy/log_line.h"
 #include "view/cells.h"
 
 struct access_log; /* one file; lives as long as the logger. Shared */
 struct log_ring;   /* one worker's; written by its thread alone */
 struct logger;     /* the writer thread */
 
-enum { LOG_LINE_MAX = 4096, LOG_RING_BYTES = 1 << 20, LOG_FILES_MAX = 256 };
+enum { LOG_RING_BYTES = 1 << 20, LOG_FILES_MAX = 256 };
 
 /* complain is told, on the writer's thread, when a file cannot be written: once until it can again.
  */
@@ -27,16 +28,7 @@ struct access_log *logger_file(struct logger *g, struct str path, int fd);
 /* A ring for a worker; dropped lines are counted in *dropped. */
 struct log_ring *logger_ring(struct logger *g, cell *dropped, struct err *e);
 
-struct log_entry {
-    struct str client, request_line, service, instance;
-    uint16_t status; /* 0: cut without an answer */
-    uint64_t bytes, duration_us, wall_ns;
-    uint32_t attempts;
-};
-/* client - - [time] "request line" status bytes duration_us service instance attempts */
-void log_write(struct log_ring *r, struct access_log *log, const struct log_entry *entry);
-/* The line without its newline, as log_write makes it; returns its length. Control bytes and quotes
- * are escaped. */
-size_t log_format(const struct log_entry *entry, char out[LOG_LINE_MAX]);
+/* A line without its newline. */
+void log_write(struct log_ring *r, struct access_log *log, struct str line);
 
 #endif

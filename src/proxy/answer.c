@@ -61,7 +61,16 @@ void exchange_fail(struct exchange *x, uint16_t status, const char *text)
 {
     const struct http_edit soon = {HTTP_EDIT_SET, STR("Retry-After"), STR("1")};
     const struct http_edits extra = {&soon, status == 503};
+    exchange_refuse(x, status, text, &extra);
+}
+
+void exchange_refuse(struct exchange *x, uint16_t status, const char *text,
+                     const struct http_edits *extra)
+{
     struct client *c = x->client;
+    if (!x->cause)
+        x->cause = "local";
+    x->failed = status >= 500;
     if (x->answered || x->relay) {
         /* The client must not take the part that it has for the whole, nor an end for an answer. */
         net_set_reset_on_close(c->s.io.fd);
@@ -74,9 +83,9 @@ void exchange_fail(struct exchange *x, uint16_t status, const char *text)
     size_t n = str_copy(line, sizeof line - 1, str_of(text));
     line[n++] = '\n';
     if (page)
-        exchange_answer(x, status, page->type, page->body, &extra);
+        exchange_answer(x, status, page->type, page->body, extra);
     else
-        exchange_answer(x, status, STR("text/plain; charset=utf-8"), (struct str){line, n}, &extra);
+        exchange_answer(x, status, STR("text/plain; charset=utf-8"), (struct str){line, n}, extra);
 }
 
 void answer_refusal(struct client *c, uint16_t status, const char *text)

@@ -43,6 +43,12 @@ static void add_rules(struct exchange *x, struct rules *r)
         x->hedge = r;
 }
 
+/* It has, or may be given, instances of its own. */
+static bool serves_itself(const struct view_service *s)
+{
+    return s->n_instances || s->n_sources || s->dynamic;
+}
+
 /* 0, or the status to refuse with. */
 static uint16_t find_way(struct exchange *x, const struct route_request *q, struct str *rest,
                          const char **text)
@@ -53,7 +59,7 @@ static uint16_t find_way(struct exchange *x, const struct route_request *q, stru
     add_rules(x, &front->rules);
     if (!route) {
         *text = "No route of this service takes the request.";
-        return front->conf->n_routes && front->conf->n_instances == 0 ? 404 : 0;
+        return front->conf->n_routes && !serves_itself(front->conf) ? 404 : 0;
     }
     x->route = (uint32_t)(route - front->conf->routes) + 1;
     add_rules(x, &front->route_rules[x->route - 1]);
@@ -129,19 +135,7 @@ static uint16_t rewrite_head(struct exchange *x, const struct http_head *h,
     x->request.n = n;
     x->head_bytes = (uint32_t)n;
     trace_find(x, f.traceparent);
-    const char *end = memchr(x->request.p, '\r', n);
-    x->line_bytes = end ? (uint32_t)(end - x->request.p) : 0;
     return 0;
-}
-
-/* The request line alone, for the log of what is answered here. */
-static void keep_line(struct exchange *x, const struct http_head *h)
-{
-    buf_add_str(&x->request, h->method_text);
-    buf_add(&x->request, " ", 1);
-    buf_add_str(&x->request, h->target);
-    buf_printf(&x->request, " HTTP/1.%u", h->minor);
-    x->line_bytes = (uint32_t)x->request.n;
 }
 
 static void read_facts(struct exchange *x, const struct http_head *h)
@@ -214,7 +208,7 @@ static void respond(struct exchange *x, const struct http_head *h, const struct 
         route_expand(r->location, v, &to);
         location.value = to.n ? str_trim(buf_str(&to)) : STR("");
     }
-    keep_line(x, h);
+    x->cause = "route";
     consume_head(x, h);
     const struct http_edits extra = {&location, r->action == ROUTE_REDIRECT};
     if (to.failed)
@@ -229,10 +223,16 @@ static void respond(struct exchange *x, const struct http_head *h, const struct 
 static void refuse(struct exchange *x, const struct http_head *h, uint16_t status, const char *text)
 {
     x->client->keep = x->client->keep && status == 404; /* an answer like any other */
-    if (x->line_bytes == 0)
-        keep_line(x, h);
     consume_head(x, h);
     exchange_fail(x, status, text);
+}
+
+static void too_often(struct exchange *x, const struct http_head *h, const struct throttle *t)
+{
+    cell_add(&x->front->row->rate_limited, 1);
+    x->cause = "rate";
+    consume_head(x, h);
+    exchange_refuse(x, 429, "Too many requests: try again later.", &t->extra);
 }
 
 /* --- beginning --- */
@@ -253,6 +253,15 @@ static bool fills_in(const struct service *s)
     return s->rules.expand_request || s->rules.expand_response;
 }
 
+/* All is ready: to the service, if that takes requests. */
+static void enter(struct exchange *x)
+{
+    if (!circuit_pass(x))
+        return;
+    budget_request(&x->service->budget, x->started_at);
+    exchange_attempt(x);
+}
+
 /* A head that was refused, or answered from here, or the beginning of the first attempt. */
 static void take(struct exchange *x, const struct http_head *h)
 {
@@ -268,12 +277,18 @@ static void take(struct exchange *x, const struct http_head *h)
         v.request_id = str_of(id);
     }
     uint16_t status = find_way(x, &q, &v.rest, &text);
+    exchange_keep_facts(x, h);
     v.service = x->service->conf->name;
     const struct view_route *route = exchange_route(x);
     v.route = route ? route->name : STR("");
     if (!fill_response(x, &v)) {
         status = 503;
         text = "Out of memory.";
+    }
+    struct throttle t;
+    if (!status && throttled(x, h, &t)) {
+        too_often(x, h, &t);
+        return;
     }
     if (!status)
         status = unwanted(x, h, &text);
@@ -289,9 +304,9 @@ static void take(struct exchange *x, const struct http_head *h)
         return;
     }
     place(x, h);
+    session_look(x, h);
     consume_head(x, h);
-    budget_request(&x->service->budget, x->started_at);
-    exchange_attempt(x);
+    enter(x);
 }
 
 void exchange_begin(struct client *c, struct service *front)
@@ -335,6 +350,5 @@ void exchange_begin_relay(struct client *c, struct service *s)
         client_close(c);
         return;
     }
-    budget_request(&s->budget, x->started_at);
-    exchange_attempt(x);
+    enter(x);
 }

@@ -39,6 +39,7 @@ static void attempt_begin(struct exchange *x, uint32_t member)
     x->head_done = false;
     x->seen = x->hold = 0;
     x->timer_phase = 0;
+    memset(x->phase_at, 0, sizeof x->phase_at);
     x->observed = false;
     struct instance_row *row = x->target->row;
     cell_add(&row->inflight, 1);
@@ -86,9 +87,12 @@ static enum failure connect_failure(int error)
 void exchange_attempt(struct exchange *x)
 {
     struct service *s = x->service;
-    int member = service_pick(s, &x->tried, x->key);
+    int member = session_pick(x);
+    if (member == PICK_NOBODY)
+        member = service_pick(s, &x->tried, x->key);
     if (member < 0) {
         cell_add(&s->row->no_instance, 1);
+        x->cause = "no-instance";
         exchange_fail(x, 503, "No instance of this service can take the request.");
         return;
     }
@@ -138,18 +142,21 @@ static void next_attempt(struct exchange *x)
 struct failure_meaning {
     int signal; /* enum signal_kind, or -1: no evidence about the instance */
     uint16_t status;
+    const char *cause; /* in the access log */
     const char *text;
 };
 static const struct failure_meaning meanings[FAILURES] = {
-    [FAILURE_REFUSED] = {SIGNAL_REQ_REFUSED, 503, "The instance refused the connection."},
-    [FAILURE_CONNECT_TIMEOUT] = {SIGNAL_REQ_TIMEOUT, 504,
+    [FAILURE_REFUSED] = {SIGNAL_REQ_REFUSED, 503, "refused",
+                         "The instance refused the connection."},
+    [FAILURE_CONNECT_TIMEOUT] = {SIGNAL_REQ_TIMEOUT, 504, "connect-timeout",
                                  "The instance did not accept the connection in time."},
-    [FAILURE_STALE] = {-1, 502, "The instance closed the connection without an answer."},
-    [FAILURE_RESET] = {SIGNAL_REQ_RESET, 502,
+    [FAILURE_STALE] = {-1, 502, "stale", "The instance closed the connection without an answer."},
+    [FAILURE_RESET] = {SIGNAL_REQ_RESET, 502, "reset",
                        "The instance ended the connection without a whole answer."},
-    [FAILURE_TIMEOUT] = {SIGNAL_REQ_TIMEOUT, 504, "The instance did not answer in time."},
-    [FAILURE_5XX] = {SIGNAL_REQ_5XX, 502, "The instance answered with an error."},
-    [FAILURE_OURS] = {-1, 503, "This node is short of descriptors or memory."},
+    [FAILURE_TIMEOUT] = {SIGNAL_REQ_TIMEOUT, 504, "timeout",
+                         "The instance did not answer in time."},
+    [FAILURE_5XX] = {SIGNAL_REQ_5XX, 502, "5xx", "The instance answered with an error."},
+    [FAILURE_OURS] = {-1, 503, "shortage", "This node is short of descriptors or memory."},
 };
 
 void exchange_attempt_failed(struct exchange *x, enum failure failure)
@@ -162,6 +169,7 @@ void exchange_attempt_failed(struct exchange *x, enum failure failure)
     if (hedge_takes_over(x))
         return;
     if (!may_retry(x, failure)) {
+        x->cause = m->cause;
         exchange_fail(x, m->status, m->text);
         return;
     }
@@ -189,6 +197,8 @@ void exchange_set_phase(struct exchange *x, enum exchange_phase phase)
 {
     x->phase = (uint8_t)phase;
     x->active_at = now_of(x);
+    if (!x->phase_at[phase])
+        x->phase_at[phase] = x->active_at;
 }
 
 static uint64_t phase_limit(const struct exchange *x)
@@ -201,6 +211,7 @@ static uint64_t phase_limit(const struct exchange *x)
     case PHASE_REQUEST: return x->expect && !x->continued ? t->first_byte : t->idle;
     case PHASE_FIRST_BYTE: return t->first_byte;
     case PHASE_RESPONSE: return t->idle;
+    case PHASES: break;
     }
     UNREACHABLE();
 }
@@ -238,14 +249,17 @@ void exchange_timeout(struct exchange *x)
             exchange_attempt_failed(x, FAILURE_TIMEOUT);
         } else {
             c->keep = false;
+            x->cause = "client-timeout";
             exchange_fail(x, 408, "The request body did not arrive in time.");
         }
         break;
     case PHASE_RESPONSE:
         if (!client_stalls && c->s.writable)
             target_signal(x->target, SIGNAL_REQ_TIMEOUT, 0);
+        x->cause = client_stalls || !c->s.writable ? "client-timeout" : "silence";
         exchange_fail(x, 504, "The instance fell silent within its answer.");
         break;
+    case PHASES: UNREACHABLE();
     }
 }
 
@@ -255,6 +269,7 @@ void exchange_end(struct list *link)
 {
     struct exchange *x = LIST_ENTRY(link, struct exchange, grave);
     buf_free(&x->request);
+    buf_free(&x->facts);
     arena_free(&x->arena);
     mem_free(x);
 }
@@ -265,8 +280,6 @@ static void count_in(struct service_row *row, const struct exchange *x, uint64_t
         cell_add(&row->status[x->status >= 100 && x->status < 600 ? x->status / 100 : 0], 1);
     cell_add(&row->bytes_in, x->body_bytes);
     cell_add(&row->bytes_out, x->bytes_out);
-    cell_add(&x->client->listener->row->bytes_in, x->body_bytes);
-    cell_add(&x->client->listener->row->bytes_out, x->bytes_out);
     cell_add(&row->latency_us_sum, us);
     cell_add(&row->latency[latency_bucket(us)], 1);
 }
@@ -274,24 +287,12 @@ static void count_in(struct service_row *row, const struct exchange *x, uint64_t
 static void count(struct exchange *x)
 {
     uint64_t us = (now_of(x) - x->started_at) / NS_PER_US;
-    struct access_log *log = x->service->log ? x->service->log : x->front->log;
     count_in(x->front->row, x, us);
     if (x->service != x->front)
         count_in(x->service->row, x, us);
-    if (!log)
-        return;
-    struct log_entry entry = {
-        .client = str_of(x->client->ip),
-        .request_line = x->relay ? STR("TCP") : (struct str){x->request.p, x->line_bytes},
-        .service = x->service->conf->name,
-        .instance = x->target ? str_of(x->target->name) : STR("-"),
-        .status = x->status,
-        .bytes = x->bytes_out,
-        .duration_us = us,
-        .wall_ns = clock_wall(),
-        .attempts = x->attempts,
-    };
-    log_write(x->client->worker->log, log, &entry);
+    cell_add(&x->client->listener->row->bytes_in, x->body_bytes);
+    cell_add(&x->client->listener->row->bytes_out, x->bytes_out);
+    exchange_log(x, us);
 }
 
 /* The connection to the instance can carry another request. */
@@ -304,6 +305,7 @@ static bool reusable(const struct exchange *x)
 static void release(struct exchange *x)
 {
     hedge_end(x);
+    circuit_end(x);
     if (reusable(x)) {
         struct upstream *u = x->up;
         x->up = NULL;
@@ -333,6 +335,8 @@ void exchange_abort(struct exchange *x)
 {
     CHECK(!x->closed);
     x->closed = true;
+    if (!x->cause && !x->relay && x->client->state != CLIENT_TUNNEL)
+        x->cause = "client-closed";
     if (x->client->state != CLIENT_TUNNEL)
         x->status = x->answered ? x->status : 0;
     else
@@ -352,6 +356,7 @@ static void relay_when_reached(struct exchange *x)
         return;
     x->reached_at = now_of(x);
     exchange_observe(x, OUTCOME_OK);
+    circuit_tell(x, OUTCOME_OK);
     cell_add(&row->relayed, 1);
     relay_begin(x);
 }

@@ -1,5 +1,7 @@
 #include "proxy/key.h"
 
+#include "wire/cookie.h"
+
 /* FNV-1a mixes its last bytes poorly into the high bits; the finaliser of splitmix64 (Steele, Lea
  * and Flood 2014) makes up for it. */
 static uint64_t mix(uint64_t z)
@@ -59,14 +61,8 @@ static struct str part(struct str list, char separator, struct str name)
 
 static struct str cookie(const struct http_head *h, struct str name)
 {
-    for (uint32_t i = 0; i < h->n_headers; i++) {
-        if (!str_eq_nocase(h->headers[i].name, STR("cookie")))
-            continue;
-        struct str value = part(h->headers[i].value, ';', name);
-        if (value.p)
-            return value;
-    }
-    return (struct str){NULL, 0};
+    struct str value = {NULL, 0};
+    return cookie_find(h, name, &value) ? value : (struct str){NULL, 0};
 }
 
 static struct str path(const struct http_head *h, bool query)
@@ -78,7 +74,7 @@ static struct str path(const struct http_head *h, bool query)
     return mark ? (struct str){mark + 1, h->path.n - n - 1} : (struct str){NULL, 0};
 }
 
-static struct str find(const struct view_hash *by, const struct http_head *h)
+struct str key_text(const struct view_hash *by, const struct http_head *h)
 {
     switch ((enum hash_kind)by->kind) {
     case HASH_SOURCE:
@@ -94,6 +90,6 @@ static struct str find(const struct view_hash *by, const struct http_head *h)
 
 uint64_t key_of(const struct view_hash *by, const struct http_head *h, const uint8_t *ip, size_t n)
 {
-    struct str key = h ? find(by, h) : (struct str){NULL, 0};
+    struct str key = h ? key_text(by, h) : (struct str){NULL, 0};
     return key.p ? hash(key) : key_of_source(ip, n);
 }

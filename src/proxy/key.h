@@ -13,6 +13,8 @@
 uint64_t key_of_source(const uint8_t *ip, size_t n);
 /* h may be NULL: only the address is known. */
 uint64_t key_of(const struct view_hash *by, const struct http_head *h, const uint8_t *ip, size_t n);
+/* What of the request it names; .p is NULL when the request has none. */
+struct str key_text(const struct view_hash *by, const struct http_head *h);
 /* The value of the first "name=value" or "name" among parts divided by `separator`; false when
  * there is none. */
 bool key_part(struct str list, char separator, struct str name, struct str *value);

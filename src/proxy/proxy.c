@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proxy/guard.h"
 #include "proxy/internal.h"
 
 struct proxy {
@@ -15,6 +16,7 @@ struct proxy {
     struct cells cells;
     struct proxy_host host;
     struct logger *logger;
+    struct guard *guard;
     struct worker *workers;
     uint32_t n_workers; /* those that were started */
 
@@ -22,6 +24,8 @@ struct proxy {
     struct shared_view *before; /* older ones, by `older`, until all workers have moved on */
     uint64_t told_epoch;
     uint64_t revisions; /* of services, given out so far */
+    struct sip_key secret;
+    struct limit *places; /* owned; by slot: requests under way at an instance */
 
     /* written by the workers */
     struct io news_io;
@@ -60,6 +64,9 @@ void shared_view_unref(struct shared_view *sv)
     mem_free(sv->fds);
     mem_free(sv->lent);
     mem_free(sv->revision);
+    for (uint32_t i = 0; sv->commons && i < sv->view->n_services; i++)
+        common_unref(sv->commons[i]);
+    mem_free(sv->commons);
     mem_free(sv->logs);
     view_free(sv->view);
     mem_free(sv);
@@ -83,8 +90,9 @@ static struct shared_view *shared_view_new(struct view *v, int *fds, struct err 
     sv->fds = fds;
     sv->lent = mem_zero(v->n_sockets, sizeof *sv->lent);
     sv->revision = mem_zero(v->n_services, sizeof *sv->revision);
+    sv->commons = mem_zero(v->n_services, sizeof(struct common *));
     sv->logs = mem_zero(v->n_sockets, sizeof(struct access_log *));
-    if (!sv->lent || !sv->revision || !sv->logs) {
+    if (!sv->lent || !sv->revision || !sv->commons || !sv->logs) {
         shared_view_unref(sv);
         err_set(e, ERR_NOMEM, "no memory for a view");
         return NULL;
@@ -125,28 +133,37 @@ static void keep_numbers(struct shared_view *now, struct shared_view *next, cons
     }
 }
 
-/* Equal revisions: the workers keep such a service as it is. Memory out: it counts as changed. */
-static void keep_revisions(struct proxy *p, const struct shared_view *now, struct shared_view *next)
+/* Equal revisions: the workers keep such a service as it is, with all that they share of it. Memory
+ * out: it counts as changed. */
+static int keep_services(struct proxy *p, const struct shared_view *now, struct shared_view *next,
+                         struct err *e)
 {
+    int r = 0;
     struct buf scratch[2] = {{0}, {0}};
     struct view_index before = {.v = now ? now->view : NULL};
-    for (uint32_t i = 0; i < next->view->n_services; i++) {
+    for (uint32_t i = 0; r == 0 && i < next->view->n_services; i++) {
         const struct view_service *s = &next->view->services[i];
         const struct view_service *was = view_index_find(&before, i, s->name);
         bool same = was && view_same_service(now->view, was, next->view, s, scratch);
         next->revision[i] = same ? now->revision[was - now->view->services] : ++p->revisions;
+        struct common *had = was ? now->commons[was - now->view->services] : NULL;
+        if (same)
+            next->commons[i] = common_ref(had);
+        else
+            r = common_new(s, was, had, p->n_workers, &next->commons[i], e);
     }
     view_index_free(&before);
     buf_free(&scratch[0]);
     buf_free(&scratch[1]);
+    return r;
 }
 
 static int keep(struct proxy *p, struct shared_view *next, struct err *e)
 {
     struct shared_view *now = p->current;
-    keep_revisions(p, now, next);
-    if (!now)
-        return 0;
+    int r = keep_services(p, now, next, e);
+    if (r || !now)
+        return r;
     uint32_t n = next->view->n_sockets;
     int32_t *from = mem_zero(n, sizeof *from);
     if (!from || !view_keep_sockets(now->view->sockets, now->view->n_sockets, next->view->sockets,
@@ -193,6 +210,11 @@ void proxy_complain(struct proxy *p, const char *format, ...)
 static void complain_of_log(void *context, const char *text)
 {
     proxy_complain(context, "%s", text);
+}
+
+struct guard *proxy_guard(struct proxy *p)
+{
+    return p->guard;
 }
 
 bool proxy_evidence(struct proxy *p, const struct signal *s)
@@ -251,10 +273,14 @@ int proxy_new(struct proxy **out, struct loop *l, const struct cells *cells,
     p->loop = l;
     p->cells = *cells;
     p->host = *host;
+    entropy(&p->secret, sizeof p->secret);
+    p->places = mem_zero(cells->header->slots, sizeof *p->places);
     io_init(&p->news_io, on_news);
+    p->guard = guard_new(&p->secret);
     p->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int r = p->news_fd < 0 ? err_errno(e, "cannot make an event descriptor")
-                           : logger_new(&p->logger, complain_of_log, p, e);
+    int r = p->news_fd < 0          ? err_errno(e, "cannot make an event descriptor")
+            : p->places && p->guard ? logger_new(&p->logger, complain_of_log, p, e)
+                                    : err_set(e, ERR_NOMEM, "no memory for the proxy");
     if (r == 0)
         r = loop_io_start(l, &p->news_io, p->news_fd, e);
     if (r) {
@@ -275,6 +301,8 @@ static int start_workers(struct proxy *p, uint32_t n, struct err *e)
         w->cells = p->cells;
         w->proxy_workers = n;
         w->held = p->held;
+        w->secret = p->secret;
+        w->places = p->places;
         w->row = proxy_row(p) + 1 + i;
         w->lane = cells_lane(&p->cells, p->cells.bank, i);
         cell_set(&w->row->epoch, 0);
@@ -307,6 +335,8 @@ int proxy_take_view(struct proxy *p, struct view *v, int *fds, struct err *e)
         return r;
     }
     open_logs(p, sv);
+    for (uint32_t i = 0; i < v->n_services; i++)
+        common_limit(sv->commons[i], &v->services[i], p->places);
     if (p->current) {
         p->current->older = p->before;
         p->before = p->current;
@@ -363,9 +393,11 @@ void proxy_free(struct proxy *p)
         shared_view_unref(p->current);
     forget_before(p);
     logger_free(p->logger);
+    guard_free(p->guard);
     loop_io_stop(p->loop, &p->news_io);
     if (p->news_fd >= 0)
         close(p->news_fd);
     mem_free(p->workers);
+    mem_free(p->places);
     mem_free(p);
 }

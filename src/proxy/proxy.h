@@ -18,6 +18,7 @@
  *   key.c         what a request is placed by (pure)
  *   retry.c       may this attempt be followed by another? (pure)
  *   access_log.c  lines out, never waiting for the disk
+ *   log_line.c    one of them; exchange_log.c decides which requests have one
  *
  * docs/proxy.md tells the protocol of an exchange, the retry rules (I4) and every bound. */
 #ifndef HF_PROXY_H

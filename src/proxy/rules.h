@@ -8,12 +8,15 @@
 #include "balance/quantile.h"
 #include "proxy/route.h"
 
+struct rates;
+
 /* Of a service or of one of its routes. */
 struct rules {
     const struct view_rules *conf;
     struct http_edits request, response;  /* owned */
     bool expand_request, expand_response; /* some value has a placeholder */
     struct quantile slow;                 /* of the answers: for conf->hedge_permille */
+    const struct rates *rates;            /* common.h: those of conf->rates; the service's */
 };
 
 /* conf stays the caller's and must outlive the rules. ERR_PROTO when an edit may not be done. */

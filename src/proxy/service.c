@@ -231,12 +231,10 @@ void target_tick(struct target *t)
 
 /* --- picking --- */
 
-int service_pick(struct service *s, const struct tried *tried, uint64_t key)
+static int given(struct service *s, int member)
 {
-    service_sync(s);
-    int member = pool_pick(&s->pool, tried, key, loop_now(s->worker->loop));
     if (member < 0)
-        return -1;
+        return PICK_NOBODY;
     struct target *t = s->targets[member];
     t->inflight++;
     if (t->service != s) { /* a request that goes on with what a reload has replaced */
@@ -245,6 +243,18 @@ int service_pick(struct service *s, const struct tried *tried, uint64_t key)
             pool_begin(&t->service->pool, t->member);
     }
     return member;
+}
+
+int service_pick(struct service *s, const struct tried *tried, uint64_t key)
+{
+    service_sync(s);
+    return given(s, pool_pick(&s->pool, tried, key, loop_now(s->worker->loop)));
+}
+
+int service_pick_sticky(struct service *s, const struct tried *tried, uint32_t member)
+{
+    service_sync(s);
+    return given(s, pool_pick_sticky(&s->pool, tried, member, loop_now(s->worker->loop)));
 }
 
 void service_observe(struct service *s, uint32_t member, enum outcome outcome, uint64_t latency)
@@ -292,6 +302,9 @@ static void service_free(struct service *s)
     mem_free(s->route_rules);
     pool_free(&s->pool);
     mem_free(s->targets);
+    mem_free(s->format);
+    sticky_members_close(&s->sessions);
+    common_unref(s->common);
     shared_view_unref(s->shared);
     mem_free(s);
 }
@@ -362,8 +375,11 @@ static int open_rules(struct service *s, struct err *e)
     if (conf->n_routes && !s->route_rules)
         return err_set(e, ERR_NOMEM, "no memory for the routes of " STR_FMT, STR_ARG(conf->name));
     int r = rules_open(&s->rules, &conf->rules, e);
-    for (uint32_t i = 0; r == 0 && i < conf->n_routes; i++)
+    s->rules.rates = &s->common->rates[0];
+    for (uint32_t i = 0; r == 0 && i < conf->n_routes; i++) {
         r = rules_open(&s->route_rules[i], &conf->routes[i].rules, e);
+        s->route_rules[i].rates = &s->common->rates[1 + i];
+    }
     return r;
 }
 
@@ -381,6 +397,7 @@ int service_new(struct worker *w, struct shared_view *sv, uint32_t index,
     s->revision = sv->revision[index];
     s->shared = sv;
     shared_view_ref(sv);
+    s->common = common_ref(sv->commons[index]);
     s->row = cells_service(&w->cells, w->lane, conf->slot);
     s->log = conf->access_log < 0 ? NULL : sv->logs[conf->access_log];
     s->targets = mem_zero(MAX(conf->n_instances, 1u), sizeof *s->targets);
@@ -389,11 +406,15 @@ int service_new(struct worker *w, struct shared_view *sv, uint32_t index,
                 : err_set(e, ERR_NOMEM, "no memory for service " STR_FMT, STR_ARG(conf->name));
     if (r == 0)
         r = open_rules(s, e);
+    if (r == 0)
+        r = session_members_open(s, e);
     for (uint32_t i = 0; r == 0 && i < conf->n_instances; i++) {
         s->targets[i] = find_or_make(w, &conf->instances[i], conf);
         if (!s->targets[i])
             r = err_set(e, ERR_NOMEM, "no memory for an instance of " STR_FMT, STR_ARG(conf->name));
     }
+    if (r == 0 && !service_open_log(s))
+        r = err_set(e, ERR_NOMEM, "no memory for the log of " STR_FMT, STR_ARG(conf->name));
     if (r) {
         service_free(s);
         return r;
@@ -443,6 +464,8 @@ void service_move(struct service *s, struct shared_view *sv, uint32_t index)
     rules_move(&s->rules, &s->conf->rules);
     for (uint32_t i = 0; i < s->conf->n_routes; i++)
         rules_move(&s->route_rules[i], &s->conf->routes[i].rules);
+    bool room = service_open_log(s);
+    CHECK(room); /* the same settings as before */
 }
 
 void service_leave(struct service *s)
@@ -454,6 +477,7 @@ void service_leave(struct service *s)
 
 void service_tick(struct service *s)
 {
+    circuit_tick(s);
     for (uint32_t i = 0; i < s->pool.n; i++)
         target_tick(s->targets[i]);
 }

@@ -26,7 +26,7 @@
 
 enum {
     CELLS_MAGIC = 0x48464331,
-    CELLS_VERSION = 4,
+    CELLS_VERSION = 5,
     CELLS_MAX_WORKERS = 64,
     CELLS_BANKS = 4,
     CELLS_LISTENERS = 4096
@@ -53,6 +53,9 @@ struct process_row {
     cell accepted;          /* total */
     cell signals_dropped;   /* evidence that control could not take in time */
     cell log_dropped;       /* access log lines that the disk could not take in time */
+    cell shed;              /* clients without a request, closed to make room */
+    cell cut_slow;          /* clients cut for less than min-rate */
+    cell buffers;           /* gauge: bytes of the buffers that it has */
     cell drain_cut;         /* connections that were cut at the end of a drain (workers) */
     /* a proxy's main thread only; writer: supervisor */
     cell generation; /* which proxy has the bank, counted from 1; 0: nobody ever had it */
@@ -72,6 +75,15 @@ struct service_row { /* writer: one lane's worker */
     cell relayed;                /* TCP connections that reached an instance */
     cell hedges, hedges_won;     /* second instances asked, and those that answered first */
     cell mirrored, mirrors_lost; /* copies sent, and those that could not be */
+    cell rate_limited;           /* answered 429 */
+    cell waiting;                /* gauge: requests in the queue for a place */
+    cell waited;                 /* requests that were in it */
+    cell queue_full;             /* answered 503: as many wait as may */
+    cell queue_late;             /* answered 503: waited for as long as one may */
+    cell stuck, unstuck;         /* sessions that went to their instance, and that could not */
+    cell broken;                 /* answered 503: the breaker is open */
+    cell breaker;                /* gauge: its state, enum breaker_state */
+    cell breaker_opened;         /* times that this worker opened it */
     cell bytes_in, bytes_out;
     cell latency_us_sum;
     cell latency[LATENCY_BUCKETS];
@@ -100,10 +112,10 @@ struct instance_row {                               /* writer: one lane's worker
 struct listener_row {       /* writer: one lane's worker */
     _Alignas(64) cell open; /* gauge: client connections; flows of a UDP listener */
     cell accepted;          /* connections, flows */
-    cell refused;           /* closed at once: no memory or descriptors */
-    cell bad_hellos;        /* closed for the lack of a PROXY header */
-    cell bad_heads;         /* answered 4xx by the parser or a limit */
-    cell rests;             /* times that accepting rested: too many clients or descriptors */
+    cell refused;    /* closed at once: no memory or descriptors, or a limit of connections */
+    cell bad_hellos; /* closed for the lack of a PROXY header */
+    cell bad_heads;  /* answered 4xx by the parser or a limit */
+    cell rests;      /* times that accepting rested: too many clients or descriptors */
     cell bytes_in, bytes_out;
 };
 

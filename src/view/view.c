@@ -159,13 +159,15 @@ static int assign_sockets(struct view *next, const struct view *now, struct err 
     return 0;
 }
 
-int view_assign_slots(struct view *next, const struct view *now, struct err *e)
+static int assign(struct view *next, const struct view *now, const uint64_t *resting, struct err *e)
 {
     uint64_t service_bits[VIEW_MAX_SERVICES / 64] = {0}, slot_bits[VIEW_MAX_SLOTS / 64] = {0};
     struct rows services = {service_bits, VIEW_MAX_SERVICES, 0};
     struct rows slots = {slot_bits, VIEW_MAX_SLOTS, 0};
     struct view_index before = {.v = now};
     int rc = assign_sockets(next, now, e);
+    for (size_t i = 0; resting && i < ARRAY_LEN(slot_bits); i++)
+        slot_bits[i] = resting[i];
     if (now)
         take_used(now, &services, &slots);
     for (uint32_t i = 0; rc == 0 && i < next->n_services; i++) {
@@ -182,4 +184,15 @@ int view_assign_slots(struct view *next, const struct view *now, struct err *e)
     }
     view_index_free(&before);
     return rc;
+}
+
+int view_assign_slots(struct view *next, const struct view *now, struct err *e)
+{
+    return assign(next, now, NULL, e);
+}
+
+int view_assign_slots_but(struct view *next, const struct view *now, const uint64_t *resting,
+                          struct err *e)
+{
+    return assign(next, now, resting, NULL) == 0 ? 0 : assign(next, now, NULL, e);
 }

@@ -20,9 +20,10 @@ FRONT_DOORS = {
     'os': {'os.h'},
     'wire': {'cookie.h', 'dns.h', 'http1.h', 'proxy_protocol.h', 'trace_context.h'},
     'conf': {'conf.h'},
-    'view': {'view.h', 'cells.h'},
+    'view': {'view.h', 'cells.h', 'log_format.h'},
     'detect': {'detect.h', 'probe.h'},
     'balance': {'admit.h', 'balance.h', 'breaker.h', 'outlier.h', 'quantile.h', 'rate.h', 'sticky.h'},
+    'discover': {'discover.h'},
     'proxy': {'proxy.h'},
     'admin': {'admin.h'},
     'daemon': {'daemon.h', 'paths.h'},      # a client finds the node's directory as the daemon does
@@ -38,9 +39,10 @@ MAY_INCLUDE = {
     'balance': {'detect'},
     'view': {'balance', 'detect'},
     'conf': {'view', 'balance', 'detect', 'os'},
+    'discover': {'os', 'wire', 'view', 'balance', 'detect', 'conf'},
     'proxy': {'os', 'wire', 'view', 'balance', 'detect'},
-    'admin': {'os', 'wire', 'view', 'balance', 'detect', 'conf'},
-    'daemon': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'proxy', 'admin'},
+    'admin': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover'},
+    'daemon': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'proxy', 'admin'},
     'cli': {'os', 'wire', 'view', 'conf', 'daemon', 'detect', 'admin'},
 }
 SERVICES = {'proxy', 'admin'}

@@ -213,3 +213,25 @@ def test_many_websockets_at_once(websocket_node):
         await asyncio.gather(*(one(n) for n in range(40)))
 
     asyncio.run(asyncio.wait_for(all_of_them(), SECONDS))
+
+
+# --- dnsmasq ---
+
+def test_dnsmasq_names_the_backends(site):
+    """Of a host name the addresses count, of a service name also port, priority and weight."""
+    backends = [site.backend() for _ in range(3)]
+    dns, port, other = site.port(), site.port(), site.port()
+    site.process(["/usr/sbin/dnsmasq", "--keep-in-foreground", f"--port={dns}", "--listen-address=127.0.0.1", "--bind-interfaces",
+                  "--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--user=root", "--pid-file=",
+                  "--host-record=app.test.example,127.0.0.1,1",
+                  *(f"--srv-host=_http._tcp.test.example,app.test.example,{b.port},{10 * i},{i + 1}" for i, b in enumerate(backends))])
+    node = site.node(f"resolver {{ nameserver = 127.0.0.1:{dns}  timeout = 500ms }}\n" +
+                     service("host", f"http://127.0.0.1:{port}", [f"app.test.example:{backends[0].port}"]) +
+                     service("srv", f"http://127.0.0.1:{other}", ["srv:_http._tcp.test.example"]), port)
+    until(lambda: node.verdicts("host").keys() == {backends[0].address}, 20, "the address of the host name")
+    until(lambda: node.verdicts("srv").keys() == {b.address for b in backends}, 20, "the instances of the service name")
+    for p in (port, other):
+        assert run("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1:{p}/") == b"200"
+    # The first priority group has all requests.
+    asked = {i["address"]: i["requests"] for s in node.status()["services"] if s["name"] == "srv" for i in s["instances"]}
+    assert asked[backends[0].address] == 1 and sum(asked.values()) == 1
