@@ -152,8 +152,7 @@ static void get_socket(struct reader *r, struct upgrade_socket *s)
         a->ip[i] = get_u8(r);
     get_name(r, a->path, sizeof a->path);
     s->fd = get_fd(r, true);
-    if (s->socket.use >= SOCKET_USES || a->kind > ADDR_UNIX ||
-        (a->kind != ADDR_UNIX && a->path[0]))
+    if (s->socket.use >= SOCKET_USES || a->kind > ADDR_UNIX || (a->kind != ADDR_UNIX && a->path[0]))
         r->failed = true;
 }
 
