@@ -20,6 +20,8 @@
  *   GET  /metrics                                 for Prometheus, as text or protobuf; alone
  *                                                 on the optional TCP listener
  *
+ * Over TCP a token is asked for, and its right to the route (access.h).
+ *
  * This room knows nothing of control: what it reads and does passes through struct admin_host. */
 #ifndef HF_ADMIN_H
 #define HF_ADMIN_H
@@ -106,14 +108,21 @@ struct admin_host {
 
 struct admin;
 
-enum { ADMIN_MAX_CONNECTIONS = 64, ADMIN_MAX_BODY = 1024 * 1024 };
+/* What a listening socket is for. */
+enum admin_door {
+    ADMIN_LOCAL,   /* the node's Unix socket: who may open it may do everything */
+    ADMIN_METRICS, /* GET /metrics alone, for everybody */
+    ADMIN_TOKEN,   /* every route, for who has a token with the right to it */
+};
+
+enum { ADMIN_MAX_CONNECTIONS = 64, ADMIN_MAX_STRANGERS = 48, ADMIN_MAX_BODY = 1024 * 1024 };
 
 /* host is copied. Subscribes to host->events. */
 int admin_new(struct admin **out, struct loop *l, const struct admin_host *host, struct err *e);
 void admin_free(struct admin *a); /* NULL is allowed */
-/* Serves a listening socket, now admin's: every route, or only GET /metrics. */
-int admin_listen(struct admin *a, int fd, bool metrics_only, struct err *e);
-/* Closes the listening sockets that serve metrics only; their connections end in peace. */
+/* Serves a listening socket, now admin's. */
+int admin_listen(struct admin *a, int fd, enum admin_door door, struct err *e);
+/* Closes the listening sockets but the local one; their connections end in peace. */
 void admin_unlisten_metrics(struct admin *a);
 
 #endif

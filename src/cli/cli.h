@@ -62,6 +62,18 @@ int cli_unknown_command(const char *name);
         "state", 0, "DIR", "the node's directory (see 'holdfast help files')", OPTION_TEXT,        \
             offsetof(T, state)                                                                     \
     }
+/* Which node is asked, and how; T has a struct node_place as its field `node`. */
+#define CLI_OPTIONS_NODE(T)                                                                        \
+    {"state",     0,                                                                               \
+     "DIR",       "the node's directory (see 'holdfast help files')",                              \
+     OPTION_TEXT, offsetof(T, node.state)},                                                        \
+        {"admin",     0,                                                                           \
+         "URL",       "ask over TCP instead, as in http://127.0.0.1:9901",                         \
+         OPTION_TEXT, offsetof(T, node.admin)},                                                    \
+    {                                                                                              \
+        "token-file", 0, "FILE", "with --admin: holds the token", OPTION_TEXT,                     \
+            offsetof(T, node.token_file)                                                           \
+    }
 #define CLI_OPTION_JSON(T)                                                                         \
     {                                                                                              \
         "json", 0, NULL, "print JSON for programs", OPTION_FLAG, offsetof(T, json)                 \

@@ -17,7 +17,7 @@ static const struct option options[] = {
     {"wait", 'w', "SECONDS", "wait until the old proxy has ended; exit 1 if that takes longer",
      OPTION_NUMBER, offsetof(struct upgrade_options, common.wait)},
     CLI_OPTION_JSON(struct handover_options),
-    CLI_OPTION_STATE(struct handover_options),
+    CLI_OPTIONS_NODE(struct handover_options),
 };
 
 static const struct usage usage = {

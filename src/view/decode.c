@@ -201,6 +201,12 @@ static void get_view(struct decoder *d)
     v->services = get_array(d, &v->n_services, VIEW_SERVICE_MIN, sizeof *v->services);
     for (uint32_t i = 0; i < v->n_services && !d->r.failed; i++)
         get_service(d, &v->services[i]);
+    v->tokens = get_array(d, &v->n_tokens, VIEW_TOKEN_MIN, sizeof *v->tokens);
+    for (uint32_t i = 0; i < v->n_tokens && !d->r.failed; i++) {
+        v->tokens[i].name = get_text(d);
+        get_bytes(d, v->tokens[i].digest, sizeof v->tokens[i].digest);
+        v->tokens[i].rights = get_u32(&d->r);
+    }
 }
 
 /* Magic, format and hash; afterwards d->r stands at the first field and ends before the hash. */

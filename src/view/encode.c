@@ -165,6 +165,12 @@ void view_encode(const struct view *v, struct buf *out)
     put_u32(out, v->n_services);
     for (uint32_t i = 0; i < v->n_services; i++)
         put_service(out, &v->services[i]);
+    put_u32(out, v->n_tokens);
+    for (uint32_t i = 0; i < v->n_tokens; i++) {
+        put_str(out, v->tokens[i].name);
+        buf_add(out, v->tokens[i].digest, sizeof v->tokens[i].digest);
+        put_u32(out, v->tokens[i].rights);
+    }
     if (!out->failed)
         put_u64(out, view_sum((struct str){out->p + start, out->n - start}));
 }

@@ -191,11 +191,27 @@ static int verify_slots(const struct view *v, struct err *e)
     return 0;
 }
 
+static int verify_tokens(const struct view *v, struct err *e)
+{
+    struct map names = {0};
+    int rc = v->n_tokens > VIEW_MAX_TOKENS ? verify_bad(e, STR(""), "too many tokens") : 0;
+    for (uint32_t i = 0; i < v->n_tokens && !rc; i++) {
+        const struct view_token *t = &v->tokens[i];
+        if (t->name.n == 0 || t->rights >= 1u << RIGHTS)
+            rc = verify_bad(e, STR(""), "an invalid token");
+        else
+            rc = verify_unique(&names, t->name, STR(""), "two tokens of one name", e);
+    }
+    map_free(&names);
+    return rc;
+}
+
 int view_verify(const struct view *v, struct err *e)
 {
     if (v->workers < 1 || v->workers > VIEW_MAX_WORKERS || v->n_services > VIEW_MAX_SERVICES)
         return verify_bad(e, STR(""), "a number out of range");
     int rc = verify_sockets(v, e);
+    rc = rc ? rc : verify_tokens(v, e);
     rc = rc ? rc : verify_resolver(&v->resolver, e);
     struct map names = {0};
     uint32_t total = 0;

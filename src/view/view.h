@@ -18,6 +18,7 @@ enum {
     VIEW_MAX_SOCKETS = 4096,
     VIEW_MAX_SLOTS = 16384, /* instances in all services together */
     VIEW_MAX_REPLIES = 1000000,
+    VIEW_MAX_TOKENS = 256,
     VIEW_FORMAT = 1, /* of the encoding; a decoder refuses others */
     VIEW_MAX_WORKERS = 64,
     VIEW_MAX_WEIGHT = 1000,
@@ -50,6 +51,7 @@ enum socket_use {
                           ADDR_UNIX) */
     SOCKET_TCP,        /* a listening socket of the proxy whose bytes are passed on as they are */
     SOCKET_UDP,        /* a bound datagram socket of the proxy */
+    SOCKET_ADMIN, /* a listening socket of control: the admin API over TCP, for who has a token */
     SOCKET_USES
 };
 struct view_socket {
@@ -346,6 +348,13 @@ enum {
 /* Of 1 << i. */
 const char *view_right_name(unsigned i);
 
+/* Who knows the secret may do what the rights say. The secret itself is nowhere. */
+struct view_token {
+    struct str name;    /* unique */
+    uint8_t digest[32]; /* SHA-256 of the secret */
+    uint32_t rights;    /* RIGHT_* */
+};
+
 struct view {
     struct arena arena;
     uint64_t epoch;   /* rises with every view */
@@ -357,6 +366,8 @@ struct view {
     uint32_t n_sockets;
     struct view_service *services;
     uint32_t n_services;
+    struct view_token *tokens; /* of the admin API over TCP */
+    uint32_t n_tokens;
 };
 
 /* Appends the encoding to out; check out->failed. */
