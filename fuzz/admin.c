@@ -97,6 +97,13 @@ static int host_restart(void *context, bool gently, struct err *e)
     return 0;
 }
 
+static int host_upgrade(void *context, struct str path, struct err *e)
+{
+    (void)context;
+    CHECK(path.n < 4096);
+    return 0;
+}
+
 static const struct admin_change *host_change(void *context)
 {
     static const struct admin_change none;
@@ -143,6 +150,10 @@ static struct view *make_view(void)
     v->services[0].instances[0].name = STR("a");
     v->services[0].instances[1].name = STR("b/1");
     v->services[0].instances[1].slot = 1;
+    v->tokens = arena_array(&v->arena, 1, sizeof *v->tokens);
+    v->n_tokens = 1;
+    v->tokens[0] = (struct view_token){.name = STR("t"), .rights = RIGHT_READ | RIGHT_DRAIN};
+    CHECK(digest_sha256(STR("secret-of-the-token"), v->tokens[0].digest));
     for (int i = 0; i < 2; i++)
         CHECK(addr_parse(STR("127.0.0.1:80"), &v->services[0].instances[i].addr));
     return v;
@@ -168,9 +179,18 @@ static void make(struct world *w)
     list_init(&w->tellers);
     task_init(&w->answer, on_answer);
     io_init(&w->io, on_client);
-    struct admin_host host = {w,          &w->events,   "n",         host_view,
-                              host_cells, host_judge,   host_reload, host_drain,
-                              host_tell,  host_restart, host_change};
+    struct admin_host host = {.context = w,
+                              .events = &w->events,
+                              .node = "n",
+                              .view = host_view,
+                              .cells = host_cells,
+                              .judge = host_judge,
+                              .reload = host_reload,
+                              .drain = host_drain,
+                              .tell = host_tell,
+                              .restart_proxy = host_restart,
+                              .upgrade = host_upgrade,
+                              .change = host_change};
     CHECK(admin_new(&w->admin, w->loop, &host, NULL) == 0);
 }
 
@@ -191,7 +211,10 @@ static bool check_answer(struct str *s)
     if (s->n == 0)
         return false; /* HEAD at the end */
     CHECK(h.framing == HTTP_BODY_LENGTH && s->n >= h.length);
-    if (s->p[0] != '#') {
+    bool json = false;
+    for (uint32_t i = 0; i < h.n_headers; i++)
+        json |= str_eq(h.headers[i].value, STR("application/json"));
+    if (json) {
         json_t *j = json_loadb(s->p, (size_t)h.length, 0, NULL);
         CHECK(json_is_object(j));
         json_decref(j);
@@ -208,9 +231,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!w.loop)
         make(&w);
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
-    conn_open(w.admin, fds[0], size && data[0] == 'M');
-    if (size && data[0] == 'M') /* the metrics listener */
+    enum admin_door door = size && data[0] == 'M'   ? ADMIN_METRICS
+                           : size && data[0] == 'T' ? ADMIN_TOKEN
+                                                    : ADMIN_LOCAL;
+    if (door != ADMIN_LOCAL)
         data++, size--;
+    struct addr peer = {.kind = ADDR_IP4};
+    w.admin->access = (struct access){0};
+    conn_open(w.admin, fds[0], door, &peer);
     w.fd = fds[1];
     w.to_send = (struct str){(const char *)data, size};
     buf_clear(&w.got);

@@ -8,9 +8,9 @@ set -eu
 
 packages_of() {
     case $1 in
-    build) echo "gcc libc6-dev meson ninja-build pkg-config libjansson-dev" ;;
+    build) echo "gcc libc6-dev meson ninja-build pkg-config libjansson-dev libssl-dev" ;;
     clang) echo "clang llvm" ;;
-    test)  echo "libcmocka-dev python3 python3-pytest varnish groff-base dnsmasq-base bind9-dnsutils node-llhttp curl wrk socat python3-websockets" ;;
+    test)  echo "libcmocka-dev python3 python3-pytest python3-jsonschema varnish groff-base dnsmasq-base bind9-dnsutils node-llhttp curl wrk socat python3-websockets" ;;
     lint)  echo "clang clang-format clang-tidy cppcheck" ;;
     fuzz)  echo "clang llvm node-llhttp" ;;
     bench) echo "gcc libc6-dev python3 wrk haproxy nginx libnginx-mod-stream strace iproute2 util-linux procps" ;;

@@ -17,13 +17,17 @@ _holdfast_instances()
 _holdfast()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
-    local commands='run check reload status top events drain resume instance restart version help'
+    local commands='run check reload status top events drain resume instance restart upgrade version help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$word")
         return
     fi
     case $before in
+    --binary)
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        return
+        ;;
     --state)
         mapfile -t COMPREPLY < <(compgen -d -- "$word")
         return
@@ -37,14 +41,15 @@ _holdfast()
     case ${COMP_WORDS[1]} in
     run) options='--log --state' ;;
     check) options='--json' ;;
-    reload) options='--json --state' ;;
-    status) options='--fail --json --state' ;;
-    top) options='--once --state' ;;
-    events) options='--follow --since --last --json --state' ;;
-    drain) options='--wait --json --state' ;;
-    resume) options='--json --state' ;;
-    instance) options='list add remove drain undrain weight --weight --priority --name --drained --json --state' ;;
-    restart) options='proxy --now --wait --json --state' ;;
+    reload) options='--json --state --admin --token-file' ;;
+    status) options='--fail --json --state --admin --token-file' ;;
+    top) options='--once --state --admin --token-file' ;;
+    events) options='--follow --since --last --json --state --admin --token-file' ;;
+    drain) options='--wait --json --state --admin --token-file' ;;
+    resume) options='--json --state --admin --token-file' ;;
+    instance) options='list add remove drain undrain weight --weight --priority --name --drained --json --state --admin --token-file' ;;
+    restart) options='proxy --now --wait --json --state --admin --token-file' ;;
+    upgrade) options='--binary --wait --json --state --admin --token-file' ;;
     version) options='--json' ;;
     help) options="$commands exit-codes files" ;;
     *) return ;;

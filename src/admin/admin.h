@@ -15,9 +15,12 @@
  *   GET  /v1/services/NAME/instances              each with where it comes from
  *   PUT, POST, DELETE                             sets, changes and removes the API's own
  *   POST /v1/processes/proxy/restart[?now=1]      a new proxy takes over; now: the old ends at once
+ *   POST /v1/upgrade[?binary=PATH]                another program takes the place of this one
  *   GET  /v1/handover                             how the latest hand-over or upgrade went
  *   GET  /metrics                                 for Prometheus, as text or protobuf; alone
  *                                                 on the optional TCP listener
+ *
+ * Over TCP a token is asked for, and its right to the route (access.h).
  *
  * This room knows nothing of control: what it reads and does passes through struct admin_host. */
 #ifndef HF_ADMIN_H
@@ -98,19 +101,28 @@ struct admin_host {
                 struct admin_told *told, struct err *e);
     /* gently: a new one takes over while the old one drains. */
     int (*restart_proxy)(void *context, bool gently, struct err *e);
+    /* path: of the new program, or empty. How it goes is seen in `change`. */
+    int (*upgrade)(void *context, struct str path, struct err *e);
     const struct admin_change *(*change)(void *context);
 };
 
 struct admin;
 
-enum { ADMIN_MAX_CONNECTIONS = 64, ADMIN_MAX_BODY = 1024 * 1024 };
+/* What a listening socket is for. */
+enum admin_door {
+    ADMIN_LOCAL,   /* the node's Unix socket: who may open it may do everything */
+    ADMIN_METRICS, /* GET /metrics alone, for everybody */
+    ADMIN_TOKEN,   /* every route, for who has a token with the right to it */
+};
+
+enum { ADMIN_MAX_CONNECTIONS = 64, ADMIN_MAX_STRANGERS = 48, ADMIN_MAX_BODY = 1024 * 1024 };
 
 /* host is copied. Subscribes to host->events. */
 int admin_new(struct admin **out, struct loop *l, const struct admin_host *host, struct err *e);
 void admin_free(struct admin *a); /* NULL is allowed */
-/* Serves a listening socket, now admin's: every route, or only GET /metrics. */
-int admin_listen(struct admin *a, int fd, bool metrics_only, struct err *e);
-/* Closes the listening sockets that serve metrics only; their connections end in peace. */
+/* Serves a listening socket, now admin's. */
+int admin_listen(struct admin *a, int fd, enum admin_door door, struct err *e);
+/* Closes the listening sockets but the local one; their connections end in peace. */
 void admin_unlisten_metrics(struct admin *a);
 
 #endif

@@ -20,6 +20,7 @@ static const char *const code_names[EVENT_CODES] = {
     [EVENT_INSTANCES_LEFT_OUT] = "instances-left-out",
     [EVENT_STATE_DAMAGED] = "state-damaged",
     [EVENT_HAND_OVER] = "hand-over",
+    [EVENT_ADMIN_DENIED] = "admin-denied",
     [EVENT_STOPPING] = "stopping",
 };
 

@@ -30,6 +30,7 @@ enum event_code {
     EVENT_SOURCE_BACK,
     EVENT_INSTANCES_LEFT_OUT, /* there is no place for them */
     EVENT_STATE_DAMAGED,      /* a file of the state directory was set aside */
+    EVENT_ADMIN_DENIED,       /* an address tried the admin API too often without a valid token */
     EVENT_STOPPING,           /* the node drains and ends */
     EVENT_CODES
 };

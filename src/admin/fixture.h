@@ -23,7 +23,8 @@ struct fixture {
     struct events events;
     struct admin *admin;
     bool draining[2];
-    unsigned reloads, restarts;
+    unsigned reloads, restarts, upgrades;
+    char program[64];
     struct admin_change change;
     struct admin_reload *asked; /* the latest reload */
     struct told_change told;    /* the latest change of instances; items of the first 8 */
@@ -93,6 +94,14 @@ static inline int fixture_tell(void *context, const struct told_change *change,
 static inline int fixture_restart(void *context, bool gently, struct err *e)
 {
     ((struct fixture *)context)->restarts += gently ? 1 : 100;
+    return 0;
+}
+
+static inline int fixture_upgrade(void *context, struct str path, struct err *e)
+{
+    str_copy(((struct fixture *)context)->program, sizeof((struct fixture *)context)->program,
+             path);
+    ((struct fixture *)context)->upgrades++;
     return 0;
 }
 
@@ -193,6 +202,7 @@ static inline void fixture_open(struct fixture *f, struct view *view)
         .drain = fixture_drain,
         .tell = fixture_tell,
         .restart_proxy = fixture_restart,
+        .upgrade = fixture_upgrade,
         .change = fixture_change,
     };
     assert_int_equal(admin_new(&f->admin, f->loop, &host, &e), 0);

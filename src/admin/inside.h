@@ -3,6 +3,7 @@
 #ifndef HF_ADMIN_INSIDE_H
 #define HF_ADMIN_INSIDE_H
 
+#include "admin/access.h"
 #include "admin/admin.h"
 #include "admin/exposition.h"
 #include "admin/json.h"
@@ -20,7 +21,7 @@ struct request {
     struct str path, query; /* as sent, still percent-encoded */
     struct str method_text;
     struct str body;
-    struct str accept; /* the field's value; empty: none */
+    struct str accept, authorization; /* the fields' values; empty: none */
 };
 
 enum { SEGMENT_MAX = 512, CONN_HEAD_MAX = 8 * 1024 };
@@ -41,7 +42,8 @@ struct conn {
     struct buf chunks;  /* a body that comes in chunks, put together */
     struct timer timer; /* the end of the current state */
     uint8_t state;      /* enum conn_state */
-    bool metrics_only;
+    uint8_t door;       /* enum admin_door */
+    struct addr peer;
     bool eof; /* the peer sends no more */
     bool keep_alive, head_only, continued;
     struct buf in;
@@ -66,8 +68,8 @@ struct listener {
     struct admin *admin;
     struct io io;
     struct timer pause;
-    int fd; /* owned */
-    bool metrics_only;
+    int fd;       /* owned */
+    uint8_t door; /* enum admin_door */
 };
 
 struct beat {
@@ -78,7 +80,8 @@ struct admin {
     struct loop *loop;
     struct admin_host host;
     struct list listeners, conns, polls;
-    uint32_t n_conns;
+    uint32_t n_conns, n_strangers; /* the latter not by the local door */
+    struct access access;
     struct timer sample;
     struct task wake; /* answers the long polls after new events */
     struct history history;
@@ -87,7 +90,8 @@ struct admin {
 };
 
 /* server.c */
-void conn_open(struct admin *a, int fd, bool metrics_only); /* takes fd */
+/* Takes fd. */
+void conn_open(struct admin *a, int fd, enum admin_door door, const struct addr *peer);
 /* Each ends the request: the answer is on its way when it returns. */
 void conn_answer(struct conn *c, unsigned status, const char *type);  /* with c->body */
 void conn_answer_json(struct conn *c, unsigned status, json_t *root); /* takes root; NULL is 500 */
@@ -96,6 +100,11 @@ void conn_wait(struct conn *c, uint64_t until); /* a route will answer later; th
 
 /* routes.c */
 void route_request(struct conn *c, const struct request *r);
+/* Over TCP: the token that was sent, before anything else of the request is looked at; NULL after
+ * an answer that refuses it. */
+const struct view_token *route_token(struct conn *c, struct str authorization);
+/* The table, from 0; false behind its end. */
+bool route_at(size_t i, const char **path, const char **method, uint32_t *right);
 void route_timeout(struct conn *c); /* the wait of conn_wait is over */
 void route_wake_polls(struct admin *a);
 /* The service; NULL when there is none, and that was answered. */

@@ -304,6 +304,13 @@ static void answer_resume(struct conn *c, const struct captures *m)
     set_drain(c, m, false);
 }
 
+/* The number that the change which was just asked for is above; one that runs is that one. */
+static uint64_t change_before(const struct admin_host *h)
+{
+    const struct admin_change *g = h->change(h->context);
+    return g->number && g->state == CHANGE_RUNS ? g->number - 1 : g->number;
+}
+
 static void answer_restart(struct conn *c, const struct captures *m)
 {
     const struct admin_host *h = &c->admin->host;
@@ -321,7 +328,7 @@ static void answer_restart(struct conn *c, const struct captures *m)
     json_put_text(&o, "process", "proxy");
     json_put_bool(&o, "restarting", true);
     json_put_bool(&o, "gently", now == 0);
-    json_put_u64(&o, "before", h->change(h->context)->number);
+    json_put_u64(&o, "before", change_before(h));
     conn_answer_json(c, 202, json_end(&o));
 }
 
@@ -339,6 +346,34 @@ static void answer_handover(struct conn *c, const struct captures *m)
     conn_answer_json(c, 200, json_end(&o));
 }
 
+static bool decode(struct str s, char out[SEGMENT_MAX]);
+
+static void answer_upgrade(struct conn *c, const struct captures *m)
+{
+    const struct admin_host *h = &c->admin->host;
+    struct str path = STR("");
+    char text[SEGMENT_MAX];
+    struct err e = {0};
+    if (m->query.n) {
+        struct str key = STR("binary=");
+        struct str value = {m->query.p + key.n, m->query.n - MIN(key.n, m->query.n)};
+        if (!str_starts(m->query, key) || !decode(value, text) || text[0] != '/') {
+            route_error(c, 400, "malformed", "binary is an absolute path of at most 511 bytes",
+                        NULL, NULL);
+            return;
+        }
+        path = str_of(text);
+    }
+    if (h->upgrade(h->context, path, &e)) {
+        route_error_of(c, &e);
+        return;
+    }
+    struct json_object o = json_begin_schema("upgrade");
+    json_put_bool(&o, "upgrading", true);
+    json_put_u64(&o, "before", change_before(h));
+    conn_answer_json(c, 202, json_end(&o));
+}
+
 /* A star stands for one percent-encoded segment, handed over decoded. */
 static const struct route routes[] = {
     {false, "/v1/version", answer_version, RIGHT_READ, 0},
@@ -354,8 +389,27 @@ static const struct route routes[] = {
     {true, "/v1/services/*/instances", answer_instances_remove, RIGHT_INSTANCES, HTTP_DELETE},
     {true, "/v1/services/*/instances/*", answer_instance_remove, RIGHT_INSTANCES, HTTP_DELETE},
     {true, "/v1/processes/proxy/restart", answer_restart, RIGHT_RESTART, 0},
+    {true, "/v1/upgrade", answer_upgrade, RIGHT_UPGRADE, 0},
     {false, "/v1/handover", answer_handover, RIGHT_READ, 0},
 };
+
+static const char *method_of(const struct route *r)
+{
+    return r->method == HTTP_PUT      ? "PUT"
+           : r->method == HTTP_DELETE ? "DELETE"
+           : r->write                 ? "POST"
+                                      : "GET";
+}
+
+bool route_at(size_t i, const char **path, const char **method, uint32_t *right)
+{
+    if (i >= ARRAY_LEN(routes))
+        return false;
+    *path = routes[i].path;
+    *method = method_of(&routes[i]);
+    *right = routes[i].right;
+    return true;
+}
 
 static int hex(char c)
 {
@@ -424,7 +478,7 @@ static void no_route(struct conn *c, const struct request *r)
     struct suggest near;
     near = suggest_for(r->path);
     for (size_t i = 0; i < ARRAY_LEN(routes); i++)
-        if (!c->metrics_only || str_eq(str_of(routes[i].path), STR("/metrics")))
+        if (c->door != ADMIN_METRICS || str_eq(str_of(routes[i].path), STR("/metrics")))
             suggest_try(&near, str_of(routes[i].path));
     route_error(c, 404, "absent", "no such path", nearest_json(&near), NULL);
 }
@@ -439,26 +493,84 @@ static bool takes(const struct route *r, uint8_t method)
 /* Adds the route's method to the line that a 405 has. */
 static void allow(struct conn *c, const struct route *r, bool more)
 {
-    const char *method = r->method == HTTP_PUT      ? "PUT"
-                         : r->method == HTTP_DELETE ? "DELETE"
-                         : r->write                 ? "POST"
-                                                    : "GET, HEAD";
+    const char *method = r->write || r->method ? method_of(r) : "GET, HEAD";
     size_t n = more ? strlen(c->allow) - 2 : 0; /* without its end */
     snprintf(c->allow + n, sizeof c->allow - n, "%s%s\r\n", more ? ", " : "Allow: ", method);
     c->extra = c->allow;
 }
 
+/* --- who may --- */
+
+static void too_many(struct conn *c)
+{
+    struct admin *a = c->admin;
+    const struct view *v = a->host.view(a->host.context);
+    char from[ADDR_TEXT_MAX];
+    addr_format_ip(&c->peer, from);
+    struct event *ev = events_begin(a->host.events, EVENT_ADMIN_DENIED, EVENT_WARNING,
+                                    loop_now(a->loop), clock_wall(), v ? v->epoch : 0);
+    str_copy(ev->subject, sizeof ev->subject, str_of(from));
+    snprintf(ev->text, sizeof ev->text,
+             "%d requests to the admin API without a valid token: refused for %llu s", ACCESS_TRIES,
+             (unsigned long long)(ACCESS_WINDOW / NS_PER_S));
+    events_commit(a->host.events);
+}
+
+const struct view_token *route_token(struct conn *c, struct str authorization)
+{
+    struct admin *a = c->admin;
+    uint64_t now = loop_now(a->loop);
+    if (access_barred(&a->access, &c->peer, now)) {
+        c->keep_alive = false;
+        c->extra = "Retry-After: 10\r\n";
+        route_error(c, 429, "denied", "too many requests without a valid token: wait", NULL, NULL);
+        return NULL;
+    }
+    const struct view_token *t = access_token(a->host.view(a->host.context), authorization);
+    if (t)
+        return t;
+    if (access_refused(&a->access, &c->peer, now))
+        too_many(c);
+    c->keep_alive = false;
+    c->extra = "WWW-Authenticate: Bearer realm=\"holdfast\"\r\n";
+    route_error(c, 401, "unauthorized",
+                authorization.n ? "this token is not known here"
+                                : "send a token: 'Authorization: Bearer TOKEN'",
+                NULL, NULL);
+    return NULL;
+}
+
+/* False after an answer. */
+static bool may(struct conn *c, const struct route *route, const struct view_token *t)
+{
+    struct buf text = {0};
+    if (t->rights & route->right)
+        return true;
+    buf_printf(&text, "token \"" STR_FMT "\" has not the right to %s; it has: ", STR_ARG(t->name),
+               route->right ? view_right_name((unsigned)__builtin_ctz(route->right)) : "this");
+    access_rights_text(t->rights, &text);
+    buf_add(&text, "", 1);
+    route_error(c, 403, "forbidden", text.failed ? "this token has not the right to it" : text.p,
+                NULL, NULL);
+    buf_free(&text);
+    return false;
+}
+
 void route_request(struct conn *c, const struct request *r)
 {
+    const struct view_token *token = NULL;
+    if (c->door == ADMIN_TOKEN && !(token = route_token(c, r->authorization)))
+        return;
     struct captures m = {.query = r->query, .accept = r->accept, .body = r->body};
     bool known = false;
     for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
         if (!matches(&routes[i], r->path, &m))
             continue;
-        if (c->metrics_only && routes[i].answer != answer_metrics)
+        if (c->door == ADMIN_METRICS && routes[i].answer != answer_metrics)
             break;
         if (takes(&routes[i], r->method)) {
-            routes[i].answer(c, &m);
+            if (!token || may(c, &routes[i], token))
+                routes[i].answer(c, &m);
             return;
         }
         allow(c, &routes[i], known);

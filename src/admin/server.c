@@ -4,7 +4,9 @@
  * One function, pump, moves a connection on and is the only one that may end it; everybody else
  * (routes that answer later, timers, events) changes its state and defers the pump. Everything is
  * bounded: connections, the head, the body, the time for a request to arrive, for an answer to be
- * taken, and for silence. The peer is the node's operator, but the bytes are bytes from outside. */
+ * taken, and for silence. Strangers
+ * never take the last places: those are for the node's own operator. The bytes are bytes from
+ * outside in any case. */
 #include "admin/inside.h"
 
 #include <errno.h>
@@ -21,7 +23,7 @@
 /* Only the operator's own socket takes bodies that matter. */
 static size_t body_max(const struct conn *c)
 {
-    return c->metrics_only ? CONN_HEAD_MAX : ADMIN_MAX_BODY;
+    return c->door == ADMIN_METRICS ? CONN_HEAD_MAX : ADMIN_MAX_BODY;
 }
 
 static size_t read_max(const struct conn *c)
@@ -45,8 +47,9 @@ static void conn_close(struct conn *c)
     buf_free(&c->in);
     buf_free(&c->chunks);
     buf_free(&c->body);
-    mem_free(c);
+    a->n_strangers -= c->door != ADMIN_LOCAL;
     a->n_conns--;
+    mem_free(c);
 }
 
 /* In every state a timer runs; a connection that does nothing does not stay. */
@@ -212,7 +215,13 @@ static void dispatch(struct conn *c, const struct http_head *h, struct str body)
     c->keep_alive = h->keep_alive;
     c->head_only = h->method == HTTP_HEAD;
     c->continued = false;
-    struct request r = {h->method, path, query, h->method_text, body, field(h, STR("accept"))};
+    struct request r = {h->method,
+                        path,
+                        query,
+                        h->method_text,
+                        body,
+                        field(h, STR("accept")),
+                        field(h, STR("authorization"))};
     route_request(c, &r);
 }
 
@@ -237,6 +246,10 @@ static enum step read_request(struct conn *c)
         return c->eof ? STEP_END : STEP_MORE;
     }
     c->in_seen = 0;
+    if (c->door == ADMIN_TOKEN && !route_token(c, field(&h, STR("authorization")))) {
+        buf_clear(&c->in); /* no body of a stranger is waited for */
+        return STEP_ON;
+    }
     size_t end = 0;
     struct str body = {"", 0};
     enum step s = body_end(c, &h, &body, &end);
@@ -325,11 +338,13 @@ static void on_conn_timer(struct timer *t)
 }
 
 /* The connection that has been idle longest makes room; if none is idle, the oldest long poll. */
-static bool make_room(struct admin *a)
+static bool make_room(struct admin *a, bool stranger)
 {
     struct conn *polling = NULL;
     list_for_each (l, &a->conns) {
         struct conn *c = LIST_ENTRY(l, struct conn, link);
+        if (stranger && c->door == ADMIN_LOCAL)
+            continue;
         if (c->state == CONN_READING && c->in.n == 0) {
             conn_close(c);
             return true;
@@ -342,9 +357,12 @@ static bool make_room(struct admin *a)
     return polling != NULL;
 }
 
-void conn_open(struct admin *a, int fd, bool metrics_only)
+void conn_open(struct admin *a, int fd, enum admin_door door, const struct addr *peer)
 {
-    if (a->n_conns >= ADMIN_MAX_CONNECTIONS && !make_room(a)) {
+    bool stranger = door != ADMIN_LOCAL;
+    bool full =
+        a->n_conns >= ADMIN_MAX_CONNECTIONS || (stranger && a->n_strangers >= ADMIN_MAX_STRANGERS);
+    if (full && !make_room(a, stranger)) {
         close(fd);
         return;
     }
@@ -355,7 +373,8 @@ void conn_open(struct admin *a, int fd, bool metrics_only)
     }
     c->admin = a;
     c->fd = fd;
-    c->metrics_only = metrics_only;
+    c->door = (uint8_t)door;
+    c->peer = *peer;
     list_init(&c->link);
     list_init(&c->poll);
     list_init(&c->reload.link);
@@ -364,6 +383,7 @@ void conn_open(struct admin *a, int fd, bool metrics_only)
     task_init(&c->pump, on_conn_pump);
     timer_init(&c->timer, on_conn_timer);
     a->n_conns++;
+    a->n_strangers += stranger;
     conn_enter(c, CONN_READING, loop_now(a->loop) + IDLE_NS);
     if (loop_io_start(a->loop, &c->io, fd, NULL))
         conn_close(c);
@@ -376,14 +396,15 @@ static void on_listener_ready(struct io *io, unsigned ready)
     (void)ready;
     struct listener *l = CONTAINER_OF(io, struct listener, io);
     for (int i = 0; i < 16; i++) {
-        int fd = net_accept(l->fd, NULL);
+        struct addr peer = {0};
+        int fd = net_accept(l->fd, &peer);
         if (fd < 0 && fd != -EAGAIN) {
             loop_io_stop(l->admin->loop, io);
             loop_timer_set(l->admin->loop, &l->pause, loop_now(l->admin->loop) + PAUSE_NS);
         }
         if (fd < 0)
             return;
-        conn_open(l->admin, fd, l->metrics_only);
+        conn_open(l->admin, fd, (enum admin_door)l->door, &peer);
     }
 }
 
@@ -394,14 +415,14 @@ static void on_listener_pause(struct timer *t)
         loop_timer_set(l->admin->loop, t, loop_now(l->admin->loop) + PAUSE_NS);
 }
 
-int admin_listen(struct admin *a, int fd, bool metrics_only, struct err *e)
+int admin_listen(struct admin *a, int fd, enum admin_door door, struct err *e)
 {
     struct listener *l = mem_zero(1, sizeof *l);
     if (!l) {
         close(fd);
         return err_set(e, ERR_NOMEM, "no memory for a listening socket");
     }
-    *l = (struct listener){.admin = a, .fd = fd, .metrics_only = metrics_only};
+    *l = (struct listener){.admin = a, .fd = fd, .door = (uint8_t)door};
     list_init(&l->link);
     io_init(&l->io, on_listener_ready);
     timer_init(&l->pause, on_listener_pause);
@@ -428,7 +449,7 @@ void admin_unlisten_metrics(struct admin *a)
 {
     list_for_each_safe (it, &a->listeners) {
         struct listener *l = LIST_ENTRY(it, struct listener, link);
-        if (l->metrics_only)
+        if (l->door != ADMIN_LOCAL)
             listener_close(l);
     }
 }

@@ -44,17 +44,16 @@ void put_str(struct buf *b, struct str s)
     buf_add_str(b, s);
 }
 
-static uint64_t get_le(struct reader *r, size_t bytes)
+static inline uint64_t get_le(struct reader *r, size_t bytes)
 {
     if (r->failed || (size_t)(r->end - r->p) < bytes) {
         r->failed = true;
         return 0;
     }
     uint64_t v = 0;
-    for (size_t i = 0; i < bytes; i++)
-        v |= (uint64_t)r->p[i] << (8 * i);
+    memcpy(&v, r->p, bytes);
     r->p += bytes;
-    return v;
+    return le64toh(v);
 }
 
 uint8_t get_u8(struct reader *r)

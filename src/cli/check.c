@@ -76,11 +76,11 @@ static int print_json(const struct finding *f)
     json_t *problems = json_array();
     for (uint32_t i = 0; i < f->problems.n; i++)
         json_array_append_new(problems, problem_json(&f->problems.list[i]));
-    json_t *all =
-        json_pack("{s:s, s:s, s:b, s:o, s:i, s:i, s:o, s:o}", "schema", "holdfast.check.v1", "file", f->path, "ok",
-                  f->rc == 0, "error", f->rc ? json_string(f->err.text) : json_null(), "errors",
-                  (int)f->problems.errors, "warnings", (int)f->problems.warnings, "problems",
-                  problems, "services", meaning_json(f->view));
+    json_t *all = json_pack("{s:s, s:s, s:b, s:o, s:i, s:i, s:o, s:o}", "schema",
+                            "holdfast.check.v1", "file", f->path, "ok", f->rc == 0, "error",
+                            f->rc ? json_string(f->err.text) : json_null(), "errors",
+                            (int)f->problems.errors, "warnings", (int)f->problems.warnings,
+                            "problems", problems, "services", meaning_json(f->view));
     int failed = !all || json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     json_decref(all);
     if (failed)

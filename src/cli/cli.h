@@ -39,6 +39,7 @@ int command_drain(int argc, char **argv);
 int command_resume(int argc, char **argv);
 int command_instance(int argc, char **argv);
 int command_restart(int argc, char **argv);
+int command_upgrade(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_help(int argc, char **argv);
 
@@ -60,6 +61,18 @@ int cli_unknown_command(const char *name);
     {                                                                                              \
         "state", 0, "DIR", "the node's directory (see 'holdfast help files')", OPTION_TEXT,        \
             offsetof(T, state)                                                                     \
+    }
+/* Which node is asked, and how; T has a struct node_place as its field `node`. */
+#define CLI_OPTIONS_NODE(T)                                                                        \
+    {"state",     0,                                                                               \
+     "DIR",       "the node's directory (see 'holdfast help files')",                              \
+     OPTION_TEXT, offsetof(T, node.state)},                                                        \
+        {"admin",     0,                                                                           \
+         "URL",       "ask over TCP instead, as in http://127.0.0.1:9901",                         \
+         OPTION_TEXT, offsetof(T, node.admin)},                                                    \
+    {                                                                                              \
+        "token-file", 0, "FILE", "with --admin: holds the token", OPTION_TEXT,                     \
+            offsetof(T, node.token_file)                                                           \
     }
 #define CLI_OPTION_JSON(T)                                                                         \
     {                                                                                              \

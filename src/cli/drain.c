@@ -8,7 +8,7 @@
 #include "cli/json.h"
 
 struct drain_options {
-    const char *state;
+    struct node_place node;
     uint64_t wait;
     bool json;
 };
@@ -17,7 +17,7 @@ static const struct option options[] = {
     {"wait", 'w', "SECONDS", "wait until no request is in flight; exit 1 if that takes longer",
      OPTION_NUMBER, offsetof(struct drain_options, wait)},
     CLI_OPTION_JSON(struct drain_options),
-    CLI_OPTION_STATE(struct drain_options),
+    CLI_OPTIONS_NODE(struct drain_options),
 };
 
 static const struct usage usage = {
@@ -45,7 +45,7 @@ static int wait_idle(const struct drain_options *o, const char *name, struct rep
                             json_number(r->json, "inflight"), (unsigned long long)o->wait);
         nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
         reply_free(r);
-        int code = instance_change(o->state, name, "drain", r);
+        int code = instance_change(&o->node, name, "drain", r);
         if (code)
             return code;
     }
@@ -70,7 +70,7 @@ int command_drain(int argc, char **argv)
     int code;
     if (!cli_options(&usage, argc, argv, &o, operands, &code))
         return code;
-    code = instance_change(o.state, operands[0], "drain", &r);
+    code = instance_change(&o.node, operands[0], "drain", &r);
     bool changed = json_flag(r.json, "changed");
     if (code == CLI_OK && o.wait)
         code = wait_idle(&o, operands[0], &r);

@@ -11,7 +11,7 @@
 #include "cli/term.h"
 
 struct events_options {
-    const char *state;
+    struct node_place node;
     uint64_t since, last;
     bool follow, json;
 };
@@ -27,7 +27,7 @@ static const struct option options[] = {
      offsetof(struct events_options, last)},
     {"json", 0, NULL, "print one JSON object per line", OPTION_FLAG,
      offsetof(struct events_options, json)},
-    CLI_OPTION_STATE(struct events_options),
+    CLI_OPTIONS_NODE(struct events_options),
 };
 
 static const struct usage usage = {
@@ -181,7 +181,7 @@ int command_events(int argc, char **argv)
     if (v.o.last < 1 || v.o.last > BATCH)
         return cli_fail(CLI_USAGE, "--last takes 1 to %d: use --since 0 for all that is kept",
                         BATCH);
-    if (node_open(&v.node, v.o.state, &e))
+    if (node_open(&v.node, &v.o.node, &e))
         return cli_fail(CLI_USAGE, "%s", e.text);
     v.term = term_of(stdout);
     code = print_events(&v);

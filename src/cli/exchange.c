@@ -51,7 +51,12 @@ static int connect_to(struct exchange *x, struct err *e)
         if (rc)
             return rc;
     }
-    return 0;
+    if (x->to.kind == ADDR_UNIX)
+        return 0;
+    int rc = wait_for(x, x->fd, POLLOUT, deadline, e);
+    if (!rc && net_connect_result(x->fd))
+        rc = err_set(e, ERR_ABSENT, "nobody answers");
+    return rc;
 }
 
 static int send_all(struct exchange *x, struct str s, struct err *e)
@@ -105,8 +110,8 @@ static int once(struct exchange *x, struct str request, struct answer *a, struct
     return rc;
 }
 
-static int write_request(struct buf *b, const char *method, const char *path, struct str body,
-                         struct err *e)
+static int write_request(const struct exchange *x, struct buf *b, const char *method,
+                         const char *path, struct str body, struct err *e)
 {
     CHECK(!strpbrk(path, " \r\n"));
     if (strlen(path) > EXCHANGE_PATH_MAX)
@@ -117,6 +122,8 @@ static int write_request(struct buf *b, const char *method, const char *path, st
         buf_printf(b, "Content-Type: application/json\r\n");
     if (strcmp(method, "GET") != 0)
         buf_printf(b, "Content-Length: %zu\r\n", body.n);
+    if (x->token[0])
+        buf_printf(b, "Authorization: Bearer %s\r\n", x->token);
     buf_printf(b, "\r\n");
     buf_add_str(b, body);
     return b->failed ? err_set(e, ERR_NOMEM, "out of memory") : 0;
@@ -127,7 +134,7 @@ int exchange_ask(struct exchange *x, const char *method, const char *path, uint6
 {
     struct buf request = {0};
     bool kept = x->fd >= 0;
-    int rc = write_request(&request, method, path, x->body, e);
+    int rc = write_request(x, &request, method, path, x->body, e);
     if (rc)
         return rc;
     x->deadline = clock_now() + within;

@@ -1,5 +1,5 @@
-/* exchange: questions and answers in HTTP/1.1 over a Unix socket, one at a time, over a connection
- * that is kept. Blocks its thread, never for longer than it is told.
+/* exchange: questions and answers in HTTP/1.1 over a Unix socket or TCP, one at a time, over a
+ * connection that is kept. Blocks its thread, never for longer than it is told.
  *
  * A kept connection may have been closed by the other side meanwhile: if nothing of an answer came,
  * a question that changes nothing is asked once more over a new one. */
@@ -13,6 +13,7 @@ enum { EXCHANGE_PATH_MAX = 16 * 1024 };
 struct exchange {
     int fd; /* owned; -1: no connection */
     struct addr to;
+    char token[1024];        /* sent as a bearer's; empty: none */
     uint64_t connect_within; /* ns */
     /* Asked several times a second while a question waits; true ends it. May be NULL. */
     bool (*interrupted)(void *arg);

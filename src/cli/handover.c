@@ -15,12 +15,12 @@ static void pause(void)
 }
 
 /* One quiet question: that nobody answers for a moment is part of it. */
-static bool ask(const char *state, const char *path, struct reply *out)
+static bool ask(const struct node_place *place, const char *path, struct reply *out)
 {
     struct node n;
     struct err e;
     *out = (struct reply){0};
-    if (node_open(&n, state, &e))
+    if (node_open(&n, place, &e))
         return false;
     int rc = node_ask(&n, "GET", path, 0, out, &e);
     node_close(&n);
@@ -28,10 +28,10 @@ static bool ask(const char *state, const char *path, struct reply *out)
 }
 
 /* CLI_OK: the change with a number above `before` is decided, and *out tells how. */
-static int follow(const char *state, double before, struct reply *out)
+static int follow(const struct node_place *place, double before, struct reply *out)
 {
     for (unsigned polls = DECIDED_WITHIN * 1000 / POLL_MS; polls; polls--) {
-        if (ask(state, "/v1/handover", out) && json_number(out->json, "number") > before &&
+        if (ask(place, "/v1/handover", out) && json_number(out->json, "number") > before &&
             strcmp(json_text(out->json, "state"), "running") != 0)
             return CLI_OK;
         reply_free(out);
@@ -65,7 +65,7 @@ static int await_drained(const struct handover_options *o)
     uint64_t polls = MIN(o->wait, UINT64_C(31536000)) * 1000 / POLL_MS;
     for (;; polls--) {
         struct reply r;
-        bool answered = ask(o->state, "/v1/status", &r);
+        bool answered = ask(&o->node, "/v1/status", &r);
         bool some = !answered || some_drain(&r, &left);
         reply_free(&r);
         if (!some)
@@ -92,12 +92,12 @@ static void print(const struct reply *r, bool failed)
 int handover_run(const struct handover_options *o, const char *path)
 {
     struct reply r, end;
-    int code = node_once(o->state, "POST", path, &r);
+    int code = node_once(&o->node, "POST", path, &r);
     double before = json_number(r.json, "before");
     reply_free(&r);
     if (code)
         return code;
-    code = follow(o->state, before, &end);
+    code = follow(&o->node, before, &end);
     if (code)
         return code;
     bool failed = strcmp(json_text(end.json, "state"), "done") != 0;

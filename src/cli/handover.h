@@ -6,7 +6,7 @@
 #include "cli/node.h"
 
 struct handover_options {
-    const char *state;
+    struct node_place node;
     uint64_t wait; /* seconds for the old proxies to end; 0: not waited for */
     bool json;
 };

@@ -2,7 +2,8 @@
 
 #include "cli/cli.h"
 
-int instance_change(const char *state, const char *name, const char *change, struct reply *out)
+int instance_change(const struct node_place *place, const char *name, const char *change,
+                    struct reply *out)
 {
     const char *slash = strchr(name, '/');
     *out = (struct reply){0};
@@ -18,7 +19,7 @@ int instance_change(const char *state, const char *name, const char *change, str
     node_segment(&path, str_of(slash + 1));
     buf_printf(&path, "/%s", change);
     int code =
-        path.failed ? cli_fail(CLI_BAD, "out of memory") : node_once(state, "POST", path.p, out);
+        path.failed ? cli_fail(CLI_BAD, "out of memory") : node_once(place, "POST", path.p, out);
     buf_free(&path);
     return code;
 }

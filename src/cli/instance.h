@@ -7,6 +7,7 @@
 /* Splits "SERVICE/INSTANCE" at its first slash and posts the change ("drain", "resume"). CLI_OK
  * when the node did it; the answer is the caller's to free in any case. Complaints have been
  * printed. */
-int instance_change(const char *state, const char *name, const char *change, struct reply *out);
+int instance_change(const struct node_place *place, const char *name, const char *change,
+                    struct reply *out);
 
 #endif

@@ -8,7 +8,8 @@
 #include "cli/term.h"
 
 struct instance_options {
-    const char *state, *weight, *priority, *name;
+    struct node_place node;
+    const char *weight, *priority, *name;
     bool json, drained;
 };
 
@@ -22,7 +23,7 @@ static const struct option options[] = {
     {"drained", 0, NULL, "of add: no new requests until 'undrain'", OPTION_FLAG,
      offsetof(struct instance_options, drained)},
     CLI_OPTION_JSON(struct instance_options),
-    CLI_OPTION_STATE(struct instance_options),
+    CLI_OPTIONS_NODE(struct instance_options),
 };
 
 static const struct usage usage = {
@@ -205,7 +206,7 @@ static int ask(enum action a, const struct instance_options *x, const char *serv
     node_segment(&path, str_of(service));
     buf_printf(&path, "/instances");
     int code = path.failed ? cli_fail(CLI_BAD, "out of memory")
-                           : node_send(x->state, actions[a].method, path.p, str_of(body), r);
+                           : node_send(&x->node, actions[a].method, path.p, str_of(body), r);
     buf_free(&path);
     return code;
 }

@@ -18,10 +18,13 @@ static const struct command commands[] = {
     {"resume", "give a drained instance requests again", command_resume, false},
     {"instance", "add, change, remove and list instances of a service", command_instance, false},
     {"restart", "let a new proxy process take over", command_restart, false},
+    {"upgrade", "let a new version of the program take over", command_upgrade, false},
     {"version", "print the version", command_version, false},
     {"help", "explain a command or a topic", command_help, false},
     {"@control", "the control process", control_main, true},
     {"@proxy", "the proxy process", proxy_main, true},
+    {"@resume", "the supervisor after an upgrade", resume_main, true},
+    {"@self-check", "whether an upgrade would work", self_check_main, true},
     {NULL, NULL, NULL, false},
 };
 

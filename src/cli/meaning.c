@@ -57,6 +57,20 @@ static void add_retry(const struct view_retry *r, struct buf *out)
         buf_add_str(out, STR("no retries"));
 }
 
+/* What gives it more while it runs. */
+static void add_sources(const struct view_service *s, struct buf *out)
+{
+    for (uint32_t i = 0; i < s->n_sources; i++) {
+        const struct view_source *source = &s->sources[i];
+        buf_add_str(out, source->kind == SOURCE_DIR   ? STR(" and those in ")
+                         : source->kind == SOURCE_SRV ? STR(" and those of srv:")
+                                                      : STR(" and those of "));
+        text_clean(out, source->name);
+    }
+    if (s->dynamic)
+        buf_add_str(out, STR(" and those that are added"));
+}
+
 /* Routes, then its own instances, if it has any or may get some. */
 static void add_way(const struct view_service *s, struct buf *out)
 {
@@ -68,6 +82,7 @@ static void add_way(const struct view_service *s, struct buf *out)
         return;
     buf_printf(out, "; %s over ", algorithm_name((enum algorithm)s->balance));
     add_count(out, s->n_instances, "instance");
+    add_sources(s, out);
     buf_add_str(out, STR("; "));
     add_check(&s->check, out);
     buf_add_str(out, STR("; "));

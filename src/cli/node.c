@@ -9,14 +9,56 @@
 #include "daemon/paths.h"
 #include "os/os.h"
 
-enum { ANSWER_MAX = 256 * 1024 * 1024 };
+enum { ANSWER_MAX = 256 * 1024 * 1024, TOKEN_MAX = 4096 };
 
-int node_open(struct node *c, const char *state, struct err *e)
+/* The first line of a file, without its end. */
+static int read_token(struct node *c, const char *path, struct err *e)
+{
+    struct buf text = {0};
+    int rc = file_read(path, TOKEN_MAX, &text, e);
+    struct str token = buf_str(&text);
+    while (token.n && strchr(" \r\n", token.p[token.n - 1]))
+        token.n--;
+    bool fits = token.n && token.n < sizeof c->line.token;
+    for (size_t i = 0; fits && i < token.n; i++)
+        fits = (unsigned char)token.p[i] > 0x20 && (unsigned char)token.p[i] < 0x7f;
+    if (!rc && !fits)
+        rc = err_set(e, ERR_INVAL, "%s holds no token: one line of visible characters", path);
+    if (!rc)
+        str_copy(c->line.token, sizeof c->line.token, token);
+    buf_free(&text);
+    return rc;
+}
+
+static int open_admin(struct node *c, const struct node_place *place, struct err *e)
+{
+    static const struct str scheme = {"http://", 7};
+    struct str url = str_of(place->admin);
+    if (place->state)
+        return err_set(e, ERR_INVAL, "--admin and --state name two nodes: give one of them");
+    if (!place->token_file)
+        return err_set(e, ERR_INVAL, "--admin needs --token-file FILE");
+    struct str at = {url.p + scheme.n, url.n - MIN(url.n, scheme.n)};
+    if (at.n && at.p[at.n - 1] == '/')
+        at.n--;
+    if (!str_starts(url, scheme) || !addr_parse(at, &c->line.to))
+        return err_set(e, ERR_INVAL, "'%s' is not as in http://127.0.0.1:9901", place->admin);
+    str_copy(c->at, sizeof c->at, url);
+    return read_token(c, place->token_file, e);
+}
+
+int node_open(struct node *c, const struct node_place *place, struct err *e)
 {
     char dir[PATHS_MAX];
     *c = (struct node){.line = {.fd = -1, .connect_within = NODE_TIMEOUT * NS_PER_S}};
-    int rc = paths_state(dir, state, e);
-    return rc ? rc : paths_admin_socket(&c->line.to, dir, e);
+    if (place->admin)
+        return open_admin(c, place, e);
+    if (place->token_file)
+        return err_set(e, ERR_INVAL, "--token-file goes with --admin URL");
+    int rc = paths_state(dir, place->state, e);
+    rc = rc ? rc : paths_admin_socket(&c->line.to, dir, e);
+    str_copy(c->at, sizeof c->at, str_of(c->line.to.path));
+    return rc;
 }
 
 void node_close(struct node *c)
@@ -24,8 +66,12 @@ void node_close(struct node *c)
     exchange_close(&c->line);
 }
 
-static int explain_no_connection(const char *path, struct err *e)
+static int explain_no_connection(const struct node *c, struct err *e)
 {
+    const char *path = c->at;
+    if (c->line.to.kind != ADDR_UNIX)
+        return err_set(e, ERR_ABSENT, "nobody answers at %s: is that the admin listener of a node?",
+                       path);
     if (access(path, W_OK) && errno == EACCES)
         return err_set(e, ERR_DENIED,
                        "%s may not be opened: run this as the user that runs holdfast, or as root",
@@ -36,10 +82,11 @@ static int explain_no_connection(const char *path, struct err *e)
                    path);
 }
 
-static int explain(const char *path, const struct err *why, struct err *e)
+static int explain(const struct node *c, const struct err *why, struct err *e)
 {
+    const char *path = c->at;
     switch (-why->code) {
-    case ERR_ABSENT: return explain_no_connection(path, e);
+    case ERR_ABSENT: return explain_no_connection(c, e);
     case ERR_BUSY: return err_set(e, ERR_BUSY, "interrupted");
     case ERR_NOMEM: return err_set(e, ERR_NOMEM, "out of memory");
     case ERR_INVAL: return err_set(e, ERR_INVAL, "%s", why->text);
@@ -65,7 +112,7 @@ int node_ask(struct node *c, const char *method, const char *path, unsigned wait
         exchange_ask(&c->line, method, path, (NODE_TIMEOUT + (uint64_t)wait) * NS_PER_S, &a, &why);
     if (rc) {
         answer_free(&a);
-        return explain(c->line.to.path, &why, e);
+        return explain(c, &why, e);
     }
     out->status = a.status;
     out->bytes = a.body;
@@ -75,8 +122,8 @@ int node_ask(struct node *c, const char *method, const char *path, unsigned wait
     if (!json_is_object(out->json)) {
         long status = out->status;
         reply_free(out);
-        return err_set(e, ERR_PROTO, "what answers at %s is not holdfast (HTTP status %ld)",
-                       c->line.to.path, status);
+        return err_set(e, ERR_PROTO, "what answers at %s is not holdfast (HTTP status %ld)", c->at,
+                       status);
     }
     return 0;
 }
@@ -113,13 +160,13 @@ int node_refused(const struct reply *r)
     return cli_fail(CLI_BAD, "%s", text);
 }
 
-static int fetch(const char *state, const char *method, const char *path, struct str body,
-                 struct reply *out)
+static int fetch(const struct node_place *place, const char *method, const char *path,
+                 struct str body, struct reply *out)
 {
     struct node n;
     struct err e;
     *out = (struct reply){0};
-    if (node_open(&n, state, &e))
+    if (node_open(&n, place, &e))
         return cli_fail(CLI_USAGE, "%s", e.text);
     n.line.body = body;
     bool change = strcmp(method, "GET") != 0; /* the node itself waits up to 10 s for its parts */
@@ -128,14 +175,16 @@ static int fetch(const char *state, const char *method, const char *path, struct
     return rc ? cli_fail(CLI_UNREACHABLE, "%s", e.text) : CLI_OK;
 }
 
-int node_fetch(const char *state, const char *method, const char *path, struct reply *out)
+int node_fetch(const struct node_place *place, const char *method, const char *path,
+               struct reply *out)
 {
-    return fetch(state, method, path, STR(""), out);
+    return fetch(place, method, path, STR(""), out);
 }
 
-int node_once(const char *state, const char *method, const char *path, struct reply *out)
+int node_once(const struct node_place *place, const char *method, const char *path,
+              struct reply *out)
 {
-    int code = node_fetch(state, method, path, out);
+    int code = node_fetch(place, method, path, out);
     return code == CLI_OK && out->status / 100 != 2 ? node_refused(out) : code;
 }
 
@@ -148,9 +197,9 @@ void reply_print(const struct reply *r)
         printf(STR_FMT "\n", STR_ARG(s));
 }
 
-int node_send(const char *state, const char *method, const char *path, struct str body,
+int node_send(const struct node_place *place, const char *method, const char *path, struct str body,
               struct reply *out)
 {
-    int code = fetch(state, method, path, body, out);
+    int code = fetch(place, method, path, body, out);
     return code == CLI_OK && out->status / 100 != 2 ? node_refused(out) : code;
 }

@@ -13,7 +13,8 @@
 enum { NODE_TIMEOUT = 5 }; /* seconds that an answer may take */
 
 struct node {
-    struct exchange line; /* its `interrupted` is the caller's to set */
+    struct exchange line;   /* its `interrupted` is the caller's to set */
+    char at[ADDR_TEXT_MAX]; /* for people */
 };
 
 struct reply {
@@ -22,8 +23,15 @@ struct reply {
     struct buf bytes; /* as they came */
 };
 
-/* state is --state's value, or NULL for the default directory. */
-int node_open(struct node *c, const char *state, struct err *e);
+/* Where a node is asked: what the options of a command say. */
+struct node_place {
+    const char *state;      /* its directory; NULL: the default one */
+    const char *admin;      /* over TCP instead: http://ADDRESS:PORT; NULL: over the socket there */
+    const char *token_file; /* with admin: holds the token */
+};
+
+/* ERR_INVAL when the place makes no sense; what else goes wrong says so itself. */
+int node_open(struct node *c, const struct node_place *place, struct err *e);
 void node_close(struct node *c);
 
 /* 0 when an answer came, whatever its status. ERR_ABSENT: nobody is there; ERR_TIMEOUT: somebody
@@ -42,12 +50,14 @@ int node_refused(const struct reply *r);
 
 /* Opens, asks once, closes. CLI_OK when an answer came, whatever its status; else the complaint has
  * been printed. */
-int node_fetch(const char *state, const char *method, const char *path, struct reply *out);
+int node_fetch(const struct node_place *place, const char *method, const char *path,
+               struct reply *out);
 /* node_once with a body, if it is not empty. */
-int node_send(const char *state, const char *method, const char *path, struct str body,
+int node_send(const struct node_place *place, const char *method, const char *path, struct str body,
               struct reply *out);
 /* node_fetch, and node_refused unless the answer is 2xx. */
-int node_once(const char *state, const char *method, const char *path, struct reply *out);
+int node_once(const struct node_place *place, const char *method, const char *path,
+              struct reply *out);
 
 /* The answer as it came, on a line of its own, on standard output; nothing if there is none. */
 void reply_print(const struct reply *r);

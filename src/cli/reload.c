@@ -8,13 +8,13 @@
 #include "cli/term.h"
 
 struct reload_options {
-    const char *state;
+    struct node_place node;
     bool json;
 };
 
 static const struct option options[] = {
     CLI_OPTION_JSON(struct reload_options),
-    CLI_OPTION_STATE(struct reload_options),
+    CLI_OPTIONS_NODE(struct reload_options),
 };
 
 static const struct usage usage = {
@@ -63,7 +63,7 @@ int command_reload(int argc, char **argv)
     int code;
     if (!cli_options(&usage, argc, argv, &o, operands, &code))
         return code;
-    code = node_fetch(o.state, "POST", "/v1/reload", &r);
+    code = node_fetch(&o.node, "POST", "/v1/reload", &r);
     bool refused = code == CLI_OK && r.status != 200;
     if (o.json)
         reply_print(&r);

@@ -15,7 +15,7 @@ static const struct option options[] = {
     {"wait", 'w', "SECONDS", "wait until the old proxy has ended; exit 1 if that takes longer",
      OPTION_NUMBER, offsetof(struct restart_options, common.wait)},
     CLI_OPTION_JSON(struct handover_options),
-    CLI_OPTION_STATE(struct handover_options),
+    CLI_OPTIONS_NODE(struct handover_options),
 };
 
 static const struct usage usage = {
@@ -35,7 +35,7 @@ static const struct usage usage = {
 static int restart_now(const struct restart_options *o)
 {
     struct reply r;
-    int code = node_once(o->common.state, "POST", "/v1/processes/proxy/restart?now=1", &r);
+    int code = node_once(&o->common.node, "POST", "/v1/processes/proxy/restart?now=1", &r);
     if (o->common.json)
         reply_print(&r);
     else if (code == CLI_OK)

@@ -6,13 +6,13 @@
 #include "cli/json.h"
 
 struct resume_options {
-    const char *state;
+    struct node_place node;
     bool json;
 };
 
 static const struct option options[] = {
     CLI_OPTION_JSON(struct resume_options),
-    CLI_OPTION_STATE(struct resume_options),
+    CLI_OPTIONS_NODE(struct resume_options),
 };
 
 static const struct usage usage = {
@@ -35,7 +35,7 @@ int command_resume(int argc, char **argv)
     int code;
     if (!cli_options(&usage, argc, argv, &o, operands, &code))
         return code;
-    code = instance_change(o.state, operands[0], "resume", &r);
+    code = instance_change(&o.node, operands[0], "resume", &r);
     if (o.json)
         reply_print(&r);
     else if (code == CLI_OK)

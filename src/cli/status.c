@@ -6,7 +6,7 @@
 #include "cli/picture.h"
 
 struct status_options {
-    const char *state;
+    struct node_place node;
     bool json, fail;
 };
 
@@ -14,7 +14,7 @@ static const struct option options[] = {
     {"fail", 0, NULL, "exit 1 when a service has no healthy instance that takes requests",
      OPTION_FLAG, offsetof(struct status_options, fail)},
     CLI_OPTION_JSON(struct status_options),
-    CLI_OPTION_STATE(struct status_options),
+    CLI_OPTIONS_NODE(struct status_options),
 };
 
 static const struct usage usage = {
@@ -49,7 +49,7 @@ int command_status(int argc, char **argv)
     int code;
     if (!cli_options(&usage, argc, argv, &o, operands, &code))
         return code;
-    code = node_once(o.state, "GET", "/v1/status", &r);
+    code = node_once(&o.node, "GET", "/v1/status", &r);
     if (o.json)
         reply_print(&r);
     else if (code == CLI_OK)

@@ -14,13 +14,13 @@
 #include "os/os.h"
 
 struct top_options {
-    const char *state;
+    struct node_place node;
     bool once;
 };
 
 static const struct option options[] = {
     {"once", 0, NULL, "print one picture and end", OPTION_FLAG, offsetof(struct top_options, once)},
-    CLI_OPTION_STATE(struct top_options),
+    CLI_OPTIONS_NODE(struct top_options),
 };
 
 static const struct usage usage = {
@@ -185,7 +185,7 @@ int command_top(int argc, char **argv)
     int code;
     if (!cli_options(&usage, argc, argv, &o, operands, &code))
         return code;
-    if (node_open(&t.node, o.state, &e))
+    if (node_open(&t.node, &o.node, &e))
         return cli_fail(CLI_USAGE, "%s", e.text);
     t.term = term_of(stdout);
     code = ask(&t);

@@ -25,6 +25,8 @@ int command_version(int argc, char **argv)
     int code;
     if (!cli_options(&usage, argc, argv, &o, operands, &code))
         return code;
-    printf(o.json ? "{\"schema\": \"holdfast.version.v1\", \"version\": \"%s\"}\n" : "holdfast %s\n", HF_VERSION);
+    printf(o.json ? "{\"schema\": \"holdfast.version.v1\", \"version\": \"%s\"}\n"
+                  : "holdfast %s\n",
+           HF_VERSION);
     return CLI_OK;
 }

@@ -306,21 +306,54 @@ static void build_services(struct builder *b, const struct node *top, bool damag
                       VIEW_MAX_SLOTS);
 }
 
+static void admin_listeners(struct builder *b, const struct node *admin, const char *key,
+                            enum socket_use use)
+{
+    const char *who = conf_text(b->c, "admin %s", key);
+    enum view_mode mode;
+    for (const struct node *k = admin ? admin->children : NULL; k; k = k->next) {
+        if (!build_is(k, key) || !k->value)
+            continue;
+        if (k->value->kind != VALUE_LIST)
+            listener(b, use, &mode, k->value, who);
+        for (const struct value *i = k->value->items; i; i = i->next)
+            listener(b, use, &mode, i, who);
+    }
+}
+
+static bool is_near(const struct addr *a)
+{
+    static const uint8_t six[16] = {[15] = 1};
+    return a->kind == ADDR_UNIX || (a->kind == ADDR_IP4 && a->ip[0] == 127) ||
+           (a->kind == ADDR_IP6 && memcmp(a->ip, six, sizeof six) == 0);
+}
+
+/* Tokens are no use without a listener, and the other way round; and plain HTTP is readable. */
+static void check_admin(struct builder *b, const struct node *listen, bool complete)
+{
+    bool far = false;
+    for (uint32_t i = 0; i < b->v->n_sockets; i++)
+        far |= b->v->sockets[i].use == SOCKET_ADMIN && !is_near(&b->v->sockets[i].addr);
+    if (far)
+        conf_warn(b->c, &listen->place, "listen on 127.0.0.1, behind a tunnel or a proxy with TLS",
+                  "the admin API's tokens cross the network in the clear");
+    if (listen && b->v->n_tokens == 0 && complete)
+        conf_complain(b->c, &listen->place, "add 'token NAME { secret = file:/PATH }'",
+                      "nobody can use the admin API here: there is no token");
+}
+
 static void build_admin(struct builder *b, const struct node *top)
 {
     struct node parent = {.children = (struct node *)(uintptr_t)top};
     struct seen seen;
+    uint32_t errors = b->c->problems->errors;
     const struct node *n = settings_block(b->c, &parent, BLOCK_ADMIN);
     settings_apply(b->c, BLOCK_ADMIN, n ? n->children : NULL, b->v, &seen);
-    for (const struct node *k = n ? n->children : NULL; k; k = k->next) {
-        if (!build_is(k, "metrics") || !k->value)
-            continue;
-        enum view_mode mode;
-        if (k->value->kind != VALUE_LIST)
-            listener(b, SOCKET_METRICS, &mode, k->value, "admin metrics");
-        for (const struct value *i = k->value->items; i; i = i->next)
-            listener(b, SOCKET_METRICS, &mode, i, "admin metrics");
-    }
+    admin_listeners(b, n, "metrics", SOCKET_METRICS);
+    admin_listeners(b, n, "listen", SOCKET_ADMIN);
+    tokens_build(b, n);
+    check_admin(b, settings_seen(&seen, BLOCK_ADMIN, "listen"),
+                n && !n->damaged && b->c->problems->errors == errors);
 }
 
 /* No more sockets than this can come out of these statements. */

@@ -45,6 +45,9 @@ void routes_build(struct builder *b, const struct node *service, struct view_ser
  * are in seen. Type is what the block has, or empty. */
 void page_fill(struct builder *b, enum block_id id, const struct seen *seen, struct str *body,
                struct str *type);
+/* tokens.c */
+void tokens_build(struct builder *b, const struct node *admin);
+
 void pages_build(struct builder *b, const struct node *service, struct view_service *s);
 
 /* links.c. Notes every name that a route or mirror leads to. */

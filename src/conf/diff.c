@@ -251,24 +251,57 @@ static void diff_service(struct diff *d, const struct view_service *was,
     diff_log(d, was, is);
 }
 
-static bool has_metrics(const struct view *v, const struct addr *a)
+static bool has_socket(const struct view *v, const struct view_socket *s)
 {
     for (uint32_t i = 0; i < v->n_sockets; i++)
-        if (v->sockets[i].use == SOCKET_METRICS && addr_eq(&v->sockets[i].addr, a))
+        if (v->sockets[i].use == s->use && addr_eq(&v->sockets[i].addr, &s->addr))
             return true;
     return false;
 }
 
-static void diff_metrics(struct diff *d, char sign, const struct view *v, const struct view *other)
+static void diff_admin(struct diff *d, char sign, const struct view *v, const struct view *other)
 {
     char text[ADDR_TEXT_MAX];
     for (uint32_t i = 0; i < v->n_sockets; i++) {
         const struct view_socket *s = &v->sockets[i];
-        if (s->use != SOCKET_METRICS || has_metrics(other, &s->addr))
+        if ((s->use != SOCKET_METRICS && s->use != SOCKET_ADMIN) || has_socket(other, s))
             continue;
         addr_format(&s->addr, text);
         d->n++;
-        buf_printf(d->out, "admin: %c metrics http://%s\n", sign, text);
+        buf_printf(d->out, "admin: %c %s http://%s\n", sign,
+                   s->use == SOCKET_METRICS ? "metrics" : "listen", text);
+    }
+}
+
+static const struct view_token *token_find(const struct view *v, struct str name)
+{
+    for (uint32_t i = 0; i < v->n_tokens; i++)
+        if (str_eq(v->tokens[i].name, name))
+            return &v->tokens[i];
+    return NULL;
+}
+
+static void token_line(struct diff *d, const struct view_token *t, const char *what)
+{
+    d->n++;
+    buf_printf(d->out, "admin: %s" STR_FMT "%s\n", what[0] == ' ' ? "token " : what,
+               STR_ARG(t->name), what[0] == ' ' ? what : "");
+}
+
+/* Of a secret, only that it is another one. */
+static void diff_tokens(struct diff *d)
+{
+    for (uint32_t i = 0; i < d->now->n_tokens; i++)
+        if (!token_find(d->next, d->now->tokens[i].name))
+            token_line(d, &d->now->tokens[i], "- token ");
+    for (uint32_t i = 0; i < d->next->n_tokens; i++) {
+        const struct view_token *t = &d->next->tokens[i], *was = token_find(d->now, t->name);
+        if (!was)
+            token_line(d, t, "+ token ");
+        else if (memcmp(was->digest, t->digest, sizeof t->digest) != 0)
+            token_line(d, t, " secret changed");
+        if (was && was->rights != t->rights)
+            token_line(d, t, " rights changed");
     }
 }
 
@@ -312,8 +345,9 @@ int conf_diff(const struct view *now, const struct view *next, struct buf *out)
     }
     if (now)
         diff_resolver(&d);
-    diff_metrics(&d, '-', d.now, next);
-    diff_metrics(&d, '+', next, d.now);
+    diff_admin(&d, '-', d.now, next);
+    diff_admin(&d, '+', next, d.now);
+    diff_tokens(&d);
     for (uint32_t i = 0; i < next->n_services; i++) {
         const struct view_service *s = &next->services[i];
         const struct view_service *was = view_index_find(&d.before, i, s->name);

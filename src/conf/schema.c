@@ -44,6 +44,12 @@ static const struct setting top[] = {
 };
 static const struct setting admin[] = {
     SPECIAL("metrics", KIND_LISTEN, "", "where `GET /metrics` is answered over TCP"),
+    SPECIAL("listen", KIND_LISTEN, "",
+            "where the whole admin API is answered over TCP, for who has a token"),
+};
+static const struct setting token[] = {
+    SPECIAL("secret", KIND_SECRET, "", "what its bearer sends: 16 bytes or more; required"),
+    SPECIAL("rights", KIND_RIGHTS, "{read, metrics}", "what its bearer may do"),
 };
 static const struct setting resolver[] = {
     SPECIAL("nameserver", KIND_SERVERS, "(those of /etc/resolv.conf)",
@@ -144,7 +150,7 @@ static const struct setting timeout[] = {
     NUMBER("flow", KIND_DURATION, struct view_timeouts, flow, MS, D, "30s",
            "of a UDP service: a client without a datagram either way"),
     NUMBER("drain", KIND_DURATION, struct view_timeouts, drain, 0, D, "30s",
-           "what open connections are given to end when a listener or the node stops"),
+           "what open connections are given to end when a proxy hands over or the node stops"),
 };
 static const struct setting retry[] = {
     FIELD("on", KIND_RETRY_ON, struct view_retry, on, "{connect, reset, timeout}",
@@ -179,6 +185,13 @@ static const struct setting limit[] = {
            "header fields in one head"),
     NUMBER("body", KIND_SIZE, struct view_limits, body_bytes, 0, 1ull << 40, "0",
            "of a request's body; 0: no limit"),
+    NUMBER("connections", KIND_COUNT, struct view_limits, connections, 0, VIEW_MAX_CONNECTIONS, "0",
+           "of clients to the service on this node; more are reset; 0: no limit"),
+    NUMBER("connections-per-address", KIND_COUNT, struct view_limits, connections_per_address, 0,
+           VIEW_MAX_CONNECTIONS, "0",
+           "the same from one address, IPv6 from one /64; 0: no limit"),
+    NUMBER("min-rate", KIND_SIZE, struct view_limits, min_rate, 0, VIEW_MAX_MIN_RATE, "100",
+           "bytes a second, over 10 s, of a body that only the client holds up; 0: no limit"),
 };
 static const struct setting concurrency[] = {
     NUMBER("requests", KIND_COUNT, struct view_admit, requests, 0, 10000000, "0",
@@ -284,6 +297,8 @@ static const struct block blocks[BLOCKS] = {
     [BLOCK_TOP] = {"", 0, NULL, false, false, 0, NO_RULES, SETTINGS(top), "The file itself."},
     [BLOCK_ADMIN] = {"admin", IN(BLOCK_TOP), NULL, false, false, 0, NO_RULES, SETTINGS(admin),
                      "What operators and their tools see."},
+    [BLOCK_TOKEN] = {"token", IN(BLOCK_ADMIN), "NAME", true, false, 0, NO_RULES, SETTINGS(token),
+                     "Who may use the admin API over TCP (docs/admin-api.md)."},
     [BLOCK_RESOLVER] = {"resolver", IN(BLOCK_TOP), NULL, false, false, 0, NO_RULES,
                         SETTINGS(resolver), "How names of backends are looked up."},
     [BLOCK_SERVICE] = {"service", IN(BLOCK_TOP), "NAME", true, false, 0, PART(rules),
@@ -461,6 +476,9 @@ static const struct {
     [KIND_LISTEN] = {"an address, as in http://0.0.0.0:8080", true, FIELD_NONE},
     [KIND_LOG] = {"an absolute path, or off", false, FIELD_NONE},
     [KIND_FORM] = {"plain, common, combined, json or a text with {fields}", false, FIELD_TEXT},
+    [KIND_SECRET] = {"file:PATH or env:NAME", false, FIELD_NONE},
+    [KIND_RIGHTS] = {"some of {read, metrics, drain, instances, reload, restart, upgrade}, or all",
+                     true, FIELD_NONE},
     [KIND_DIR] = {"an absolute path", false, FIELD_NONE},
     [KIND_SERVERS] = {"an address, as in 10.0.0.53 or [::1]:5353", true, FIELD_NONE},
 };

@@ -42,6 +42,8 @@ enum kind {
     KIND_LISTEN,   /* http://0.0.0.0:8080, or several */
     KIND_LOG,      /* /var/log/x.log or off */
     KIND_FORM,     /* combined, or "{client} {status}": of a log's lines */
+    KIND_SECRET,   /* file:/etc/holdfast/token: a reference */
+    KIND_RIGHTS,   /* {read, drain} */
     KIND_DIR,      /* /etc/web.d */
     KIND_SERVERS,  /* 10.0.0.53, or several */
     KINDS
@@ -76,6 +78,7 @@ struct setting {
 enum block_id {
     BLOCK_TOP,
     BLOCK_ADMIN,
+    BLOCK_TOKEN,
     BLOCK_RESOLVER,
     BLOCK_SERVICE,
     BLOCK_BACKEND,

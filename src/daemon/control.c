@@ -76,6 +76,17 @@ static int host_restart_proxy(void *context, bool gently, struct err *e)
     return r;
 }
 
+static int host_upgrade(void *context, struct str path, struct err *e)
+{
+    struct control *c = context;
+    struct buf body = {0};
+    put_str(&body, path);
+    int r = body.failed ? err_set(e, ERR_NOMEM, "no memory to ask for an upgrade")
+                        : ipc_send(&c->supervisor, IPC_UPGRADE, buf_str(&body), NULL, 0, e);
+    buf_free(&body);
+    return r;
+}
+
 static const struct admin_change *host_change(void *context)
 {
     return &((struct control *)context)->change;
@@ -94,6 +105,7 @@ struct admin_host control_host(struct control *c)
         .drain = host_drain,
         .tell = host_tell,
         .restart_proxy = host_restart_proxy,
+        .upgrade = host_upgrade,
         .change = host_change,
     };
 }

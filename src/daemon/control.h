@@ -93,7 +93,8 @@ struct control_options {
 struct arriving {
     struct view *view; /* NULL: the one that control asked for */
     uint64_t epoch;
-    int metrics[IPC_MAX_FDS]; /* owned */
+    int metrics[IPC_MAX_FDS];   /* owned */
+    uint8_t doors[IPC_MAX_FDS]; /* enum admin_door of each */
     uint32_t n_metrics;
 };
 

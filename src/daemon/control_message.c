@@ -18,7 +18,7 @@ static void listen_metrics(struct control *c)
     struct err e = {0};
     admin_unlisten_metrics(c->admin);
     for (uint32_t i = 0; i < a->n_metrics; i++) {
-        int r = admin_listen(c->admin, a->metrics[i], true, &e);
+        int r = admin_listen(c->admin, a->metrics[i], (enum admin_door)a->doors[i], &e);
         a->metrics[i] = -1;
         if (r) {
             struct event *ev = control_event(c, EVENT_METRICS_REFUSED, EVENT_ERROR);
@@ -104,9 +104,11 @@ static void on_view_socket(struct control *c, struct ipc_message *m)
     }
     for (uint32_t i = 0; v && i < n && i < m->n_fds; i++) {
         uint32_t index = get_u32(&m->body);
-        bool metrics = index < v->n_sockets && v->sockets[index].use == SOCKET_METRICS;
-        if (!metrics || m->body.failed || a->n_metrics == ARRAY_LEN(a->metrics))
+        uint8_t use = index < v->n_sockets ? v->sockets[index].use : (uint8_t)SOCKET_USES;
+        bool ours = use == SOCKET_METRICS || use == SOCKET_ADMIN;
+        if (!ours || m->body.failed || a->n_metrics == ARRAY_LEN(a->metrics))
             continue;
+        a->doors[a->n_metrics] = use == SOCKET_METRICS ? ADMIN_METRICS : ADMIN_TOKEN;
         a->metrics[a->n_metrics++] = m->fds[i];
         m->fds[i] = -1;
     }
@@ -195,7 +197,7 @@ static void on_admin_socket(struct control *c, struct ipc_message *m)
 {
     struct err e = {0};
     int fd = ipc_take_fd(m);
-    if (fd >= 0 && admin_listen(c->admin, fd, false, &e))
+    if (fd >= 0 && admin_listen(c->admin, fd, ADMIN_LOCAL, &e))
         log_error(c->log, "the admin API cannot be served: %s", e.text);
 }
 
@@ -241,6 +243,7 @@ void control_hear_supervisor(struct ipc *ipc, struct ipc_message *m)
     case IPC_RESTART:
     case IPC_ACCEPT:
     case IPC_HAND_OVER:
+    case IPC_UPGRADE:
     case IPC_TYPES: break;
     }
     log_warning(c->log, "the supervisor sent a message of type %u, which is not for us", m->type);

@@ -20,6 +20,12 @@ struct run_options {
  * holds their summary; anything else is in e for the caller to print. */
 int supervisor_run(const struct run_options *o, struct err *e);
 
+/* A supervisor that is upgraded becomes the new program as @resume, in the same process; one that
+ * is taken back becomes the old as @resume back REASON. Returns the exit code. */
+int resume_main(int argc, char **argv);
+/* @self-check --file FILE: could this program take over? */
+int self_check_main(int argc, char **argv);
+
 /* The control process: @control --file FILE --state DIR --log LEVEL. argv[0] is "@control".
  * Descriptors as ipc.h has them. Returns the exit code. */
 int control_main(int argc, char **argv);

@@ -55,7 +55,10 @@ enum {
     IPC_MAX_BYTES = 16 * 1024,
     IPC_HEADER = 8,
     IPC_MAX_BODY = IPC_MAX_BYTES - IPC_HEADER,
-    IPC_QUEUE = 1024
+    IPC_QUEUE = 1024,
+    /* Raised when the meaning of a message changes. Whatever it is, IPC_STOP and IPC_HAND_OVER are
+     * understood, so that an old proxy can be told to end by a newer supervisor. */
+    IPC_VERSION = 1,
 };
 
 enum ipc_type {
@@ -79,8 +82,11 @@ enum ipc_type {
     IPC_NO_VIEW, /* supervisor -> control, at its start: there is no view yet */
     IPC_ACCEPT,  /* supervisor -> proxy: one that was started to wait begins to accept */
     IPC_HAND_OVER, /* supervisor -> proxy: another accepts now; end when the last connection has */
-    IPC_CHANGE, /* supervisor -> control: u64 number, u32 enum change_kind, u32 enum change_state,
-                   str sentence: how the latest hand-over or upgrade is getting on */
+    IPC_CHANGE,  /* supervisor -> control: u64 number, u32 enum change_kind, u32 enum change_state,
+                    str sentence: how the latest hand-over or upgrade is getting on */
+    IPC_UPGRADE, /* control -> supervisor: str path of the new program, or empty: the path of this
+                  * one
+                  */
     IPC_TYPES
 };
 

@@ -5,6 +5,7 @@
 #include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,40 +24,71 @@ static void set_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Each may lie where the other has to go: both move out of the way first. */
-static bool place_descriptors(int supervisor_fd, int cells_fd)
+/* Absent before Linux 5.11. Ours close by themselves; this is for what a shell left open, or what
+ * an upgrade keeps open. */
+static void close_from(unsigned first)
 {
-    int supervisor = fcntl(supervisor_fd, F_DUPFD_CLOEXEC, IPC_FD_CELLS + 1);
-    int cells = fcntl(cells_fd, F_DUPFD_CLOEXEC, IPC_FD_CELLS + 1);
-    if (supervisor < 0 || cells < 0 || dup2(supervisor, IPC_FD_SUPERVISOR) < 0 ||
-        dup2(cells, IPC_FD_CELLS) < 0)
-        return false;
-    /* Ours close by themselves; this is for what a shell left open. Absent before Linux 5.11. */
-    syscall(SYS_close_range, IPC_FD_CELLS + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+    struct rlimit limit = {.rlim_cur = 1024};
+    if (syscall(SYS_close_range, first, ~0u, CLOSE_RANGE_CLOEXEC) == 0)
+        return;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    for (unsigned fd = first; fd < MIN(limit.rlim_cur, 65536u); fd++)
+        fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* Each may lie where another has to go: all move out of the way first. */
+static bool place_descriptors(int fds[PROCESS_MAX_FDS + 1], size_t n)
+{
+    for (size_t i = 0; i <= n; i++) {
+        if (fds[i] < 0)
+            continue;
+        fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, PROCESS_FIRST_FD + PROCESS_MAX_FDS);
+        if (fds[i] < 0)
+            return false;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (dup2(fds[i], PROCESS_FIRST_FD + (int)i) < 0)
+            return false;
+    close_from(PROCESS_FIRST_FD + (unsigned)n);
     return true;
 }
 
-static _Noreturn void become(char *const *argv, int supervisor_fd, int cells_fd)
+static _Noreturn void become(const struct process_program *p)
 {
+    int fds[PROCESS_MAX_FDS + 1];
+    memcpy(fds, p->fds, p->n_fds * sizeof fds[0]);
+    fds[p->n_fds] = p->program;
     setpgid(0, 0);
     set_signals();
-    if (place_descriptors(supervisor_fd, cells_fd))
-        execv("/proc/self/exe", argv);
-    static const char complaint[] = "holdfast: cannot execute /proc/self/exe: is /proc mounted?\n";
+    if (place_descriptors(fds, p->n_fds)) {
+        if (p->program >= 0)
+            fexecve(fds[p->n_fds], p->argv, environ);
+        else
+            execv("/proc/self/exe", p->argv);
+    }
+    static const char complaint[] = "holdfast: cannot execute a program: is /proc mounted?\n";
     ssize_t n = write(STDERR_FILENO, complaint, sizeof complaint - 1);
     (void)n;
     _exit(EXEC_FAILED);
 }
 
+int process_start_program(const struct process_program *p, pid_t *pid, struct err *e)
+{
+    CHECK(p->n_fds <= PROCESS_MAX_FDS);
+    pid_t child = fork();
+    if (child < 0)
+        return err_errno(e, "cannot start a process");
+    if (child == 0)
+        become(p);
+    *pid = child;
+    return 0;
+}
+
 int process_start(char *const *argv, int supervisor_fd, int cells_fd, pid_t *pid, struct err *e)
 {
-    pid_t p = fork();
-    if (p < 0)
-        return err_errno(e, "cannot start a process");
-    if (p == 0)
-        become(argv, supervisor_fd, cells_fd);
-    *pid = p;
-    return 0;
+    struct process_program p = {
+        .argv = argv, .program = -1, .fds = {supervisor_fd, cells_fd}, .n_fds = 2};
+    return process_start_program(&p, pid, e);
 }
 
 bool process_reap(pid_t pid, int *status)
@@ -65,7 +97,11 @@ bool process_reap(pid_t pid, int *status)
     do
         r = waitpid(pid, status, WNOHANG);
     while (r < 0 && errno == EINTR);
-    CHECK(r >= 0);
+    if (r < 0) { /* after an upgrade that was taken back: the other program buried it */
+        CHECK(errno == ECHILD);
+        *status = 0;
+        return true;
+    }
     return r == pid;
 }
 

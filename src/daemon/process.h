@@ -11,6 +11,17 @@
 
 #include "base/base.h"
 
+enum { PROCESS_FIRST_FD = 3, PROCESS_MAX_FDS = 3 };
+
+struct process_program {
+    char *const *argv;
+    int program; /* to execute; -1: our own binary */
+    int fds[PROCESS_MAX_FDS];
+    size_t n_fds;
+};
+/* The same with any program and descriptors, which begin at PROCESS_FIRST_FD. */
+int process_start_program(const struct process_program *p, pid_t *pid, struct err *e);
+
 /* argv[0] is the name for ps, argv[1] the hidden command. The descriptors stay the caller's. */
 int process_start(char *const *argv, int supervisor_fd, int cells_fd, pid_t *pid, struct err *e);
 /* True when it has ended: it is then gone, and its number may mean another process. Until then, as

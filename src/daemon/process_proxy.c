@@ -224,6 +224,7 @@ static int handle(struct proxy_process *p, struct ipc_message *m, struct err *e)
     case IPC_RELOAD:
     case IPC_NO_VIEW:
     case IPC_CHANGE:
+    case IPC_UPGRADE:
     case IPC_TYPES: break;
     }
     return err_set(e, ERR_PROTO, "a message of type %u is not for the proxy", m->type);

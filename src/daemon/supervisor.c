@@ -1,6 +1,7 @@
 #include "daemon/supervisor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -16,6 +17,8 @@ static void on_tick(struct timer *t)
     for (unsigned i = 0; i < CHILDREN; i++)
         child_tick(&s->children[i]);
     handover_tick(s);
+    upgrade_tick(s);
+    upgrade_trial_tick(s);
 }
 
 /* Every connection takes two descriptors. */
@@ -29,7 +32,7 @@ static void raise_descriptor_limit(struct supervisor *s)
         log_warning(&s->log, "the limit of open files cannot be raised: %s", strerror(errno));
 }
 
-static int make_cells(struct supervisor *s, struct err *e)
+int supervisor_make_cells(struct supervisor *s, struct err *e)
 {
     uint32_t workers = s->workers = s->checked.view->workers;
     void *region;
@@ -41,7 +44,8 @@ static int make_cells(struct supervisor *s, struct err *e)
     int r = memfd_map(s->cells_fd, &region, &size, e);
     if (r)
         return r;
-    cells_format(region, workers, VIEW_MAX_SERVICES, VIEW_MAX_SLOTS, clock_now());
+    s->boot = clock_now();
+    cells_format(region, workers, VIEW_MAX_SERVICES, VIEW_MAX_SLOTS, s->boot);
     r = cells_attach(&s->cells, region, size, e);
     if (r)
         return r;
@@ -54,7 +58,7 @@ static int make_cells(struct supervisor *s, struct err *e)
     return 0;
 }
 
-static void init(struct supervisor *s, const struct run_options *o)
+void supervisor_init(struct supervisor *s, const struct run_options *o)
 {
     *s = (struct supervisor){.options = o,
                              .lock_fd = -1,
@@ -66,6 +70,8 @@ static void init(struct supervisor *s, const struct run_options *o)
     held_init(&s->checked);
     held_init(&s->now);
     held_init(&s->old);
+    held_init(&s->upgrade.rest);
+    s->upgrade.program_fd = s->upgrade.answer_fd = -1;
     for (unsigned i = 0; i < CHILDREN; i++)
         child_init(s, i);
     timer_init(&s->tick, on_tick);
@@ -96,7 +102,7 @@ static int prepare(struct supervisor *s, struct err *e)
     if (r == 0)
         r = open_sockets(s, e);
     if (r == 0)
-        r = make_cells(s, e);
+        r = supervisor_make_cells(s, e);
     if (r == 0)
         r = loop_new(&s->loop, e);
     if (r == 0)
@@ -104,14 +110,41 @@ static int prepare(struct supervisor *s, struct err *e)
     return r;
 }
 
-static int serve(struct supervisor *s, struct err *e)
+static void begin(struct supervisor *s)
 {
-    raise_descriptor_limit(s);
     notify_open(s);
-    on_tick(&s->tick);
     child_start(&s->children[CHILD_CONTROL]);
     child_set_role(serving_proxy(s), PROXY_SERVES);
     child_start(serving_proxy(s));
+}
+
+/* The first descriptors that are opened must not be these: they are dup3ed onto. */
+int supervisor_reserve(struct err *e)
+{
+    int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int r = 0;
+    if (program < 0 || nothing < 0)
+        r = err_errno(e, "cannot open our own program: is /proc mounted?");
+    for (int i = 0; r == 0 && i < 2; i++) { /* each may lie where the other has to go */
+        int *fd = i ? &nothing : &program;
+        if (*fd <= UPGRADE_FD_BACK)
+            *fd = fcntl(*fd, F_DUPFD_CLOEXEC, UPGRADE_FD_BACK + 1);
+    }
+    if (r == 0 && (dup3(program, UPGRADE_FD_BACK, O_CLOEXEC) < 0 ||
+                   dup3(nothing, UPGRADE_FD_STATE, O_CLOEXEC) < 0))
+        r = err_errno(e, "cannot keep our own program open");
+    if (program > UPGRADE_FD_BACK)
+        close(program);
+    if (nothing > UPGRADE_FD_BACK)
+        close(nothing);
+    return r;
+}
+
+int supervisor_loop(struct supervisor *s, struct err *e)
+{
+    raise_descriptor_limit(s);
+    on_tick(&s->tick);
     int r = loop_run(s->loop, e);
     if (r)
         return r;
@@ -122,7 +155,7 @@ static int serve(struct supervisor *s, struct err *e)
     return s->result;
 }
 
-static void end(struct supervisor *s)
+void supervisor_end(struct supervisor *s)
 {
     for (unsigned i = 0; i < CHILDREN; i++) {
         struct child *c = &s->children[i];
@@ -134,6 +167,8 @@ static void end(struct supervisor *s)
     supervisor_signals_close(s);
     held_free(&s->now);
     held_free(&s->old);
+    held_free(&s->upgrade.rest);
+    upgrade_state_free(&s->upgrade.from);
     view_free(s->checked.view);
     supervisor_state_close(s);
     if (s->cells.header)
@@ -151,10 +186,14 @@ int supervisor_run(const struct run_options *o, struct err *e)
     struct supervisor *s = mem_zero(1, sizeof *s);
     if (!s)
         return err_set(e, ERR_NOMEM, "no memory to start");
-    init(s, o);
-    int r = prepare(s, e);
+    supervisor_init(s, o);
+    int r = supervisor_reserve(e);
     if (r == 0)
-        r = serve(s, e);
-    end(s);
+        r = prepare(s, e);
+    if (r == 0) {
+        begin(s);
+        r = supervisor_loop(s, e);
+    }
+    supervisor_end(s);
     return r;
 }

@@ -8,6 +8,8 @@
  *   supervisor_child.c    a child's life: start, death, restart, hang
  *   supervisor_view.c     the reload transaction
  *   supervisor_handover.c one proxy takes over from another
+ *   supervisor_upgrade.c  out of this program, into another
+ *   supervisor_resume.c   in from another program, and back to it
  *   supervisor_socket.c   opening what a view names, with whose rights
  *   supervisor_stop.c     signals, draining, the end
  *   supervisor_gauge.c    what a dead proxy left in the cells
@@ -26,6 +28,7 @@
 #include "daemon/process_hang.h"
 #include "daemon/process_restart.h"
 #include "daemon/sandbox.h"
+#include "daemon/upgrade_state.h"
 #include "os/os.h"
 #include "view/cells.h"
 #include "view/view.h"
@@ -43,7 +46,7 @@ enum {
     STOP_CONTROL_WITHIN = 5,
     STOP_PROXY_MARGIN = 5, /* over the longest drain time of the view */
     STOP_NOW_WITHIN = 2,
-    HAND_OVER_WITHIN = 20, /* a new proxy takes the view */
+    HAND_OVER_WITHIN = 10, /* a new proxy takes the view */
 };
 
 struct supervisor;
@@ -68,6 +71,8 @@ struct child {
     uint32_t taking_ticks;
     uint32_t gone_ticks; /* since its socket closed; 0: it is open */
     uint32_t stop_ticks; /* until it is killed; 0: no deadline */
+    bool inherited;      /* started by the program before an upgrade */
+    bool foreign;        /* and of other formats: it writes another region and knows other views */
 };
 
 /* A view and what was opened for it. */
@@ -98,8 +103,32 @@ struct handover {
     uint32_t ticks;     /* that it has left to take the view */
 };
 
+/* Kept free by every supervisor, for what it leaves to another program. */
+enum { UPGRADE_FD_STATE = 3, UPGRADE_FD_BACK = 4 /* the program to go back to */ };
+
+enum upgrade_step {
+    UPGRADE_IDLE,
+    UPGRADE_CHECKS, /* the new program checks itself */
+    UPGRADE_LEAVES, /* it may be executed as soon as nothing waits to be sent */
+    UPGRADE_TRIAL,  /* we are the new program, and may go back */
+};
+
+struct upgrade {
+    enum upgrade_step step;
+    uint32_t ticks; /* that the step has left */
+    int program_fd; /* to become; -1 */
+    pid_t checker;  /* 0: none */
+    int answer_fd;  /* from it; -1 */
+    char version[UPGRADE_VERSION_MAX];
+    /* on trial */
+    struct timer poll;
+    struct upgrade_state from; /* what the program before left */
+    struct held rest;          /* sockets of it that are not used any more */
+};
+
 struct supervisor {
     const struct run_options *options;
+    struct run_options resumed; /* what `options` is after an upgrade */
     char state[PATHS_MAX];
     struct log log;
     struct loop *loop;
@@ -107,13 +136,14 @@ struct supervisor {
     struct addr admin;
     struct cells cells;
     uint32_t workers; /* as the region was made; its header is not to be trusted any more */
+    uint64_t boot;    /* ns, when the region was made */
     bool drops;       /* children become `user` */
     struct sandbox_user user;
     struct held checked; /* as the file stood at the start: the paths that root opens itself */
     struct held now;     /* the last good view */
     struct held old;     /* what `now` replaced, until the proxy has taken `now` */
     bool taking;         /* control waits for VIEW_TAKEN of `now` */
-    int waiting_fd;      /* one more view, while `taking`; -1: none */
+    int waiting_fd;      /* one more view, while `taking` or on trial; -1: none */
     uint64_t waiting_epoch;
     bool reload_wanted; /* SIGHUP came while control was down */
     struct child children[CHILDREN];
@@ -121,6 +151,7 @@ struct supervisor {
     uint64_t generations; /* proxies ever started */
     struct handover handover;
     struct change change;
+    struct upgrade upgrade;
     enum phase phase;
     struct io signals;
     int signal_fd;
@@ -140,6 +171,7 @@ int supervisor_check(struct supervisor *s, struct err *e);
 /* supervisor_child.c */
 void child_init(struct supervisor *s, unsigned index);
 void child_start(struct child *c);
+void child_adopt(struct child *c); /* one that runs already: it is watched */
 void child_reap(struct child *c);
 void child_tick(struct child *c);
 /* It will be reaped, and started again unless everything ends. */
@@ -164,6 +196,7 @@ void view_offered(struct supervisor *s, uint64_t epoch, int fd); /* takes fd */
 void view_taken(struct child *c, uint64_t epoch);
 void view_give(struct child *c); /* the last good view, if there is one */
 void view_forget_waiting(struct supervisor *s);
+void view_apply_waiting(struct supervisor *s); /* nothing hinders it any more */
 
 /* supervisor_handover.c */
 /* Starts a proxy beside the one that accepts. How it goes on is told to control. */
@@ -175,7 +208,45 @@ bool handover_ended(struct child *c, enum proxy_role role);
 void handover_tick(struct supervisor *s);
 /* The end comes: what has not accepted yet never will. */
 void handover_cancel(struct supervisor *s, const char *why);
+/* What runs is told to control, now and when another control starts. */
+void change_begin(struct supervisor *s, enum change_kind kind, const char *what);
+void change_report(struct supervisor *s, enum change_state state, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 void change_tell(struct supervisor *s);
+/* ERR_BUSY: every bank is taken. */
+int handover_room(struct supervisor *s, struct err *e);
+/* For an upgrade: the new proxy starts, and accepts when handover_switch says so. */
+void handover_start(struct supervisor *s);
+void handover_switch(struct supervisor *s);
+
+/* supervisor_upgrade.c */
+void upgrade_ask(struct supervisor *s, struct str path); /* empty: the path of this program */
+bool upgrade_reap(struct supervisor *s);
+void upgrade_try_to_leave(struct supervisor *s);
+void upgrade_tick(struct supervisor *s);
+void upgrade_cancel(struct supervisor *s);
+/* What the state names stays open over the next exec, or does not. */
+void upgrade_keep_open(const struct upgrade_state *st, bool on);
+
+/* supervisor_resume.c */
+static inline bool upgrade_on_trial(const struct supervisor *s)
+{
+    return s->upgrade.step == UPGRADE_TRIAL;
+}
+/* Does not return, unless that fails too: then everything ends. */
+void upgrade_go_back(struct supervisor *s, const char *why);
+/* Sure of ourselves, or without a choice: the new proxy accepts. */
+void upgrade_confirm(struct supervisor *s);
+void upgrade_trial_tick(struct supervisor *s);
+
+/* supervisor.c: what a start and a resumption share */
+void supervisor_init(struct supervisor *s, const struct run_options *o);
+int supervisor_make_cells(struct supervisor *s, struct err *e);
+/* Turns until all has ended. */
+int supervisor_loop(struct supervisor *s, struct err *e);
+void supervisor_end(struct supervisor *s);
+/* Descriptors 3 and 4, before any other is opened. */
+int supervisor_reserve(struct err *e);
 
 /* supervisor_socket.c */
 void held_init(struct held *h);

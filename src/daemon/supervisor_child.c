@@ -36,6 +36,12 @@ static void from_control(struct supervisor *s, struct ipc_message *m)
         if (fd >= 0)
             close(fd);
         break;
+    case IPC_UPGRADE:
+        reason = get_str(&m->body);
+        if (!reader_done(&m->body))
+            break;
+        upgrade_ask(s, reason);
+        return;
     case IPC_RESTART:
         gently = get_u32(&m->body);
         reason = get_str(&m->body);
@@ -121,7 +127,8 @@ static void join(struct child *control, struct child *proxy)
     int pair[2];
     struct err e;
     struct buf bank = {0};
-    if (!ipc_is_open(&control->ipc) || !ipc_is_open(&proxy->ipc))
+    if (!ipc_is_open(&control->ipc) || !ipc_is_open(&proxy->ipc) || control->inherited ||
+        proxy->foreign)
         return;
     put_u32(&bank, proxy->bank);
     if (bank.failed || net_message_pair(pair, &e)) {
@@ -213,6 +220,21 @@ static void retry_later(struct child *c, const struct err *why)
     loop_timer_set(c->owner->loop, &c->again, loop_refresh(c->owner->loop) + delay);
 }
 
+void child_adopt(struct child *c)
+{
+    struct process_row *row = row_of(c);
+    hang_start(&c->beat, cell_get(&row->beat));
+    for (uint32_t w = 0; child_is_proxy(c) && w < c->owner->workers; w++)
+        hang_start(&c->worker_beats[w], cell_get(&row[1 + w].beat));
+    cell_set(&row->pid, (uint64_t)c->pid);
+    cell_set(&row->started_at, c->started);
+    if (child_is_proxy(c))
+        cell_set(&row->generation, c->generation);
+    if (c->role == PROXY_DRAINS && c->stop_ticks > STOP_PROXY_MARGIN)
+        cell_set(&row->until,
+                 loop_now(c->owner->loop) + (c->stop_ticks - STOP_PROXY_MARGIN) * NS_PER_S);
+}
+
 void child_start(struct child *c)
 {
     struct supervisor *s = c->owner;
@@ -223,6 +245,9 @@ void child_start(struct child *c)
         cell_set(&row_of(c)->generation, c->generation);
     }
     start_watch(c);
+    c->inherited = c->foreign = false;
+    if (!child_is_proxy(c))
+        cell_set(&row_of(c)->epoch, 0); /* until it has the view */
     c->started = loop_refresh(s->loop);
     if (execute(c, &e)) {
         if (child_runs(c))
@@ -262,7 +287,7 @@ static void buried(struct child *c, int status)
 {
     struct supervisor *s = c->owner;
     bool ending = s->phase == PHASE_DRAINING || s->phase == PHASE_ENDING;
-    bool wanted = ending || c->role == PROXY_DRAINS;
+    bool wanted = ending || c->role == PROXY_DRAINS || c->inherited;
     char what[96];
     process_describe(status, what, sizeof what);
     log_line(&s->log, wanted && status == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
@@ -276,8 +301,11 @@ static void buried(struct child *c, int status)
     cell_set(&row_of(c)->pid, 0);
     c->pid = 0;
     c->stop_ticks = 0;
+    bool failed = upgrade_on_trial(s) && !child_is_proxy(c) && !c->inherited;
     if (ending)
         supervisor_stop_next(s);
+    else if (failed)
+        upgrade_go_back(s, "the new control died");
     else if (!child_is_proxy(c) || !handover_ended(c, c->role))
         start_again(c);
 }
@@ -345,7 +373,7 @@ void child_tick(struct child *c)
         child_kill(c, "it did not stop in time");
         return;
     }
-    const char *why = ipc_is_open(&c->ipc) ? why_hung(c) : NULL;
+    const char *why = ipc_is_open(&c->ipc) && !c->foreign ? why_hung(c) : NULL;
     if (why)
         child_kill(c, why);
 }

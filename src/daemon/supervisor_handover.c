@@ -35,18 +35,23 @@ void change_tell(struct supervisor *s)
     buf_free(&b);
 }
 
-static void report(struct supervisor *s, enum change_state state, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-static void report(struct supervisor *s, enum change_state state, const char *fmt, ...)
+void change_report(struct supervisor *s, enum change_state state, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(s->change.text, sizeof s->change.text, fmt, ap);
     va_end(ap);
     s->change.state = state;
-    log_line(&s->log, state == CHANGE_FAILED ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "hand-over: %s",
-             s->change.text);
+    log_line(&s->log, state == CHANGE_FAILED ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "%s: %s",
+             s->change.kind == CHANGE_UPGRADE ? "upgrade" : "hand-over", s->change.text);
     change_tell(s);
+}
+
+void change_begin(struct supervisor *s, enum change_kind kind, const char *what)
+{
+    s->change.number++;
+    s->change.kind = kind;
+    change_report(s, CHANGE_RUNS, "%s", what);
 }
 
 /* --- begin --- */
@@ -73,36 +78,44 @@ static uint32_t soonest(const struct supervisor *s)
     return ticks;
 }
 
+int handover_room(struct supervisor *s, struct err *e)
+{
+    if (free_bank(s))
+        return 0;
+    return err_set(
+        e, ERR_BUSY,
+        "%u proxies drain already, and nothing is cut before its time: the first of them "
+        "ends in at most %u s",
+        CELLS_BANKS - 1, soonest(s));
+}
+
+void handover_start(struct supervisor *s)
+{
+    struct child *next = free_bank(s);
+    CHECK(next && !s->handover.next);
+    s->handover = (struct handover){.next = next, .ticks = HAND_OVER_WITHIN};
+    child_set_role(next, PROXY_STARTS);
+    child_start(next);
+}
+
 static int begin(struct supervisor *s, struct err *e)
 {
     if (s->phase != PHASE_RUNNING)
         return err_set(e, ERR_BUSY, "the node starts or stops");
-    if (s->handover.next)
-        return err_set(e, ERR_BUSY, "another hand-over has begun and not ended");
-    struct child *next = free_bank(s);
-    if (!next)
-        return err_set(e, ERR_BUSY,
-                       "%u proxies drain already, and nothing is cut before its time: the first "
-                       "of them ends in at most %u s",
-                       CELLS_BANKS - 1, soonest(s));
-    s->handover = (struct handover){.next = next, .ticks = HAND_OVER_WITHIN};
-    child_set_role(next, PROXY_STARTS);
-    child_start(next);
-    return 0;
+    int r = handover_room(s, e);
+    if (r == 0)
+        handover_start(s);
+    return r;
 }
 
 void handover_ask(struct supervisor *s)
 {
     struct err e;
-    bool idle = !s->handover.next;
-    if (idle) { /* one that runs keeps its number */
-        s->change.number++;
-        s->change.kind = CHANGE_RESTART;
-        report(s, CHANGE_RUNS, "a new proxy starts beside the one that accepts");
-    }
-    int r = begin(s, &e);
-    if (r && idle)
-        report(s, CHANGE_FAILED, "%s", e.text);
+    if (s->handover.next || s->upgrade.step != UPGRADE_IDLE)
+        return; /* one that runs is the one that was asked for */
+    change_begin(s, CHANGE_RESTART, "a new proxy starts beside the one that accepts");
+    if (begin(s, &e))
+        change_report(s, CHANGE_FAILED, "%s", e.text);
 }
 
 /* --- end --- */
@@ -120,7 +133,22 @@ static void drain(struct child *old)
         old->stop_ticks = ticks;
 }
 
-static void switch_over(struct supervisor *s)
+static void report_switch(struct supervisor *s, const struct child *next, const struct child *old)
+{
+    char program[UPGRADE_VERSION_MAX + 32] = "", before[96];
+    if (s->change.kind == CHANGE_UPGRADE)
+        snprintf(program, sizeof program, "holdfast %s runs; ", HF_VERSION);
+    if (old->role == PROXY_DRAINS)
+        snprintf(before, sizeof before, "proxy %llu (process %ld) drains for up to %u s",
+                 (unsigned long long)old->generation, (long)old->pid,
+                 supervisor_drain_ticks(s) - STOP_PROXY_MARGIN);
+    else
+        snprintf(before, sizeof before, "the one before it had died");
+    change_report(s, CHANGE_DONE, "%sproxy %llu (process %ld) accepts; %s", program,
+                  (unsigned long long)next->generation, (long)next->pid, before);
+}
+
+void handover_switch(struct supervisor *s)
 {
     struct child *old = serving_proxy(s), *next = s->handover.next;
     s->handover.next = NULL;
@@ -129,17 +157,11 @@ static void switch_over(struct supervisor *s)
     ipc_send(&next->ipc, IPC_ACCEPT, STR(""), NULL, 0, NULL);
     if (child_runs(old)) {
         drain(old);
-        report(s, CHANGE_DONE,
-               "proxy %llu (process %ld) accepts; proxy %llu (process %ld) drains for up to %u s",
-               (unsigned long long)next->generation, (long)next->pid,
-               (unsigned long long)old->generation, (long)old->pid,
-               supervisor_drain_ticks(s) - STOP_PROXY_MARGIN);
     } else {
         loop_timer_stop(s->loop, &old->again);
         child_set_role(old, PROXY_ABSENT);
-        report(s, CHANGE_DONE, "proxy %llu (process %ld) accepts; the one before it had died",
-               (unsigned long long)next->generation, (long)next->pid);
     }
+    report_switch(s, next, old);
     if (s->taking)
         view_taken(next, next->taken);
 }
@@ -147,10 +169,14 @@ static void switch_over(struct supervisor *s)
 static void discard(struct supervisor *s, const char *why)
 {
     struct child *next = s->handover.next;
+    if (upgrade_on_trial(s)) {
+        upgrade_go_back(s, why);
+        return;
+    }
     s->handover.next = NULL;
     loop_timer_stop(s->loop, &next->again);
-    report(s, CHANGE_FAILED, "%s: proxy %llu goes on accepting", why,
-           (unsigned long long)serving_proxy(s)->generation);
+    change_report(s, CHANGE_FAILED, "%s: proxy %llu goes on accepting", why,
+                  (unsigned long long)serving_proxy(s)->generation);
     if (child_runs(next))
         child_kill(next, why);
     else
@@ -160,8 +186,8 @@ static void discard(struct supervisor *s, const char *why)
 void handover_taken(struct child *c)
 {
     struct supervisor *s = c->owner;
-    if (c == s->handover.next && c->taken == s->now.view->epoch)
-        switch_over(s);
+    if (c == s->handover.next && c->taken == s->now.view->epoch && !upgrade_on_trial(s))
+        handover_switch(s);
 }
 
 bool handover_ended(struct child *c, enum proxy_role role)
@@ -169,8 +195,10 @@ bool handover_ended(struct child *c, enum proxy_role role)
     struct supervisor *s = c->owner;
     if (role == PROXY_SERVES && !s->handover.next)
         return false;
-    if (role == PROXY_SERVES)
-        switch_over(s);
+    if (role == PROXY_SERVES && upgrade_on_trial(s))
+        upgrade_confirm(s); /* the sooner somebody accepts the better */
+    else if (role == PROXY_SERVES)
+        handover_switch(s);
     else if (c == s->handover.next)
         discard(s, "the new proxy died");
     else

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "daemon/supervisor.h"
@@ -75,6 +76,7 @@ void supervisor_stop(struct supervisor *s, bool drain)
         return;
     if (s->phase != PHASE_DRAINING)
         notify_send(s, "STOPPING=1\n");
+    upgrade_cancel(s);
     handover_cancel(s, "holdfast is stopping");
     cancel_restarts(s);
     view_forget_waiting(s);
@@ -100,12 +102,35 @@ static void ask_reload(struct supervisor *s)
         s->reload_wanted = true;
 }
 
+static bool is_known(const struct supervisor *s, pid_t pid)
+{
+    for (unsigned i = 0; i < CHILDREN; i++)
+        if (s->children[i].pid == pid)
+            return true;
+    return s->upgrade.checker == pid;
+}
+
+/* Those of a program that was taken back, a self-check that was given up, and in a container
+ * whoever has lost its parents. */
+static void reap_orphans(struct supervisor *s)
+{
+    for (int i = 0; i < 64; i++) {
+        siginfo_t info = {0};
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) || info.si_pid == 0 ||
+            is_known(s, info.si_pid))
+            return; /* a known one that ended just now has its own signal */
+        waitpid(info.si_pid, NULL, WNOHANG);
+    }
+}
+
 static void handle(struct supervisor *s, uint32_t number)
 {
     switch (number) {
     case SIGCHLD:
         for (unsigned i = 0; i < CHILDREN; i++)
             child_reap(&s->children[i]);
+        if (!upgrade_reap(s))
+            reap_orphans(s);
         break;
     case SIGHUP: ask_reload(s); break;
     case SIGTERM:

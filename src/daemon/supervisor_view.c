@@ -38,7 +38,8 @@ static void refuse(struct supervisor *s, uint64_t epoch, const struct err *why)
 /* Who drains has the listening sockets too, and watches none of them. */
 static bool is_used_by(const struct child *c, uint8_t use)
 {
-    return (use == SOCKET_METRICS) == (c->index == CHILD_CONTROL);
+    bool control = use == SOCKET_METRICS || use == SOCKET_ADMIN;
+    return control == (c->index == CHILD_CONTROL);
 }
 
 static void send_batch(struct child *c, const uint32_t *indices, const int *fds, uint32_t n)
@@ -77,7 +78,7 @@ void view_give(struct child *c)
 {
     struct supervisor *s = c->owner;
     uint64_t epoch = epoch_now(s);
-    if (epoch == 0 || !ipc_is_open(&c->ipc))
+    if (epoch == 0 || !ipc_is_open(&c->ipc) || c->foreign)
         return;
     send_epoch(c, IPC_VIEW_BEGIN, epoch, &s->now.view_fd);
     send_sockets(c);
@@ -136,7 +137,9 @@ static void apply(struct supervisor *s, uint64_t epoch, int fd)
     }
     held_free(&next);
     refuse(s, epoch, &e);
-    if (s->phase == PHASE_STARTING)
+    if (upgrade_on_trial(s) && s->phase == PHASE_STARTING)
+        upgrade_go_back(s, e.text);
+    else if (s->phase == PHASE_STARTING)
         supervisor_give_up(s, &e);
 }
 
@@ -156,7 +159,8 @@ void view_offered(struct supervisor *s, uint64_t epoch, int fd)
         close(fd);
         return;
     }
-    if (!s->taking) {
+    bool on_trial = upgrade_on_trial(s) && s->phase == PHASE_RUNNING;
+    if (!s->taking && !on_trial) {
         apply(s, epoch, fd);
         return;
     }
@@ -168,6 +172,15 @@ void view_offered(struct supervisor *s, uint64_t epoch, int fd)
     }
     s->waiting_fd = fd;
     s->waiting_epoch = epoch;
+}
+
+void view_apply_waiting(struct supervisor *s)
+{
+    int fd = s->waiting_fd;
+    if (fd < 0 || s->taking || upgrade_on_trial(s))
+        return;
+    s->waiting_fd = -1;
+    apply(s, s->waiting_epoch, fd);
 }
 
 static void complete(struct supervisor *s)
@@ -199,9 +212,5 @@ void view_taken(struct child *c, uint64_t epoch)
     if (!s->taking || c != serving_proxy(s) || epoch != epoch_now(s))
         return;
     complete(s);
-    if (s->waiting_fd >= 0) {
-        int fd = s->waiting_fd;
-        s->waiting_fd = -1;
-        apply(s, s->waiting_epoch, fd);
-    }
+    view_apply_waiting(s);
 }

@@ -10,6 +10,7 @@
 /* A listening stream socket, or a negative error; what it accepts sends small packets at once
  * (TCP_NODELAY). An abandoned Unix socket file is replaced; one
  * that somebody serves is ERR_EXISTS. */
+enum { NET_UNSENT_MAX = 256 * 1024 }; /* bytes that an accepted connection takes ahead of sending */
 int net_listen(const struct addr *a, int backlog, struct err *e);
 /* A socket on its way to a: connected, or in progress (writable when decided; net_connect_result
  * tells). Returns the descriptor. */

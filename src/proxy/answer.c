@@ -70,6 +70,7 @@ void exchange_refuse(struct exchange *x, uint16_t status, const char *text,
     struct client *c = x->client;
     if (!x->cause)
         x->cause = "local";
+    x->failed = status >= 500;
     if (x->answered || x->relay) {
         /* The client must not take the part that it has for the whole, nor an end for an answer. */
         net_set_reset_on_close(c->s.io.fd);

@@ -230,6 +230,7 @@ static void refuse(struct exchange *x, const struct http_head *h, uint16_t statu
 static void too_often(struct exchange *x, const struct http_head *h, const struct throttle *t)
 {
     cell_add(&x->front->row->rate_limited, 1);
+    x->cause = "rate";
     consume_head(x, h);
     exchange_refuse(x, 429, "Too many requests: try again later.", &t->extra);
 }
@@ -250,6 +251,15 @@ static void request_id(struct worker *w, char to[33])
 static bool fills_in(const struct service *s)
 {
     return s->rules.expand_request || s->rules.expand_response;
+}
+
+/* All is ready: to the service, if that takes requests. */
+static void enter(struct exchange *x)
+{
+    if (!circuit_pass(x))
+        return;
+    budget_request(&x->service->budget, x->started_at);
+    exchange_attempt(x);
 }
 
 /* A head that was refused, or answered from here, or the beginning of the first attempt. */
@@ -294,9 +304,9 @@ static void take(struct exchange *x, const struct http_head *h)
         return;
     }
     place(x, h);
+    session_look(x, h);
     consume_head(x, h);
-    budget_request(&x->service->budget, x->started_at);
-    exchange_attempt(x);
+    enter(x);
 }
 
 void exchange_begin(struct client *c, struct service *front)
@@ -340,6 +350,5 @@ void exchange_begin_relay(struct client *c, struct service *s)
         client_close(c);
         return;
     }
-    budget_request(&s->budget, x->started_at);
-    exchange_attempt(x);
+    enter(x);
 }

@@ -49,6 +49,7 @@ void client_close(struct client *c)
     task_cancel(&c->resume);
     stream_close(&c->s, w);
     list_remove(&c->link);
+    pressure_leave(c);
     cell_add(&c->listener->row->open, UINT64_MAX); /* minus one */
     listener_unref(c->listener);
     worker_bury(w, GRAVE_CLIENT, &c->link);
@@ -108,6 +109,7 @@ static void linger(struct client *c)
 static void start_linger(struct client *c)
 {
     c->state = CLIENT_LINGER;
+    pressure_wait(c);
     stream_consume(&c->s, c->worker, stream_bytes(&c->s).n);
     client_deadline(c, LINGER_NS);
 }
@@ -137,6 +139,7 @@ void client_exchange_done(struct client *c, bool body_read)
     bool unread = stream_bytes(&c->s).n || !body_read;
     if (c->keep && body_read && !(c->s.eof && !unread) && !w->draining && !c->listener->retired) {
         c->state = CLIENT_IDLE;
+        pressure_wait(c);
         c->seen = 0;
         client_deadline(c, timeouts(c)->client_idle);
         return;
@@ -174,7 +177,14 @@ static void name_peer(struct client *c, const struct addr *a)
 static void begin(struct client *c)
 {
     struct service *s = c->listener->service;
+    if (!pressure_admit(c)) {
+        cell_add(&c->listener->row->refused, 1);
+        net_set_reset_on_close(c->s.io.fd);
+        client_close(c);
+        return;
+    }
     if (s->conf->mode == VIEW_TCP) {
+        pressure_busy(c);
         exchange_begin_relay(c, s);
         return;
     }
@@ -244,6 +254,7 @@ static bool parse_head(struct client *c, struct str bytes)
     }
     c->seen = 0;
     c->state = CLIENT_EXCHANGE;
+    pressure_busy(c);
     exchange_begin(c, s);
     return true;
 }
@@ -282,14 +293,18 @@ void client_run(struct client *c)
         uint8_t state = c->state;
         switch ((enum client_state)c->state) {
         case CLIENT_HELLO:
-            if (!read_hello(c))
+            if (!read_hello(c)) {
+                stream_park(&c->s, c->worker);
                 return;
+            }
             break;
         case CLIENT_IDLE:
         case CLIENT_HEAD:
             client_flush(c);
-            if (!read_request(c))
+            if (!read_request(c)) {
+                stream_park(&c->s, c->worker);
                 return;
+            }
             break;
         case CLIENT_EXCHANGE: exchange_run(c->x); break;
         case CLIENT_TUNNEL: relay_run(c->x); break;
@@ -355,6 +370,7 @@ static void adopt(struct listener *l, int fd, const struct addr *from)
     c->worker = w;
     timer_init(&c->timer, on_timer);
     task_init(&c->resume, on_resume);
+    list_init(&c->waiting);
     name_peer(c, from);
     if (loop_io_start(w->loop, &c->s.io, fd, NULL)) {
         cell_add(&l->row->refused, 1);
@@ -369,6 +385,7 @@ static void adopt(struct listener *l, int fd, const struct addr *from)
     cell_add(&w->row->accepted, 1);
     cell_add(&l->row->accepted, 1);
     cell_add(&l->row->open, 1);
+    pressure_wait(c);
     if (l->service->conf->proxy_in)
         client_deadline(c, timeouts(c)->request_head); /* in CLIENT_HELLO */
     else
@@ -376,24 +393,29 @@ static void adopt(struct listener *l, int fd, const struct addr *from)
     client_run(c);
 }
 
+/* As many are accepted as there is room for, or can be made. */
+static bool has_place(struct worker *w)
+{
+    return w->n_clients < w->max_clients || pressure_make_room(w);
+}
+
 void client_accept(struct listener *l)
 {
     struct worker *w = l->worker;
-    for (int i = 0; i < ACCEPT_BATCH && w->n_clients < w->max_clients; i++) {
+    bool room = true;
+    for (int i = 0; i < ACCEPT_BATCH && room; i++) {
         struct addr from;
-        int fd = net_accept(l->fd, &from);
-        if (fd >= 0)
+        int fd = -EMFILE;
+        room = has_place(w);
+        while (room && out_of_descriptors(-(fd = net_accept(l->fd, &from))))
+            room = pressure_give_up(w);
+        if (room && fd == -EAGAIN)
+            return;
+        if (room && fd >= 0)
             adopt(l, fd, &from);
-        else if (fd == -EAGAIN)
-            return;
-        else if (out_of_descriptors(-fd)) {
-            cell_add(&l->row->rests, 1);
-            worker_pause_accept(w);
-            return;
-        }
     }
-    if (w->n_clients >= w->max_clients) {
-        cell_add(&l->row->rests, 1);
-        worker_pause_accept(w);
-    }
+    if (room)
+        return;
+    cell_add(&l->row->rests, 1);
+    worker_pause_accept(w);
 }

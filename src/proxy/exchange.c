@@ -87,7 +87,9 @@ static enum failure connect_failure(int error)
 void exchange_attempt(struct exchange *x)
 {
     struct service *s = x->service;
-    int member = service_pick(s, &x->tried, x->key);
+    int member = session_pick(x);
+    if (member == PICK_NOBODY)
+        member = service_pick(s, &x->tried, x->key);
     if (member < 0) {
         cell_add(&s->row->no_instance, 1);
         x->cause = "no-instance";
@@ -303,6 +305,7 @@ static bool reusable(const struct exchange *x)
 static void release(struct exchange *x)
 {
     hedge_end(x);
+    circuit_end(x);
     if (reusable(x)) {
         struct upstream *u = x->up;
         x->up = NULL;
@@ -353,6 +356,7 @@ static void relay_when_reached(struct exchange *x)
         return;
     x->reached_at = now_of(x);
     exchange_observe(x, OUTCOME_OK);
+    circuit_tell(x, OUTCOME_OK);
     cell_add(&row->relayed, 1);
     relay_begin(x);
 }

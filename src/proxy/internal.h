@@ -15,10 +15,12 @@
 #include "proxy/access_log.h"
 #include "proxy/common.h"
 #include "proxy/key.h"
+#include "proxy/pressure.h"
 #include "proxy/proxy.h"
 #include "proxy/retry.h"
 #include "proxy/rules.h"
 #include "proxy/udp.h"
+#include "wire/cookie.h"
 #include "wire/http1.h"
 #include "wire/proxy_protocol.h"
 #include "wire/trace_context.h"
@@ -30,6 +32,7 @@ enum {
     ACCEPT_BATCH = 64,      /* connections accepted before others get their turn */
     PIPES_KEPT = 16,        /* empty pipes that a worker keeps */
     READ_BATCH = 16,        /* blocks moved for one connection before others get their turn */
+    PARKED_MAX = 2048,      /* bytes of an unfinished head that give their block back */
     IDLE_PER_TARGET = 512,  /* pooled connections to one instance, per worker */
 };
 #define TICK_NS          (250 * NS_PER_MS) /* housekeeping of a worker */
@@ -39,9 +42,9 @@ enum {
     (1 * NS_PER_S) /* for an idle client to send one more request before it is closed */
 
 struct block {
-    struct block *next; /* in the free list */
-    uint32_t start, end;
-    char data[BLOCK_SIZE];
+    struct block *next;       /* in the free list */
+    uint32_t start, end, cap; /* cap: BLOCK_SIZE, or less where few bytes were parked */
+    char data[];
 };
 
 /* A view and how many hold it. Shared. */
@@ -97,6 +100,7 @@ struct worker {
     struct list mirrors; /* copies of requests under way: mirror.c */
     uint32_t n_mirrors;
     uint32_t n_clients, max_clients;
+    struct pressure pressure;
     bool held; /* accepts nothing yet */
     bool draining, accept_paused;
     bool handed_over; /* draining while another proxy accepts: nobody is in a hurry */
@@ -159,6 +163,7 @@ struct service {
     uint32_t log_share;               /* thousandths of a line that are due */
     struct rules rules, *route_rules; /* the latter by index in conf->routes */
     struct common *common;            /* holds a reference */
+    struct sticky_members sessions;   /* where sessions are sticky */
 };
 
 struct listener {
@@ -199,7 +204,10 @@ void target_tick(struct target *t);
 void service_tick(struct service *s);
 /* pool_pick, pool_observe and pool_done for requests that may outlive the service that they began
  * with: what is under way on an instance counts in the pool that is in use. -1: nobody. */
+enum { PICK_NOBODY = -1, PICK_FULL = -2 };
 int service_pick(struct service *s, const struct tried *tried, uint64_t key);
+/* This one, if it can take requests. */
+int service_pick_sticky(struct service *s, const struct tried *tried, uint32_t member);
 void service_observe(struct service *s, uint32_t member, enum outcome outcome, uint64_t latency);
 void service_done(struct service *s, uint32_t member);
 
@@ -233,6 +241,8 @@ void stream_consume(struct stream *s, struct worker *w, size_t n);
 /* Makes room behind unread bytes by moving them to the block's front. False: the block is full of
  * them. */
 bool stream_compact(struct stream *s);
+/* The peer is slow to say more: few unread bytes wait in little room. */
+void stream_park(struct stream *s, struct worker *w);
 /* As stream_fill and stream_send, but into and out of a pipe, without a copy. Return how many bytes
  * went. */
 size_t stream_to_pipe(struct stream *s, int pipe_in, size_t most);
@@ -244,6 +254,7 @@ void stream_close(struct stream *s, struct worker *w);
 struct upstream {
     struct stream s;
     struct list link;                     /* target's idle list, or graveyard */
+    struct list age;                      /* worker's idle connections, while pooled */
     struct target *target;                /* holds a reference */
     struct exchange *x;                   /* who uses it; or, if it is no exchange: */
     void (*on_event)(struct upstream *u); /* something has come, or can go */
@@ -282,8 +293,11 @@ struct peer {
 struct client {
     struct stream s;
     struct timer timer;
-    struct task resume; /* goes on after others had their turn */
-    struct list link;   /* worker's clients, or graveyard */
+    struct task resume;  /* goes on after others had their turn */
+    struct list link;    /* worker's clients, or graveyard */
+    struct list waiting; /* pressure.waiting, while it is in no request */
+    uint64_t waiting_since;
+    uint64_t counted; /* guard.h: its address, once it is counted; 0: not */
     struct worker *worker;
     struct listener *listener; /* holds a reference */
     struct exchange *x;
@@ -361,6 +375,10 @@ struct exchange {
     bool spent;          /* I4: bytes of a request that must not be sent twice were written */
     bool streamed; /* body bytes went straight from the client's block: they cannot be sent again */
     /* all attempts */
+    struct breaker_ticket ticket;
+    bool ticket_open;        /* what becomes of it is to be told */
+    bool failed;             /* answered by us, for a failure */
+    uint64_t token, session; /* of a sticky session: its instance, and the cookie's hash */
     struct tried tried;
     uint32_t attempts;
     uint64_t key;       /* what it is placed by, where the algorithm places by key */
@@ -390,6 +408,7 @@ struct exchange {
     struct way in, out; /* relays: towards the instance, towards the client */
     uint64_t bytes_out;
     uint64_t started_at, reached_at, active_at;
+    struct slowness slowness;  /* of the client */
     uint64_t phase_at[PHASES]; /* of this attempt; 0: not reached */
     const char *cause;         /* why the answer is ours, or cut; NULL: it is the instance's */
 };
@@ -483,6 +502,27 @@ struct throttle {
  * lets it pass. */
 bool throttled(struct exchange *x, const struct http_head *h, struct throttle *t);
 
+/* --- circuit.c --- */
+
+/* False: its service's breaker is open, and it was answered so. */
+bool circuit_pass(struct exchange *x);
+/* What became of it; the first time counts. */
+void circuit_tell(struct exchange *x, enum outcome outcome);
+/* The same, when nothing was told until its end. */
+void circuit_end(struct exchange *x);
+void circuit_tick(struct service *s);
+
+/* --- session.c --- */
+
+int session_members_open(struct service *s, struct err *e);
+/* Which session the request is of. */
+void session_look(struct exchange *x, const struct http_head *h);
+/* Its instance: as service_pick; PICK_NOBODY where it has none that can take it. */
+int session_pick(struct exchange *x);
+/* The instance has answered with this head: remembers whose the session is, or adds a list to the
+ * answer's edits that tells the client. How many lists there are now. */
+uint8_t session_mark(struct exchange *x, const struct http_head *h);
+
 /* --- hedge.c --- */
 
 /* The request is sent: if the answer takes long, another instance will be asked. */
@@ -532,11 +572,14 @@ void worker_end(struct worker *w);
  * does not have it any more. */
 struct service *worker_service(struct worker *w, const struct service *from, uint32_t index);
 struct block *block_get(struct worker *w); /* NULL when memory is out */
+struct block *block_new(struct worker *w, uint32_t cap);
 void block_put(struct worker *w, struct block *b);
 struct str worker_date(struct worker *w);
 /* No descriptors, or as many clients as allowed: accepting rests until a client goes or the next
  * tick. */
 void worker_pause_accept(struct worker *w);
+/* Accepts again, if it rests and may. */
+void worker_listen_again(struct worker *w);
 /* A client has gone; accepting may go on. */
 void worker_client_gone(struct worker *w);
 void worker_bury(struct worker *w, enum grave kind, struct list *link);
@@ -557,6 +600,7 @@ void proxy_worker_took(struct proxy *p, struct worker *w, uint64_t epoch);
 void proxy_worker_drained(struct proxy *p);
 void proxy_complain(struct proxy *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool proxy_evidence(struct proxy *p, const struct signal *s);
+struct guard *proxy_guard(struct proxy *p);
 void shared_view_ref(struct shared_view *sv);
 void shared_view_unref(struct shared_view *sv);
 

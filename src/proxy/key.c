@@ -1,5 +1,7 @@
 #include "proxy/key.h"
 
+#include "wire/cookie.h"
+
 /* FNV-1a mixes its last bytes poorly into the high bits; the finaliser of splitmix64 (Steele, Lea
  * and Flood 2014) makes up for it. */
 static uint64_t mix(uint64_t z)
@@ -59,14 +61,8 @@ static struct str part(struct str list, char separator, struct str name)
 
 static struct str cookie(const struct http_head *h, struct str name)
 {
-    for (uint32_t i = 0; i < h->n_headers; i++) {
-        if (!str_eq_nocase(h->headers[i].name, STR("cookie")))
-            continue;
-        struct str value = part(h->headers[i].value, ';', name);
-        if (value.p)
-            return value;
-    }
-    return (struct str){NULL, 0};
+    struct str value = {NULL, 0};
+    return cookie_find(h, name, &value) ? value : (struct str){NULL, 0};
 }
 
 static struct str path(const struct http_head *h, bool query)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proxy/guard.h"
 #include "proxy/internal.h"
 
 struct proxy {
@@ -15,6 +16,7 @@ struct proxy {
     struct cells cells;
     struct proxy_host host;
     struct logger *logger;
+    struct guard *guard;
     struct worker *workers;
     uint32_t n_workers; /* those that were started */
 
@@ -210,6 +212,11 @@ static void complain_of_log(void *context, const char *text)
     proxy_complain(context, "%s", text);
 }
 
+struct guard *proxy_guard(struct proxy *p)
+{
+    return p->guard;
+}
+
 bool proxy_evidence(struct proxy *p, const struct signal *s)
 {
     return p->host.evidence(p->host.context, s);
@@ -269,10 +276,11 @@ int proxy_new(struct proxy **out, struct loop *l, const struct cells *cells,
     entropy(&p->secret, sizeof p->secret);
     p->places = mem_zero(cells->header->slots, sizeof *p->places);
     io_init(&p->news_io, on_news);
+    p->guard = guard_new(&p->secret);
     p->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int r = p->news_fd < 0 ? err_errno(e, "cannot make an event descriptor")
-            : p->places    ? logger_new(&p->logger, complain_of_log, p, e)
-                           : err_set(e, ERR_NOMEM, "no memory for the proxy");
+    int r = p->news_fd < 0          ? err_errno(e, "cannot make an event descriptor")
+            : p->places && p->guard ? logger_new(&p->logger, complain_of_log, p, e)
+                                    : err_set(e, ERR_NOMEM, "no memory for the proxy");
     if (r == 0)
         r = loop_io_start(l, &p->news_io, p->news_fd, e);
     if (r) {
@@ -385,6 +393,7 @@ void proxy_free(struct proxy *p)
         shared_view_unref(p->current);
     forget_before(p);
     logger_free(p->logger);
+    guard_free(p->guard);
     loop_io_stop(p->loop, &p->news_io);
     if (p->news_fd >= 0)
         close(p->news_fd);

@@ -22,6 +22,9 @@ static bool has_pipe(const struct way *way)
 
 static void take_pipe(struct way *way, struct worker *w)
 {
+    way->full = 0; /* asks again after as many full reads */
+    if (w->pressure.n_pipes >= MAX(2, w->max_clients / 4))
+        return;
     if (w->n_pipes) {
         w->n_pipes--;
         way->pipe[0] = w->pipes[w->n_pipes][0];
@@ -31,14 +34,16 @@ static void take_pipe(struct way *way, struct worker *w)
               PIPE_BYTES); /* refused beyond a user's share: the usual size is fine */
     } else {
         way->pipe[0] = way->pipe[1] = 0;
-        way->full = 0; /* asks again after as many full reads */
+        return;
     }
+    w->pressure.n_pipes++;
 }
 
 static void give_pipe_back(struct way *way, struct worker *w)
 {
     if (!has_pipe(way))
         return;
+    w->pressure.n_pipes--;
     if (way->held == 0 && w->n_pipes < PIPES_KEPT) {
         w->pipes[w->n_pipes][0] = way->pipe[0];
         w->pipes[w->n_pipes][1] = way->pipe[1];

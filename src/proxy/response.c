@@ -100,7 +100,7 @@ static void answer(struct exchange *x, const struct http_head *h)
         .via = STR("holdfast"),
         .date = worker_date(w),
         .edits = x->edits,
-        .n_edits = x->n_rules,
+        .n_edits = session_mark(x, h),
     };
     uint8_t sent_as = h->framing;
     size_t n = http_write_response(h, &a, &sent_as, w->out, sizeof w->out);
@@ -110,6 +110,7 @@ static void answer(struct exchange *x, const struct http_head *h)
     }
     x->head_done = x->answered = true;
     x->status = h->status;
+    circuit_tell(x, speaks_of_failure(h->status) ? OUTCOME_FAILED : OUTCOME_OK);
     x->up_keep = h->keep_alive;
     exchange_set_phase(x, PHASE_RESPONSE);
     body_init(&x->response, h);
@@ -139,7 +140,7 @@ static void switch_protocols(struct exchange *x, const struct http_head *h)
         .client_minor = x->client_minor,
         .via = STR("holdfast"),
         .edits = x->edits,
-        .n_edits = x->n_rules,
+        .n_edits = session_mark(x, h),
     };
     uint8_t framing;
     size_t n = http_write_response(h, &a, &framing, w->out, sizeof w->out);
@@ -150,6 +151,7 @@ static void switch_protocols(struct exchange *x, const struct http_head *h)
     judge_answer(x, h->status);
     x->head_done = x->answered = true;
     x->status = h->status;
+    circuit_tell(x, OUTCOME_OK);
     x->response.framing = HTTP_BODY_TUNNEL;
     stream_consume(&x->up->s, w, h->bytes);
     client_send(c, (struct str){w->out, n}, (struct str){0});

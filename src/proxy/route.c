@@ -1,6 +1,7 @@
 #include "proxy/route.h"
 
 #include "proxy/key.h"
+#include "wire/cookie.h"
 
 /* --- normal form --- */
 
@@ -147,22 +148,25 @@ static bool header_matches(struct str word, const struct http_head *h)
     return not ;
 }
 
-static bool part_matches(struct str word, struct str list, char separator)
+/* "name" or "name=value": the two; a value without bytes at .p is one that does not matter. */
+static struct str split_word(struct str word, struct str *value)
 {
     const char *equals = memchr(word.p, '=', word.n);
-    struct str name = {word.p, equals ? (size_t)(equals - word.p) : word.n}, value;
-    if (!key_part(list, separator, name, &value))
-        return false;
-    return !equals || value_matches((struct str){equals + 1, word.n - name.n - 1}, value);
+    struct str name = {word.p, equals ? (size_t)(equals - word.p) : word.n};
+    *value = (struct str){equals ? equals + 1 : NULL, equals ? word.n - name.n - 1 : 0};
+    return name;
+}
+
+static bool part_matches(struct str word, struct str list, char separator)
+{
+    struct str want, value, name = split_word(word, &want);
+    return key_part(list, separator, name, &value) && (!want.p || value_matches(want, value));
 }
 
 static bool cookie_matches(struct str word, const struct http_head *h)
 {
-    for (uint32_t i = 0; i < h->n_headers; i++)
-        if (str_eq_nocase(h->headers[i].name, STR("cookie")) &&
-            part_matches(word, h->headers[i].value, ';'))
-            return true;
-    return false;
+    struct str want, value, name = split_word(word, &want);
+    return cookie_find(h, name, &value) && (!want.p || value_matches(want, value));
 }
 
 static bool path_taken(const struct view_words *w, struct str path, struct str *rest)

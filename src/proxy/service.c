@@ -193,7 +193,9 @@ void target_signal(struct target *t, enum signal_kind kind, uint32_t detail)
     count_failure(t, kind);
     bool changed = tell_judge_of_ok(t);
     changed = tell_judge(t, kind, 1, detail, &s) || changed;
-    if (!proxy_evidence(t->worker->proxy, &s))
+    /* Its row may be another's by now, who is not to blame. */
+    bool mine = t->worker->targets[t->slot] == t;
+    if (mine && !proxy_evidence(t->worker->proxy, &s))
         cell_add(&t->worker->row->signals_dropped, 1);
     if (!changed)
         return;
@@ -231,12 +233,10 @@ void target_tick(struct target *t)
 
 /* --- picking --- */
 
-int service_pick(struct service *s, const struct tried *tried, uint64_t key)
+static int given(struct service *s, int member)
 {
-    service_sync(s);
-    int member = pool_pick(&s->pool, tried, key, loop_now(s->worker->loop));
     if (member < 0)
-        return -1;
+        return PICK_NOBODY;
     struct target *t = s->targets[member];
     t->inflight++;
     if (t->service != s) { /* a request that goes on with what a reload has replaced */
@@ -245,6 +245,18 @@ int service_pick(struct service *s, const struct tried *tried, uint64_t key)
             pool_begin(&t->service->pool, t->member);
     }
     return member;
+}
+
+int service_pick(struct service *s, const struct tried *tried, uint64_t key)
+{
+    service_sync(s);
+    return given(s, pool_pick(&s->pool, tried, key, loop_now(s->worker->loop)));
+}
+
+int service_pick_sticky(struct service *s, const struct tried *tried, uint32_t member)
+{
+    service_sync(s);
+    return given(s, pool_pick_sticky(&s->pool, tried, member, loop_now(s->worker->loop)));
 }
 
 void service_observe(struct service *s, uint32_t member, enum outcome outcome, uint64_t latency)
@@ -293,6 +305,7 @@ static void service_free(struct service *s)
     pool_free(&s->pool);
     mem_free(s->targets);
     mem_free(s->format);
+    sticky_members_close(&s->sessions);
     common_unref(s->common);
     shared_view_unref(s->shared);
     mem_free(s);
@@ -395,6 +408,8 @@ int service_new(struct worker *w, struct shared_view *sv, uint32_t index,
                 : err_set(e, ERR_NOMEM, "no memory for service " STR_FMT, STR_ARG(conf->name));
     if (r == 0)
         r = open_rules(s, e);
+    if (r == 0)
+        r = session_members_open(s, e);
     for (uint32_t i = 0; r == 0 && i < conf->n_instances; i++) {
         s->targets[i] = find_or_make(w, &conf->instances[i], conf);
         if (!s->targets[i])
@@ -464,6 +479,7 @@ void service_leave(struct service *s)
 
 void service_tick(struct service *s)
 {
+    circuit_tick(s);
     for (uint32_t i = 0; i < s->pool.n; i++)
         target_tick(s->targets[i]);
 }

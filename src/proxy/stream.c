@@ -51,11 +51,41 @@ static bool has_bytes(const struct stream *s)
     return s->in && s->in->end > s->in->start;
 }
 
+void stream_park(struct stream *s, struct worker *w)
+{
+    struct block *b = s->in;
+    uint32_t n = b ? b->end - b->start : 0;
+    if (n == 0 || n > PARKED_MAX || b->cap < BLOCK_SIZE)
+        return;
+    struct block *small = block_new(w, n);
+    if (!small)
+        return;
+    memcpy(small->data, b->data + b->start, n);
+    small->end = n;
+    block_put(w, b);
+    s->in = small;
+}
+
+static bool unpark(struct stream *s, struct worker *w)
+{
+    struct block *small = s->in;
+    if (small->cap == BLOCK_SIZE)
+        return true;
+    struct block *b = block_get(w);
+    if (!b)
+        return false;
+    b->end = small->end - small->start;
+    memcpy(b->data, small->data + small->start, b->end);
+    block_put(w, small);
+    s->in = b;
+    return true;
+}
+
 bool stream_fill(struct stream *s, struct worker *w)
 {
     if (!s->readable || s->eof || s->broken)
         return has_bytes(s);
-    if (!s->in && !(s->in = block_get(w))) {
+    if ((!s->in && !(s->in = block_get(w))) || !unpark(s, w)) {
         break_stream(s, ENOMEM);
         return false;
     }

@@ -18,6 +18,15 @@ void upstream_end(struct list *link)
     mem_free(LIST_ENTRY(link, struct upstream, link));
 }
 
+static void leave_pool(struct upstream *u)
+{
+    struct target *t = u->target;
+    list_remove(&u->link);
+    list_remove(&u->age);
+    t->worker->pressure.n_idle--;
+    cell_set(&t->row->idle, --t->n_idle);
+}
+
 void upstream_close(struct upstream *u)
 {
     if (u->closed)
@@ -25,10 +34,8 @@ void upstream_close(struct upstream *u)
     struct target *t = u->target;
     struct worker *w = t->worker;
     u->closed = true;
-    if (u->pooled) {
-        list_remove(&u->link);
-        cell_set(&t->row->idle, --t->n_idle);
-    }
+    if (u->pooled)
+        leave_pool(u);
     u->x = NULL;
     u->pooled = false;
     u->on_event = NULL;
@@ -81,13 +88,23 @@ static struct upstream *take_pooled(struct target *t, bool sure)
             upstream_close(u);
             continue;
         }
-        list_remove(&u->link);
-        cell_set(&t->row->idle, --t->n_idle);
+        leave_pool(u);
         u->reused = true;
         u->pooled = false;
         return u;
     }
     return NULL;
+}
+
+/* Others' idle connections are given up before a request is refused. */
+static int connect_to(const struct target *t, int *error)
+{
+    int fd;
+    do {
+        fd = net_connect(&t->addr, NULL);
+        *error = fd < 0 ? errno : 0;
+    } while ((*error == EMFILE || *error == ENFILE) && pressure_give_up(t->worker));
+    return fd;
 }
 
 static struct upstream *start_new(struct target *t, int *error)
@@ -97,15 +114,15 @@ static struct upstream *start_new(struct target *t, int *error)
         *error = ENOMEM;
         return NULL;
     }
-    int fd = net_connect(&t->addr, NULL);
+    int fd = connect_to(t, error);
     if (fd < 0) {
-        *error = errno;
         mem_free(u);
         return NULL;
     }
     stream_init(&u->s, on_ready);
     u->s.writable = false;
     list_init(&u->link);
+    list_init(&u->age);
     u->target = t;
     t->refs++;
     net_set_nodelay(fd);
@@ -146,4 +163,8 @@ void upstream_release(struct upstream *u)
     u->idle_since = loop_now(t->worker->loop);
     list_push_front(&t->idle, &u->link);
     cell_set(&t->row->idle, ++t->n_idle);
+    struct pressure *p = &t->worker->pressure;
+    list_push_back(&p->idle, &u->age);
+    if (++p->n_idle > t->worker->max_clients)
+        upstream_close(LIST_ENTRY(p->idle.next, struct upstream, age));
 }

@@ -18,15 +18,29 @@
 
 /* --- blocks, dates, graves --- */
 
+static void count_bytes(struct worker *w, const struct block *b, bool more)
+{
+    uint64_t n = sizeof *b + b->cap;
+    cell_add(&w->row->buffers, more ? n : 0 - n);
+}
+
+struct block *block_new(struct worker *w, uint32_t cap)
+{
+    struct block *b = mem_alloc(sizeof *b + cap);
+    if (!b)
+        return NULL;
+    *b = (struct block){.cap = cap};
+    count_bytes(w, b, true);
+    return b;
+}
+
 struct block *block_get(struct worker *w)
 {
     struct block *b = w->free_blocks;
-    if (b) {
-        w->free_blocks = b->next;
-        w->n_free_blocks--;
-    } else if (!(b = mem_alloc(sizeof *b))) {
-        return NULL;
-    }
+    if (!b)
+        return block_new(w, BLOCK_SIZE);
+    w->free_blocks = b->next;
+    w->n_free_blocks--;
     b->next = NULL;
     b->start = b->end = 0;
     return b;
@@ -34,7 +48,8 @@ struct block *block_get(struct worker *w)
 
 void block_put(struct worker *w, struct block *b)
 {
-    if (w->n_free_blocks >= BLOCKS_KEPT) {
+    if (b->cap < BLOCK_SIZE || w->n_free_blocks >= BLOCKS_KEPT) {
+        count_bytes(w, b, false);
         mem_free(b);
         return;
     }
@@ -98,9 +113,10 @@ bool listener_may_start(const struct worker *w, const struct listener *l)
     return !w->held && !w->draining && (l->udp || !w->accept_paused);
 }
 
-static void listen_again(struct worker *w)
+void worker_listen_again(struct worker *w)
 {
-    if (!w->accept_paused || w->held || w->draining || w->n_clients >= w->max_clients)
+    if (!w->accept_paused || w->held || w->draining ||
+        (w->n_clients >= w->max_clients && !pressure_has_room(w)))
         return;
     w->accept_paused = false;
     list_for_each (it, &w->listeners) {
@@ -142,8 +158,8 @@ void worker_client_gone(struct worker *w)
 {
     CHECK(w->n_clients > 0);
     cell_set(&w->row->connections, --w->n_clients);
-    if (w->accept_paused)
-        listen_again(w);
+    if (w->accept_paused && w->n_clients < w->max_clients - w->max_clients / 16)
+        worker_listen_again(w); /* not for each one that goes: there may be many listeners */
     check_drained(w);
 }
 
@@ -212,7 +228,7 @@ static void start_accepting(struct worker *w)
         return;
     w->held = false;
     w->accept_paused = true;
-    listen_again(w);
+    worker_listen_again(w);
 }
 
 static void handle_commands(struct worker *w)
@@ -308,8 +324,9 @@ static void on_tick(struct timer *t)
     list_for_each (it, &w->listeners)
         if (LIST_ENTRY(it, struct listener, link)->udp)
             udp_listener_tick(LIST_ENTRY(it, struct listener, link)->udp);
+    pressure_tick(w);
     check_drained(w);
-    listen_again(w);
+    worker_listen_again(w);
     if (w->draining)
         cut_late(w, now);
     pthread_mutex_lock(&w->command_lock);
@@ -335,15 +352,15 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* A share of the descriptors that this process may open: two for each client, some for everything
- * else. */
+/* Of the descriptors that this process may open and does not need itself, two fifths are for
+ * clients and as many for their connections to instances; the rest is for pipes. */
 static uint32_t client_bound(uint32_t workers)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)
         return 1u << 20;
     uint64_t usable = limit.rlim_cur > 256 ? limit.rlim_cur - 128 : limit.rlim_cur / 2;
-    return (uint32_t)MAX(1, usable / 2 / workers);
+    return (uint32_t)MAX(1, usable * 2 / 5 / workers);
 }
 
 static int prepare(struct worker *w, struct err *e)
@@ -352,6 +369,7 @@ static int prepare(struct worker *w, struct err *e)
     list_init(&w->listeners);
     list_init(&w->retired);
     list_init(&w->clients);
+    pressure_init(&w->pressure);
     list_init(&w->mirrors);
     for (int i = 0; i < GRAVES; i++)
         list_init(&w->graves[i]);

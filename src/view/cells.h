@@ -53,6 +53,9 @@ struct process_row {
     cell accepted;          /* total */
     cell signals_dropped;   /* evidence that control could not take in time */
     cell log_dropped;       /* access log lines that the disk could not take in time */
+    cell shed;              /* clients without a request, closed to make room */
+    cell cut_slow;          /* clients cut for less than min-rate */
+    cell buffers;           /* gauge: bytes of the buffers that it has */
     cell drain_cut;         /* connections that were cut at the end of a drain (workers) */
     /* a proxy's main thread only; writer: supervisor */
     cell generation; /* which proxy has the bank, counted from 1; 0: nobody ever had it */
@@ -109,10 +112,10 @@ struct instance_row {                               /* writer: one lane's worker
 struct listener_row {       /* writer: one lane's worker */
     _Alignas(64) cell open; /* gauge: client connections; flows of a UDP listener */
     cell accepted;          /* connections, flows */
-    cell refused;           /* closed at once: no memory or descriptors */
-    cell bad_hellos;        /* closed for the lack of a PROXY header */
-    cell bad_heads;         /* answered 4xx by the parser or a limit */
-    cell rests;             /* times that accepting rested: too many clients or descriptors */
+    cell refused;    /* closed at once: no memory or descriptors, or a limit of connections */
+    cell bad_hellos; /* closed for the lack of a PROXY header */
+    cell bad_heads;  /* answered 4xx by the parser or a limit */
+    cell rests;      /* times that accepting rested: too many clients or descriptors */
     cell bytes_in, bytes_out;
 };
 

@@ -45,8 +45,13 @@ bool get_bool(struct decoder *d)
 
 static void get_bytes(struct decoder *d, uint8_t *to, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        to[i] = get_u8(&d->r);
+    struct reader *r = &d->r;
+    if (r->failed || (size_t)(r->end - r->p) < n) {
+        r->failed = true;
+        return;
+    }
+    memcpy(to, r->p, n);
+    r->p += n;
 }
 
 static void get_addr(struct decoder *d, struct addr *a)
@@ -131,6 +136,9 @@ static void get_policies(struct decoder *d, struct view_service *s)
     s->limits.head_bytes = get_u32(&d->r);
     s->limits.head_fields = get_u32(&d->r);
     s->limits.body_bytes = get_u64(&d->r);
+    s->limits.connections = get_u32(&d->r);
+    s->limits.connections_per_address = get_u32(&d->r);
+    s->limits.min_rate = get_u64(&d->r);
 }
 
 static void get_service(struct decoder *d, struct view_service *s)
@@ -193,6 +201,12 @@ static void get_view(struct decoder *d)
     v->services = get_array(d, &v->n_services, VIEW_SERVICE_MIN, sizeof *v->services);
     for (uint32_t i = 0; i < v->n_services && !d->r.failed; i++)
         get_service(d, &v->services[i]);
+    v->tokens = get_array(d, &v->n_tokens, VIEW_TOKEN_MIN, sizeof *v->tokens);
+    for (uint32_t i = 0; i < v->n_tokens && !d->r.failed; i++) {
+        v->tokens[i].name = get_text(d);
+        get_bytes(d, v->tokens[i].digest, sizeof v->tokens[i].digest);
+        v->tokens[i].rights = get_u32(&d->r);
+    }
 }
 
 /* Magic, format and hash; afterwards d->r stands at the first field and ends before the hash. */
@@ -212,7 +226,7 @@ static int open_bytes(struct decoder *d, struct str bytes, struct err *e)
         return err_set(e, ERR_PROTO, "the view is cut short");
     d->r.end -= HASH;
     struct reader tail = reader_of(d->r.end, HASH);
-    if (get_u64(&tail) != str_hash((struct str){bytes.p, bytes.n - HASH}))
+    if (get_u64(&tail) != view_sum((struct str){bytes.p, bytes.n - HASH}))
         return err_set(e, ERR_PROTO, "the view is damaged: its hash does not match");
     return 0;
 }

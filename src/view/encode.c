@@ -2,6 +2,8 @@
  * count before them (base/codec.h). It begins with a magic number and the format, and ends with a
  * hash of all before, so that damage is noticed whatever it hits. decode.c is the mirror image: a
  * field that is added goes into both, and VIEW_FORMAT is raised. */
+#include <endian.h>
+
 #include "view/view.h"
 #include "view/format.h"
 
@@ -83,6 +85,9 @@ static void put_policies(struct buf *b, const struct view_service *s)
     put_u32(b, s->limits.head_bytes);
     put_u32(b, s->limits.head_fields);
     put_u64(b, s->limits.body_bytes);
+    put_u32(b, s->limits.connections);
+    put_u32(b, s->limits.connections_per_address);
+    put_u64(b, s->limits.min_rate);
 }
 
 void put_service(struct buf *b, const struct view_service *s)
@@ -128,6 +133,19 @@ static void put_resolver(struct buf *b, const struct view_resolver *r)
     put_u64(b, r->ttl_most);
 }
 
+/* Eight bytes at a time; every step can be undone, so no change of one word is lost. */
+uint64_t view_sum(struct str bytes)
+{
+    uint64_t h = bytes.n;
+    for (; bytes.n; bytes.p += MIN(bytes.n, 8), bytes.n -= MIN(bytes.n, 8)) {
+        uint64_t word = 0;
+        memcpy(&word, bytes.p, MIN(bytes.n, 8));
+        h = (h ^ le64toh(word)) * 0x9e3779b97f4a7c15u;
+        h ^= h >> 29;
+    }
+    return h;
+}
+
 void view_encode(const struct view *v, struct buf *out)
 {
     size_t start = out->n;
@@ -147,6 +165,12 @@ void view_encode(const struct view *v, struct buf *out)
     put_u32(out, v->n_services);
     for (uint32_t i = 0; i < v->n_services; i++)
         put_service(out, &v->services[i]);
+    put_u32(out, v->n_tokens);
+    for (uint32_t i = 0; i < v->n_tokens; i++) {
+        put_str(out, v->tokens[i].name);
+        buf_add(out, v->tokens[i].digest, sizeof v->tokens[i].digest);
+        put_u32(out, v->tokens[i].rights);
+    }
     if (!out->failed)
-        put_u64(out, str_hash((struct str){out->p + start, out->n - start}));
+        put_u64(out, view_sum((struct str){out->p + start, out->n - start}));
 }

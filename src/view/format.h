@@ -2,9 +2,12 @@
 #ifndef HF_VIEW_FORMAT_H
 #define HF_VIEW_FORMAT_H
 
+#include "base/str.h"
+
 enum {
     VIEW_MAGIC = 0x57564648, /* "HFVW" */
     /* The least bytes that a record takes, so that a count can be trusted before its records. */
+    VIEW_TOKEN_MIN = 4 + 32 + 4,
     VIEW_ADDR_MIN = 1 + 2 + 16 + 4,
     VIEW_SOCKET_MIN = 1 + VIEW_ADDR_MIN + 4,
     VIEW_INSTANCE_MIN = 4 + 4 + VIEW_ADDR_MIN + 4 + 4 + 4 + 4 + 4 + 1 + 4,
@@ -16,12 +19,13 @@ enum {
     VIEW_PAGE_MIN = 2 + 4 + 4,
     VIEW_TRAFFIC_MIN = 20 + 24 + 14 + VIEW_RULES_MIN + 4 + 4,
     VIEW_SERVICE_MIN = 1 + 1 + 4 + 12 + 8 + 3 + 4 + 8 + 4 + 4 + 4 + 4 + 1 + 4 + 16 + 5 + 50 + 56 +
-                       72 + VIEW_TRAFFIC_MIN,
+                       88 + VIEW_TRAFFIC_MIN,
 };
 
 struct buf;
 struct view_service;
 /* encode.c */
+uint64_t view_sum(struct str bytes); /* what ends an encoding */
 void put_service(struct buf *b, const struct view_service *s);
 /* encode_rules.c */
 void put_traffic(struct buf *b, const struct view_service *s);

@@ -97,6 +97,13 @@ static bool retry_valid(const struct view_retry *r)
            r->budget_permille <= 1000 && r->reserve <= 1000000 && r->replay_max <= VIEW_MAX_REPLAY;
 }
 
+static bool limits_valid(const struct view_limits *l)
+{
+    return l->head_bytes <= VIEW_MAX_HEAD && l->head_fields <= VIEW_MAX_HEAD_FIELDS &&
+           l->connections <= VIEW_MAX_CONNECTIONS &&
+           l->connections_per_address <= VIEW_MAX_CONNECTIONS && l->min_rate <= VIEW_MAX_MIN_RATE;
+}
+
 static bool eject_valid(const struct view_eject *j)
 {
     return j->after <= 1000 && j->share_permille <= 1000 && j->hold <= VIEW_MAX_DURATION &&
@@ -147,7 +154,7 @@ static int verify_service(const struct view *v, const struct view_service *s, st
     if (!check_valid(&s->check))
         return verify_bad(e, s->name, "an invalid check");
     if (!timeouts_valid(&s->timeouts) || !retry_valid(&s->retry) || !eject_valid(&s->eject) ||
-        s->limits.head_bytes > VIEW_MAX_HEAD || s->limits.head_fields > VIEW_MAX_HEAD_FIELDS)
+        !limits_valid(&s->limits))
         return verify_bad(e, s->name, "a setting out of range");
     int rc = verify_links(v, s, e);
     rc = rc ? rc : verify_traffic(v, s, e);
@@ -184,11 +191,27 @@ static int verify_slots(const struct view *v, struct err *e)
     return 0;
 }
 
+static int verify_tokens(const struct view *v, struct err *e)
+{
+    struct map names = {0};
+    int rc = v->n_tokens > VIEW_MAX_TOKENS ? verify_bad(e, STR(""), "too many tokens") : 0;
+    for (uint32_t i = 0; i < v->n_tokens && !rc; i++) {
+        const struct view_token *t = &v->tokens[i];
+        if (t->name.n == 0 || t->rights >= 1u << RIGHTS)
+            rc = verify_bad(e, STR(""), "an invalid token");
+        else
+            rc = verify_unique(&names, t->name, STR(""), "two tokens of one name", e);
+    }
+    map_free(&names);
+    return rc;
+}
+
 int view_verify(const struct view *v, struct err *e)
 {
     if (v->workers < 1 || v->workers > VIEW_MAX_WORKERS || v->n_services > VIEW_MAX_SERVICES)
         return verify_bad(e, STR(""), "a number out of range");
     int rc = verify_sockets(v, e);
+    rc = rc ? rc : verify_tokens(v, e);
     rc = rc ? rc : verify_resolver(&v->resolver, e);
     struct map names = {0};
     uint32_t total = 0;

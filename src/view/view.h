@@ -18,12 +18,15 @@ enum {
     VIEW_MAX_SOCKETS = 4096,
     VIEW_MAX_SLOTS = 16384, /* instances in all services together */
     VIEW_MAX_REPLIES = 1000000,
+    VIEW_MAX_TOKENS = 256,
     VIEW_FORMAT = 1, /* of the encoding; a decoder refuses others */
     VIEW_MAX_WORKERS = 64,
     VIEW_MAX_WEIGHT = 1000,
     VIEW_MAX_ATTEMPTS = 16,
     VIEW_MAX_HEAD = 256 * 1024, /* bytes of a head */
     VIEW_MAX_HEAD_FIELDS = 256,
+    VIEW_MAX_CONNECTIONS = 10000000,
+    VIEW_MAX_MIN_RATE = 1024 * 1024 * 1024,
     VIEW_MAX_REPLAY = 16 * 1024 * 1024,
     VIEW_MAX_SOURCES = 64, /* of one service: names and directories that give it instances */
     VIEW_MAX_NAMESERVERS = 8,
@@ -48,6 +51,7 @@ enum socket_use {
                           ADDR_UNIX) */
     SOCKET_TCP,        /* a listening socket of the proxy whose bytes are passed on as they are */
     SOCKET_UDP,        /* a bound datagram socket of the proxy */
+    SOCKET_ADMIN, /* a listening socket of control: the admin API over TCP, for who has a token */
     SOCKET_USES
 };
 struct view_socket {
@@ -123,9 +127,13 @@ struct view_sticky {
 };
 
 struct view_limits {
-    uint32_t head_bytes;  /* of a request or response head */
-    uint32_t head_fields; /* header fields in one head */
-    uint64_t body_bytes;  /* of a request; 0 is no limit */
+    uint32_t head_bytes;              /* of a request or response head */
+    uint32_t head_fields;             /* header fields in one head */
+    uint64_t body_bytes;              /* of a request; 0 is no limit */
+    uint32_t connections;             /* of clients, to this service on this node; 0 is no limit */
+    uint32_t connections_per_address; /* the same of one address; an IPv6 one is its /64 */
+    uint64_t min_rate; /* bytes a second that a client must send or read while only it is waited
+                          for; 0 is no limit */
 };
 
 /* Who named an instance. The file's stay until the file changes; the others come and go while the
@@ -299,7 +307,7 @@ struct view_service {
     uint32_t n_sockets;
     int32_t access_log; /* index into view.sockets or -1 */
     struct view_log log;
-    uint8_t balance;    /* enum algorithm */
+    uint8_t balance; /* enum algorithm */
     struct view_instance *instances;
     uint32_t n_instances;
     bool dynamic; /* it may have no instance: others come while it runs */
@@ -340,6 +348,13 @@ enum {
 /* Of 1 << i. */
 const char *view_right_name(unsigned i);
 
+/* Who knows the secret may do what the rights say. The secret itself is nowhere. */
+struct view_token {
+    struct str name;    /* unique */
+    uint8_t digest[32]; /* SHA-256 of the secret */
+    uint32_t rights;    /* RIGHT_* */
+};
+
 struct view {
     struct arena arena;
     uint64_t epoch;   /* rises with every view */
@@ -351,6 +366,8 @@ struct view {
     uint32_t n_sockets;
     struct view_service *services;
     uint32_t n_services;
+    struct view_token *tokens; /* of the admin API over TCP */
+    uint32_t n_tokens;
 };
 
 /* Appends the encoding to out; check out->failed. */

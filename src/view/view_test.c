@@ -1,5 +1,6 @@
 /* The codec is driven over every truncation and every single-byte corruption of a full view, the
  * slots over reloads. */
+#include "view/format.h"
 #include "view/view.h"
 
 #include <setjmp.h>
@@ -34,7 +35,7 @@ static void defaults(struct view_service *s)
     s->timeouts = (struct view_timeouts){1, 2, 3, 4, 5, 6, 7};
     s->retry = (struct view_retry){RETRY_CONNECT | RETRY_5XX, 3, 200, 32, 65536};
     s->eject = (struct view_eject){5, 700, SECOND, 30 * SECOND};
-    s->limits = (struct view_limits){16384, 100, 1ull << 40};
+    s->limits = (struct view_limits){16384, 100, 1ull << 40, 1000, 10, 100};
 }
 
 /* Services by name; of each, instances by name. Names are string literals. */
@@ -235,7 +236,7 @@ static void round_trip(void **state)
 /* Fuzzers and the corruption test repair the hash, so that what lies behind it is reached too. */
 static void repair(struct buf *b)
 {
-    uint64_t h = str_hash((struct str){b->p, b->n - 8});
+    uint64_t h = view_sum((struct str){b->p, b->n - 8});
     b->n -= 8;
     put_u64(b, h);
 }
@@ -421,6 +422,9 @@ static void bounds_are_checked(void **state)
     REFUSED(web->eject.share_permille, 1001u);
     REFUSED(web->eject.hold_max, UINT64_MAX);
     REFUSED(web->limits.head_fields, 257u);
+    REFUSED(web->limits.connections, VIEW_MAX_CONNECTIONS + 1u);
+    REFUSED(web->limits.connections_per_address, VIEW_MAX_CONNECTIONS + 1u);
+    REFUSED(web->limits.min_rate, VIEW_MAX_MIN_RATE + 1ull);
     REFUSED(v->sockets[0].use, (uint8_t)SOCKET_USES);
     REFUSED(v->sockets[1].addr.path[0], '@');
     REFUSED(v->sockets[2].addr, v->sockets[0].addr);

@@ -7,10 +7,10 @@ import pytest
 
 from holdfast import BINARY, TOP
 
-COMMANDS = ["run", "check", "reload", "status", "top", "events", "drain", "resume", "instance", "restart", "version", "help"]
+COMMANDS = ["run", "check", "reload", "status", "top", "events", "drain", "resume", "instance", "restart", "upgrade", "version", "help"]
 NEEDS_NODE = [("status",), ("status", "--json"), ("top",), ("top", "--once"), ("events",), ("events", "--json"), ("reload",),
               ("drain", "web/a"), ("resume", "web/a"), ("instance", "list", "web"), ("instance", "add", "web", "10.0.0.1:80"),
-              ("restart", "proxy")]
+              ("restart", "proxy"), ("upgrade",)]
 
 
 def read(*path):

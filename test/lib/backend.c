@@ -1,7 +1,9 @@
 /* backend: a small, real HTTP/1.1 server that fails on command, for the scenario tests.
  *
  *   backend --listen ADDR --control ADDR --log FILE --name NAME [--service-us N]
+ *           [--send-buffer N]
  *
+ * --send-buffer N bounds what the kernel keeps of answers that are not read (0: as it likes).
  * Each request's method and X-Request-Id are appended to FILE with one write() as soon as its head
  * is complete and before a byte of an answer: what was delivered can be counted even after kill -9.
  * Any method is answered after the service time with one line "NAME METHOD ID BYTES SUM", the last
@@ -59,6 +61,7 @@ struct server {
     int epoll, log;
     const char *name;
     uint64_t service_us;
+    int send_buffer;
     enum mode mode;
     struct conn *first, *last; /* waiting, soonest first */
     struct conn *dead;
@@ -394,6 +397,8 @@ static void accept_all(struct server *s, struct conn *listener)
 {
     int fd;
     while ((fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        if (s->send_buffer)
+            setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &s->send_buffer, sizeof s->send_buffer);
         struct conn *c = calloc(1, sizeof *c);
         char *in = calloc(1, IN_MAX + 1);
         if (!c || !in)
@@ -455,7 +460,8 @@ static void open_listeners(struct server *s, int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct server s = {.name = tool_option(argc, argv, "name"),
-                       .service_us = tool_number(argc, argv, "service-us", 0)};
+                       .service_us = tool_number(argc, argv, "service-us", 0),
+                       .send_buffer = (int)tool_number(argc, argv, "send-buffer", 0)};
     signal(SIGPIPE, SIG_IGN);
     open_listeners(&s, argc, argv);
     for (;;) {

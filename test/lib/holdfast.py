@@ -120,8 +120,9 @@ class Process:
 class Backend:
     """backend.c: a real server that fails on command."""
 
-    def __init__(self, site, name, service_us, host="127.0.0.1", port=None):
+    def __init__(self, site, name, service_us, host="127.0.0.1", port=None, send_buffer=0):
         self.site, self.name, self.service_us = site, name, service_us
+        self.send_buffer = send_buffer
         self.port, self.control_port = port or site.port(), site.port()
         self.address = f"{host}:{self.port}"
         self.log = site.path(f"{name}.log")
@@ -132,7 +133,8 @@ class Backend:
         self.process = self.site.process(
             [os.path.join(TOOLS, "backend"), "--listen", self.address,
              "--control", f"127.0.0.1:{self.control_port}", "--log", self.log,
-             "--name", self.name, "--service-us", str(self.service_us)])
+             "--name", self.name, "--service-us", str(self.service_us),
+             "--send-buffer", str(self.send_buffer)])
         until(lambda: connects(self.control_port), what=f"{self.name} to listen")
 
     def kill(self):
@@ -237,11 +239,37 @@ class Tunnels(Talker):
         return figures
 
 
+class Attack(Talker):
+    """attack.c. Elsewhere the attackers bring their own machines: they get what is left of this one."""
+
+    def __init__(self, site, port, how, count, **options):
+        command = ["nice", "-n", "19", os.path.join(TOOLS, "attack"), "--to", f"127.0.0.1:{port}", "--how", how,
+                   "--count", str(count)]
+        for name, value in options.items():
+            command += ["--" + name.replace("_", "-"), str(value)]
+        super().__init__(site, command)
+
+    def await_figure(self, name, least, seconds=30):
+        until(lambda: self.snapshot()[name] >= least, seconds, f"{least} {name} of an attack")
+
+    def await_left(self, left, gone, seconds=30):
+        """So many stay open, and so many were turned away."""
+        def settled():
+            f = self.snapshot()
+            return f["open"] == left and f["ended"] + f["refused"] == gone
+        until(settled, seconds, f"{left} connections to stay and {gone} to go")
+
+    def stop(self):
+        figures = self.ask("stop")
+        self.process.wait()
+        return figures
+
+
 class Node:
     """A holdfast node with a state directory of its own."""
 
-    def __init__(self, site, name, config, port):
-        self.site, self.name, self.port = site, name, port
+    def __init__(self, site, name, config, port, prefix=()):
+        self.site, self.name, self.port, self.prefix = site, name, port, list(prefix)
         self.state = site.path(f"{name}-state")
         self.file = site.path(f"{name}.conf")
         self.errors = site.path(f"{name}.err")
@@ -256,7 +284,8 @@ class Node:
     def start(self):
         with open(self.errors, "ab") as err:
             self.process = self.site.process(
-                [BINARY, "run", self.file, "--state", self.state], stdout=err, stderr=err)
+                [*self.prefix, BINARY, "run", self.file, "--state", self.state], stdout=err,
+                stderr=err)
         until(self.ready, 20, f"{self.name} to be ready ({self.errors})")
         return self
 
@@ -376,14 +405,17 @@ class Site:
         self.backends.append(b)
         return b
 
-    def node(self, config, port, start=True):
-        n = Node(self, self._name("node"), config, port)
+    def node(self, config, port, start=True, prefix=()):
+        n = Node(self, self._name("node"), config, port, prefix)
         self.nodes.append(n)
         return n.start() if start else n
 
     def load(self, port, **options):
         options.setdefault("timeout_ms", int(10000 * PATIENCE))
         return Load(self, port, self._name("r"), **options)
+
+    def attack(self, port, how, count, **options):
+        return Attack(self, port, how, count, **options)
 
     def tunnels(self, port, count):
         return Tunnels(self, port, count)

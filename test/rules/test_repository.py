@@ -18,6 +18,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'conf/parse': 'conf',
     'detect/probe': 'probe',
     'daemon/ipc': 'ipc',
+    'daemon/upgrade_state': 'upgrade',
     'admin/server': 'admin',
 }
 AMERICAN = {

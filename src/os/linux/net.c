@@ -105,6 +105,12 @@ int net_listen(const struct addr *a, int backlog, struct err *e)
         goto failed;
     if (a->kind == ADDR_IP6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one))
         goto failed;
+    /* What is accepted inherits it: a client that reads nothing pins so much here, and not as much
+     * as the kernel would like to keep for a fast one. */
+    int unsent = NET_UNSENT_MAX;
+    if (a->kind != ADDR_UNIX &&
+        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent))
+        goto failed;
     if (bind(fd, &s.any, n) || listen(fd, backlog))
         goto failed;
     net_set_nodelay(fd); /* accepted sockets inherit it: tcp(7) */

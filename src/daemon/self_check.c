@@ -1,0 +1,64 @@
+/* @self-check: a program that is to take over says whether it can, before anything changes.
+ *
+ * It is started by the supervisor that runs, with its state at descriptor 3, its view at 4, and at
+ * 5 a pipe for one line: "ok VERSION" with status 0, or a sentence with status 1. It reads the
+ * state as it would when it takes over, and the configuration as it stands in the file. */
+#include <getopt.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "conf/conf.h"
+#include "daemon/daemon.h"
+#include "daemon/ipc.h"
+#include "daemon/upgrade_state.h"
+
+enum { FD_STATE = 3, FD_VIEW = 4, FD_ANSWER = 5 };
+
+static int check_file(const char *file, struct err *e)
+{
+    struct conf_env env = conf_env_real();
+    struct conf_problems problems = {0};
+    struct view *v = NULL;
+    int r = conf_load(file, &env, &v, &problems, e);
+    conf_problems_free(&problems);
+    view_free(v);
+    return r;
+}
+
+static int check_state(struct err *e)
+{
+    struct buf bytes = {0};
+    struct upgrade_state st = {0};
+    int r = memfd_read(FD_STATE, UPGRADE_MAX_BYTES, &bytes, e);
+    if (r == 0)
+        r = upgrade_state_decode(buf_str(&bytes), &st, e);
+    upgrade_state_free(&st);
+    buf_free(&bytes);
+    return r;
+}
+
+/* A view of another format is no obstacle: the file is read anew then. */
+static void try_view(void)
+{
+    struct view *v = NULL;
+    if (ipc_read_view(FD_VIEW, &v, NULL) == 0)
+        view_free(v);
+}
+
+int self_check_main(int argc, char **argv)
+{
+    struct err e = {0};
+    char answer[sizeof e.text + 32];
+    if (argc != 3 || strcmp(argv[1], "--file") != 0) {
+        fprintf(stderr, "@self-check is started by holdfast itself: --file FILE\n");
+        return 2;
+    }
+    int r = check_state(&e);
+    if (r == 0)
+        r = check_file(argv[2], &e);
+    try_view();
+    int n = r ? snprintf(answer, sizeof answer, "%s\n", e.text)
+              : snprintf(answer, sizeof answer, "ok %s\n", HF_VERSION);
+    bool told = write(FD_ANSWER, answer, (size_t)n) == n;
+    return r || !told ? 1 : 0;
+}
