@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/supervisor.h"
@@ -80,6 +81,19 @@ static int make_directory(struct supervisor *s, struct err *e)
         return err_errno(e, "cannot give the state directory %s to the user %s", s->state,
                          s->user.name);
     return 0;
+}
+
+/* We have the lock: who listens yet is the control of a supervisor that was killed just now. */
+static int listen_admin(const struct supervisor *s, struct err *e)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+    int r;
+    for (int tries = 0;; tries++) {
+        r = listen_admin(s, e);
+        if (r != -ERR_EXISTS || tries == 200)
+            return r;
+        nanosleep(&pause, NULL);
+    }
 }
 
 static int open_admin(struct supervisor *s, struct err *e)
