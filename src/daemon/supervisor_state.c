@@ -89,7 +89,7 @@ static int listen_admin(const struct supervisor *s, struct err *e)
     const struct timespec pause = {.tv_nsec = 10000000};
     int r;
     for (int tries = 0;; tries++) {
-        r = listen_admin(s, e);
+        r = net_listen(&s->admin, 64, e);
         if (r != -ERR_EXISTS || tries == 200)
             return r;
         nanosleep(&pause, NULL);
@@ -102,7 +102,7 @@ static int open_admin(struct supervisor *s, struct err *e)
     if (r)
         return r;
     mode_t before = umask(0117);
-    r = net_listen(&s->admin, 64, e);
+    r = listen_admin(s, e);
     umask(before);
     if (r < 0)
         return err_wrap(e, "cannot open the admin socket");
