@@ -17,7 +17,7 @@ STAMPS  := $(BUILD)/check
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: help build demo test check fresh sanitize soak fuzz bench format install clean
+.PHONY: help build demo test check fresh sanitize soak fuzz bench profile format install clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -78,9 +78,13 @@ fuzz: ## fuzz every decoder for RUNS executions, with coverage
 	@tools/need.sh build fuzz
 	@tools/fuzz.sh $(RUNS)
 
-bench: build ## holdfast beside haproxy, nginx and the floors: CPU per request (QUICK=1 for 2 minutes)
+bench: build ## holdfast beside haproxy, nginx and the floors, into docs/bench.md: 20 minutes (QUICK=1: 2, only prints)
 	@tools/need.sh bench
 	@bench/run.py $(if $(QUICK),--quick) $(ARGS)
+
+profile: build ## user instructions per request, by function, of holdfast and the floors (callgrind)
+	@tools/need.sh bench
+	@bench/profiles.py $(ARGS)
 
 format: ## clang-format, in place
 	@tools/need.sh lint

@@ -13,7 +13,7 @@ packages_of() {
     test)  echo "libcmocka-dev python3 python3-pytest python3-jsonschema varnish groff-base dnsmasq-base bind9-dnsutils node-llhttp curl wrk socat python3-websockets" ;;
     lint)  echo "clang clang-format clang-tidy cppcheck" ;;
     fuzz)  echo "clang llvm node-llhttp" ;;
-    bench) echo "gcc libc6-dev python3 wrk haproxy nginx libnginx-mod-stream strace iproute2 util-linux procps" ;;
+    bench) echo "gcc libc6-dev python3 wrk haproxy nginx libnginx-mod-stream strace valgrind iproute2 util-linux procps" ;;
     demo)  echo "python3" ;;
     fresh) echo "debootstrap util-linux mount" ;;
     *) echo "need.sh: no group '$1'" >&2; exit 2 ;;

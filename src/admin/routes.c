@@ -304,6 +304,13 @@ static void answer_resume(struct conn *c, const struct captures *m)
     set_drain(c, m, false);
 }
 
+/* The number that the change which was just asked for is above; one that runs is that one. */
+static uint64_t change_before(const struct admin_host *h)
+{
+    const struct admin_change *g = h->change(h->context);
+    return g->number && g->state == CHANGE_RUNS ? g->number - 1 : g->number;
+}
+
 static void answer_restart(struct conn *c, const struct captures *m)
 {
     const struct admin_host *h = &c->admin->host;
@@ -321,7 +328,7 @@ static void answer_restart(struct conn *c, const struct captures *m)
     json_put_text(&o, "process", "proxy");
     json_put_bool(&o, "restarting", true);
     json_put_bool(&o, "gently", now == 0);
-    json_put_u64(&o, "before", h->change(h->context)->number);
+    json_put_u64(&o, "before", change_before(h));
     conn_answer_json(c, 202, json_end(&o));
 }
 
@@ -363,7 +370,7 @@ static void answer_upgrade(struct conn *c, const struct captures *m)
     }
     struct json_object o = json_begin_schema("upgrade");
     json_put_bool(&o, "upgrading", true);
-    json_put_u64(&o, "before", h->change(h->context)->number);
+    json_put_u64(&o, "before", change_before(h));
     conn_answer_json(c, 202, json_end(&o));
 }
 

@@ -150,7 +150,7 @@ static const struct setting timeout[] = {
     NUMBER("flow", KIND_DURATION, struct view_timeouts, flow, MS, D, "30s",
            "of a UDP service: a client without a datagram either way"),
     NUMBER("drain", KIND_DURATION, struct view_timeouts, drain, 0, D, "30s",
-           "what open connections are given to end when a listener or the node stops"),
+           "what open connections are given to end when a proxy hands over or the node stops"),
 };
 static const struct setting retry[] = {
     FIELD("on", KIND_RETRY_ON, struct view_retry, on, "{connect, reset, timeout}",

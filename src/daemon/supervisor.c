@@ -44,7 +44,8 @@ int supervisor_make_cells(struct supervisor *s, struct err *e)
     int r = memfd_map(s->cells_fd, &region, &size, e);
     if (r)
         return r;
-    cells_format(region, workers, VIEW_MAX_SERVICES, VIEW_MAX_SLOTS, clock_now());
+    s->boot = clock_now();
+    cells_format(region, workers, VIEW_MAX_SERVICES, VIEW_MAX_SLOTS, s->boot);
     r = cells_attach(&s->cells, region, size, e);
     if (r)
         return r;

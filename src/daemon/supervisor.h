@@ -136,13 +136,14 @@ struct supervisor {
     struct addr admin;
     struct cells cells;
     uint32_t workers; /* as the region was made; its header is not to be trusted any more */
+    uint64_t boot;    /* ns, when the region was made */
     bool drops;       /* children become `user` */
     struct sandbox_user user;
     struct held checked; /* as the file stood at the start: the paths that root opens itself */
     struct held now;     /* the last good view */
     struct held old;     /* what `now` replaced, until the proxy has taken `now` */
     bool taking;         /* control waits for VIEW_TAKEN of `now` */
-    int waiting_fd;      /* one more view, while `taking`; -1: none */
+    int waiting_fd;      /* one more view, while `taking` or on trial; -1: none */
     uint64_t waiting_epoch;
     bool reload_wanted; /* SIGHUP came while control was down */
     struct child children[CHILDREN];
@@ -195,6 +196,7 @@ void view_offered(struct supervisor *s, uint64_t epoch, int fd); /* takes fd */
 void view_taken(struct child *c, uint64_t epoch);
 void view_give(struct child *c); /* the last good view, if there is one */
 void view_forget_waiting(struct supervisor *s);
+void view_apply_waiting(struct supervisor *s); /* nothing hinders it any more */
 
 /* supervisor_handover.c */
 /* Starts a proxy beside the one that accepts. How it goes on is told to control. */

@@ -114,6 +114,7 @@ struct fake {
     struct view *view;
     struct fake_listener listeners[FAKE_SOCKETS];
     bool waits; /* to be told to accept */
+    bool handed_over;
 };
 
 static void on_beat(struct timer *t)
@@ -222,6 +223,20 @@ static void break_protocol(struct fake *f)
     CHECK(net_message_send(f->supervisor.fd, "x", 1, NULL, 0, NULL) == 0);
 }
 
+/* To the program beside the file. */
+static void ask_for_upgrade(struct fake *f)
+{
+    struct buf path = {0}, body = {0};
+    const char *slash = strrchr(f->file, '/');
+    buf_add(&path, f->file, (size_t)(slash + 1 - f->file));
+    buf_add_str(&path, STR("test_daemon_supervisor"));
+    put_str(&body, buf_str(&path));
+    CHECK(!body.failed &&
+          ipc_send(&f->supervisor, IPC_UPGRADE, buf_str(&body), NULL, 0, NULL) == 0);
+    buf_free(&path);
+    buf_free(&body);
+}
+
 static void command(struct fake *f, const char *word)
 {
     bool offers = strchr("lsd", word[0]) && strcmp(word, "state") != 0; /* answered later */
@@ -244,6 +259,8 @@ static void command(struct fake *f, const char *word)
     else if (strcmp(word, "handover") == 0)
         CHECK(ipc_send(&f->supervisor, IPC_RESTART, STR("\1\0\0\0\4\0\0\0test"), NULL, 0, NULL) ==
               0);
+    else if (strcmp(word, "upgrade") == 0)
+        ask_for_upgrade(f);
     if (strcmp(word, "change") == 0)
         snprintf(text, sizeof text, "%s\n", f->change);
     else if (strcmp(word, "children") == 0)
@@ -308,6 +325,7 @@ static void control_message(struct ipc *c, struct ipc_message *m)
         load(f, f->epoch + 1);
     } else if (m->type == IPC_VIEW_END) {
         f->epoch = get_u64(&m->body);
+        cell_set(&f->cells.processes[PROCESS_CONTROL].epoch, f->epoch);
     } else if (m->type == IPC_VIEW_TAKEN || m->type == IPC_VIEW_REFUSED) {
         answered(f, m);
     } else if (m->type == IPC_CHILD) {
@@ -371,9 +389,7 @@ static void use_socket(struct fake *f, uint32_t index, int fd)
         close(fd);
         return;
     }
-    l->fd = fd;
-    if (!f->waits)
-        CHECK(loop_io_start(f->loop, &l->io, fd, NULL) == 0);
+    l->fd = fd; /* nobody is answered before the view is complete */
 }
 
 static void use_sockets(struct fake *f, struct ipc_message *m)
@@ -389,6 +405,14 @@ static void use_sockets(struct fake *f, struct ipc_message *m)
     }
 }
 
+static void accept_now(struct fake *f)
+{
+    f->waits = false;
+    for (size_t i = 0; i < FAKE_SOCKETS; i++)
+        if (f->listeners[i].fd >= 0)
+            CHECK(loop_io_start(f->loop, &f->listeners[i].io, f->listeners[i].fd, NULL) == 0);
+}
+
 static void end_view(struct fake *f)
 {
     struct buf b = {0};
@@ -396,18 +420,12 @@ static void end_view(struct fake *f)
     if (f->waits && str_eq(f->view->file, STR("mute")))
         return;
     CHECK(!f->waits || !str_eq(f->view->file, STR("dies")));
+    if (!f->waits && !f->handed_over)
+        accept_now(f);
     f->cells.header->workers = UINT32_MAX; /* what a proxy that somebody took over might do */
     put_u64(&b, f->epoch);
     CHECK(ipc_send(&f->supervisor, IPC_VIEW_TAKEN, buf_str(&b), NULL, 0, NULL) == 0);
     buf_free(&b);
-}
-
-static void accept_now(struct fake *f)
-{
-    f->waits = false;
-    for (size_t i = 0; i < FAKE_SOCKETS; i++)
-        if (f->listeners[i].fd >= 0)
-            CHECK(loop_io_start(f->loop, &f->listeners[i].io, f->listeners[i].fd, NULL) == 0);
 }
 
 static bool is(const struct fake *f, const char *word)
@@ -428,6 +446,7 @@ static void proxy_message(struct ipc *c, struct ipc_message *m)
         accept_now(f);
     } else if (m->type == IPC_HAND_OVER) {
         drop_sockets(f);
+        f->handed_over = true;
         if (!is(f, "stubborn"))
             loop_stop(f->loop);
     } else if (m->type == IPC_STOP) {

@@ -12,6 +12,7 @@
  *   damaged   offers bytes that are no view; answers as load
  *   nonsense  sends a message that breaks the protocol
  *   restart   asks for a new proxy at once
+ *   upgrade   asks to become the program test_daemon_supervisor beside the file
  *   handover  asks for a new proxy that takes over; "change" tells how the latest one goes
  * The fake proxy answers each connection with "PID EPOCH INODE", the inode being that of its
  * listening socket, and writes its epoch to its access log when it takes a view. It counts itself

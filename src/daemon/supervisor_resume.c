@@ -142,6 +142,7 @@ void upgrade_confirm(struct supervisor *s)
     s->upgrade.step = UPGRADE_IDLE;
     handover_switch(s);
     upgrade_state_free(&s->upgrade.from);
+    view_apply_waiting(s);
 }
 
 static bool control_is_there(struct supervisor *s)
@@ -204,24 +205,35 @@ static int take_basics(struct supervisor *s, struct err *e)
     return r ? r : paths_admin_socket(&s->admin, s->state, e);
 }
 
-/* The region as it is, with the view in force. */
-static bool same_formats(struct supervisor *s)
+/* Every child can write the region's header: it is written anew from what the supervisor knows. */
+static bool same_region(struct supervisor *s)
 {
     const struct upgrade_state *st = &s->upgrade.from;
     struct err e = {0};
     void *region = NULL;
     size_t size = 0;
+    if (memfd_map(st->cells_fd, &region, &size, &e))
+        return false;
+    if (size == cells_size(st->workers, VIEW_MAX_SERVICES, VIEW_MAX_SLOTS)) {
+        cells_format(region, st->workers, VIEW_MAX_SERVICES, VIEW_MAX_SLOTS, st->boot);
+        if (cells_attach(&s->cells, region, size, &e) == 0)
+            return true;
+    }
+    munmap(region, size);
+    return false;
+}
+
+/* The region as it is, with the view in force. */
+static bool same_formats(struct supervisor *s)
+{
+    const struct upgrade_state *st = &s->upgrade.from;
+    struct err e = {0};
     if (st->ipc_version != IPC_VERSION || st->view_format != VIEW_FORMAT ||
         st->cells_version != CELLS_VERSION || ipc_read_view(st->view_fd, &s->now.view, &e))
         return false;
-    bool ok = s->now.view->n_sockets == st->n_sockets && s->now.view->epoch == st->epoch &&
-              memfd_map(st->cells_fd, &region, &size, &e) == 0 &&
-              cells_attach(&s->cells, region, size, &e) == 0 && s->cells.size == size;
-    if (ok)
+    if (s->now.view->n_sockets == st->n_sockets && s->now.view->epoch == st->epoch &&
+        same_region(s))
         return true;
-    if (region)
-        munmap(region, size);
-    s->cells = (struct cells){0};
     view_free(s->now.view);
     s->now.view = NULL;
     return false;
@@ -232,6 +244,7 @@ static int go_on(struct supervisor *s, struct err *e)
     const struct upgrade_state *st = &s->upgrade.from;
     s->cells_fd = st->cells_fd;
     s->workers = st->workers;
+    s->boot = st->boot;
     s->now.view_fd = st->view_fd;
     s->now.fds = mem_alloc((st->n_sockets + 1) * sizeof(int));
     if (!s->now.fds)

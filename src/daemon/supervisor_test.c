@@ -486,6 +486,87 @@ static void a_new_proxy_that_fails_is_discarded(void **state)
     assert_int_equal(stop(n), 0);
 }
 
+static void copy_program(const struct node *n)
+{
+    char command[256];
+    snprintf(command, sizeof command,
+             "cp /proc/%ld/exe %s/test_daemon_supervisor && chmod 755 %s/test_daemon_supervisor",
+             (long)getpid(), n->directory, n->directory);
+    assert_int_equal(system(command), 0);
+}
+
+static void runs_the_copy(const struct node *n, bool yes)
+{
+    char link[64], path[256] = "";
+    snprintf(link, sizeof link, "/proc/%ld/exe", (long)n->pid);
+    assert_true(readlink(link, path, sizeof path - 1) > 0);
+    assert_int_equal(str_starts(str_of(path), str_of(n->directory)), yes);
+}
+
+static void another_program_goes_on_in_the_same_process(void **state)
+{
+    struct node *n = *state;
+    copy_program(n);
+    struct answer before = start(n);
+    expect(n, "load", "taken 2");
+    expect(n, "upgrade", "2 ");
+    expect_soon(n, "change", "1 done holdfast");
+    runs_the_copy(n, true);
+    struct answer after = await(n->port);
+    assert_int_not_equal(after.pid, before.pid);
+    assert_int_equal(after.inode, before.inode);
+    assert_int_equal(after.epoch, 2);
+    expect(n, "load", "taken 3");
+    expect(n, "handover", "3 ");
+    expect_soon(n, "change", "2 done proxy 3");
+    expect(n, "upgrade", "3 "); /* once more, from the copy to the copy */
+    expect_soon(n, "change", "3 done holdfast");
+    kill((pid_t)await(n->port).pid, SIGKILL);
+    assert_int_equal(await(n->port).epoch, 3);
+    assert_int_equal(stop(n), 0);
+    assert_true(refused(n->port));
+}
+
+static void a_program_that_fails_is_taken_back(void **state)
+{
+    struct node *n = *state;
+    struct answer before = start(n);
+    expect(n, "upgrade", "1 ");
+    expect_soon(n, "change", "1 failed not upgraded, nothing has changed");
+    copy_program(n);
+    write_file(n, "http 127.0.0.1:%u\nbad\n", n->port);
+    expect(n, "upgrade", "1 ");
+    expect_soon(n, "change",
+                "2 failed not upgraded, nothing has changed: the new program's self-check");
+    write_file(n, "http 127.0.0.1:%u\ndies\n", n->port);
+    expect(n, "load", "taken 2");
+    expect(n, "upgrade", "2 ");
+    expect_soon(n, "change", "3 failed taken back");
+    assert_true(logged(n, "the new proxy died: going back"));
+    runs_the_copy(n, false);
+    struct answer after = await(n->port);
+    assert_int_equal(after.pid, before.pid);
+    expect(n, "state", "2 ");
+    write_file(n, "http 127.0.0.1:%u\n", n->port);
+    expect(n, "load", "taken 3");
+    expect(n, "upgrade", "3 ");
+    expect_soon(n, "change", "4 done holdfast");
+    runs_the_copy(n, true);
+    assert_int_equal(stop(n), 0);
+}
+
+static void a_signal_on_trial_ends_both(void **state)
+{
+    struct node *n = *state;
+    copy_program(n);
+    write_file(n, "http 127.0.0.1:%u\nmute\n", n->port);
+    start(n);
+    expect(n, "upgrade", "1 ");
+    expect_soon(n, "change", "1 runs the new program starts");
+    assert_int_equal(stop(n), 0);
+    assert_true(refused(n->port));
+}
+
 static void hangup_means_reload(void **state)
 {
     struct node *n = *state;
@@ -658,6 +739,10 @@ int main(int argc, char **argv)
         return fake_control_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "@proxy") == 0)
         return fake_proxy_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "@resume") == 0)
+        return resume_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "@self-check") == 0)
+        return self_check_main(argc - 1, argv + 1);
     if (argc == 4 && strcmp(argv[1], "@supervisor") == 0)
         return run_supervisor(argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
@@ -673,6 +758,9 @@ int main(int argc, char **argv)
         NODE_TEST(a_new_proxy_takes_over),
         NODE_TEST(old_proxies_are_not_cut_for_new_ones),
         NODE_TEST(a_new_proxy_that_fails_is_discarded),
+        NODE_TEST(another_program_goes_on_in_the_same_process),
+        NODE_TEST(a_program_that_fails_is_taken_back),
+        NODE_TEST(a_signal_on_trial_ends_both),
         NODE_TEST(hangup_means_reload),
         NODE_TEST(access_logs_are_opened_anew),
         NODE_TEST(an_access_log_that_is_in_the_way_goes_on),

@@ -73,6 +73,7 @@ static int describe(struct supervisor *s, struct upgrade_state *st, struct err *
         .epoch = v->epoch,
         .generations = s->generations,
         .change = s->change.number,
+        .boot = s->boot,
         .lock_fd = s->lock_fd,
         .admin_fd = s->admin_fd,
         .cells_fd = s->cells_fd,
@@ -145,8 +146,6 @@ static int may_begin(struct supervisor *s, struct err *e)
         return err_set(e, ERR_BUSY, "the node starts or stops");
     if (s->handover.next || s->upgrade.step != UPGRADE_IDLE)
         return err_set(e, ERR_BUSY, "another hand-over has begun and not ended");
-    if (s->taking)
-        return err_set(e, ERR_BUSY, "a reload is under way");
     return handover_room(s, e);
 }
 

@@ -159,13 +159,8 @@ void view_offered(struct supervisor *s, uint64_t epoch, int fd)
         close(fd);
         return;
     }
-    if (s->upgrade.step != UPGRADE_IDLE && s->phase == PHASE_RUNNING) {
-        err_set(&e, ERR_BUSY, "an upgrade is under way: try again in a moment");
-        refuse(s, epoch, &e);
-        close(fd);
-        return;
-    }
-    if (!s->taking) {
+    bool on_trial = upgrade_on_trial(s) && s->phase == PHASE_RUNNING;
+    if (!s->taking && !on_trial) {
         apply(s, epoch, fd);
         return;
     }
@@ -177,6 +172,15 @@ void view_offered(struct supervisor *s, uint64_t epoch, int fd)
     }
     s->waiting_fd = fd;
     s->waiting_epoch = epoch;
+}
+
+void view_apply_waiting(struct supervisor *s)
+{
+    int fd = s->waiting_fd;
+    if (fd < 0 || s->taking || upgrade_on_trial(s))
+        return;
+    s->waiting_fd = -1;
+    apply(s, s->waiting_epoch, fd);
 }
 
 static void complete(struct supervisor *s)
@@ -208,9 +212,5 @@ void view_taken(struct child *c, uint64_t epoch)
     if (!s->taking || c != serving_proxy(s) || epoch != epoch_now(s))
         return;
     complete(s);
-    if (s->waiting_fd >= 0) {
-        int fd = s->waiting_fd;
-        s->waiting_fd = -1;
-        apply(s, s->waiting_epoch, fd);
-    }
+    view_apply_waiting(s);
 }

@@ -70,6 +70,7 @@ void upgrade_state_encode(const struct upgrade_state *s, struct buf *out)
     put_u64(out, s->epoch);
     put_u64(out, s->generations);
     put_u64(out, s->change);
+    put_u64(out, s->boot);
     put_fd(out, s->lock_fd);
     put_fd(out, s->admin_fd);
     put_fd(out, s->cells_fd);
@@ -152,8 +153,7 @@ static void get_socket(struct reader *r, struct upgrade_socket *s)
         a->ip[i] = get_u8(r);
     get_name(r, a->path, sizeof a->path);
     s->fd = get_fd(r, true);
-    if (s->socket.use >= SOCKET_USES || a->kind > ADDR_UNIX ||
-        (a->kind != ADDR_UNIX && a->path[0]))
+    if (s->socket.use >= SOCKET_USES || a->kind > ADDR_UNIX || (a->kind != ADDR_UNIX && a->path[0]))
         r->failed = true;
 }
 
@@ -187,6 +187,7 @@ static bool get_all(struct reader *r, struct upgrade_state *s)
     s->epoch = get_u64(r);
     s->generations = get_u64(r);
     s->change = get_u64(r);
+    s->boot = get_u64(r);
     s->lock_fd = get_fd(r, false);
     s->admin_fd = get_fd(r, false);
     s->cells_fd = get_fd(r, false);

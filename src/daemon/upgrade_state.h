@@ -45,7 +45,7 @@ struct upgrade_state {
     char file[PATHS_MAX], state[PATHS_MAX];
     uint32_t log_level;
     uint32_t workers, serving;
-    uint64_t epoch, generations, change;
+    uint64_t epoch, generations, change, boot;
     int32_t lock_fd, admin_fd, cells_fd, view_fd, notify_fd; /* the last may be -1 */
     uint32_t n_children;
     struct upgrade_child children[UPGRADE_CHILDREN];

@@ -22,6 +22,7 @@ static void fill(struct upgrade_state *s, struct upgrade_socket sockets[3])
                                 .epoch = UINT64_C(1) << 40,
                                 .generations = 7,
                                 .change = 9,
+                                .boot = 10,
                                 .lock_fd = 5,
                                 .admin_fd = 6,
                                 .cells_fd = 7,

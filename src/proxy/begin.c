@@ -9,10 +9,9 @@
 static struct exchange *begin(struct client *c, struct service *front)
 {
     cell_add(&front->row->requests, 1);
-    struct exchange *x = mem_zero(1, sizeof *x);
+    struct exchange *x = exchange_new(c->worker);
     if (!x)
         return NULL;
-    list_init(&x->grave);
     x->client = c;
     x->front = x->service = front;
     service_ref(front);

@@ -29,7 +29,7 @@ void client_deadline(struct client *c, uint64_t ns_from_now)
     loop_timer_set(l, &c->timer, loop_now(l) + ns_from_now);
 }
 
-void client_end(struct list *link)
+void client_end(struct worker *w, struct list *link)
 {
     struct client *c = LIST_ENTRY(link, struct client, link);
     buf_free(&c->pending);

@@ -25,15 +25,24 @@
 #include "wire/proxy_protocol.h"
 #include "wire/trace_context.h"
 
+/* Memory that is kept for reuse would hide from the address sanitizer who uses it too long. */
+#if defined(__SANITIZE_ADDRESS__)
+#define KEEP(n) 0
+#else
+#define KEEP(n) (n)
+#endif
+
 enum {
-    BLOCK_SIZE = 32 * 1024, /* one read; also the largest head */
-    BLOCKS_KEPT = 256,      /* free blocks that a worker keeps */
-    HEAD_SLACK = 1024,      /* what rewriting may add to a head */
-    ACCEPT_BATCH = 64,      /* connections accepted before others get their turn */
-    PIPES_KEPT = 16,        /* empty pipes that a worker keeps */
-    READ_BATCH = 16,        /* blocks moved for one connection before others get their turn */
-    PARKED_MAX = 2048,      /* bytes of an unfinished head that give their block back */
-    IDLE_PER_TARGET = 512,  /* pooled connections to one instance, per worker */
+    BLOCK_SIZE = 32 * 1024,     /* one read; also the largest head */
+    BLOCKS_KEPT = 256,          /* free blocks that a worker keeps */
+    EXCHANGES_KEPT = KEEP(256), /* the same of exchanges, */
+    HEAD_KEPT = 4096,           /* with so many bytes of a head at most */
+    HEAD_SLACK = 1024,          /* what rewriting may add to a head */
+    ACCEPT_BATCH = 64,          /* connections accepted before others get their turn */
+    PIPES_KEPT = 16,            /* empty pipes that a worker keeps */
+    READ_BATCH = 16,            /* blocks moved for one connection before others get their turn */
+    PARKED_MAX = 2048,          /* bytes of an unfinished head that give their block back */
+    IDLE_PER_TARGET = 512,      /* pooled connections to one instance, per worker */
 };
 #define TICK_NS          (250 * NS_PER_MS) /* housekeeping of a worker */
 #define UPSTREAM_IDLE_NS (55 * NS_PER_S)   /* a pooled connection unused for this long is closed */
@@ -112,6 +121,8 @@ struct worker {
     struct list graves[GRAVES]; /* by enum grave */
     int pipes[PIPES_KEPT][2];   /* empty ones, for relays */
     uint32_t n_pipes;
+    struct list free_exchanges; /* exchange.grave; with the memory of their requests' heads */
+    uint32_t n_free_exchanges;
     struct block *free_blocks;
     uint32_t n_free_blocks;
     struct sip_key secret; /* of the process: for keys that clients choose */
@@ -424,6 +435,9 @@ void exchange_begin(struct client *c, struct service *front);
 /* A TCP connection, from its first moment. */
 void exchange_begin_relay(struct client *c, struct service *s);
 void exchange_run(struct exchange *x);
+/* Zeroed, with a reference to nothing; NULL when memory is out. */
+struct exchange *exchange_new(struct worker *w);
+void exchange_pool_free(struct worker *w);
 /* Picks an instance and turns to it; ends the exchange when there is none. */
 void exchange_attempt(struct exchange *x);
 /* The client's timer ran out. */
@@ -584,10 +598,10 @@ void worker_listen_again(struct worker *w);
 void worker_client_gone(struct worker *w);
 void worker_bury(struct worker *w, enum grave kind, struct list *link);
 /* What the graveyard calls: frees the struct that holds the link. */
-void client_end(struct list *link);
-void exchange_end(struct list *link);
-void upstream_end(struct list *link);
-void mirror_end(struct list *link);
+void client_end(struct worker *w, struct list *link);
+void exchange_end(struct worker *w, struct list *link);
+void upstream_end(struct worker *w, struct list *link);
+void mirror_end(struct worker *w, struct list *link);
 void listener_unref(struct listener *l);
 /* Watches its socket, if it is not watched already. */
 int listener_start(struct worker *w, struct listener *l, struct err *e);

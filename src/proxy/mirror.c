@@ -37,7 +37,7 @@ static void mirror_run(struct mirror *m);
 
 /* --- ending --- */
 
-void mirror_end(struct list *link)
+void mirror_end(struct worker *w, struct list *link)
 {
     struct mirror *m = LIST_ENTRY(link, struct mirror, link);
     buf_free(&m->request);

@@ -271,6 +271,11 @@ static void drain(void *argument)
     proxy_drain(argument);
 }
 
+static void hand_over(void *argument)
+{
+    proxy_hand_over(argument);
+}
+
 static void give_view(uint64_t epoch, const struct addr *front, int front_fd,
                       const struct addr *instances, uint32_t n)
 {
@@ -488,6 +493,31 @@ static void drain_ends_when_the_last_client_has_gone(void **state)
     close(fd);
 }
 
+/* It leaves the queue to another, takes views, and lets an idle client ask once more. */
+static void handed_over_it_ends_with_its_last_client(void **state)
+{
+    (void)state;
+    struct addr both[2] = {rig.instances[0].addr, rig.instances[1].addr};
+    int old = dial(&rig.front);
+    assert_int_equal(get(old, "/", NULL), 200);
+    on_loop_thread(hand_over, rig.proxy);
+    give_view(2, &rig.front, rig.front_fd, both, 2);
+    give_view(3, &rig.front, rig.front_fd, both + 1, 1); /* by now the worker has let go */
+    int other = dial(&rig.front);
+    char who = 0;
+    assert_int_equal(get(old, "/", &who), 200);
+    assert_int_equal(who, 'b');
+    pthread_mutex_lock(&rig.lock);
+    while (!rig.drained)
+        pthread_cond_wait(&rig.changed, &rig.lock);
+    pthread_mutex_unlock(&rig.lock);
+    assert_int_equal(get(old, "/", NULL), 0);
+    struct pollfd waits = {.fd = rig.front_fd, .events = POLLIN};
+    assert_int_equal(poll(&waits, 1, 0), 1); /* the newcomer is in the queue yet */
+    close(other);
+    close(old);
+}
+
 /* The client has its answer a moment before the worker has done its books. */
 static void wait_until_nothing_is_in_flight(void)
 {
@@ -541,6 +571,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_address_that_leaves_is_closed_after_its_answer, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(drain_ends_when_the_last_client_has_gone, setup, teardown),
+        cmocka_unit_test_setup_teardown(handed_over_it_ends_with_its_last_client, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_runs_out_at_every_allocation, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_is_evidence_against_an_instance_when_we_are_short,
                                         setup, teardown),

@@ -13,7 +13,7 @@
 
 #include "proxy/internal.h"
 
-void upstream_end(struct list *link)
+void upstream_end(struct worker *w, struct list *link)
 {
     mem_free(LIST_ENTRY(link, struct upstream, link));
 }

@@ -80,7 +80,8 @@ void worker_bury(struct worker *w, enum grave kind, struct list *link)
 
 static void on_bury(struct task *task)
 {
-    static void (*const end[GRAVES])(struct list *) = {[GRAVE_CLIENT] = client_end,
+    static void (*const end[GRAVES])(struct worker *,
+                                     struct list *) = {[GRAVE_CLIENT] = client_end,
                                                        [GRAVE_EXCHANGE] = exchange_end,
                                                        [GRAVE_UPSTREAM] = upstream_end,
                                                        [GRAVE_MIRROR] = mirror_end};
@@ -89,7 +90,7 @@ static void on_bury(struct task *task)
         while (!list_empty(&w->graves[kind])) {
             struct list *link = w->graves[kind].next;
             list_remove(link);
-            end[kind](link);
+            end[kind](w, link);
         }
 }
 
@@ -369,6 +370,7 @@ static int prepare(struct worker *w, struct err *e)
     list_init(&w->listeners);
     list_init(&w->retired);
     list_init(&w->clients);
+    list_init(&w->free_exchanges);
     pressure_init(&w->pressure);
     list_init(&w->mirrors);
     for (int i = 0; i < GRAVES; i++)
@@ -430,6 +432,8 @@ void worker_end(struct worker *w)
         close(w->pipes[w->n_pipes][0]);
         close(w->pipes[w->n_pipes][1]);
     }
+    if (w->loop)
+        exchange_pool_free(w);
     while (w->free_blocks) {
         struct block *next = w->free_blocks->next;
         mem_free(w->free_blocks);

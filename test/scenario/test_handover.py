@@ -165,6 +165,8 @@ def program(site, name, fault=None):
     directory = site.path(name)
     os.mkdir(directory)
     shutil.copy(BINARY if fault is None else os.path.join(TOOLS, "faulty"), os.path.join(directory, "holdfast"))
+    os.chmod(directory, 0o755)
+    os.chmod(os.path.join(directory, "holdfast"), 0o755)
     if fault:
         with open(os.path.join(directory, "fault"), "w") as f:
             f.write(fault)
@@ -199,6 +201,34 @@ def test_upgrades_leave_no_trace(site, busy):
     until(lambda: not proxies(node, "draining"), what="the first to end with its last tunnel")
     watch.look()
     assert node.terminate() == 0
+
+
+def test_reloads_upgrades_and_ways_back_together(site, busy):
+    """All of it one after the other: with HOLDFAST_ROUNDS=10 and HOLDFAST_TUNNELS=100 a hundred reloads, ten upgrades and five
+    that are taken back."""
+    node, watch, first = busy, Watch(busy), busy.pid("proxy")
+    programs = [program(site, "one"), program(site, "two")]
+    broken = [program(site, fault, fault) for fault in ("control-dies", "proxy-dies", "crashes")]
+    reloads = upgrades = back = 0
+    took = []
+    for i in range(ROUNDS):
+        for k in range(10):
+            node.reload(config(node.port, node.backends, f"timeout {{ first-byte = {2 + k % 2}s  drain = 10m }}"))
+            reloads += 1
+        if i % 2 == 0:
+            assert "taken back" in upgrade(node, broken[back % 3], check=False).stderr
+            back += 1
+        began = time.monotonic()
+        upgrade(node, programs[i % 2])
+        took.append(time.monotonic() - began)
+        upgrades += 1
+        node.load.carry(100)
+        watch.look()
+        until(lambda: [p["pid"] for p in proxies(node, "draining")] == [first], what="the proxies between to end")
+    total = assert_untouched(node.load, node.tunnels, TUNNELS)
+    site.report(f"{reloads} reloads, {upgrades} upgrades ({max(took):.2f} s at most) and {back} taken back under load with {TUNNELS} "
+                f"tunnels: {total['requests']} requests, 0 failed, 0 refused, 0 cut; "
+                f"p99 {total['idempotent']['p99_us'] / 1000:.1f} ms, max {total['idempotent']['max_us'] / 1000:.1f} ms")
 
 
 REFUSED = [("refuses", "not in the mood"), ("check-dies", "killed by signal 9")]

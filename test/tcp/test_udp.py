@@ -148,6 +148,35 @@ def test_flows_end_and_are_counted(site, answerers):
     until(lambda: node.status()["services"][0]["tunnels"] == 0, 10, "the flow to end by its time")
 
 
+def test_a_new_proxy_takes_the_datagrams(site, answerers):
+    """A question that the old one has passed on is still answered, and from where it was asked."""
+    slow = Answerer(site.port(), b"s", times=0)
+    node = start(site, [slow.port], replies=0)
+    asked = Client(node.port)
+    asked.sock.send(b"x")
+    until(lambda: slow.seen, what="the question")
+    old = node.pid("proxy")
+    node.command("restart", "proxy")
+    assert [p["pid"] for p in node.status()["proxies"] if p["role"] == "draining"] == [old]
+    slow.sock.sendto(b"late", slow.seen[0][0])
+    assert asked.sock.recv(100) == b"late"
+    Client(node.port).sock.send(b"y")
+    until(lambda: len(slow.seen) == 2, what="the question that the new one passes on")
+    until(lambda: all(p["role"] == "accepting" for p in node.status()["proxies"]), 10, "the old flow to end by its time")
+    slow.close()
+
+
+def test_no_question_is_lost_while_proxies_change(site, answerers):
+    node = start(site, [answerers(b"a").port, answerers(b"b").port], more="  balance = round-robin")
+    client = Client(node.port)
+    for i in range(3):
+        restart = threading.Thread(target=node.command, args=("restart", "proxy"))
+        restart.start()
+        while restart.is_alive():
+            assert client.ask(b"%d" % i)[1:] == b":%d" % i
+        restart.join()
+
+
 def test_flows_outlive_reloads(site, answerers):
     a, b = answerers(b"a"), answerers(b"b")
     node = start(site, [a.port], replies=0)
