@@ -292,7 +292,7 @@ void exchange_end(struct worker *w, struct list *link)
     arena_free(&x->arena);
     if (x->request.cap > HEAD_KEPT)
         buf_free(&x->request);
-    if (w->n_free_exchanges < EXCHANGES_KEPT) {
+    if (w->n_free_exchanges + 1 <= EXCHANGES_KEPT) {
         list_push_front(&w->free_exchanges, &x->grave);
         w->n_free_exchanges++;
         return;

@@ -193,7 +193,9 @@ void target_signal(struct target *t, enum signal_kind kind, uint32_t detail)
     count_failure(t, kind);
     bool changed = tell_judge_of_ok(t);
     changed = tell_judge(t, kind, 1, detail, &s) || changed;
-    if (!proxy_evidence(t->worker->proxy, &s))
+    /* Its row may be another's by now, who is not to blame. */
+    bool mine = t->worker->targets[t->slot] == t;
+    if (mine && !proxy_evidence(t->worker->proxy, &s))
         cell_add(&t->worker->row->signals_dropped, 1);
     if (!changed)
         return;
