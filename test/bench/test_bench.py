@@ -187,10 +187,11 @@ def test_nothing_is_left_to_fill_in(name):
 def test_profiles_count_what_a_function_costs_itself():
     dump = ['fl=(1) a/x.c', 'fn=(1) outer', '10 5', '+2 7', 'cfi=(2) a/y.c', 'cfn=(2) inner', 'calls=3 40', '* 300',
             'fi=(3) a/x.h', '5 11', 'fe=(1)', '-1 2', '', 'fl=(2)', 'fn=(2)', '41 300']
-    functions, lines = profiles.collections.Counter(), profiles.collections.Counter()
-    profiles.read_dump(dump, functions, lines)
+    functions, lines, callers = profiles.collections.Counter(), profiles.collections.Counter(), {}
+    profiles.read_dump(dump, functions, lines, callers)
     assert functions == {'x.c:outer': 25, 'y.c:inner': 300}
     assert lines == {'a/x.c:10': 5, 'a/x.c:12': 7, 'a/x.h:5': 11, 'a/x.c:4': 2, 'a/y.c:41': 300}
+    assert callers == {'y.c:inner': {'x.c:outer': 300}}
 
 
 # ---- the load generators
