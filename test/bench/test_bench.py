@@ -148,7 +148,7 @@ def results():
 def test_the_report_tells_rule_figures_and_bounds_and_shows_its_pictures(tmp_path):
     report.write(json.loads(json.dumps(results())), tmp_path)
     text = (tmp_path / 'bench.md').read_text()
-    for expected in ('4 were discarded', f'took {stats.FOREIGN_LIMIT}% of a processor', '| holdfast | 11.5 | 1.0 | 1.15 | 1.15 to 1.15 |',
+    for expected in ('4 were discarded', f'took {stats.FOREIGN_LIMIT}% of a processor', '| holdfast | 11.5 | 1.0 | 1.15 (1.15 to 1.15) |', '| CPU, HTTP/1.1, keep-alive, 128 B | 1.15 (1.15 to 1.15) |',
                      'half of what the slowest of them (holdfast)', '8,000 connections', '10,000 connections', '## Two workers'):
         assert expected in text
     shown = re.findall(r'!\[[^]]*\]\(([^)]+)\)', text)
