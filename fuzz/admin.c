@@ -20,7 +20,7 @@ struct world {
     struct judge judge;
     struct events events;
     struct admin *admin;
-    struct list askers;
+    struct list askers, tellers;
     struct task answer;
     /* the client's end */
     struct io io;
@@ -52,15 +52,20 @@ static int host_reload(void *context, struct admin_reload *r, struct err *e)
     return 0;
 }
 
-static void on_answer(struct task *t)
+static void on_answer(struct task *task)
 {
     static const struct str changes[] = {{"one", 3}};
-    struct world *w = CONTAINER_OF(t, struct world, answer);
+    struct world *w = CONTAINER_OF(task, struct world, answer);
     struct admin_reload_result taken = {.epoch = 2, .changed = true, .list = changes, .n_list = 1};
     while (!list_empty(&w->askers)) {
         struct admin_reload *r = LIST_ENTRY(w->askers.next, struct admin_reload, link);
         list_remove(&r->link);
         r->done(r, &taken);
+    }
+    while (!list_empty(&w->tellers)) {
+        struct admin_telling *t = LIST_ENTRY(w->tellers.next, struct admin_telling, link);
+        list_remove(&t->link);
+        t->done(t, &t->told);
     }
 }
 
@@ -71,10 +76,20 @@ static int host_drain(void *context, uint32_t slot, bool on, bool *changed, stru
     return 0;
 }
 
+/* Half of the changes are answered at once. */
 static int host_tell(void *context, const struct told_change *change, struct admin_telling *waits,
                      struct admin_told *told, struct err *e)
 {
-    return err_set(e, ERR_BUSY, "not now");
+    struct world *w = context;
+    *told = (struct admin_told){.added = change->n, .epoch = 3, .text = ""};
+    for (uint32_t i = 0; i < change->n; i++)
+        CHECK(change->items[i].name.n || change->items[i].addr.kind != ADDR_NONE);
+    if (change->n % 2)
+        return 0;
+    waits->told = *told;
+    list_push_back(&w->tellers, &waits->link);
+    loop_defer(w->loop, &w->answer);
+    return 1;
 }
 
 static int host_restart(void *context, bool gently, struct err *e)
@@ -161,6 +176,7 @@ static void make(struct world *w)
         events_commit(&w->events);
     }
     list_init(&w->askers);
+    list_init(&w->tellers);
     task_init(&w->answer, on_answer);
     io_init(&w->io, on_client);
     struct admin_host host = {.context = w,
@@ -235,6 +251,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct str got = buf_str(&w.got);
     while (check_answer(&got))
         ;
-    CHECK(w.admin->n_conns == 0 && list_empty(&w.admin->polls) && list_empty(&w.askers));
+    CHECK(w.admin->n_conns == 0 && list_empty(&w.admin->polls) && list_empty(&w.askers) &&
+          list_empty(&w.tellers));
     return 0;
 }

@@ -98,6 +98,25 @@ static void check_view(struct view *v)
     view_free(back);
 }
 
+/* The same bytes as a drop-in file. */
+static void check_backends(struct str input)
+{
+    struct world w = split((const uint8_t *)input.p, input.n);
+    struct conf_env env = {&w, read_file, find_files, variable, 4};
+    struct conf_problems p = {0};
+    struct view *v = NULL;
+    int rc = conf_load_backends("main", &env, &v, &p, NULL);
+    CHECK((rc == 0) == (p.errors == 0) && (rc == 0) == (v != NULL));
+    check_problems(&p, input);
+    if (v) {
+        CHECK(v->n_services == 1 && v->services[0].n_instances <= POOL_MAX);
+        for (uint32_t i = 0; i < v->services[0].n_instances; i++)
+            CHECK(v->services[0].instances[i].name.n);
+    }
+    view_free(v);
+    conf_problems_free(&p);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct world w = split(data, size);
@@ -113,5 +132,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_view(v);
     view_free(v);
     conf_problems_free(&p);
+    check_backends((struct str){(const char *)data, size});
     return 0;
 }

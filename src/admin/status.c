@@ -70,6 +70,8 @@ static json_t *process_json(const struct admin *a, uint32_t row)
     json_put_u64(&o, "epoch", cell_get(&r->epoch));
     json_put_u64(&o, "beat", cell_get(&r->beat));
     json_put_bool(&o, "turning", since(now, a->beats[place].changed_at) < TURNING_NS);
+    if (row < PROCESS_WORKER0)
+        json_put_u64(&o, "memory_bytes", cell_get(&r->memory));
     if (row >= PROCESS_WORKER0) {
         json_put_u64(&o, "connections", cell_get(&r->connections));
         json_put_u64(&o, "accepted", cell_get(&r->accepted));

@@ -4,8 +4,8 @@
 static const char *const node_fields[] = {
     "schema",  "version",    "node",      "epoch",   "file",     "time", "uptime_seconds",
     "workers", "last_event", "processes", "proxies", "services", NULL};
-static const char *const process_fields[] = {"name",  "pid",  "starts",  "uptime_seconds",
-                                             "epoch", "beat", "turning", NULL};
+static const char *const process_fields[] = {
+    "name", "pid", "starts", "uptime_seconds", "epoch", "beat", "turning", "memory_bytes", NULL};
 static const char *const worker_fields[] = {
     "name",    "pid",         "starts",   "uptime_seconds",  "epoch",       "beat",
     "turning", "connections", "accepted", "signals_dropped", "log_dropped", NULL};

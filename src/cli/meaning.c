@@ -57,6 +57,23 @@ static void add_retry(const struct view_retry *r, struct buf *out)
         buf_add_str(out, STR("no retries"));
 }
 
+/* What gives it more while it runs. */
+static void add_sources(const struct view_service *s, struct buf *out)
+{
+    const char *and = s->n_instances ? " and " : "";
+    for (uint32_t i = 0; i < s->n_sources; i++) {
+        const struct view_source *source = &s->sources[i];
+        buf_printf(out, "%s%s", and,
+                   source->kind == SOURCE_DIR   ? "those in "
+                   : source->kind == SOURCE_SRV ? "those of srv:"
+                                                : "those of ");
+        text_clean(out, source->name);
+        and = " and ";
+    }
+    if (s->dynamic)
+        buf_printf(out, "%sthose that are added", and);
+}
+
 /* Routes, then its own instances, if it has any or may get some. */
 static void add_way(const struct view_service *s, struct buf *out)
 {
@@ -67,7 +84,9 @@ static void add_way(const struct view_service *s, struct buf *out)
     if (s->n_routes && !s->n_instances && !s->n_sources && !s->dynamic)
         return;
     buf_printf(out, "; %s over ", algorithm_name((enum algorithm)s->balance));
-    add_count(out, s->n_instances, "instance");
+    if (s->n_instances || (!s->n_sources && !s->dynamic))
+        add_count(out, s->n_instances, "instance");
+    add_sources(s, out);
     buf_add_str(out, STR("; "));
     add_check(&s->check, out);
     buf_add_str(out, STR("; "));

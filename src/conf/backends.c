@@ -114,7 +114,6 @@ static void add_source(struct backends *b, const struct node *n, const struct va
                        const struct node *named, const struct view_instance *read,
                        const struct address_backend *from)
 {
-    struct view_source *source = &b->s->sources[b->s->n_sources];
     if (b->dropin) {
         conf_complain(b->c, &arg->place, "names belong into the configuration file",
                       "'" STR_FMT "' is a name: a drop-in file holds addresses",
@@ -130,6 +129,7 @@ static void add_source(struct backends *b, const struct node *n, const struct va
         conf_complain(b->c, &arg->place, "", "more than %d names", VIEW_MAX_SOURCES - 1);
         return;
     }
+    struct view_source *source = &b->s->sources[b->s->n_sources];
     *source = (struct view_source){
         .kind = from->srv ? SOURCE_SRV : SOURCE_HOST, .port = from->port, .like = *read};
     source->like.source = STR("");

@@ -9,6 +9,7 @@
 
 #include "daemon/daemon.h"
 #include "daemon/paths.h"
+#include "daemon/process_memory.h"
 #include "daemon/sandbox.h"
 
 #define BEAT_NS (250 * NS_PER_MS)
@@ -148,7 +149,9 @@ static void on_supervisor_gone(struct ipc *ipc, const char *why)
 static void on_beat(struct timer *t)
 {
     struct control *c = CONTAINER_OF(t, struct control, beat);
-    cell_add(&c->cells.processes[PROCESS_CONTROL].beat, 1);
+    struct process_row *row = &c->cells.processes[PROCESS_CONTROL];
+    cell_add(&row->beat, 1);
+    cell_set(&row->memory, process_memory_read(c->o.memory_fd));
     loop_timer_set(c->loop, t, loop_now(c->loop) + BEAT_NS);
 }
 
@@ -310,6 +313,7 @@ int control_main(int argc, char **argv)
                 e.code ? "; " : "", e.text);
         return 2;
     }
+    int memory_fd = process_memory_open();
     int r = sandbox_enter(SANDBOX_CONTROL, &notes, &e);
     if (notes.text[0])
         log_info(&log, "%s", notes.text);
@@ -319,9 +323,12 @@ int control_main(int argc, char **argv)
                                 .state_dir = a.state_dir,
                                 .node = node,
                                 .reload_deadline = 10 * NS_PER_S,
-                                .probes = PROBER_MOST};
+                                .probes = PROBER_MOST,
+                                .memory_fd = memory_fd};
     if (r == 0)
         r = run(&o, &log, &e);
+    if (memory_fd >= 0)
+        close(memory_fd);
     if (r)
         log_error(&log, "%s", e.text);
     return r ? 1 : 0;

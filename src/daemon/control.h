@@ -87,6 +87,7 @@ struct control_options {
     uint64_t reload_deadline; /* ns */
     uint32_t probes;          /* in flight at most */
     uint64_t pace_window;     /* ns; 0: control_pace.c's own */
+    int memory_fd;            /* of process_memory.h */
 };
 
 /* A view on its way from the supervisor, and control's own sockets of it. */

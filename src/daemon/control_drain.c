@@ -83,7 +83,7 @@ static bool drains_text(const struct control *c, struct buf *out)
     ok =
         root && json_dump_callback(root, append, out, JSON_INDENT(1)) == 0 && buf_add(out, "\n", 1);
     json_decref(root);
-    return ok;
+    return ok && !out->failed; /* jansson passes over a key that could not be written */
 }
 
 void drains_save(struct control *c)

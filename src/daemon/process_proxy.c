@@ -17,6 +17,7 @@
 #include "daemon/daemon.h"
 #include "daemon/ipc.h"
 #include "daemon/log.h"
+#include "daemon/process_memory.h"
 #include "daemon/sandbox.h"
 #include "proxy/proxy.h"
 #include "view/cells.h"
@@ -30,7 +31,8 @@ struct proxy_process {
     struct ipc supervisor;
     struct proxy *proxy;
     struct timer beat;
-    int peer_fd;       /* to control */
+    int peer_fd; /* to control */
+    int memory_fd;
     struct view *next; /* between VIEW_BEGIN and VIEW_END */
     int *next_fds;
     int *listening; /* duplicates of the listening sockets of the view in use */
@@ -101,7 +103,9 @@ static void remember_listening(struct proxy_process *p, const struct view *v, co
     forget_listening(p);
     p->listening = mem_alloc((v->n_sockets + 1) * sizeof(int));
     for (uint32_t i = 0; p->listening && i < v->n_sockets; i++) {
-        int fd = v->sockets[i].use == SOCKET_HTTP ? fcntl(fds[i], F_DUPFD_CLOEXEC, 0) : -1;
+        uint8_t use = v->sockets[i].use;
+        bool listens = use == SOCKET_HTTP || use == SOCKET_TCP;
+        int fd = listens ? fcntl(fds[i], F_DUPFD_CLOEXEC, 0) : -1;
         if (fd >= 0)
             p->listening[p->n_listening++] = fd;
     }
@@ -258,6 +262,7 @@ static void on_beat(struct timer *t)
 {
     struct proxy_process *p = CONTAINER_OF(t, struct proxy_process, beat);
     cell_add(&own_row(p)->beat, 1);
+    cell_set(&own_row(p)->memory, process_memory_read(p->memory_fd));
     loop_timer_set(p->loop, t, loop_now(p->loop) + BEAT_EVERY);
 }
 
@@ -323,6 +328,7 @@ int proxy_main(int argc, char **argv)
 {
     struct proxy_process p = {
         .peer_fd = -1,
+        .memory_fd = process_memory_open(),
         .supervisor = {.fd = -1, .on_message = on_message, .on_gone = on_gone},
     };
     struct err e;
@@ -340,6 +346,8 @@ int proxy_main(int argc, char **argv)
     forget_next(&p);
     forget_listening(&p);
     loop_free(p.loop);
+    if (p.memory_fd >= 0)
+        close(p.memory_fd);
     if (p.peer_fd >= 0)
         close(p.peer_fd);
     return r ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -8,11 +8,18 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "daemon/process_memory.h"
+
 static void on_tick(struct timer *t)
 {
     struct supervisor *s = CONTAINER_OF(t, struct supervisor, tick);
     loop_timer_set(s->loop, t, loop_now(s->loop) + NS_PER_S);
-    cell_add(&s->cells.processes[PROCESS_SUPERVISOR].beat, 1);
+    struct process_row *row = &s->cells.processes[PROCESS_SUPERVISOR];
+    cell_add(&row->beat, 1);
+    int fd = process_memory_open(); /* not kept: descriptors are numbered for an upgrade */
+    cell_set(&row->memory, process_memory_read(fd));
+    if (fd >= 0)
+        close(fd);
     notify_send(s, "WATCHDOG=1\n");
     for (unsigned i = 0; i < CHILDREN; i++)
         child_tick(&s->children[i]);

@@ -38,7 +38,7 @@ static bool kept_text(const struct discover *d, struct buf *out)
     bool ok =
         root && json_dump_callback(root, append, out, JSON_INDENT(1)) == 0 && buf_add(out, "\n", 1);
     json_decref(root);
-    return ok;
+    return ok && !out->failed; /* jansson passes over a key that could not be written */
 }
 
 static int save(struct discover *d, struct err *e)

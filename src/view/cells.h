@@ -49,6 +49,7 @@ struct process_row {
     cell starts;            /* times started; writer: supervisor */
     cell started_at;        /* ns; writer: supervisor */
     cell epoch;             /* of the view in use; writer: the owner */
+    cell memory;            /* gauge: bytes of its own; writer: the owner */
     cell connections;       /* gauge: client connections open (workers) */
     cell accepted;          /* total */
     cell signals_dropped;   /* evidence that control could not take in time */

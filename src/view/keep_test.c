@@ -1,5 +1,5 @@
-/* Which sockets a view keeps: against a plain statement of the rule, for every pair of small lists.
- */
+/* Which sockets a view keeps, against a plain statement of the rule for every pair of small lists;
+ * and what makes a service another. */
 #include "view/view.h"
 
 #include <setjmp.h>
@@ -85,8 +85,123 @@ static void every_pair_of_small_lists(void **state)
     }
 }
 
+/* A large list, turned round: each socket is found, and none twice. */
+static void many_sockets_in_another_order(void **state)
+{
+    enum { MANY = VIEW_MAX_SOCKETS };
+    static struct view_socket now[MANY], next[MANY];
+    static int32_t from[MANY];
+    (void)state;
+    for (uint16_t i = 0; i < MANY; i++) {
+        now[i] = (struct view_socket){.use = SOCKET_TCP,
+                                      .addr = {.kind = ADDR_IP4, .port = (uint16_t)(i + 1)}};
+        next[MANY - 1 - i] = now[i];
+        next[MANY - 1 - i].use = SOCKET_HTTP;
+    }
+    assert_true(view_keep_sockets(now, MANY, next, MANY, from));
+    for (int32_t i = 0; i < MANY; i++)
+        assert_int_equal(from[i], MANY - 1 - i);
+    assert_true(view_keep_sockets(NULL, 0, next, MANY, from));
+    assert_int_equal(from[7], VIEW_SOCKET_NEW);
+}
+
+/* --- services --- */
+
+static struct view *view_of_two(void)
+{
+    struct view *v = view_new();
+    assert_non_null(v);
+    v->epoch = 1;
+    v->n_sockets = v->n_services = 2;
+    v->sockets = arena_array(&v->arena, 2, sizeof *v->sockets);
+    v->services = arena_array(&v->arena, 2, sizeof *v->services);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct view_service *s = &v->services[i];
+        v->sockets[i] = socket_of(i);
+        s->name = i ? STR("two") : STR("one");
+        s->slot = i;
+        s->n_sockets = 1;
+        s->sockets = arena_array(&v->arena, 1, sizeof *s->sockets);
+        s->sockets[0] = i;
+        s->access_log = -1;
+        s->n_instances = 1;
+        s->instances = arena_array(&v->arena, 1, sizeof *s->instances);
+        s->instances[0] = (struct view_instance){
+            .name = STR("a"), .addr = {.kind = ADDR_IP4, .port = 80}, .weight = 1, .slot = i};
+    }
+    return v;
+}
+
+static bool same(struct view *a, uint32_t x, struct view *b, uint32_t y)
+{
+    struct buf scratch[2] = {{0}, {0}};
+    bool is = view_same_service(a, &a->services[x], b, &b->services[y], scratch);
+    buf_free(&scratch[0]);
+    buf_free(&scratch[1]);
+    return is;
+}
+
+/* Every kind of change is one; another place in the lists is none. */
+static void a_service_is_the_same_while_nothing_of_it_changes(void **state)
+{
+    (void)state;
+    struct view *a = view_of_two(), *b = view_of_two();
+    struct view_service *s = &b->services[0];
+    assert_true(same(a, 0, b, 0));
+    assert_false(same(a, 0, b, 1));
+#define CHANGES(FIELD, VALUE)                                                                      \
+    do {                                                                                           \
+        __typeof__(FIELD) was = FIELD;                                                             \
+        FIELD = VALUE;                                                                             \
+        assert_false(same(a, 0, b, 0));                                                            \
+        FIELD = was;                                                                               \
+        assert_true(same(a, 0, b, 0));                                                             \
+    } while (0)
+    CHANGES(s->slot, 3);
+    CHANGES(s->mode, VIEW_TCP);
+    CHANGES(s->balance, ALGORITHM_MAGLEV);
+    CHANGES(s->timeouts.drain, 1);
+    CHANGES(s->limits.min_rate, 1);
+    CHANGES(s->instances[0].weight, 2);
+    CHANGES(s->instances[0].addr.port, 81);
+    CHANGES(s->instances[0].name, STR("b"));
+    CHANGES(s->instances[0].slot, 5);
+    CHANGES(s->n_instances, 0);
+    CHANGES(s->n_sockets, 0);
+    CHANGES(b->sockets[0].addr.port, 82);
+#undef CHANGES
+    struct view_socket first = b->sockets[0];
+    b->sockets[0] = b->sockets[1];
+    b->sockets[1] = first;
+    s->sockets[0] = 1;
+    assert_true(same(a, 0, b, 0));
+    view_free(a);
+    view_free(b);
+}
+
+static void a_service_is_found_wherever_it_is(void **state)
+{
+    (void)state;
+    struct view *v = view_of_two();
+    struct view_index x = {.v = v}, nothing = {.v = NULL};
+    for (uint32_t at = 0; at < 3; at++) {
+        assert_ptr_equal(view_index_find(&x, at, STR("one")), &v->services[0]);
+        assert_ptr_equal(view_index_find(&x, at, STR("two")), &v->services[1]);
+        assert_null(view_index_find(&x, at, STR("three")));
+    }
+    assert_null(view_index_find(&nothing, 0, STR("one")));
+    view_index_free(&x);
+    view_index_free(&nothing);
+    view_free(v);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_pair_of_small_lists)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_pair_of_small_lists),
+        cmocka_unit_test(many_sockets_in_another_order),
+        cmocka_unit_test(a_service_is_the_same_while_nothing_of_it_changes),
+        cmocka_unit_test(a_service_is_found_wherever_it_is),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,7 +119,8 @@ def service(name, instances, **more):
 
 
 def process(name, pid, **more):
-    return {"name": name, "pid": pid, "starts": 1, "uptime_seconds": 86400.1, "epoch": 7, "beat": 1, "turning": True, **more}
+    return {"name": name, "pid": pid, "starts": 1, "uptime_seconds": 86400.1, "epoch": 7, "beat": 1, "turning": True,
+            "memory_bytes": 1 << 20, **more}
 
 
 def status(services, processes=None, **more):

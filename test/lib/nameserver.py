@@ -33,17 +33,26 @@ class NameServer:
         self.records = {}       # (name, type) -> (ttl, values)
         self.failures = {}      # name -> how
         self.asked = []         # (name, type, "udp" or "tcp")
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
-        self.port = self.udp.getsockname()[1]
-        self.tcp = socket.socket()
-        self.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.tcp.bind(("127.0.0.1", self.port))
-        self.tcp.listen(16)
+        self.bind()
         self.open = True
         self.threads = [threading.Thread(target=run, daemon=True) for run in (self.serve_udp, self.serve_tcp)]
         for thread in self.threads:
             thread.start()
+
+    def bind(self):
+        """One port that is free for both."""
+        while True:
+            self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.udp.bind(("127.0.0.1", 0))
+            self.port = self.udp.getsockname()[1]
+            self.tcp = socket.socket()
+            try:
+                self.tcp.bind(("127.0.0.1", self.port))
+                self.tcp.listen(16)
+                return
+            except OSError:
+                self.udp.close()
+                self.tcp.close()
 
     def __enter__(self):
         return self
