@@ -42,12 +42,12 @@ void limit_set(struct limit *l, uint32_t most, uint32_t share_permille);
 bool limit_take(struct limit *l);
 /* Gives it back. Also where there was no limit when it was taken: everything is counted. */
 void limit_give(struct limit *l);
-static inline bool limit_full(struct limit *l)
+static inline bool limit_full(const struct limit *l)
 {
     uint32_t most = atomic_load(&l->most);
     return most > 0 && atomic_load(&l->used) >= most;
 }
-static inline uint32_t limit_used(struct limit *l)
+static inline uint32_t limit_used(const struct limit *l)
 {
     return atomic_load_explicit(&l->used, memory_order_relaxed);
 }

@@ -3,6 +3,7 @@
 #ifndef HF_BALANCE_ALGORITHM_H
 #define HF_BALANCE_ALGORITHM_H
 
+#include "balance/admit.h"
 #include "balance/balance.h"
 
 /* Who is left out of this pick. */
@@ -36,6 +37,8 @@ static inline bool candidate(const struct pool *p, uint32_t i, const struct choi
 {
     const struct member *m = &p->members[i];
     if (!m->pickable || (c->tried && tried_has(c->tried, i)))
+        return false;
+    if (m->limit && limit_full(m->limit))
         return false;
     return !m->trial || m->inflight < POOL_TRIAL_INFLIGHT || c->beyond_trial;
 }

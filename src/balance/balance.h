@@ -58,8 +58,10 @@ struct member {
     uint64_t since;    /* ns, when it got this verdict */
     uint64_t returned; /* ns, when it was added or left failed: slow start counts from here; 0: it
                           needs none */
-    uint64_t key;      /* who it is, for placement by key and subsets: the same for every worker and
-                          node and over reloads (a hash of its name); 0: its index */
+    struct limit
+        *limit;   /* balance/admit.h: while it is full the member is not picked; NULL: none */
+    uint64_t key; /* who it is, for placement by key and subsets: the same for every worker and
+                     node and over reloads (a hash of its name); 0: its index */
     /* kept by the pool */
     bool pickable;      /* pool_update's decision */
     bool standby;       /* well, but outside: another zone, a later group; for retries only */
@@ -176,6 +178,9 @@ static inline void tried_add(struct tried *t, uint32_t i)
     if (t->n < ARRAY_LEN(t->index))
         t->index[t->n++] = (uint16_t)i;
 }
+
+/* One of those not tried could be picked, but for its limit. tried may be NULL. */
+bool pool_full(const struct pool *p, const struct tried *tried);
 
 /* A member that is pickable and not in tried; or, if there is none, one untried of another zone or
  * a later group; or a tried pickable one; -1 when no member is pickable. A suspect member is picked

@@ -125,6 +125,8 @@ int draw_standby(struct pool *p, const struct tried *tried)
         const struct member *m = &p->members[i];
         if (!m->standby || tried_has(tried, i) || (m->trial && m->inflight >= POOL_TRIAL_INFLIGHT))
             continue;
+        if (m->limit && limit_full(m->limit))
+            continue;
         total += MAX(m->weight, 1);
         if (prng_below(&p->prng, total) < MAX(m->weight, 1))
             found = (int)i;

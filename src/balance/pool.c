@@ -242,7 +242,18 @@ void pool_begin(struct pool *p, uint32_t index)
         p->groups[MIN(m->priority, POOL_GROUPS - 1)].inflight++;
 }
 
-/* First the untried, then those that stand by, then anybody. */
+bool pool_full(const struct pool *p, const struct tried *tried)
+{
+    for (uint32_t i = 0; i < p->n; i++) {
+        const struct member *m = &p->members[i];
+        bool full = m->pickable && m->limit && limit_full(m->limit);
+        if (full && !(tried && tried_has(tried, i)))
+            return true;
+    }
+    return false;
+}
+
+/* First the untried, then those that stand by, then anybody, unless an untried one is only full. */
 int pool_pick(struct pool *p, const struct tried *tried, uint64_t hash, uint64_t now)
 {
     if (tried && tried->n == 0)
@@ -255,7 +266,7 @@ int pool_pick(struct pool *p, const struct tried *tried, uint64_t hash, uint64_t
     int i = pick_pickable(p, tried, hash, p->clock);
     if (i < 0 && tried && p->n_standby > 0)
         i = draw_standby(p, tried);
-    if (i < 0 && tried)
+    if (i < 0 && tried && !pool_full(p, tried))
         i = pick_pickable(p, NULL, hash, p->clock);
     if (i < 0)
         return -1;

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "balance/admit.h"
 #include "balance/balance.h"
 
 /* Keys that differ, for the algorithms that place by them. */
@@ -277,6 +278,40 @@ static void test_names(void **state)
     assert_null(algorithm_name(ALGORITHMS));
 }
 
+/* A member whose limit is full is passed over by every algorithm, and none is asked twice for
+ * that. */
+static void test_full_members_are_passed_over(void **state)
+{
+    for (int a = 0; a < ALGORITHMS; a++) {
+        struct limit limits[4] = {0};
+        struct pool p;
+        assert_int_equal(pool_init(&p, (enum algorithm)a, 4, 500, 7, NULL), 0);
+        for (uint32_t i = 0; i < 4; i++) {
+            limit_set(&limits[i], 2, 1000);
+            p.members[i].weight = 1 + i;
+            p.members[i].limit = &limits[i];
+        }
+        pool_update(&p);
+        struct tried tried = {.n = 1, .index = {3}};
+        for (uint64_t k = 0; k < 8; k++) {
+            assert_int_equal(k == 0 ? pool_full(&p, NULL) : 0, 0);
+            int i = pool_pick(&p, NULL, k * UINT64_C(0x9e3779b97f4a7c15), k);
+            assert_true(i >= 0 && limit_take(&limits[i]));
+        }
+        assert_int_equal(pool_pick(&p, NULL, 1, 9), -1);
+        assert_true(pool_full(&p, NULL));
+        limit_give(&limits[3]); /* who was tried there waits for another rather than go again */
+        assert_int_equal(pool_pick(&p, &tried, 1, 9), -1);
+        assert_true(pool_full(&p, &tried));
+        assert_int_equal(pool_pick(&p, NULL, 1, 9), 3);
+        p.members[0].verdict = p.members[1].verdict = p.members[2].verdict = VERDICT_FAILED;
+        p.members[0].certain = p.members[1].certain = p.members[2].certain = true;
+        pool_update(&p);
+        assert_int_equal(pool_pick(&p, &tried, 1, 9), 3); /* nobody else is left to wait for */
+        pool_free(&p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +323,7 @@ int main(void)
         cmocka_unit_test(test_inflight_is_counted),
         cmocka_unit_test(test_bounds_and_memory),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_full_members_are_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -249,7 +249,11 @@ static void check_http(struct conf *c, const struct node *service, const struct 
         enum block_id id = schema_child(BLOCK_SERVICE, n->name);
         size_t i = schema_find(b, n->name);
         bool rule = i != NO_FIELD && i >= b->n;
-        if (rule || (id != BLOCKS && schema_block(id)->http))
+        uint8_t only = id == BLOCKS ? ANY_MODE : schema_block(id)->only;
+        if (only == NOT_UDP && s->mode == VIEW_UDP)
+            conf_complain(c, &n->place, "", STR_FMT " is for HTTP and TCP services",
+                          STR_ARG(n->name));
+        else if (rule || only == ONLY_HTTP)
             conf_complain(c, &n->place, "", STR_FMT " is for HTTP services only", STR_ARG(n->name));
     }
 }

@@ -188,8 +188,7 @@ static const struct setting limit[] = {
     NUMBER("connections", KIND_COUNT, struct view_limits, connections, 0, VIEW_MAX_CONNECTIONS, "0",
            "of clients to the service on this node; more are reset; 0: no limit"),
     NUMBER("connections-per-address", KIND_COUNT, struct view_limits, connections_per_address, 0,
-           VIEW_MAX_CONNECTIONS, "0",
-           "the same from one address, IPv6 from one /64; 0: no limit"),
+           VIEW_MAX_CONNECTIONS, "0", "the same from one address, IPv6 from one /64; 0: no limit"),
     NUMBER("min-rate", KIND_SIZE, struct view_limits, min_rate, 0, VIEW_MAX_MIN_RATE, "100",
            "bytes a second, over 10 s, of a body that only the client holds up; 0: no limit"),
 };
@@ -294,14 +293,14 @@ static const struct setting page[] = {
 #define PART(f)  offsetof(struct view_service, f)
 
 static const struct block blocks[BLOCKS] = {
-    [BLOCK_TOP] = {"", 0, NULL, false, false, 0, NO_RULES, SETTINGS(top), "The file itself."},
-    [BLOCK_ADMIN] = {"admin", IN(BLOCK_TOP), NULL, false, false, 0, NO_RULES, SETTINGS(admin),
+    [BLOCK_TOP] = {"", 0, NULL, false, ANY_MODE, 0, NO_RULES, SETTINGS(top), "The file itself."},
+    [BLOCK_ADMIN] = {"admin", IN(BLOCK_TOP), NULL, false, ANY_MODE, 0, NO_RULES, SETTINGS(admin),
                      "What operators and their tools see."},
-    [BLOCK_TOKEN] = {"token", IN(BLOCK_ADMIN), "NAME", true, false, 0, NO_RULES, SETTINGS(token),
+    [BLOCK_TOKEN] = {"token", IN(BLOCK_ADMIN), "NAME", true, ANY_MODE, 0, NO_RULES, SETTINGS(token),
                      "Who may use the admin API over TCP (docs/admin-api.md)."},
-    [BLOCK_RESOLVER] = {"resolver", IN(BLOCK_TOP), NULL, false, false, 0, NO_RULES,
+    [BLOCK_RESOLVER] = {"resolver", IN(BLOCK_TOP), NULL, false, ANY_MODE, 0, NO_RULES,
                         SETTINGS(resolver), "How names of backends are looked up."},
-    [BLOCK_SERVICE] = {"service", IN(BLOCK_TOP), "NAME", true, false, 0, PART(rules),
+    [BLOCK_SERVICE] = {"service", IN(BLOCK_TOP), "NAME", true, ANY_MODE, 0, PART(rules),
                        SETTINGS(service),
                        "One service: where clients come in, and the backends behind it. NAME has "
                        "up to 63 letters, digits, `.`, `_` and `-`."},
@@ -309,45 +308,45 @@ static const struct block blocks[BLOCKS] = {
                        SETTINGS(backend),
                        "One instance of the service, or, by a host name or `srv:NAME`, as many as "
                        "the name has addresses. The block may be left out."},
-    [BLOCK_CHECK] = {"check", IN(BLOCK_SERVICE), NULL, false, false, PART(check), NO_RULES,
+    [BLOCK_CHECK] = {"check", IN(BLOCK_SERVICE), NULL, false, ANY_MODE, PART(check), NO_RULES,
                      SETTINGS(check),
                      "How every backend is probed. Without it: a TCP check with these defaults. "
                      "`check = none` turns checks off."},
-    [BLOCK_TIMEOUT] = {"timeout", IN(BLOCK_SERVICE), NULL, false, false, PART(timeouts), NO_RULES,
-                       SETTINGS(timeout), "How long is waited for what."},
-    [BLOCK_RETRY] = {"retry", IN(BLOCK_SERVICE), NULL, false, false, PART(retry), NO_RULES,
+    [BLOCK_TIMEOUT] = {"timeout", IN(BLOCK_SERVICE), NULL, false, ANY_MODE, PART(timeouts),
+                       NO_RULES, SETTINGS(timeout), "How long is waited for what."},
+    [BLOCK_RETRY] = {"retry", IN(BLOCK_SERVICE), NULL, false, ANY_MODE, PART(retry), NO_RULES,
                      SETTINGS(retry), "When a failed request is tried on another instance."},
-    [BLOCK_EJECT] = {"eject", IN(BLOCK_SERVICE), NULL, false, false, PART(eject), NO_RULES,
+    [BLOCK_EJECT] = {"eject", IN(BLOCK_SERVICE), NULL, false, ANY_MODE, PART(eject), NO_RULES,
                      SETTINGS(eject),
                      "When failing or slow requests take an instance out, and for how long."},
-    [BLOCK_LIMIT] = {"limit", IN(BLOCK_SERVICE), NULL, false, false, PART(limits), NO_RULES,
+    [BLOCK_LIMIT] = {"limit", IN(BLOCK_SERVICE), NULL, false, ANY_MODE, PART(limits), NO_RULES,
                      SETTINGS(limit), "What a message may measure."},
-    [BLOCK_CONCURRENCY] = {"concurrency", IN(BLOCK_SERVICE), NULL, false, true, PART(admit),
+    [BLOCK_CONCURRENCY] = {"concurrency", IN(BLOCK_SERVICE), NULL, false, NOT_UDP, PART(admit),
                            NO_RULES, SETTINGS(concurrency),
                            "How many requests are under way at a time; more wait in line."},
-    [BLOCK_BREAKER] = {"breaker", IN(BLOCK_SERVICE), NULL, false, true, PART(breaker), NO_RULES,
+    [BLOCK_BREAKER] = {"breaker", IN(BLOCK_SERVICE), NULL, false, NOT_UDP, PART(breaker), NO_RULES,
                        SETTINGS(breaker),
                        "A service most of whose requests fail is given rest: they are refused at "
                        "once."},
-    [BLOCK_STICKY] = {"sticky", IN(BLOCK_SERVICE), NULL, false, true, PART(sticky), NO_RULES,
+    [BLOCK_STICKY] = {"sticky", IN(BLOCK_SERVICE), NULL, false, ONLY_HTTP, PART(sticky), NO_RULES,
                       SETTINGS(sticky),
                       "A client's requests go to the backend that it had before, "
                       "by a cookie."},
-    [BLOCK_RULES] = {"", 0, NULL, false, true, 0, NO_RULES, SETTINGS(rules),
+    [BLOCK_RULES] = {"", 0, NULL, false, ONLY_HTTP, 0, NO_RULES, SETTINGS(rules),
                      "Rules, of a `service` for all its requests and of a `route` for those that "
                      "it takes."},
-    [BLOCK_RATE] = {"rate", IN(BLOCK_SERVICE) | IN(BLOCK_ROUTE), NULL, true, true, 0, NO_RULES,
+    [BLOCK_RATE] = {"rate", IN(BLOCK_SERVICE) | IN(BLOCK_ROUTE), NULL, true, ONLY_HTTP, 0, NO_RULES,
                     SETTINGS(rate),
                     "A limit on requests, of a `service` or a `route`; several hold together. What "
                     "is above it is answered with 429."},
     [BLOCK_ROUTE] =
-        {"route", IN(BLOCK_SERVICE), "NAME", true, true, 0, offsetof(struct view_route, rules),
+        {"route", IN(BLOCK_SERVICE), "NAME", true, ONLY_HTTP, 0, offsetof(struct view_route, rules),
          SETTINGS(route),
          "What is done with some of the service's requests. The first route in the file "
          "all of whose conditions hold takes a request; of a list one item must hold, of `header` "
          "all. "
          "It leads `to` services, or has a `redirect`, or a `respond`."},
-    [BLOCK_PAGE] = {"error-page", IN(BLOCK_SERVICE), "STATUS", true, true, 0, NO_RULES,
+    [BLOCK_PAGE] = {"error-page", IN(BLOCK_SERVICE), "STATUS", true, ONLY_HTTP, 0, NO_RULES,
                     SETTINGS(page),
                     "What holdfast's own answers of this status say. STATUS is 400 to 599, or 4xx "
                     "or 5xx."},

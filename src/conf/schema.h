@@ -99,12 +99,14 @@ enum block_id {
 
 enum { MAX_SETTINGS = 48 }; /* in one block, those that it shares included */
 
+enum block_only { ANY_MODE, ONLY_HTTP, NOT_UDP };
+
 struct block {
     const char *name;     /* empty for the file itself, and for shared settings */
     uint32_t parents;     /* bits of enum block_id; none of the file and of shared settings */
     const char *argument; /* "NAME"; NULL: takes none */
     bool repeats;         /* may stand more than once in its parent */
-    bool http;            /* in HTTP services only */
+    uint8_t only;         /* enum block_only: in which services */
     uint16_t offset;      /* of its struct in struct view_service */
     uint16_t rules;       /* of struct view_rules in its struct, if it has the settings of
                              BLOCK_RULES too; else NO_FIELD */

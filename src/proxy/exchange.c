@@ -86,12 +86,17 @@ static enum failure connect_failure(int error)
 
 void exchange_attempt(struct exchange *x)
 {
-    struct service *s = x->service;
-    int member = session_pick(x);
-    if (member == PICK_NOBODY)
-        member = service_pick(s, &x->tried, x->key);
+    int member = admission_pick(x, false);
+    if (member == PICK_FULL)
+        admission_wait(x);
+    else
+        exchange_attempt_at(x, member);
+}
+
+void exchange_attempt_at(struct exchange *x, int member)
+{
     if (member < 0) {
-        cell_add(&s->row->no_instance, 1);
+        cell_add(&x->service->row->no_instance, 1);
         x->cause = "no-instance";
         exchange_fail(x, 503, "No instance of this service can take the request.");
         return;
@@ -211,6 +216,7 @@ static uint64_t phase_limit(const struct exchange *x)
     case PHASE_REQUEST: return x->expect && !x->continued ? t->first_byte : t->idle;
     case PHASE_FIRST_BYTE: return t->first_byte;
     case PHASE_RESPONSE: return t->idle;
+    case PHASE_QUEUE: return x->wait_until - x->active_at;
     case PHASES: break;
     }
     UNREACHABLE();
@@ -242,6 +248,7 @@ void exchange_timeout(struct exchange *x)
     }
     bool client_stalls = c->pending.n > 0;
     switch ((enum exchange_phase)x->phase) {
+    case PHASE_QUEUE: admission_late(x); break;
     case PHASE_CONNECT: exchange_attempt_failed(x, FAILURE_CONNECT_TIMEOUT); break;
     case PHASE_FIRST_BYTE: exchange_attempt_failed(x, FAILURE_TIMEOUT); break;
     case PHASE_REQUEST:
@@ -344,6 +351,7 @@ static void release(struct exchange *x)
 {
     hedge_end(x);
     circuit_end(x);
+    admission_end(x);
     if (reusable(x)) {
         struct upstream *u = x->up;
         x->up = NULL;
@@ -427,6 +435,8 @@ void exchange_run(struct exchange *x)
         uint32_t attempts = x->attempts;
         bool stale = x->stale_retried;
         check_client(x);
+        if (x->phase == PHASE_QUEUE)
+            break;
         check_upstream(x);
         if (!x->closed && x->up && x->up->connected)
             request_pump(x);

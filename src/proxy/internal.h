@@ -105,6 +105,8 @@ struct worker {
     uint32_t n_numbers;
     struct list retired;     /* listeners that left the view and still have clients */
     struct target **targets; /* by slot */
+    struct list waiting;     /* lane_queues with requests */
+    struct task admit;       /* serves them */
     struct list clients;
     struct list mirrors; /* copies of requests under way: mirror.c */
     uint32_t n_mirrors;
@@ -154,6 +156,7 @@ struct target {
     struct service *service; /* the current one; NULL once it left the view */
     uint32_t member;         /* index in that service's pool */
     uint32_t inflight;       /* picked and not yet done */
+    uint32_t placed;         /* of these, those that took a place (worker's places) */
 };
 
 struct service {
@@ -175,6 +178,7 @@ struct service {
     struct rules rules, *route_rules; /* the latter by index in conf->routes */
     struct common *common;            /* holds a reference */
     struct sticky_members sessions;   /* where sessions are sticky */
+    bool limited;                     /* there are limits on what is under way */
 };
 
 struct listener {
@@ -340,7 +344,14 @@ void client_drain(struct client *c);
 
 /* --- begin.c, exchange.c, request.c, response.c --- */
 
-enum exchange_phase { PHASE_CONNECT, PHASE_REQUEST, PHASE_FIRST_BYTE, PHASE_RESPONSE, PHASES };
+enum exchange_phase {
+    PHASE_CONNECT,
+    PHASE_REQUEST,
+    PHASE_FIRST_BYTE,
+    PHASE_RESPONSE,
+    PHASE_QUEUE, /* before all others, and before a retry: admission.c */
+    PHASES
+};
 enum body_coding { CODING_RAW, CODING_ENCHUNK, CODING_DECHUNK };
 
 /* One direction of a relay. The pipe is there once the bytes have become many. */
@@ -386,6 +397,9 @@ struct exchange {
     bool spent;          /* I4: bytes of a request that must not be sent twice were written */
     bool streamed; /* body bytes went straight from the client's block: they cannot be sent again */
     /* all attempts */
+    struct waiter waiter; /* admission.c */
+    uint64_t wait_until;  /* 0: it never waited */
+    bool admitted;        /* it has a place in its service */
     struct breaker_ticket ticket;
     bool ticket_open;        /* what becomes of it is to be told */
     bool failed;             /* answered by us, for a failure */
@@ -440,6 +454,8 @@ struct exchange *exchange_new(struct worker *w);
 void exchange_pool_free(struct worker *w);
 /* Picks an instance and turns to it; ends the exchange when there is none. */
 void exchange_attempt(struct exchange *x);
+/* The same with what was picked, which may be PICK_NOBODY. */
+void exchange_attempt_at(struct exchange *x, int member);
 /* The client's timer ran out. */
 void exchange_timeout(struct exchange *x);
 /* This attempt failed: the next one, or an answer that says so. */
@@ -526,6 +542,22 @@ void circuit_tell(struct exchange *x, enum outcome outcome);
 void circuit_end(struct exchange *x);
 void circuit_tick(struct service *s);
 
+/* --- admission.c --- */
+
+/* An instance for it, and the places that it needs: a member, PICK_NOBODY or PICK_FULL. `waited`:
+ * it is its turn. */
+int admission_pick(struct exchange *x, bool waited);
+/* Nobody had a place: it waits, or is refused. */
+void admission_wait(struct exchange *x);
+/* It waited too long. */
+void admission_late(struct exchange *x);
+/* It gives its places back, and waits no more. */
+void admission_end(struct exchange *x);
+/* A place at one of its instances came free. */
+void admission_came_free(struct service *s);
+/* Whoever waits in this worker and can go on does. */
+void admission_serve(struct worker *w);
+
 /* --- session.c --- */
 
 int session_members_open(struct service *s, struct err *e);
@@ -580,6 +612,8 @@ void worker_leave_view(struct worker *w);
 int worker_start(struct worker *w, struct proxy *p, uint32_t index, struct err *e);
 /* Hands the worker a view (with a reference; NULL: none) and orders. From the main thread. */
 void worker_command(struct worker *w, struct shared_view *sv, unsigned orders);
+/* Its loop turns. From any thread. */
+void worker_wake(struct worker *w);
 /* Stops the thread, if it runs, and frees what the worker holds. */
 void worker_end(struct worker *w);
 /* The service that `from` calls by an index into its view, as it is now; NULL when a newer view
@@ -614,6 +648,8 @@ void proxy_worker_took(struct proxy *p, struct worker *w, uint64_t epoch);
 void proxy_worker_drained(struct proxy *p);
 void proxy_complain(struct proxy *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool proxy_evidence(struct proxy *p, const struct signal *s);
+/* The worker with this number serves its queues. From any thread. */
+void proxy_wake(struct proxy *p, uint32_t worker);
 struct guard *proxy_guard(struct proxy *p);
 void shared_view_ref(struct shared_view *sv);
 void shared_view_unref(struct shared_view *sv);

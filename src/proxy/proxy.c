@@ -222,6 +222,12 @@ bool proxy_evidence(struct proxy *p, const struct signal *s)
     return p->host.evidence(p->host.context, s);
 }
 
+void proxy_wake(struct proxy *p, uint32_t worker)
+{
+    CHECK(worker < p->n_workers);
+    worker_wake(&p->workers[worker]);
+}
+
 static bool all_took(const struct proxy *p)
 {
     for (uint32_t i = 0; i < p->n_workers; i++)

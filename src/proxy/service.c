@@ -233,11 +233,28 @@ void target_tick(struct target *t)
 
 /* --- picking --- */
 
+enum { PICK_AGAIN = 4 }; /* when others take the last place meanwhile */
+
+/* Under limits, too? What was not limited when it began counts for no limit. */
+static bool is_limited(const struct view_service *conf)
+{
+    bool any = conf->admit.requests || conf->admit.per_instance;
+    for (uint32_t i = 0; i < conf->n_instances; i++)
+        any |= conf->instances[i].max_requests > 0;
+    return any;
+}
+
 static int given(struct service *s, int member)
 {
     if (member < 0)
         return PICK_NOBODY;
     struct target *t = s->targets[member];
+    struct limit *limit = s->pool.members[member].limit;
+    if (limit && !limit_take(limit)) { /* another worker was faster */
+        pool_done(&s->pool, (uint32_t)member);
+        return PICK_FULL;
+    }
+    t->placed += limit != NULL;
     t->inflight++;
     if (t->service != s) { /* a request that goes on with what a reload has replaced */
         pool_done(&s->pool, (uint32_t)member);
@@ -249,13 +266,24 @@ static int given(struct service *s, int member)
 
 int service_pick(struct service *s, const struct tried *tried, uint64_t key)
 {
+    int member;
     service_sync(s);
-    return given(s, pool_pick(&s->pool, tried, key, loop_now(s->worker->loop)));
+    for (int i = 0; i < PICK_AGAIN; i++) {
+        member = given(s, pool_pick(&s->pool, tried, key, loop_now(s->worker->loop)));
+        if (member != PICK_FULL)
+            break;
+    }
+    return member == PICK_NOBODY && s->limited && pool_full(&s->pool, tried) ? PICK_FULL : member;
 }
 
 int service_pick_sticky(struct service *s, const struct tried *tried, uint32_t member)
 {
     service_sync(s);
+    const struct limit *limit = s->pool.members[member].limit;
+    const struct member *m = &s->pool.members[member];
+    if (limit && limit_full(limit) && m->verdict < VERDICT_FAILED && !m->draining &&
+        !tried_has(tried, member))
+        return PICK_FULL;
     return given(s, pool_pick_sticky(&s->pool, tried, member, loop_now(s->worker->loop)));
 }
 
@@ -273,6 +301,11 @@ void service_done(struct service *s, uint32_t member)
     t->inflight--;
     if (t->service)
         pool_done(&t->service->pool, t->member);
+    if (!t->placed)
+        return;
+    t->placed--;
+    limit_give(&s->worker->places[t->slot]);
+    admission_came_free(s);
 }
 
 /* --- services --- */
@@ -397,6 +430,7 @@ int service_new(struct worker *w, struct shared_view *sv, uint32_t index,
     s->worker = w;
     s->conf = conf;
     s->revision = sv->revision[index];
+    s->limited = is_limited(conf);
     s->shared = sv;
     shared_view_ref(sv);
     s->common = common_ref(sv->commons[index]);
@@ -446,6 +480,7 @@ void service_activate(struct service *s)
         judge_set_params(&t->judge, &params);
         const struct view_instance *conf = &s->conf->instances[i];
         s->pool.members[i].weight = conf->weight;
+        s->pool.members[i].limit = s->limited ? &s->worker->places[t->slot] : NULL;
         s->pool.members[i].priority = (uint8_t)conf->priority;
         s->pool.members[i].key = key_of_instance(s->conf->name, conf->name);
         const struct instance_verdict *row = cells_verdict(&s->worker->cells, t->slot);

@@ -254,12 +254,25 @@ static void handle_commands(struct worker *w)
         loop_stop(w->loop);
 }
 
+static void on_admit(struct task *task)
+{
+    admission_serve(CONTAINER_OF(task, struct worker, admit));
+}
+
 static void on_command(struct io *io, unsigned ready)
 {
     uint64_t count;
     ssize_t n = read(io->fd, &count, sizeof count);
     (void)n; /* empty: somebody was faster */
     handle_commands(CONTAINER_OF(io, struct worker, command_io));
+    admission_serve(CONTAINER_OF(io, struct worker, command_io));
+}
+
+void worker_wake(struct worker *w)
+{
+    uint64_t one = 1;
+    ssize_t n = write(w->command_fd, &one, sizeof one);
+    (void)n; /* full: it will wake in any case */
 }
 
 void worker_command(struct worker *w, struct shared_view *sv, unsigned orders)
@@ -274,9 +287,7 @@ void worker_command(struct worker *w, struct shared_view *sv, unsigned orders)
     pthread_mutex_unlock(&w->command_lock);
     if (old)
         shared_view_unref(old);
-    uint64_t one = 1;
-    ssize_t n = write(w->command_fd, &one, sizeof one);
-    (void)n; /* full: it will wake in any case */
+    worker_wake(w);
 }
 
 static void close_clients(struct worker *w)
@@ -322,6 +333,7 @@ static void on_tick(struct timer *t)
     loop_timer_set(w->loop, t, now + TICK_NS);
     list_for_each (it, &w->services)
         service_tick(LIST_ENTRY(it, struct service, link));
+    admission_serve(w);
     list_for_each (it, &w->listeners)
         if (LIST_ENTRY(it, struct listener, link)->udp)
             udp_listener_tick(LIST_ENTRY(it, struct listener, link)->udp);
@@ -373,6 +385,8 @@ static int prepare(struct worker *w, struct err *e)
     list_init(&w->free_exchanges);
     pressure_init(&w->pressure);
     list_init(&w->mirrors);
+    list_init(&w->waiting);
+    task_init(&w->admit, on_admit);
     for (int i = 0; i < GRAVES; i++)
         list_init(&w->graves[i]);
     timer_init(&w->tick, on_tick);

@@ -8,7 +8,8 @@ A *.vtc starts its own servers, and a node before them with
         END}
 
 and talks to ${proxy}, or to ${proxy2} and ${proxy3}, which are free for more listeners. ${dead} is an address that
-refuses everybody, ${dir} a directory of the test's own, `${cli} WORDS` asks the node, and ${dir}/pid has its pid."""
+refuses everybody, ${dir} a directory of the test's own, `${cli} WORDS` asks the node, ${holdfast} is the program, and
+${dir}/pid has the node's pid."""
 
 import os
 import re
@@ -76,7 +77,7 @@ def converse(site, path):
     cli = script(site.path("cli"), CLI.format(binary=BINARY, state=state))
     macros = {"proxy": f"127.0.0.1:{ports[0]}", "proxy2": f"127.0.0.1:{ports[1]}", "proxy3": f"127.0.0.1:{ports[2]}",
               "port": ports[0], "port2": ports[1], "port3": ports[2], "dead": "127.0.0.1:1", "dir": site.directory,
-              "node": node, "cli": cli}
+              "node": node, "cli": cli, "holdfast": BINARY}
     defines = [word for name, value in macros.items() for word in ("-D", f"{name}={value}")]
     done = subprocess.run(["varnishtest", "-t", str(int(20 * PATIENCE)), *defines, path], capture_output=True, text=True)
     said = open(errors, errors="replace").read() if os.path.exists(errors) else ""

@@ -122,6 +122,8 @@ def test_an_old_proxy_still_learns_which_backends_died(site):
     assert [p["pid"] for p in proxies(node, "draining")] == [old]
     dead.kill()
     node.await_verdict(dead, "failed")
+    # Longer than an idle client has when the node itself stops.
+    until(lambda: proxies(node, "draining")[0]["drain_seconds_left"] < 598.5, what="time to pass in the old proxy")
     for i, s in enumerate(idle[:6]):
         assert b"onnection: close" in ask(s, 100 + i)
     lines = until(lambda: (lines := open(log).read().splitlines())[17:] and lines, what="the access log")
