@@ -93,16 +93,16 @@ def number(value, digits=1):
 
 def section(name, results):
     floor = SCENARIOS[name][3]
-    columns = ['proxy', 'CPU us', 'of it user', 'to the floor', '95% bounds', 'system calls', 'user instructions',
-               'whole machine us', 'requests/s']
+    columns = ['proxy', 'CPU us', 'of it user', 'to the floor (95%)', 'system calls', 'user instructions',
+               'whole machine us', 'to the floor (95%)', 'requests/s']
     counters = any(r['counters'] for r in results.values())
     rows = [head(*columns, *(['cycles', 'instructions'] if counters else []))]
     for proxy, result in results.items():
         runs = result['runs']
         base = results.get(floor, {}).get('runs')
-        ratio = ('1', '') if proxy == floor else bounded(compare(runs, base, 'cpu'))
-        cells = [proxy, f'{median(runs, "cpu"):.1f}', f'{median(runs, "user"):.1f}', *ratio, number(result['calls'], 2),
-                 number(result['instructions'], 0), f'{median(runs, "whole"):.1f}', f'{median(runs, "rate"):,.0f}']
+        alone, whole = ('1' if proxy == floor else bounded(compare(runs, base, key)) for key in ('cpu', 'whole'))
+        cells = [proxy, f'{median(runs, "cpu"):.1f}', f'{median(runs, "user"):.1f}', alone, number(result['calls'], 2),
+                 number(result['instructions'], 0), f'{median(runs, "whole"):.1f}', whole, f'{median(runs, "rate"):,.0f}']
         if counters:
             cells += [number(result['counters'].get(k), 0) for k in ('cycles', 'instructions')]
         rows.append(row(*cells))

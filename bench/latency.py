@@ -53,12 +53,11 @@ closed loop. A request's latency counts from the moment it was due, whether or n
 def section(name, results):
     floor = SCENARIOS[name][1]
     runs_of = results['proxies']
-    rows = [head('proxy', 'p50', 'p90', 'p99', 'p99.9', 'max', 'p99 to the floor', '95% bounds', 'p99.9 to the floor',
-                 '95% bounds', 'CPU us')]
+    rows = [head('proxy', 'p50', 'p90', 'p99', 'p99.9', 'max', 'p99 to the floor (95%)', 'p99.9 to the floor (95%)', 'CPU us')]
     for proxy, runs in runs_of.items():
-        both = [('1', '') if proxy == floor else bounded(compare(runs, runs_of.get(floor), key)) for key in ('p99', 'p99.9')]
+        both = ['1' if proxy == floor else bounded(compare(runs, runs_of.get(floor), key)) for key in ('p99', 'p99.9')]
         rows.append(row(proxy, *(f'{median(runs, key):,.0f}' for key in ('p50', 'p90', 'p99', 'p99.9', 'max')),
-                        *both[0], *both[1], f'{median(runs, "us"):.1f}'))
+                        *both, f'{median(runs, "us"):.1f}'))
     behind = max(median(runs, 'behind') for runs in runs_of.values())
     note = f'The generator itself was at most {behind:,.0f} us late with 99% of the requests for which it had a connection.\n'
     text = TEXT.format(rate=results['rate'], connections=CONNECTIONS, slowest=results['slowest'], floor=floor, note=note)

@@ -49,7 +49,7 @@ def control(option, pids):
 
 
 def profile(work, proxy, listener, path, close, requests=2000):
-    """{'total': instructions per request, 'functions': [(name, per request)], 'lines': the same}, most first."""
+    """{'total': instructions per request, 'functions': [(name, per request)], 'lines': the same, 'callers': {name: who calls it most}}."""
     for old in glob.glob(f'{work}/callgrind.*'):
         os.unlink(old)
     output = f'{work}/callgrind.%p'
@@ -58,7 +58,7 @@ def profile(work, proxy, listener, path, close, requests=2000):
         library = f'{work}/unboxed.so'
         subprocess.run(['gcc', '-O2', '-shared', '-fPIC', '-o', library, f'{HERE}/unboxed.c'], check=True)
         under = ['env', f'LD_PRELOAD={library}', f'BENCH_CALLGRIND={output}']
-    functions, lines = collections.Counter(), collections.Counter()
+    functions, lines, callers = collections.Counter(), collections.Counter(), {}
     with stack(proxy, listener, work, under=under) as (front, _):
         port, pids = port_of(proxy, listener), tree(front.pid)
         send(work, port, path, close, WARM)
@@ -67,19 +67,22 @@ def profile(work, proxy, listener, path, close, requests=2000):
         control('-d', pids)
         for name in glob.glob(f'{work}/callgrind.*.*'):
             with open(name) as dump:
-                read_dump(dump, functions, lines)
+                read_dump(dump, functions, lines, callers)
     ranked = lambda counter: [(name, count / requests) for name, count in counter.most_common()]
-    return {'total': functions.total() / requests, 'functions': ranked(functions), 'lines': ranked(lines)}
+    return {'total': functions.total() / requests, 'functions': ranked(functions), 'lines': ranked(lines),
+            'callers': {callee: of.most_common(1)[0][0] for callee, of in callers.items()}}
 
 
 NAME = re.compile(r'(fl|fi|fe|fn|ob|cfi|cfl|cfn|cob)=\((\d+)\)(?: (.*))?')
 COST = re.compile(r'([+*-]?)(\d*) (\d+)$')
 
 
-def read_dump(text, functions, lines):
-    """Adds what each function and each source line cost itself: what a call cost is its callee's, and counted there."""
+def read_dump(text, functions, lines, callers):
+    """Adds what each function and each source line cost itself: what a call cost is its callee's, and counted there.
+
+    callers: {callee: counter of its callers, by that cost}"""
     names, line, called = {}, 0, False
-    function, home, file = '', '', ''
+    function, home, file, callee_home, callee = '', '', '', '', ''
     for row in text:
         if match := NAME.match(row):
             kind, number, name = match.groups()
@@ -89,7 +92,11 @@ def read_dump(text, functions, lines):
                 file = name
                 home = name if kind == 'fl' else home
             elif kind == 'fn':
-                function, file = f'{os.path.basename(home)}:{name}', home
+                function, file, callee_home = f'{os.path.basename(home)}:{name}', home, home
+            elif kind in ('cfi', 'cfl'):
+                callee_home = name
+            elif kind == 'cfn':
+                callee = f'{os.path.basename(callee_home)}:{name}'
         elif row.startswith('calls='):
             called = True
         elif match := COST.match(row):
@@ -98,6 +105,9 @@ def read_dump(text, functions, lines):
             if not called:
                 functions[function] += int(cost)
                 lines[f'{file}:{line}'] += int(cost)
+            else:
+                callers.setdefault(callee, collections.Counter())[function] += int(cost)
+                callee_home = home
             called = False
 
 
@@ -167,7 +177,8 @@ def main():
                 sys.exit(f'{scenario}, {proxy}: callgrind wrote nothing')
             print(f'\n{scenario}, {proxy}: {found["total"]:,.0f} user instructions per request')
             for name, per_request in found['functions'][:args.top]:
-                print(f'  {per_request:10,.1f}  {name}')
+                caller = found['callers'].get(name)
+                print(f'  {per_request:10,.1f}  {name}' + (f'  < {caller}' if caller else ''))
             for place, per_request in found['lines'][:args.lines]:
                 print(f'  {per_request:10,.1f}  {source(place)}')
             sys.stdout.flush()

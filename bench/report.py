@@ -1,4 +1,6 @@
 """docs/bench.md and its pictures, from the results of a run."""
+import statistics
+
 import bulk
 import closed
 import latency
@@ -6,7 +8,8 @@ import memory
 import picture
 import storm
 import workers
-from session import RETRIES
+from rig import PROXIES
+from session import RETRIES, bounded, head, row
 from stats import FOREIGN_LIMIT, compare, median
 
 PAGE = """# What a request costs
@@ -17,7 +20,7 @@ Written by `make bench` (about 20 minutes); `make bench QUICK=1` prints the same
 
 ![CPU per unit of work](bench-cpu.svg)
 
-## Method
+{summary}## Method
 
 - **One machine, one run.** Each proxy has one thread, pinned to one processor; backend (nginx) and load (wrk, {connections} connections)
   share the other, all on loopback in a network namespace. Every program is started fresh for every measurement and warmed up.
@@ -29,8 +32,8 @@ Written by `make bench` (about 20 minutes); `make bench QUICK=1` prints the same
 - **Repetitions interleave.** Proxies take turns in an order that rotates, and ratios are taken within a repetition, so that what the
   machine does besides hits all alike. Bounds are 95% bootstrap bounds of the median of the paired ratios.
 - **Disturbed measurements are discarded.** When programs outside the measurement (or the hypervisor) took {limit}% of a processor or more
-  meanwhile, it is discarded and repeated, {tries} tries in all ({retries} repeats in a run); if none was quiet the least disturbed stays, marked, and counts for
-  nothing. A figure for which less than half of the repetitions were quiet is of all of them, and carries a †. In this run: {measurements}
+  meanwhile, it is discarded and repeated, up to {tries} tries in all (and {retries} repeats in a run); if none was quiet the least disturbed
+  stays, marked, and counts for nothing. A figure for which less than half of the repetitions were quiet is of all of them, and carries a †. In this run: {measurements}
   measurements stayed, {discarded} were discarded, {marked} stayed though disturbed; others took {foreign:.1f}% of a processor (median).
 - **Settings are comparable** and in [bench/peers/](../bench/peers): logging off, connections to the backend kept and reused, no
   checks, time-outs that nobody reaches. Every program reads in pieces of its own default size (the floors and holdfast 32 KiB).
@@ -41,6 +44,25 @@ Written by `make bench` (about 20 minutes); `make bench QUICK=1` prints the same
 
 CYCLES = {True: '; cycles and instructions from the processor\'s counters, kernel included',
           False: '. This machine does not let perf count cycles'}
+
+
+def summary(results):
+    """One row for each question, the proxies side by side; ratios but for memory."""
+    rows = [(f'CPU, {closed.SCENARIOS[name][4]}', {p: r['runs'] for p, r in of.items()}, closed.SCENARIOS[name][3], 'cpu')
+            for name, of in results.get('closed', {}).items()]
+    if 'bulk' in results:
+        rows.append((f'CPU of the whole machine, {bulk.TITLE}', results['bulk'], bulk.FLOOR, 'whole'))
+    rows += [(f'{latency.SCENARIOS[name][2]}: {key}', of['proxies'], latency.SCENARIOS[name][1], key)
+             for name, of in results.get('latency', {}).items() for key in ('p99', 'p99.9')]
+    proxies = [p for p in PROXIES if not p.startswith('floor')]
+    lines = [head('ratios to the floor, with 95% bounds; less is better', *proxies)]
+    for label, runs, floor, key in rows:
+        cells = [bounded(compare(runs[p], runs[floor], key)) if p in runs and floor in runs else '' for p in proxies]
+        lines.append(row(label, *cells))
+    for listener, of in results.get('memory', {}).get('listeners', {}).items():
+        cells = [f'{statistics.median(r["private"] for r in of[p]):,.0f}' if p in of else '' for p in proxies]
+        lines.append(row(f'bytes of an idle connection, {listener.upper()}', *cells))
+    return '## In short\n\n' + '\n'.join(lines) + '\n\n'
 
 
 def closed_bars(results):
@@ -91,7 +113,8 @@ def sections(results):
 
 
 def markdown(results):
-    text = PAGE.format(limit=FOREIGN_LIMIT, cycles=CYCLES[results['counters']], retries=RETRIES, **results, **results['rule'])
+    text = PAGE.format(limit=FOREIGN_LIMIT, cycles=CYCLES[results['counters']], summary=summary(results), retries=RETRIES,
+                       **results, **results['rule'])
     for section in sections(results):
         for name in results.get('latency', {}):
             title = f'## {latency.SCENARIOS[name][2]}\n'

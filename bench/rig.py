@@ -68,7 +68,7 @@ def isolate(*tools):
 def prepare(work):
     """Compiles the floors and the load generators, and writes what the peers and the backend need."""
     for name in TOOLS:
-        subprocess.run(['gcc', '-O2', '-o', f'{work}/{name}', f'{HERE}/{name}.c'], check=True)
+        subprocess.run(['gcc', '-O2', '-g', '-o', f'{work}/{name}', f'{HERE}/{name}.c'], check=True)
     os.mkdir(f'{work}/www')
     for name, size in (('128', 128), ('16k', 16384)):
         with open(f'{work}/www/{name}', 'w') as f:

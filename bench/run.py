@@ -97,7 +97,10 @@ def main():
     print(f'{results["machine"]}; {args.reps} repetitions of {args.seconds} s.')
     for name in args.scenarios:
         print(f'{name} ', end='', file=sys.stderr, flush=True)
-        print(f'\n{measure(session, name, results)}', flush=True)
+        before = time.monotonic()
+        section = measure(session, name, results)
+        print(f'{time.monotonic() - before:.0f} s', file=sys.stderr)
+        print(f'\n{section}', flush=True)
     results['rule'] = session.rule()
     print('{measurements} measurements stayed, {discarded} were discarded, {marked} stayed though disturbed; others took '
           '{foreign:.1f}% of a processor (median); '.format(**results['rule']) + f'{time.monotonic() - begun:.0f} s in all.')
@@ -108,7 +111,11 @@ def main():
         with open(save, 'w') as f:
             json.dump(results, f)
     if args.whole and not session.notes:
-        report.write(results, args.into)
+        if 2 * session.marked > len(session.foreign):
+            print('Too much else went on: docs/bench.md stays as it was. This run as a report: '
+                  'bench/run.py --report build/bench.json --into DIR')
+        else:
+            report.write(results, args.into)
     return 1 if session.notes else 0
 
 

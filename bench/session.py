@@ -109,10 +109,9 @@ def head(*names):
     return row(*names) + '\n|---|' + '--:|' * (len(names) - 1)
 
 
-def bounded(c, digits=2):
-    """A comparison's two cells."""
+def bounded(c):
+    """A comparison as a cell: the ratio, and its bounds."""
     if not c:
-        return '', ''
-    mark = '' if c['clean'] else ' †'
-    return f'{c["ratio"]:.{digits}f}{mark}', f'{c["low"]:.{digits}f} to {c["high"]:.{digits}f}'
+        return ''
+    return f'{c["ratio"]:.2f}{"" if c["clean"] else " †"} ({c["low"]:.2f} to {c["high"]:.2f})'
 

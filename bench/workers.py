@@ -175,13 +175,13 @@ def group_table(found):
 
 
 def section(results):
-    rows = [head('proxy, arrangement', 'requests/s', 'to one', '95% bounds', 'CPU us', 'to one', '95% bounds',
+    rows = [head('proxy, arrangement', 'requests/s', 'to one (95%)', 'CPU us', 'to one (95%)',
                  'voluntary switches', 'involuntary', 'p99 ms')]
     told = []
     for proxy, of in results['proxies'].items():
         for name, runs in of.items():
-            rate, cpu = (('1', '') if name == 'one' else bounded(compare(runs, of['one'], key)) for key in ('rate', 'cpu'))
-            rows.append(row(f'{proxy}, {name}', f'{median(runs, "rate"):,.0f}', *rate, f'{median(runs, "cpu"):.1f}', *cpu,
+            rate, cpu = ('1' if name == 'one' else bounded(compare(runs, of['one'], key)) for key in ('rate', 'cpu'))
+            rows.append(row(f'{proxy}, {name}', f'{median(runs, "rate"):,.0f}', rate, f'{median(runs, "cpu"):.1f}', cpu,
                             f'{median(runs, "voluntary"):.3f}', f'{median(runs, "nonvoluntary"):.3f}', f'{median(runs, "p99"):.1f}'))
         told.append(explain(proxy, of, results['calls'].get(proxy)))
     profile = f'\n{group_table(results["groups"])}' if all(results['groups'].values()) and results['groups'] else ''

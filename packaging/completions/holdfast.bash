@@ -43,7 +43,7 @@ _holdfast()
     check) options='--json' ;;
     reload) options='--json --state --admin --token-file' ;;
     status) options='--fail --json --state --admin --token-file' ;;
-    top) options='--once --state --admin --token-file' ;;
+    top) options='--once --json --state --admin --token-file' ;;
     events) options='--follow --since --last --json --state --admin --token-file' ;;
     drain) options='--wait --json --state --admin --token-file' ;;
     resume) options='--json --state --admin --token-file' ;;

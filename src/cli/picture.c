@@ -1,5 +1,6 @@
 #include "cli/picture.h"
 
+#include "cli/figures.h"
 #include "cli/json.h"
 
 static enum colour verdict_colour(const char *verdict)
@@ -19,49 +20,18 @@ static enum colour verdict_colour(const char *verdict)
     return COLOUR_NONE;
 }
 
-static const json_t *find_named(const json_t *array, const char *name)
-{
-    for (size_t i = 0; i < json_array_size(array); i++)
-        if (strcmp(json_text(json_array_get(array, i), "name"), name) == 0)
-            return json_array_get(array, i);
-    return NULL;
-}
-
 static const json_t *services_of(const json_t *status)
 {
     return json_object_get(status, "services");
 }
 
-/* Per second: what a counter grew by since the older answer. A counter that fell began anew. */
-static double growth(const struct picture *p, double now, double before)
-{
-    return p->seconds > 0 && now > before ? (now - before) / p->seconds : 0;
-}
-
-static double sum_of(const json_t *counters, const char *const *keys, size_t n)
-{
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += json_number(counters, keys[i]);
-    return sum;
-}
-
 static double instance_errors(const json_t *instance)
 {
     static const char *const kinds[] = {"refused", "timeouts", "resets", "5xx"};
-    return sum_of(json_object_get(instance, "errors"), kinds, ARRAY_LEN(kinds));
-}
-
-static double service_errors(const json_t *service)
-{
-    static const char *const kinds[] = {"5xx", "cut"};
-    return sum_of(json_object_get(service, "responses"), kinds, ARRAY_LEN(kinds));
-}
-
-static double request_rate(const struct picture *p, const json_t *now, const json_t *before)
-{
-    return before ? growth(p, json_number(now, "requests"), json_number(before, "requests"))
-                  : json_number(now, "requests_per_second");
+    double sum = 0;
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        sum += json_number(json_object_get(instance, "errors"), kinds[i]);
+    return sum;
 }
 
 static void latency(const json_t *subject, const char *quantile, char out[AMOUNT_MAX])
@@ -159,9 +129,8 @@ static void print_service_rates(const struct picture *p, const json_t *service,
                                 const json_t *before, struct buf *out)
 {
     char rate[AMOUNT_MAX], errors[AMOUNT_MAX], p50[AMOUNT_MAX], p99[AMOUNT_MAX];
-    double per_second = before ? growth(p, service_errors(service), service_errors(before))
-                               : json_number(service, "errors_per_second");
-    amount_count(request_rate(p, service, before), rate);
+    double per_second = figures_service_errors(service, before, p->seconds);
+    amount_count(figures_requests(service, before, p->seconds), rate);
     amount_count(per_second, errors);
     latency(service, "p50", p50);
     latency(service, "p99", p99);
@@ -182,6 +151,11 @@ static const struct column instance_columns[] = {
     {"BUSY", ALIGN_RIGHT, false},   {"REQ/S", ALIGN_RIGHT, false},  {"P50", ALIGN_RIGHT, false},
     {"P99", ALIGN_RIGHT, false},    {"ERRORS", ALIGN_RIGHT, false},
 };
+static const struct column live_columns[] = {
+    {"INSTANCE", ALIGN_LEFT, true}, {"VERDICT", ALIGN_LEFT, false}, {"REASON", ALIGN_LEFT, false},
+    {"BUSY", ALIGN_RIGHT, false},   {"REQ/S", ALIGN_RIGHT, false},  {"P50", ALIGN_RIGHT, false},
+    {"P99", ALIGN_RIGHT, false},    {"ERR/S", ALIGN_RIGHT, false},
+};
 
 static void add_instance(struct table *t, const struct picture *p, const json_t *i,
                          const json_t *before)
@@ -195,13 +169,14 @@ static void add_instance(struct table *t, const struct picture *p, const json_t 
     table_add(t, draining ? COLOUR_CYAN : COLOUR_NONE, "%s",
               draining ? "draining" : json_text(i, "reason"));
     table_add(t, COLOUR_NONE, "%s", amount_count(json_number(i, "inflight"), text));
-    table_add(t, COLOUR_NONE, "%s", amount_count(request_rate(p, i, before), text));
+    table_add(t, COLOUR_NONE, "%s", amount_count(figures_requests(i, before, p->seconds), text));
     latency(i, "p50", text);
     table_add(t, COLOUR_NONE, "%s", text);
     latency(i, "p99", text);
     table_add(t, COLOUR_NONE, "%s", text);
-    bool rising = before && errors > instance_errors(before);
-    table_add(t, rising ? COLOUR_RED : COLOUR_NONE, "%s", amount_count(errors, text));
+    double rate = figures_instance_errors(i, before, p->seconds);
+    table_add(t, rate > 0 ? COLOUR_RED : COLOUR_NONE, "%s",
+              amount_count(p->live ? rate : errors, text));
 }
 
 /* Why an instance is not healthy, in a sentence. */
@@ -226,15 +201,16 @@ static void print_instances(const struct picture *p, const json_t *service, cons
 {
     const json_t *all = json_object_get(service, "instances");
     const json_t *old = json_object_get(before, "instances");
-    struct table t = {
-        .columns = instance_columns, .n_columns = ARRAY_LEN(instance_columns), .indent = 2};
+    struct table t = {.columns = p->live ? live_columns : instance_columns,
+                      .n_columns = ARRAY_LEN(instance_columns),
+                      .indent = 2};
     if (json_array_size(all) == 0) {
         buf_add_str(out, STR("  no instances\n"));
         return;
     }
     for (size_t i = 0; i < json_array_size(all); i++) {
         const json_t *one = json_array_get(all, i);
-        add_instance(&t, p, one, find_named(old, json_text(one, "name")));
+        add_instance(&t, p, one, figures_named(old, "name", json_text(one, "name")));
     }
     table_print(&t, p->term, out);
     table_free(&t);
@@ -242,14 +218,43 @@ static void print_instances(const struct picture *p, const json_t *service, cons
         print_explanation(p, json_array_get(all, i), out);
 }
 
+static double growth_of(const struct picture *p, const json_t *now, const json_t *before,
+                        const char *key)
+{
+    double a = json_number(before, key), b = json_number(now, key);
+    return before && p->seconds > 0 && b > a ? (b - a) / p->seconds : 0;
+}
+
+/* How each listening address is used. */
+static void print_listeners(const struct picture *p, const json_t *service, const json_t *before,
+                            struct buf *out)
+{
+    const json_t *all = json_object_get(service, "listeners");
+    for (size_t i = 0; p->live && i < json_array_size(all); i++) {
+        char open[AMOUNT_MAX], fresh[AMOUNT_MAX], in[AMOUNT_MAX], sent[AMOUNT_MAX];
+        const json_t *one = json_array_get(all, i), *bytes = json_object_get(one, "bytes");
+        const json_t *old =
+            figures_named(json_object_get(before, "listeners"), "url", json_text(one, "url"));
+        const json_t *old_bytes = json_object_get(old, "bytes");
+        amount_count(json_number(one, "connections"), open);
+        amount_count(growth_of(p, one, old, "accepted"), fresh);
+        amount_count(growth_of(p, bytes, old_bytes, "in"), in);
+        amount_count(growth_of(p, bytes, old_bytes, "out"), sent);
+        buf_add_str(out, STR("  "));
+        text_clean(out, str_of(json_text(one, "url")));
+        buf_printf(out, "  %s open, %s new/s, %s B/s in, %s B/s out\n", open, fresh, in, sent);
+    }
+}
+
 void picture_services(const struct picture *p, struct buf *out)
 {
     const json_t *services = services_of(p->now), *old = services_of(p->before);
     for (size_t i = 0; i < json_array_size(services); i++) {
         const json_t *service = json_array_get(services, i);
-        const json_t *before = find_named(old, json_text(service, "name"));
+        const json_t *before = figures_named(old, "name", json_text(service, "name"));
         print_service_head(p, service, out);
         print_service_rates(p, service, before, out);
+        print_listeners(p, service, before, out);
         print_instances(p, service, before, out);
     }
     if (json_array_size(services) == 0)

@@ -11,6 +11,7 @@ struct picture {
     const json_t *now;
     const json_t *before; /* an older answer, or NULL: then the node's own rates are shown */
     double seconds;       /* between the two */
+    bool live;            /* for top: rates of errors, and of each listening address */
     const struct term *term;
 };
 

@@ -5,8 +5,11 @@
 #include "cli/top.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
 
 #include "cli/cli.h"
+#include "cli/figures.h"
 #include "cli/node.h"
 #include "cli/json.h"
 #include "cli/picture.h"
@@ -15,20 +18,22 @@
 
 struct top_options {
     struct node_place node;
-    bool once;
+    bool once, json;
 };
 
 static const struct option options[] = {
     {"once", 0, NULL, "print one picture and end", OPTION_FLAG, offsetof(struct top_options, once)},
+    {"json", 0, NULL, "print one JSON object per line and second", OPTION_FLAG,
+     offsetof(struct top_options, json)},
     CLI_OPTIONS_NODE(struct top_options),
 };
 
 static const struct usage usage = {
     .command = "top",
-    .about = "Shows services and instances live, once a second. Keys: q quits; the arrows, j, k,\n"
-             "space and b scroll. Prints one picture when the output is not a terminal.\n"
-             "For programs, 'holdfast status --json' has the same figures.",
-    .examples = "  holdfast top",
+    .about = "Shows services, listeners and instances live, once a second, those that need a look\n"
+             "first. Keys: q quits; the arrows, j, k, space and b scroll. Prints one picture when\n"
+             "the output is not a terminal.",
+    .examples = "  holdfast top\n  holdfast top --json --once | jq '.services[0]'",
     .options = options,
     .n_options = ARRAY_LEN(options),
 };
@@ -43,6 +48,7 @@ struct top {
     struct node node;
     struct screen screen;
     struct sample now, before;
+    json_t *sorted;     /* the newest answer, in order of need */
     struct err trouble; /* code 0: the last question was answered */
     size_t scroll;
     bool quit;
@@ -75,13 +81,22 @@ static int ask(struct top *t)
     return CLI_OK;
 }
 
-static struct picture picture_of(const struct top *t)
+static double seconds_between(const struct top *t)
 {
+    return (double)(t->now.at - t->before.at) / (double)NS_PER_S;
+}
+
+static struct picture picture_of(struct top *t)
+{
+    const json_t *now = t->now.reply.json, *before = t->before.reply.json;
+    json_decref(t->sorted);
+    t->sorted = figures_sorted(now, before, seconds_between(t));
     return (struct picture){
-        .now = t->now.reply.json,
-        .before = t->before.reply.json,
-        .seconds = (double)(t->now.at - t->before.at) / (double)NS_PER_S,
+        .now = t->sorted ? t->sorted : now,
+        .before = before,
+        .seconds = seconds_between(t),
         .term = &t->term,
+        .live = true,
     };
 }
 
@@ -176,6 +191,35 @@ static int once(struct top *t)
     return code;
 }
 
+static bool print_json(const struct top *t)
+{
+    json_t *figures = figures_json(t->now.reply.json, t->before.reply.json, seconds_between(t));
+    char *text = figures ? json_dumps(figures, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+    struct buf out = {0};
+    buf_add_str(&out, str_of(text));
+    buf_add(&out, "\n", 1);
+    bool written = text && cli_write(stdout, &out) && fflush(stdout) == 0;
+    free(text);
+    buf_free(&out);
+    json_decref(figures);
+    return written;
+}
+
+/* The first line comes after a second: rates need two answers. */
+static int stream(struct top *t, bool once)
+{
+    do {
+        struct timespec second = {.tv_sec = REFRESH_MS / 1000};
+        nanosleep(&second, NULL);
+        int code = ask(t);
+        if (code)
+            return cli_fail(code, "%s", t->trouble.text);
+        if (!print_json(t))
+            return CLI_BAD;
+    } while (!once);
+    return CLI_OK;
+}
+
 int command_top(int argc, char **argv)
 {
     struct top_options o = {0};
@@ -191,8 +235,11 @@ int command_top(int argc, char **argv)
     code = ask(&t);
     if (code)
         cli_fail(code, "%s", t.trouble.text);
+    else if (o.json)
+        code = stream(&t, o.once);
     else
         code = t.term.terminal && !o.once ? live(&t) : once(&t);
+    json_decref(t.sorted);
     reply_free(&t.now.reply);
     reply_free(&t.before.reply);
     node_close(&t.node);

@@ -103,7 +103,9 @@ static void remember_listening(struct proxy_process *p, const struct view *v, co
     forget_listening(p);
     p->listening = mem_alloc((v->n_sockets + 1) * sizeof(int));
     for (uint32_t i = 0; p->listening && i < v->n_sockets; i++) {
-        int fd = v->sockets[i].use == SOCKET_HTTP ? fcntl(fds[i], F_DUPFD_CLOEXEC, 0) : -1;
+        uint8_t use = v->sockets[i].use;
+        bool listens = use == SOCKET_HTTP || use == SOCKET_TCP;
+        int fd = listens ? fcntl(fds[i], F_DUPFD_CLOEXEC, 0) : -1;
         if (fd >= 0)
             p->listening[p->n_listening++] = fd;
     }

@@ -34,10 +34,19 @@ static void remove_file(const struct addr *a)
         unlink(a->path);
 }
 
+static bool is_stream(uint8_t use)
+{
+    return use == SOCKET_HTTP || use == SOCKET_TCP || use == SOCKET_METRICS;
+}
+
+/* ended: nobody is to listen there any more, not even a proxy that holds the socket and takes no
+ * views: it would leave who connects waiting for ever. */
 static void close_one(struct held *h, size_t i, bool ended)
 {
     if (h->fds[i] < 0)
         return;
+    if (ended && is_stream(h->view->sockets[i].use))
+        shutdown(h->fds[i], SHUT_RDWR);
     if (ended && h->view->sockets[i].use != SOCKET_ACCESS_LOG)
         remove_file(&h->view->sockets[i].addr);
     close(h->fds[i]);
@@ -61,10 +70,9 @@ void held_free(struct held *h)
 void held_stop_listening(struct held *h)
 {
     for (size_t i = 0; h->fds && i < h->view->n_sockets; i++) {
-        if (h->view->sockets[i].use != SOCKET_HTTP || h->fds[i] < 0)
-            continue;
-        shutdown(h->fds[i], SHUT_RDWR);
-        close_one(h, i, true);
+        uint8_t use = h->view->sockets[i].use;
+        if (use == SOCKET_HTTP || use == SOCKET_TCP)
+            close_one(h, i, true);
     }
 }
 

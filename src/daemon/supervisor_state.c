@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/supervisor.h"
@@ -82,13 +83,26 @@ static int make_directory(struct supervisor *s, struct err *e)
     return 0;
 }
 
+/* We have the lock: who listens yet is the control of a supervisor that was killed just now. */
+static int listen_admin(const struct supervisor *s, struct err *e)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+    int r;
+    for (int tries = 0;; tries++) {
+        r = net_listen(&s->admin, 64, e);
+        if (r != -ERR_EXISTS || tries == 200)
+            return r;
+        nanosleep(&pause, NULL);
+    }
+}
+
 static int open_admin(struct supervisor *s, struct err *e)
 {
     int r = paths_admin_socket(&s->admin, s->state, e);
     if (r)
         return r;
     mode_t before = umask(0117);
-    r = net_listen(&s->admin, 64, e);
+    r = listen_admin(s, e);
     umask(before);
     if (r < 0)
         return err_wrap(e, "cannot open the admin socket");

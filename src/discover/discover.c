@@ -131,6 +131,14 @@ static bool weight_of(void *self, struct str service, struct str instance, uint3
     return told_weight(&((struct discover *)self)->told, service, instance, weight);
 }
 
+bool discover_adds(const struct discover *d, const struct view *base)
+{
+    bool adds = d->told.services.n > 0;
+    for (uint32_t i = 0; i < base->n_services && !adds; i++)
+        adds = base->services[i].n_sources > 0;
+    return adds;
+}
+
 int discover_merge(struct discover *d, const struct view *base, struct view **out,
                    struct merge_report *report, struct err *e)
 {
@@ -166,6 +174,11 @@ int discover_keep(struct discover *d, struct err *e)
 void discover_undo(struct discover *d)
 {
     told_undo(&d->told);
+}
+
+uint32_t discover_told_count(const struct discover *d, struct str service)
+{
+    return told_count(&d->told, service);
 }
 
 bool discover_told(const struct discover *d, struct str service, struct str instance)

@@ -44,6 +44,8 @@ void discover_free(struct discover *d); /* NULL is allowed */
  * Directories that are new are read at once. before: the view in force, or NULL. */
 int discover_follow(struct discover *d, const struct view *v, const struct view *also,
                     const struct view *before, struct err *e);
+/* False: a merge of this view from the file would be that view. */
+bool discover_adds(const struct discover *d, const struct view *base);
 /* base: from the file, or merged before. *out as merge's. */
 int discover_merge(struct discover *d, const struct view *base, struct view **out,
                    struct merge_report *report, struct err *e);
@@ -84,6 +86,8 @@ int discover_tell(struct discover *d, const struct told_change *c, const struct 
                   struct told_counts *counts, struct err *e);
 int discover_keep(struct discover *d, struct err *e);
 void discover_undo(struct discover *d);
+/* How many instances the API gives a service, with what is not kept yet. */
+uint32_t discover_told_count(const struct discover *d, struct str service);
 /* Whether the API named this instance: it may be drained before it is in any view. */
 bool discover_told(const struct discover *d, struct str service, struct str instance);
 

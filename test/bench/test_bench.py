@@ -148,7 +148,7 @@ def results():
 def test_the_report_tells_rule_figures_and_bounds_and_shows_its_pictures(tmp_path):
     report.write(json.loads(json.dumps(results())), tmp_path)
     text = (tmp_path / 'bench.md').read_text()
-    for expected in ('4 were discarded', f'took {stats.FOREIGN_LIMIT}% of a processor', '| holdfast | 11.5 | 1.0 | 1.15 | 1.15 to 1.15 |',
+    for expected in ('4 were discarded', f'took {stats.FOREIGN_LIMIT}% of a processor', '| holdfast | 11.5 | 1.0 | 1.15 (1.15 to 1.15) |', '| CPU, HTTP/1.1, keep-alive, 128 B | 1.15 (1.15 to 1.15) |',
                      'half of what the slowest of them (holdfast)', '8,000 connections', '10,000 connections', '## Two workers'):
         assert expected in text
     shown = re.findall(r'!\[[^]]*\]\(([^)]+)\)', text)
@@ -187,10 +187,11 @@ def test_nothing_is_left_to_fill_in(name):
 def test_profiles_count_what_a_function_costs_itself():
     dump = ['fl=(1) a/x.c', 'fn=(1) outer', '10 5', '+2 7', 'cfi=(2) a/y.c', 'cfn=(2) inner', 'calls=3 40', '* 300',
             'fi=(3) a/x.h', '5 11', 'fe=(1)', '-1 2', '', 'fl=(2)', 'fn=(2)', '41 300']
-    functions, lines = profiles.collections.Counter(), profiles.collections.Counter()
-    profiles.read_dump(dump, functions, lines)
+    functions, lines, callers = profiles.collections.Counter(), profiles.collections.Counter(), {}
+    profiles.read_dump(dump, functions, lines, callers)
     assert functions == {'x.c:outer': 25, 'y.c:inner': 300}
     assert lines == {'a/x.c:10': 5, 'a/x.c:12': 7, 'a/x.h:5': 11, 'a/x.c:4': 2, 'a/y.c:41': 300}
+    assert callers == {'y.c:inner': {'x.c:outer': 300}}
 
 
 # ---- the load generators

@@ -1,4 +1,5 @@
 """top on a real pseudo-terminal: frames that fit, rates from differences, keys, resizing, and the terminal given back."""
+import json
 import os
 import re
 import signal
@@ -161,8 +162,34 @@ def test_without_a_terminal_it_prints_once(run, node, words):
     steady(node)
     r = run("top", "--state", node.state, *words)
     assert (r.returncode, r.stderr) == (0, "")
-    assert r.stdout == run("status", "--state", node.state).stdout
-    assert "\x1b" not in r.stdout
+    assert "ERR/S" in r.stdout and "\x1b" not in r.stdout
+
+    def but_the_last_column(text):
+        return [re.sub(r" +\S+$", "", line) for line in text.splitlines()]
+
+    assert but_the_last_column(r.stdout) == but_the_last_column(run("status", "--state", node.state).stdout)
+
+
+def test_what_needs_a_look_stands_first(run, node):
+    listeners = [{"url": "http://0.0.0.0:8080", "connections": 12, "accepted": 5, "refused": 0, "bytes": {"in": 1, "out": 2}}]
+    node.answer("GET", "/v1/status", status([
+        service("idle", [], requests_per_second=0.0), service("busy", [], listeners=listeners),
+        service("dead", [instance("a"), instance("b", verdict="failed", explanation="3 checks failed")], verdict="failed")]))
+    out = run("top", "--state", node.state).stdout
+    assert out.index("\ndead") < out.index("\nbusy") < out.index("\nidle")
+    assert out.index("\n  b ") < out.index("\n  a ")
+    assert "  b: failed for 12 s, 3 checks failed" in out
+    assert "  http://0.0.0.0:8080  12 open, 0 new/s, 0 B/s in, 0 B/s out\n" in out
+
+
+def test_json_lines(run, node):
+    steady(node)
+    r = run("top", "--json", "--once", "--state", node.state)
+    assert (r.returncode, r.stderr, r.stdout.count("\n")) == (0, "", 1)
+    figures = json.loads(r.stdout)
+    assert figures["schema"] == "holdfast.top.v1" and 0.9 < figures["seconds"] < 5
+    assert [i["name"] for i in figures["services"][0]["instances"]] == ["10.0.0.0:3000", "10.0.0.1:3000"]
+    assert figures["services"][0]["requests_per_second"] == 0     # two equal answers: nothing moves
 
 
 def test_once_on_a_terminal_takes_no_screen(terminal, node):

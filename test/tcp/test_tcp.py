@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 import socket
 import struct
 import threading
@@ -9,7 +10,7 @@ import threading
 import pytest
 
 import raw
-from holdfast import until
+from holdfast import connects, until
 
 V2 = b"\r\n\r\n\0\r\nQUIT\n"
 
@@ -280,3 +281,33 @@ def test_an_instance_that_breaks_every_connection_is_left_alone(site, origins):
         peer.send(b"x")
         assert peer.read(1) == b"x"
         peer.close()
+
+
+def test_a_stop_refuses_at_once_and_lets_a_connection_end(site, origins):
+    node = start(site, [origins(echo).address])
+    peer = raw.connect(node.port)
+    peer.send(b"before")
+    assert peer.read(6) == b"before"
+    node.process.signal(signal.SIGTERM)
+    until(lambda: not connects(node.port), 10, "new connections to be refused")
+    peer.send(b"after")
+    assert peer.read(5) == b"after"
+    peer.half_close()
+    assert peer.ended()
+    assert node.process.wait() == 0
+
+
+def test_a_connection_outlives_its_proxy(site, origins):
+    node = start(site, [origins(echo).address])
+    peer = raw.connect(node.port)
+    for _ in range(3):
+        peer.send(b"before")
+        assert peer.read(6) == b"before"
+        node.command("restart", "proxy")
+        other = raw.connect(node.port)
+        other.send(b"new")
+        assert other.read(3) == b"new"
+        other.half_close()
+        assert other.ended()
+    peer.send(b"after")
+    assert peer.read(5) == b"after"
