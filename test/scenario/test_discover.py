@@ -6,7 +6,9 @@ Under load of mixed requests no change of the instances may cost one; an instanc
 import concurrent.futures
 import json
 import os
+import signal
 import socket
+import subprocess
 import time
 
 import pytest
@@ -430,3 +432,42 @@ def test_the_command(site, empty):
             (("list", "wbe"), 1, "did you mean 'web'?")]:
         done = node.command("instance", *words, check=False)
         assert done.returncode == code and text in done.stderr, (words, done.stderr)
+
+
+# ---- a real name server ----
+
+def test_dnsmasq(site, three):
+    """Its hosts change, it dies, it comes back: under load."""
+    port, hosts, conf = site.port(), site.path("hosts"), site.path("dnsmasq.conf")
+
+    def serve(addresses):
+        with open(hosts, "w") as f:
+            f.writelines(f"{a} api.test\n" for a in addresses)
+
+    def start():
+        return site.process(["dnsmasq", "-k", "-C", conf], env={"PATH": "/usr/sbin:/usr/bin"}, stderr=subprocess.DEVNULL)
+    with open(conf, "w") as f:
+        f.write(f"port={port}\nlisten-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-hosts\naddn-hosts={hosts}\n"
+                f"local-ttl=1\nlocal=/test/\nuser=root\npid-file=\nsrv-host=_http._tcp.api.test,api.test,{three[0].port},5,7\n")
+    os.chmod(site.directory, 0o755)
+    serve(ips(three[:2]))
+    server = start()
+    text = config(own := site.port(), ["srv:_http._tcp.api.test"]).replace(
+        "service web", f"resolver {{ nameserver = 127.0.0.1:{port} timeout = 200ms ttl-max = 1s }}\nservice web", 1)
+    node = site.node(text, own)
+    await_instances(node, *names(three[:2]))
+    node.await_all_healthy()
+    load = site.load(node.port, connections=16)
+    load.carry(300)
+    serve(ips(three[1:]))
+    server.signal(signal.SIGHUP)
+    await_instances(node, *names(three[1:]))
+    load.carry(300)
+    server.end()
+    until(lambda: events(node, "source-failed"), 20)
+    assert set(instances(node)) == set(names(three[1:]))
+    serve(ips(three))
+    start()
+    await_instances(node, *names(three), seconds=40)
+    load.carry(300)
+    no_failure(load)
