@@ -419,13 +419,17 @@ static void check_upstream(struct exchange *x)
 }
 
 /* The client hung up while it has nothing to send: gone for good (reset), or only its sending side
- * (RFC 9112, 9.6 lets it). */
+ * (RFC 9112, 9.6 lets it). What a TCP client sent before lies in front of its end; once it has an
+ * instance, relay.c reads. */
 static void check_client(struct exchange *x)
 {
     struct client *c = x->client;
-    if (x->relay || !c->s.hangup || c->s.eof || c->s.in || !(x->body.done && x->body.run == 0))
+    if (!c->s.hangup || c->s.eof || !(x->body.done && x->body.run == 0))
         return;
-    stream_fill(&c->s, c->worker);
+    if (x->relay && x->phase == PHASE_QUEUE && !c->s.in)
+        stream_fill(&c->s, c->worker);
+    if (x->relay ? x->phase == PHASE_QUEUE : !c->s.in)
+        stream_fill(&c->s, c->worker);
 }
 
 void exchange_run(struct exchange *x)

@@ -86,6 +86,9 @@ def test_answers_change_under_load(site, dns, three):
     assert min(b.stats()["requests"] for b in three) > 0
     no_failure(load)
     assert len(events(node, "instance-added")) >= 6 and len(events(node, "instance-removed")) >= 6
+    # whoever stays keeps its verdict over all the views
+    told = [e["to"] for e in events(node, "instance-verdict") if e["subject"] == f"web/{three[1].address}"]
+    assert told == ["healthy"]
 
 
 @pytest.mark.parametrize("how", ["SERVFAIL", "NXDOMAIN", "empty", "dead"])
@@ -118,6 +121,31 @@ def test_a_failure_keeps_the_last_good_answer(site, dns, three, how):
     dns.set("api.test", A=ips(three[:1]), ttl=0)
     await_instances(node, *names(three[:1]))
     assert until(lambda: events(node, "source-back"))
+
+
+def test_reloads_change_what_is_followed(site, dns, three):
+    dns.set("api.test", A=ips(three[:1]), ttl=0)
+    dns.set("other.test", A=ips(three[1:]), ttl=0)
+    port = three[0].port
+    node = site.node(config(own := site.port(), [f"api.test:{port}"], dns), own)
+    await_instances(node, *names(three[:1]))
+    load = site.load(node.port, connections=8)
+    load.carry(100)
+    node.reload(config(own, [f"api.test:{port}", f"other.test:{port}"], dns))
+    await_instances(node, *names(three))
+    assert node.reload(config(own, ["api..test"], dns), check=False).returncode == 1
+    assert set(instances(node)) == set(names(three))
+    node.await_all_healthy()
+    node.reload(config(own, [f"other.test:{port} {{ weight = 5 }}"], dns))
+    await_instances(node, *names(three[1:]))
+    assert {i["weight"] for i in instances(node).values()} == {5}
+    count = dns.count("api.test")
+    load.carry(300)
+    assert dns.count("api.test") <= count + 2       # nobody asks for it any more
+    node.reload(config(own, three[:2], dns))
+    await_instances(node, *names(three[:2]))
+    assert {i["source"] for i in instances(node).values()} == {"file"}
+    no_failure(load)
 
 
 def test_services_have_ports_weights_and_priorities(site, dns):
