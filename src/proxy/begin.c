@@ -312,7 +312,7 @@ void exchange_begin(struct client *c, struct service *front)
 {
     struct exchange *x = begin(c, front);
     if (!x) {
-        client_refuse(c, 503, "Out of memory.");
+        client_turn_away(c, 503, "Out of memory.");
         return;
     }
     read_message(x, &c->worker->head);

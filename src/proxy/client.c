@@ -114,16 +114,20 @@ static void start_linger(struct client *c)
     client_deadline(c, LINGER_NS);
 }
 
-void client_refuse(struct client *c, uint16_t status, const char *text)
+void client_turn_away(struct client *c, uint16_t status, const char *text)
 {
-    struct service_row *row = c->listener->service->row;
-    cell_add(&row->refused_heads, 1);
-    cell_add(&c->listener->row->bad_heads, 1);
-    cell_add(&row->status[status / 100], 1);
+    cell_add(&c->listener->service->row->status[status / 100], 1);
     c->keep = false;
     answer_refusal(c, status, text);
     client_log_refusal(c, status);
     start_linger(c);
+}
+
+void client_refuse(struct client *c, uint16_t status, const char *text)
+{
+    cell_add(&c->listener->service->row->refused_heads, 1);
+    cell_add(&c->listener->row->bad_heads, 1);
+    client_turn_away(c, status, text);
 }
 
 void client_exchange_done(struct client *c, bool body_read)
@@ -192,6 +196,19 @@ static void begin(struct client *c)
     client_deadline(c, timeouts(c)->client_idle);
 }
 
+/* It is the client's fault, unless memory was out. */
+static void refuse_hello(struct client *c)
+{
+    if (c->s.broken && c->s.error == ENOMEM) {
+        cell_add(&c->listener->row->refused, 1);
+    } else {
+        cell_add(&c->listener->service->row->refused_heads, 1);
+        cell_add(&c->listener->row->bad_hellos, 1);
+    }
+    net_set_reset_on_close(c->s.io.fd);
+    client_close(c);
+}
+
 /* The PROXY header. True: the state has changed. */
 static bool read_hello(struct client *c)
 {
@@ -201,10 +218,7 @@ static bool read_hello(struct client *c)
     struct str bytes = stream_bytes(&c->s);
     int r = bytes.n ? proxy_header_parse(bytes.p, bytes.n, &h, &why) : PROXY_MORE;
     if (r == PROXY_REFUSED || (r == PROXY_MORE && (c->s.eof || c->s.broken))) {
-        cell_add(&c->listener->service->row->refused_heads, 1);
-        cell_add(&c->listener->row->bad_hellos, 1);
-        net_set_reset_on_close(c->s.io.fd);
-        client_close(c);
+        refuse_hello(c);
         return true;
     }
     if (r == PROXY_MORE)

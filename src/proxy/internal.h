@@ -336,6 +336,8 @@ bool client_flush(struct client *c);
 size_t client_send(struct client *c, struct str a, struct str b);
 /* Refuses the connection's current bytes with an answer of our own, and ends it. */
 void client_refuse(struct client *c, uint16_t status, const char *text);
+/* The same for a request that is counted as one, and has nothing wrong with it. */
+void client_turn_away(struct client *c, uint16_t status, const char *text);
 /* The exchange is over: the next request, or the end of the connection. */
 void client_exchange_done(struct client *c, bool body_read);
 void client_deadline(struct client *c, uint64_t ns_from_now);
