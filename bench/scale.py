@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What a large configuration costs: many services with many instances each, all of them checked.
 
-usage: scale.py [--services 1000] [--instances 10] [--every 1s] [--reloads 10] [--seconds 5] [--markdown]
+usage: scale.py [--services 1000] [--instances 10] [--every 1s] [--reloads 10] [--seconds 5]
 
 One backend answers on all of 127.0.0.0/8, so that every instance has an address of its own. Printed: the time of
 `holdfast check`; from exec to every listener accepting and `status` answering; of a reload that changes one service (from
@@ -17,12 +17,11 @@ import sys
 import threading
 import time
 
-from rig import TOP, isolate, stop, tree
+from rig import TOP, isolate, stop
 
 FIRST_PORT, BACKEND = 20000, 9000
 HOLDFAST = os.environ.get('HOLDFAST', f'{TOP}/build/holdfast')
 TOOLS = os.environ.get('HOLDFAST_TOOLS', f'{TOP}/build/test')
-HZ = os.sysconf('SC_CLK_TCK')
 
 
 def config(services, instances, every, changed=None):
@@ -98,9 +97,12 @@ class Pulse(threading.Thread):
 
 
 def cpu(pid):
-    with open(f'/proc/{pid}/stat') as f:
-        fields = f.read().rsplit(')', 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / HZ
+    """Seconds of all its threads."""
+    total = 0
+    for task in os.listdir(f'/proc/{pid}/task'):
+        with open(f'/proc/{pid}/task/{task}/schedstat') as f:
+            total += int(f.read().split()[0])
+    return total / 1e9
 
 
 def memory(pid):
@@ -136,6 +138,20 @@ def measure_reloads(file, state, args):
     return times, stalls, quiet
 
 
+def cost_of_reloads(file, state, pids, args):
+    """CPU seconds that each process takes for a reload, with nothing else to do."""
+    texts = [config(args.services, args.instances, '3600s', changed) for changed in (None, args.services // 2)]
+    for text in (texts[0], texts[1]):
+        write(file, text)
+        holdfast('reload', state=state)
+    time.sleep(2)
+    before = {name: cpu(pid) for name, pid in pids.items()}
+    for i in range(args.reloads):
+        write(file, texts[i % 2])
+        holdfast('reload', state=state)
+    return {name: (cpu(pid) - before[name]) / args.reloads for name, pid in pids.items()}
+
+
 def run(work, args):
     file, state, rows = f'{work}/scale.conf', f'{work}/state', []
     write(file, config(args.services, args.instances, args.every))
@@ -154,7 +170,7 @@ def run(work, args):
         rows.append(('start: every listener accepts', f'{listening * 1e3:.0f} ms'))
         rows.append(('start: `status` answers too', f'{answering * 1e3:.0f} ms'))
         time.sleep(4)     # the first checks of all are over
-        pids = {p['name']: p['pid'] for p in status['processes'] if p['pid']}
+        pids = {p['name']: p['pid'] for p in status['processes'] if not p['name'].startswith('worker')}
         before = {name: cpu(pid) for name, pid in pids.items()}
         time.sleep(args.seconds)
         for name, pid in pids.items():
@@ -171,7 +187,8 @@ def run(work, args):
             total += anonymous
             rows.append((f'{name}: memory of its own', f'{anonymous / 2**20:.1f} MiB'))
             rows.append((f'{name}: shared tables in use', f'{shared / 2**20:.1f} MiB'))
-            largest = max(shared, rows and shared)
+        for name, seconds in cost_of_reloads(file, state, pids, args).items():
+            rows.append((f'{name}: CPU of a reload', f'{seconds * 1e3:.1f} ms'))
         n = args.services * args.instances
         rows.append(('memory per instance, processes together', f'{total / n / 1024:.2f} KiB'))
     finally:

@@ -409,7 +409,7 @@ const struct node *settings_block(struct conf *c, const struct node *parent, enu
     const struct block *b = schema_block(id);
     const struct node *first = NULL;
     for (const struct node *n = parent->children; n; n = n->next) {
-        if (!str_eq(n->name, str_of(b->name)))
+        if (n->name.n == 0 || n->name.p[0] != b->name[0] || !str_eq(n->name, str_of(b->name)))
             continue;
         if (first) {
             conf_complain(c, &n->place, "", "a second %s block (the first is at %s)", b->name,

@@ -134,9 +134,13 @@ static void tell_report(struct control *c, const struct merge_report *now)
 
 int discovering_complete(struct control *c, struct view **view, struct err *e)
 {
-    struct merge_report report;
+    struct merge_report report = {0};
     struct view *next = NULL;
     int r = discover_follow(c->discovering.sources, *view, c->view, c->view, e);
+    if (r == 0 && !discover_adds(c->discovering.sources, *view)) {
+        tell_report(c, &report);
+        return 0;
+    }
     if (r == 0)
         r = discover_merge(c->discovering.sources, *view, &next, &report, e);
     if (r)

@@ -131,6 +131,14 @@ static bool weight_of(void *self, struct str service, struct str instance, uint3
     return told_weight(&((struct discover *)self)->told, service, instance, weight);
 }
 
+bool discover_adds(const struct discover *d, const struct view *base)
+{
+    bool adds = d->told.services.n > 0;
+    for (uint32_t i = 0; i < base->n_services && !adds; i++)
+        adds = base->services[i].n_sources > 0;
+    return adds;
+}
+
 int discover_merge(struct discover *d, const struct view *base, struct view **out,
                    struct merge_report *report, struct err *e)
 {

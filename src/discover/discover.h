@@ -44,6 +44,8 @@ void discover_free(struct discover *d); /* NULL is allowed */
  * Directories that are new are read at once. before: the view in force, or NULL. */
 int discover_follow(struct discover *d, const struct view *v, const struct view *also,
                     const struct view *before, struct err *e);
+/* False: a merge of this view from the file would be that view. */
+bool discover_adds(const struct discover *d, const struct view *base);
 /* base: from the file, or merged before. *out as merge's. */
 int discover_merge(struct discover *d, const struct view *base, struct view **out,
                    struct merge_report *report, struct err *e);

@@ -122,6 +122,14 @@ static bool placement_valid(const struct view_service *s)
            s->slow_start <= VIEW_MAX_DURATION;
 }
 
+/* Services have one form mostly: it is looked at once. */
+static bool log_format_valid(const struct view *v, const struct view_service *s)
+{
+    struct log_format format;
+    bool again = s > v->services && str_eq(s[-1].log.format, s->log.format);
+    return again || s->log.format.n == 0 || log_format_compile(s->log.format, &format, NULL) == 0;
+}
+
 static int verify_links(const struct view *v, const struct view_service *s, struct err *e)
 {
     if (s->mode >= VIEW_MODES || s->proxy_out > 2 || (s->proxy_out && s->mode != VIEW_TCP) ||
@@ -138,9 +146,7 @@ static int verify_links(const struct view *v, const struct view_service *s, stru
         (s->access_log >= 0 && ((uint32_t)s->access_log >= v->n_sockets ||
                                 v->sockets[s->access_log].use != SOCKET_ACCESS_LOG)))
         return verify_bad(e, s->name, "an access log that does not exist");
-    struct log_format format;
-    if (s->log.sample_permille > 1000 || s->log.slow > VIEW_MAX_DURATION ||
-        (s->log.format.n && log_format_compile(s->log.format, &format, NULL)))
+    if (s->log.sample_permille > 1000 || s->log.slow > VIEW_MAX_DURATION || !log_format_valid(v, s))
         return verify_bad(e, s->name, "an access log of an unknown form");
     return 0;
 }
