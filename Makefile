@@ -17,7 +17,7 @@ STAMPS  := $(BUILD)/check
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: help build demo test check fresh sanitize soak fuzz bench profile format install clean
+.PHONY: help build demo test check fresh sanitize soak fuzz bench scale profile format install clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -81,6 +81,11 @@ fuzz: ## fuzz every decoder for RUNS executions, with coverage
 bench: build ## holdfast beside haproxy, nginx and the floors, into docs/bench.md: 20 minutes (QUICK=1: 2, only prints)
 	@tools/need.sh bench
 	@bench/run.py $(if $(QUICK),--quick) $(ARGS)
+
+scale: build ## what 1,000 services with 10 instances each cost: a minute
+	@tools/need.sh build test
+	@tools/compile.sh $(BUILD) -Dtests=enabled
+	@HOLDFAST=$(BUILD)/holdfast HOLDFAST_TOOLS=$(BUILD)/test bench/scale.py $(ARGS)
 
 profile: build ## user instructions per request, by function, of holdfast and the floors (callgrind)
 	@tools/need.sh bench

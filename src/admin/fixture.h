@@ -168,6 +168,7 @@ static inline void fixture_count(struct fixture *f)
     struct process_row *p = f->cells.processes;
     cell_set(&p[PROCESS_PROXY].pid, 4003);
     cell_set(&p[PROCESS_PROXY].starts, 2);
+    cell_set(&p[PROCESS_PROXY].role, PROXY_DRAINS);
     cell_set(&p[PROCESS_WORKER0 + 1].connections, 12);
 }
 

@@ -131,6 +131,7 @@ uint32_t process_rows(const struct admin *a);
 /* "http://0.0.0.0:8080" */
 void listener_url(const struct view_service *s, const struct view_socket *k,
                   char out[ADDR_TEXT_MAX + 8]);
+const char *proxy_role_name(uint64_t role); /* "accepting" */
 /* Where a process of that row lies now: one of the banks, for the proxy and its workers. */
 uint32_t process_place(const struct cells *c, uint32_t row);
 

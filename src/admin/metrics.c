@@ -106,6 +106,32 @@ static void process_family(struct scrape *s, const struct process_metric *m)
     }
 }
 
+/* How many proxies live, and the connections that they have, by role. */
+static void proxies(struct scrape *s)
+{
+    uint64_t count[PROXY_ROLES] = {0}, open[PROXY_ROLES] = {0};
+    for (uint32_t bank = 0; bank < CELLS_BANKS; bank++) {
+        const struct process_row *r = &s->c->processes[cells_proxy_row(s->c->workers, bank)];
+        uint64_t role = MIN(cell_get(&r->role), (uint64_t)PROXY_ROLES);
+        if (role == PROXY_ABSENT || role == PROXY_ROLES)
+            continue;
+        count[role]++;
+        for (uint32_t w = 1; w <= s->c->workers; w++)
+            open[role] += cell_get(&r[w].connections);
+    }
+    exposition_family(&s->x, "holdfast_proxies", METRIC_GAUGE, "Proxy processes that live.");
+    for (uint32_t role = PROXY_STARTS; role < PROXY_ROLES; role++) {
+        struct labels l = one_label("role", str_of(proxy_role_name(role)));
+        exposition_count(&s->x, &l, count[role]);
+    }
+    exposition_family(&s->x, "holdfast_proxy_connections", METRIC_GAUGE,
+                      "Client connections of the proxies in that role.");
+    for (uint32_t role = PROXY_STARTS; role < PROXY_ROLES; role++) {
+        struct labels l = one_label("role", str_of(proxy_role_name(role)));
+        exposition_count(&s->x, &l, open[role]);
+    }
+}
+
 static void process_uptime(struct scrape *s)
 {
     uint64_t now = loop_now(s->a->loop);
@@ -497,6 +523,7 @@ void metrics_write(struct admin *a, enum exposition_form form, struct buf *out)
                        {.out = out, .form = form}};
     node_families(&s);
     process_uptime(&s);
+    proxies(&s);
     for (size_t i = 0; i < ARRAY_LEN(process_metrics); i++)
         process_family(&s, &process_metrics[i]);
     if (s.v) {

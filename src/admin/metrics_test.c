@@ -292,6 +292,8 @@ static void numbers_are_the_cells(void **state)
         "\nholdfast_view_epoch 7\n",
         "\nholdfast_events_total{code=\"drain\"} 1\n",
         "\nholdfast_process_starts_total{process=\"proxy\"} 2\n",
+        "\nholdfast_proxies{role=\"draining\"} 1\n",
+        "\nholdfast_proxy_connections{role=\"draining\"} 12\n",
         "\nholdfast_worker_client_connections{worker=\"1\"} 12\n",
         "\nholdfast_service_requests_total{service=\"web\"} 201\n",
         "\nholdfast_service_responses_total{service=\"web\",class=\"2xx\"} 181\n",

@@ -324,7 +324,7 @@ static json_t *processes_json(const struct admin *a)
 
 /* --- the proxies that live: one accepts, others may start or drain --- */
 
-static const char *role_name(uint64_t role)
+const char *proxy_role_name(uint64_t role)
 {
     static const char *const names[PROXY_ROLES] = {"absent", "starting", "accepting", "draining"};
     return role < PROXY_ROLES ? names[role] : names[PROXY_ABSENT];
@@ -340,7 +340,7 @@ static json_t *proxy_json(const struct admin *a, uint32_t bank)
     struct json_object o = json_begin();
     json_put_u64(&o, "generation", cell_get(&r->generation));
     json_put_u64(&o, "pid", cell_get(&r->pid));
-    json_put_text(&o, "role", role_name(cell_get(&r->role)));
+    json_put_text(&o, "role", proxy_role_name(cell_get(&r->role)));
     json_put_u64(&o, "epoch", cell_get(&r->epoch));
     json_put_real(&o, "uptime_seconds", seconds(since(now, cell_get(&r->started_at))));
     json_put_u64(&o, "connections", connections);

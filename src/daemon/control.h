@@ -67,13 +67,15 @@ struct reloading {
     struct admin_reload hangup;
 };
 
-/* Views that are merged because a source changed go the way of a reload, at most one in MERGE_NS.
+/* Views that are merged because a source changed go the way of a reload, at most one in MERGE_NS,
+ * and fewer where a merge costs so much that control would do little else.
  */
 struct discovering {
     struct discover *sources; /* owned */
     struct timer due;
-    uint64_t merged_at;
+    uint64_t next_at;           /* no merge before this */
     bool wanted;                /* a source changed since the last merge */
+    uint32_t unmerged;          /* instances that the API added since */
     bool runs;                  /* the transaction under way is a merge, not a reload */
     struct list waiting;        /* struct admin_telling: for the next view */
     struct list serving;        /* for the one under way */

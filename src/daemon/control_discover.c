@@ -1,7 +1,8 @@
 /* Backends that come and go: the sources (discover/) say that something changed, and the view in
  * force is merged with what they say now. What comes out, if it is another view, goes the way of a
  * reload to the supervisor and the proxy, but the configuration file is not read. One at a time, at
- * most one in MERGE_NS: what changes meanwhile is in the next.
+ * most one in MERGE_NS, fewer where thousands of instances make one dear: what changes meanwhile is
+ * in the next.
  *
  * What the API is told counts when it is kept on disk; the asker is answered when a view with it is
  * in force. If the supervisor refuses that view, or does not answer, the asker hears that; what he
@@ -13,6 +14,7 @@
 #define MERGE_NS (50 * NS_PER_MS) /* from one merge to the next, at least */
 #define AGAIN_NS (5 * NS_PER_S)   /* after one that failed */
 #define REST_NS  (60 * NS_PER_S)  /* of a slot without an instance */
+enum { COST = 8 };                /* of the time, a merge may take one part */
 enum { EVENTS_A_VIEW = 16 };      /* of instances that came or went; more are counted */
 
 /* ---- what the sources say ---- */
@@ -52,7 +54,7 @@ void discovering_plan(struct control *c)
     if (!g->wanted || !c->view || c->reloading.state != RELOAD_IDLE || timer_is_set(&g->due))
         return;
     uint64_t now = loop_now(c->loop);
-    loop_timer_set(c->loop, &g->due, MAX(now, g->merged_at + MERGE_NS));
+    loop_timer_set(c->loop, &g->due, MAX(now, g->next_at));
 }
 
 static void on_due(struct timer *t)
@@ -81,7 +83,8 @@ void discovering_begin(struct control *c)
 {
     struct discovering *g = &c->discovering;
     g->wanted = false;
-    g->merged_at = loop_now(c->loop);
+    g->unmerged = 0;
+    g->next_at = loop_now(c->loop) + MERGE_NS;
     loop_timer_stop(c->loop, &g->due);
     while (!list_empty(&g->waiting)) {
         struct list *first = g->waiting.next;
@@ -102,7 +105,7 @@ void discovering_failed(struct control *c, const struct err *e)
         discover_follow(g->sources, c->view, NULL, c->view, NULL);
     if (!list_empty(&g->serving) || g->runs) {
         g->wanted = true;
-        g->merged_at = loop_now(c->loop) + AGAIN_NS;
+        g->next_at = loop_now(c->loop) + AGAIN_NS;
     }
     answer(c, e);
 }
@@ -160,11 +163,14 @@ void discovering_run(struct control *c)
     if (!g->wanted || !c->view)
         return;
     discovering_begin(c);
+    uint64_t began = loop_refresh(c->loop);
     g->runs = true;
     int r = discover_merge(g->sources, c->view, &next, &report, &e);
     if (r == 0)
         tell_report(c, &report);
-    if (r == 0 && !merge_same(next, c->view)) {
+    bool same = r == 0 && merge_same(next, c->view);
+    g->next_at = MAX(g->next_at, began + COST * (loop_refresh(c->loop) - began));
+    if (r == 0 && !same) {
         reload_merged(c, next);
         return;
     }
@@ -302,6 +308,18 @@ static int check_listeners(const struct control *c, const struct view_service *s
     return 0;
 }
 
+/* Whether there may be too many, as far as can be told without a merge. */
+static bool is_crowded(const struct control *c, const struct view_service *s, uint32_t added)
+{
+    uint32_t others = 0, all = c->discovering.unmerged + added;
+    for (uint32_t i = 0; i < s->n_instances; i++)
+        others += s->instances[i].origin != ORIGIN_API;
+    for (uint32_t i = 0; i < c->view->n_services; i++)
+        all += c->view->services[i].n_instances;
+    return others + discover_told_count(c->discovering.sources, s->name) > POOL_MAX ||
+           all > VIEW_MAX_SLOTS;
+}
+
 /* Whether everything still has a place, with what was just told. */
 static int check_room(struct control *c, struct str service, struct err *e)
 {
@@ -330,12 +348,14 @@ static int apply(struct control *c, const struct view_service *s, const struct t
         discover_undo(c->discovering.sources);
         return 0;
     }
-    r = check_room(c, s->name, e);
+    if (is_crowded(c, s, counts->added))
+        r = check_room(c, s->name, e);
     if (r) {
         discover_undo(c->discovering.sources);
         return r;
     }
     r = discover_keep(c->discovering.sources, e);
+    c->discovering.unmerged += r ? 0 : counts->added;
     control_unsaved(c, r ? e : NULL);
     return r;
 }

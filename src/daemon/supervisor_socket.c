@@ -36,7 +36,7 @@ static void remove_file(const struct addr *a)
 
 static bool is_stream(uint8_t use)
 {
-    return use == SOCKET_HTTP || use == SOCKET_TCP || use == SOCKET_METRICS;
+    return use != SOCKET_ACCESS_LOG && use != SOCKET_UDP;
 }
 
 /* ended: nobody is to listen there any more, not even a proxy that holds the socket and takes no

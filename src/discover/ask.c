@@ -206,6 +206,7 @@ static void attempt(struct ask *a)
     a->fd = a->tcp ? net_connect(server_of(a), &e) : net_datagram_connect(server_of(a), &e);
     if (a->fd < 0 || loop_io_start(a->loop, &a->io, a->fd, &e)) {
         next_attempt(a, "cannot be asked");
+        a->last = e; /* says why */
         return;
     }
     loop_timer_set(a->loop, &a->timer, loop_now(a->loop) + a->servers.timeout);

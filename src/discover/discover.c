@@ -176,6 +176,11 @@ void discover_undo(struct discover *d)
     told_undo(&d->told);
 }
 
+uint32_t discover_told_count(const struct discover *d, struct str service)
+{
+    return told_count(&d->told, service);
+}
+
 bool discover_told(const struct discover *d, struct str service, struct str instance)
 {
     return told_has(&d->told, service, instance);

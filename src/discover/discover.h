@@ -86,6 +86,8 @@ int discover_tell(struct discover *d, const struct told_change *c, const struct 
                   struct told_counts *counts, struct err *e);
 int discover_keep(struct discover *d, struct err *e);
 void discover_undo(struct discover *d);
+/* How many instances the API gives a service, with what is not kept yet. */
+uint32_t discover_told_count(const struct discover *d, struct str service);
 /* Whether the API named this instance: it may be drained before it is in any view. */
 bool discover_told(const struct discover *d, struct str service, struct str instance);
 

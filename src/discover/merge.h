@@ -41,7 +41,8 @@ struct merge_report {
 int merge(const struct view *base, const struct merge_sources *from, struct view **out,
           struct merge_report *report, struct err *e);
 
-/* Whether both say the same of everything but epoch and slots. ERR_NOMEM counts as different. */
-bool merge_same(const struct view *a, const struct view *b);
+/* Whether a merged view says the same as the one in force, epoch and slots apart; it gets the
+ * other's for the comparison. Memory that is out counts as a difference. */
+bool merge_same(struct view *next, const struct view *now);
 
 #endif

@@ -345,6 +345,12 @@ bool told_weight(const struct told *t, struct str service, struct str instance, 
     return w != NULL;
 }
 
+uint32_t told_count(const struct told *t, struct str service)
+{
+    const struct told_service *s = map_get(&t->services, service);
+    return s ? s->n : 0;
+}
+
 bool told_has(const struct told *t, struct str service, struct str instance)
 {
     return find(map_get(&t->services, service), instance) != NULL;

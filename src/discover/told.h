@@ -36,6 +36,7 @@ void told_keep(struct told *t);
 void told_undo(struct told *t);
 void told_give(const struct told *t, struct str service, struct merge_sink *sink);
 bool told_weight(const struct told *t, struct str service, struct str instance, uint32_t *weight);
+uint32_t told_count(const struct told *t, struct str service);
 bool told_has(const struct told *t, struct str service, struct str instance);
 void told_free(struct told *t);
 

@@ -83,7 +83,6 @@ void admission_wait(struct exchange *x)
         list_push_back(&w->waiting, &q->link);
     cell_add(&s->row->waited, 1);
     show(x);
-    x->timer_phase = 0;
     exchange_set_phase(x, PHASE_QUEUE);
     loop_defer(w->loop, &w->admit); /* what came free meanwhile has woken nobody */
 }

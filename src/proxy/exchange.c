@@ -1,12 +1,12 @@
 /* exchange: one request, from its parsed head to the last byte of its answer, over as many attempts
  * as the rules allow.
  *
- *   phase        from                         waits for                        time limit     when
- * it runs out CONNECT      a connection was started     the instance's kernel            connect
- * next attempt REQUEST      connected                    the rest of the request to go    idle next
- * attempt (instance) or 408 (client) FIRST_BYTE   all of the request written   the response's head
- * first-byte     next attempt RESPONSE     the head was passed on       the rest of the body idle
- * the client's connection is cut
+ *   phase        waits for                           limit        when it runs out
+ *   QUEUE        a place (admission.c)               wait         503
+ *   CONNECT      the instance's kernel               connect      next attempt
+ *   REQUEST      the rest of the request to go       idle         next attempt, or the client's 408
+ *   FIRST_BYTE   the head of the answer              first-byte   next attempt
+ *   RESPONSE     the rest of the body                idle         the client's connection is cut
  *
  * The rewritten head, and an idempotent request's body up to `replay_max`, stay in `request` until
  * the end, so that an attempt can start anew. Bytes beyond that go straight from the client's block
@@ -419,13 +419,17 @@ static void check_upstream(struct exchange *x)
 }
 
 /* The client hung up while it has nothing to send: gone for good (reset), or only its sending side
- * (RFC 9112, 9.6 lets it). */
+ * (RFC 9112, 9.6 lets it). What a TCP client sent before lies in front of its end; once it has an
+ * instance, relay.c reads. */
 static void check_client(struct exchange *x)
 {
     struct client *c = x->client;
-    if (x->relay || !c->s.hangup || c->s.eof || c->s.in || !(x->body.done && x->body.run == 0))
+    if (!c->s.hangup || c->s.eof || !(x->body.done && x->body.run == 0))
         return;
-    stream_fill(&c->s, c->worker);
+    if (x->relay && x->phase == PHASE_QUEUE && !c->s.in)
+        stream_fill(&c->s, c->worker);
+    if (x->relay ? x->phase == PHASE_QUEUE : !c->s.in)
+        stream_fill(&c->s, c->worker);
 }
 
 void exchange_run(struct exchange *x)

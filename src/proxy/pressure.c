@@ -255,6 +255,7 @@ static void cut(struct exchange *x, enum rate_way way)
          STR_ARG(x->service->conf->name), c->ip, way == RATE_SENDS ? "sends" : "reads",
          (unsigned long long)x->service->conf->limits.min_rate);
     c->keep = false;
+    x->cause = "min-rate";
     exchange_fail(x, 408, "The request body did not arrive in time.");
     if (!c->closed)
         client_run(c);

@@ -49,7 +49,7 @@ void session_look(struct exchange *x, const struct http_head *h)
 int session_pick(struct exchange *x)
 {
     struct service *s = x->service;
-    if (!x->token || x->tried.n)
+    if (!x->token)
         return PICK_NOBODY;
     int member = sticky_member(&s->sessions, x->token);
     int picked = member < 0 ? PICK_NOBODY : service_pick_sticky(s, &x->tried, (uint32_t)member);

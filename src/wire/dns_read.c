@@ -133,8 +133,9 @@ static int read_data(struct dns_message *m, struct dns_record *r)
     case DNS_NS:
     case DNS_PTR: break;
     case DNS_SOA:
-        if (read_name(m, &at, end, &r->target) || read_name(m, &at, end, &r->target))
-            return -1;
+        for (int names = 0; names < 2; names++) /* the server's and the keeper's */
+            if (read_name(m, &at, end, &r->target))
+                return -1;
         if (end - at != 20)
             return bad(m, "a record of a zone's authority has a wrong length");
         m->at = end - 4;

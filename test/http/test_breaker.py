@@ -99,6 +99,28 @@ def test_a_dead_service_is_not_asked(service):
     assert of_service(s.node, "broken_requests_total") == 2
 
 
+def test_what_our_own_limits_refuse_says_nothing(service):
+    s = service(BREAKER + "\n  concurrency { requests = 1  queue = 0 }")
+    held = threading.Event()
+
+    def hold(peer):
+        peer.message()
+        held.wait(20)
+        peer.send(OK)
+
+    s.origin.behaviour = hold
+    first = raw.connect(s.port, 20)
+    first.send(get())
+    until(lambda: s.origin.received)
+    s.origin.behaviour = s.behave
+    assert s.statuses(15) == [503] * 15
+    held.set()
+    assert first.message().status == 200
+    first.close()
+    until(lambda: s.ask().status == 200)
+    assert of_service(s.node, "opened_breakers_total") == 0
+
+
 def test_it_outlives_a_reload(service):
     s = service("breaker { failed = 50%  least = 10  window = 10s  rest = 30s }")
     s.answer = SICK

@@ -270,6 +270,11 @@ def test_connections_of_tcp_wait_too(site):
         refused = raw.connect(port, 20)
         refused.send(b"3")
         refused.sock.recv(1)
+    peers.pop().reset()         # who leaves waits no more
+    until(lambda: of_service(node, "waiting_requests") == 1)
+    peers.append(raw.connect(port, 20))
+    peers[-1].send(b"2")
+    until(lambda: of_service(node, "waiting_requests") == 2)
     peers[0].close()
     until(lambda: of_service(node, "waiting_requests") == 1)
     for p in peers[1:]:

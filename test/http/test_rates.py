@@ -122,3 +122,16 @@ def test_a_reload_keeps_the_buckets_of_limits_that_stay(limited):
     l.node.reload(l.config(rates.replace("burst = 3", "burst = 4")))      # another limit: a new bucket
     assert l.statuses(4) == [200] * 4
     assert l.statuses(1) == [429]
+
+
+def test_a_reload_knows_a_route_by_its_name(limited):
+    def rates(order):
+        lines = {n: f"  route {n} {{ path = /{n}  rate {{ per = address  requests = 1  every = 1h  burst = 1 }} }}\n"
+                 for n in ("one", "two")}
+        return "".join(lines[n] for n in order)
+
+    l = limited(rates(("one", "two")))
+    assert l.statuses(2, "/one") == [200, 429]
+    l.node.reload(l.config(rates(("two", "one"))))
+    assert l.statuses(1, "/one") == [429]
+    assert l.statuses(2, "/two") == [200, 429]

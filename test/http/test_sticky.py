@@ -105,6 +105,7 @@ def test_a_dead_instance_gives_its_clients_away(sessions):
         p.half_close()      # which the proxy takes for the end of its pooled connections
     other, new = s.ask(value(cookie))   # the retry's cookie, in the same answer
     assert other != name and value(new) != value(cookie)
+    assert of_service(s.node, "moved_sessions_total") == 1
 
 
 def test_insert_survives_restart_and_reordering(sessions):

@@ -11,6 +11,7 @@ and talks to ${proxy}, or to ${proxy2} and ${proxy3}, which are free for more li
 refuses everybody, ${dir} a directory of the test's own, `${cli} WORDS` asks the node, ${holdfast} is the program, and
 ${dir}/pid has the node's pid."""
 
+import json
 import os
 import re
 import stat
@@ -39,6 +40,7 @@ if child == 0:
 with open({pid!r}, "w") as f:
     f.write(str(child))
 holdfast.until(lambda: vtc.listens(text), what="the proxy to listen")
+holdfast.until(lambda: vtc.serves({state!r}), what="the proxy to serve, and the admin socket to answer")
 """
 CLI = """#!/bin/sh
 exec {binary} "$@" --state {state}
@@ -58,6 +60,15 @@ def listens(text):
     with open("/proc/self/net/unix") as f:
         there.update(line.split()[-1] for line in f)
     return all(w in there for w in wanted)
+
+
+def serves(state):
+    """A proxy accepts by the view that control has; both take a moment after the sockets are there."""
+    done = subprocess.run([BINARY, "status", "--json", "--state", state], capture_output=True, text=True)
+    if done.returncode != 0:
+        return False
+    status = json.loads(done.stdout)
+    return any(p["role"] == "accepting" and p["epoch"] == status["epoch"] for p in status["proxies"])
 
 
 def script(path, text):

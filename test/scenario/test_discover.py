@@ -6,7 +6,9 @@ Under load of mixed requests no change of the instances may cost one; an instanc
 import concurrent.futures
 import json
 import os
+import signal
 import socket
+import subprocess
 import time
 
 import pytest
@@ -84,6 +86,9 @@ def test_answers_change_under_load(site, dns, three):
     assert min(b.stats()["requests"] for b in three) > 0
     no_failure(load)
     assert len(events(node, "instance-added")) >= 6 and len(events(node, "instance-removed")) >= 6
+    # whoever stays keeps its verdict over all the views
+    told = [e["to"] for e in events(node, "instance-verdict") if e["subject"] == f"web/{three[1].address}"]
+    assert told == ["healthy"]
 
 
 @pytest.mark.parametrize("how", ["SERVFAIL", "NXDOMAIN", "empty", "dead"])
@@ -116,6 +121,31 @@ def test_a_failure_keeps_the_last_good_answer(site, dns, three, how):
     dns.set("api.test", A=ips(three[:1]), ttl=0)
     await_instances(node, *names(three[:1]))
     assert until(lambda: events(node, "source-back"))
+
+
+def test_reloads_change_what_is_followed(site, dns, three):
+    dns.set("api.test", A=ips(three[:1]), ttl=0)
+    dns.set("other.test", A=ips(three[1:]), ttl=0)
+    port = three[0].port
+    node = site.node(config(own := site.port(), [f"api.test:{port}"], dns), own)
+    await_instances(node, *names(three[:1]))
+    load = site.load(node.port, connections=8)
+    load.carry(100)
+    node.reload(config(own, [f"api.test:{port}", f"other.test:{port}"], dns))
+    await_instances(node, *names(three))
+    assert node.reload(config(own, ["api..test"], dns), check=False).returncode == 1
+    assert set(instances(node)) == set(names(three))
+    node.await_all_healthy()
+    node.reload(config(own, [f"other.test:{port} {{ weight = 5 }}"], dns))
+    await_instances(node, *names(three[1:]))
+    assert {i["weight"] for i in instances(node).values()} == {5}
+    count = dns.count("api.test")
+    load.carry(300)
+    assert dns.count("api.test") <= count + 2       # nobody asks for it any more
+    node.reload(config(own, three[:2], dns))
+    await_instances(node, *names(three[:2]))
+    assert {i["source"] for i in instances(node).values()} == {"file"}
+    no_failure(load)
 
 
 def test_services_have_ports_weights_and_priorities(site, dns):
@@ -430,3 +460,42 @@ def test_the_command(site, empty):
             (("list", "wbe"), 1, "did you mean 'web'?")]:
         done = node.command("instance", *words, check=False)
         assert done.returncode == code and text in done.stderr, (words, done.stderr)
+
+
+# ---- a real name server ----
+
+def test_dnsmasq(site, three):
+    """Its hosts change, it dies, it comes back: under load."""
+    port, hosts, conf = site.port(), site.path("hosts"), site.path("dnsmasq.conf")
+
+    def serve(addresses):
+        with open(hosts, "w") as f:
+            f.writelines(f"{a} api.test\n" for a in addresses)
+
+    def start():
+        return site.process(["dnsmasq", "-k", "-C", conf], env={"PATH": "/usr/sbin:/usr/bin"}, stderr=subprocess.DEVNULL)
+    with open(conf, "w") as f:
+        f.write(f"port={port}\nlisten-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-hosts\naddn-hosts={hosts}\n"
+                f"local-ttl=1\nlocal=/test/\nuser=root\npid-file=\nsrv-host=_http._tcp.api.test,api.test,{three[0].port},5,7\n")
+    os.chmod(site.directory, 0o755)
+    serve(ips(three[:2]))
+    server = start()
+    text = config(own := site.port(), ["srv:_http._tcp.api.test"]).replace(
+        "service web", f"resolver {{ nameserver = 127.0.0.1:{port} timeout = 200ms ttl-max = 1s }}\nservice web", 1)
+    node = site.node(text, own)
+    await_instances(node, *names(three[:2]))
+    node.await_all_healthy()
+    load = site.load(node.port, connections=16)
+    load.carry(300)
+    serve(ips(three[1:]))
+    server.signal(signal.SIGHUP)
+    await_instances(node, *names(three[1:]))
+    load.carry(300)
+    server.end()
+    until(lambda: events(node, "source-failed"), 20)
+    assert set(instances(node)) == set(names(three[1:]))
+    serve(ips(three))
+    start()
+    await_instances(node, *names(three), seconds=40)
+    load.carry(300)
+    no_failure(load)

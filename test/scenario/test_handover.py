@@ -3,6 +3,7 @@ fails, and no connection is cut before its time to drain is over.
 
 HOLDFAST_ROUNDS (2 if not set) says how often; HOLDFAST_TUNNELS (40) how many tunnels stay open all the while.
 """
+import json
 import os
 import re
 import shutil
@@ -140,6 +141,26 @@ def test_an_old_proxy_still_learns_which_backends_died(site):
     lines = until(lambda: (lines := open(log).read().splitlines())[23:] and lines, what="the access log")
     assert {line.split()[-2] for line in lines[18:]} == {backends[2].address}
     until(lambda: not proxies(node, "draining"), what="the old proxy to end")
+
+
+def test_what_an_old_proxy_sees_counts(site):
+    """Nobody checks, and the new proxy has no clients: only the old one can tell that a backend died."""
+    backends = [site.backend() for _ in range(2)]
+    port, dead = site.port(), backends[0]
+    node = site.node(config(port, backends).replace("check   {", "check = none #"), port)
+    idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
+    for i, s in enumerate(idle):
+        ask(s, i)
+    old = node.pid("proxy")
+    node.command("restart", "proxy")
+    dead.kill()
+    for i, s in enumerate(idle):
+        ask(s, 100 + i)
+    node.await_verdict(dead, "failed")
+    assert node.pid("proxy") != old
+    events = [json.loads(line) for line in node.command("events", "--json").stdout.splitlines()]
+    verdicts = [e for e in events if e["code"] == "instance-verdict" and e["to"] == "failed"]
+    assert verdicts and verdicts[-1]["evidence"][-1]["observer"].startswith("worker-"), verdicts
 
 
 def test_what_is_left_at_the_end_of_a_drain_is_cut_and_said(site):
