@@ -189,7 +189,7 @@ static const struct setting limit[] = {
            "of clients to the service on this node; more are reset; 0: no limit"),
     NUMBER("connections-per-address", KIND_COUNT, struct view_limits, connections_per_address, 0,
            VIEW_MAX_CONNECTIONS, "0", "the same from one address, IPv6 from one /64; 0: no limit"),
-    NUMBER("min-rate", KIND_SIZE, struct view_limits, min_rate, 0, VIEW_MAX_MIN_RATE, "100",
+    NUMBER("min-rate", KIND_SIZE, struct view_limits, min_rate, 0, VIEW_MAX_MIN_RATE, "0",
            "bytes a second, over 10 s, of a body that only the client holds up; 0: no limit"),
 };
 static const struct setting concurrency[] = {

@@ -19,6 +19,7 @@ enum { RATE_EVERY = 4 }; /* ticks */
 #define OVER_AFTER          (10 * NS_PER_S)
 #define RATE_WINDOW         (10 * NS_PER_S)
 #define RATE_WINDOW_PRESSED (2 * NS_PER_S) /* while there is no room for others */
+#define RATE_PRESSED        100            /* bytes a second that are asked of all then */
 
 void pressure_init(struct pressure *p)
 {
@@ -244,16 +245,16 @@ static int64_t progress(const struct exchange *x, enum rate_way way)
     return (int64_t)x->bytes_out - unread;
 }
 
-static void cut(struct exchange *x, enum rate_way way)
+static void cut(struct exchange *x, enum rate_way way, uint64_t least)
 {
     struct client *c = x->client;
     struct worker *w = c->worker;
     cell_add(&w->row->cut_slow, 1);
-    tell(w, SHORT_RATE,
-         "service " STR_FMT ": %s %s less than `limit { min-rate }`, %llu bytes a second, and is "
-         "cut",
+    tell(w, SHORT_RATE, "service " STR_FMT ": %s %s less than %llu bytes a second (%s) and is cut",
          STR_ARG(x->service->conf->name), c->ip, way == RATE_SENDS ? "sends" : "reads",
-         (unsigned long long)x->service->conf->limits.min_rate);
+         (unsigned long long)least,
+         least > x->service->conf->limits.min_rate ? "there is no room for others"
+                                                   : "`limit { min-rate }`");
     c->keep = false;
     x->cause = "min-rate";
     exchange_fail(x, 408, "The request body did not arrive in time.");
@@ -261,9 +262,10 @@ static void cut(struct exchange *x, enum rate_way way)
         client_run(c);
 }
 
-static void measure(struct exchange *x, uint64_t now, uint64_t window)
+static void measure(struct exchange *x, uint64_t now, bool pressed)
 {
-    uint64_t least = x->service->conf->limits.min_rate;
+    uint64_t window = pressed ? RATE_WINDOW_PRESSED : RATE_WINDOW;
+    uint64_t least = MAX(x->service->conf->limits.min_rate, pressed ? RATE_PRESSED : 0);
     struct slowness *r = &x->slowness;
     enum rate_way way = least ? waits_for(x) : RATE_NONE;
     if (way == RATE_NONE) {
@@ -275,7 +277,7 @@ static void measure(struct exchange *x, uint64_t now, uint64_t window)
     if (goes_on && now - r->since < window)
         return;
     if (goes_on && bytes - r->mark < (int64_t)(least * ((now - r->since) / NS_PER_MS) / 1000)) {
-        cut(x, way);
+        cut(x, way, least);
         return;
     }
     *r = (struct slowness){.way = (uint8_t)way, .since = now, .mark = bytes};
@@ -287,7 +289,7 @@ static void measure_all(struct worker *w, uint64_t now)
     list_for_each_safe (it, &w->clients) {
         struct client *c = LIST_ENTRY(it, struct client, link);
         if (c->x)
-            measure(c->x, now, pressed ? RATE_WINDOW_PRESSED : RATE_WINDOW);
+            measure(c->x, now, pressed);
     }
 }
 
@@ -295,7 +297,9 @@ void pressure_tick(struct worker *w)
 {
     struct pressure *p = &w->pressure;
     uint64_t now = loop_now(w->loop);
-    p->grace = p->pressed ? MAX(p->grace / 2, GRACE_LEAST) : MIN(p->grace * 2, GRACE_MOST);
+    /* Who waits in the kernel's queue while accepting rests asks no more. */
+    bool full = w->accept_paused && w->n_clients >= w->max_clients && !who_may_go(w);
+    p->grace = p->pressed || full ? MAX(p->grace / 2, GRACE_LEAST) : MIN(p->grace * 2, GRACE_MOST);
     p->pressed = false;
     if (++p->ticks % RATE_EVERY == 0)
         measure_all(w, now);

@@ -10,8 +10,8 @@
  * instances (unused longest first), waiting clients. Only then accepting rests.
  *
  * A client that holds up a body, by sending or reading less than `min-rate` while nothing but it is
- * waited for, is cut. What it has read is what its kernel acknowledged (SIOCOUTQ), not what ours
- * took from us.
+ * waited for, is cut; while there is nobody else to close, so is any that takes less than a little.
+ * What it has read is what its kernel acknowledged (SIOCOUTQ), not what ours took from us.
  *
  * Each shortage is told when it begins, once a minute while it lasts, and when it is over. */
 #ifndef HF_PROXY_PRESSURE_H

@@ -36,6 +36,18 @@ BUGS = re.compile(r".*(AddressSanitizer|ThreadSanitizer|LeakSanitizer|runtime er
 # Sanitizers, slow machines: every time limit of the tests is stretched by this.
 PATIENCE = float(os.environ.get("HOLDFAST_PATIENCE", "1"))
 
+def _sanitized():
+    try:
+        with open(BINARY, "rb") as f:
+            program = f.read()
+    except OSError:
+        return False
+    return b"__asan_" in program or b"__tsan_" in program
+
+
+# Memory is no measure then: freed is kept for a while, and everything has a shadow.
+SANITIZED = _sanitized()
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _CLONE_NEWNET = 1, 36, 0x40000000
 

@@ -13,7 +13,7 @@ import urllib.request
 
 import pytest
 
-from holdfast import BINARY, Load, PATIENCE, sample, until
+from holdfast import Load, PATIENCE, SANITIZED, sample, until
 
 SLACK_US = 5000 * PATIENCE
 TRIES = 3
@@ -21,14 +21,8 @@ KIB = 1024
 REQUEST = b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
 
 
-def sanitized():
-    with open(BINARY, "rb") as f:
-        program = f.read()
-    return b"__asan_" in program or b"__tsan_" in program
-
-
 # Of the proxy's memory, beyond what a test says: a sanitizer keeps what was freed, and a shadow of all.
-KEPT = (256 if sanitized() else 1) * KIB * KIB
+KEPT = (256 if SANITIZED else 1) * KIB * KIB
 
 
 class Defended:
@@ -164,7 +158,7 @@ def test_readers_that_hardly_read(site):
     assert grown <= n * 80 * KIB + KEPT
     attack.await_figure("ended", 500, 40)
     assert d.metric("holdfast_worker_slow_clients_total") == 500
-    assert 1 <= len(d.said("reads less than `limit { min-rate }`")) <= 2    # once a worker
+    assert 1 <= len(d.said("reads less than 10240 bytes a second (`limit { min-rate }`)")) <= 2    # once a worker
     attack.stop()
     others.leave()
     until(lambda: d.said("no client is too slow any more"), 30, "the log to say that it is over")
@@ -202,6 +196,18 @@ def test_few_descriptors(site):
     attack.stop()
     others.leave()
     until(lambda: d.said("there is room for clients again"), 30, "the log to say that it is over")
+    d.recovers()
+
+
+def test_few_descriptors_and_slow_uploads(site):
+    """All places are taken by bodies that hardly come: nobody waits, so those are cut, whatever is configured."""
+    d = Defended(site, prefix=["prlimit", "--nofile=256:256"])
+    attack = site.attack(d.port, "drip", 500, at_once=60, rate=100, again=1)
+    attack.await_figure("opened", 60)
+    until(d.serves, 20, "a place")
+    until(lambda: d.metric("holdfast_worker_slow_clients_total") > 0, 20, "slow clients to be cut")
+    assert d.said("less than 100 bytes a second (there is no room for others) and is cut")
+    attack.stop()
     d.recovers()
 
 
