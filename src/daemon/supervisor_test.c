@@ -1,12 +1,15 @@
 /* The supervisor with real processes: this program is also the children (supervisor_fake.h). Each
  * test runs a node of its own in a directory of its own, and watches it from outside. */
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -733,6 +736,18 @@ static int run_supervisor(const char *file, const char *state)
 
 #define NODE_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+/* Ports that are found free stay free where nobody else is. Without the right to a network of its
+ * own the test shares that of the machine. */
+static void own_network(void)
+{
+    struct ifreq loopback = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+    if (unshare(CLONE_NEWNET))
+        return;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &loopback), 0);
+    close(fd);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "@control") == 0)
@@ -773,5 +788,6 @@ int main(int argc, char **argv)
         NODE_TEST(a_killed_supervisor_leaves_nothing_behind),
     };
     signal(SIGPIPE, SIG_IGN);
+    own_network();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

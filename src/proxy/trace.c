@@ -2,8 +2,8 @@
  *
  * `pass` sends on what came: a step that nobody would find recorded anywhere must not put itself
  * between two that are. With `span` and `start` each attempt is a step of its own, so that a trace
- * shows retries apart; the access log is where it is recorded. The head is written once for all
- * attempts: only the span's id in it is written anew. */
+ * shows retries apart; use them where spans are recorded (docs/proxy.md). The head is written once
+ * for all attempts: only the span's id in it is written anew. */
 #include "proxy/internal.h"
 
 enum { SPAN_AT = 36 }; /* of traceparent */

@@ -15,6 +15,7 @@ import pytest
 
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / 'bench'))
+import closed  # noqa: E402
 import latency  # noqa: E402
 import picture  # noqa: E402
 import profiles  # noqa: E402
@@ -192,6 +193,12 @@ def test_profiles_count_what_a_function_costs_itself():
     assert functions == {'x.c:outer': 25, 'y.c:inner': 300}
     assert lines == {'a/x.c:10': 5, 'a/x.c:12': 7, 'a/x.h:5': 11, 'a/x.c:4': 2, 'a/y.c:41': 300}
     assert callers == {'y.c:inner': {'x.c:outer': 300}}
+
+
+def test_counters_are_read_where_there_are_any():
+    text = '# started\n\n8123456,,cycles:u,100,100.00,,\n12,,instructions,100,100.00,1.1,insn per cycle\n'
+    assert closed.read_counters(text) == {'cycles': 8123456, 'instructions': 12}
+    assert closed.read_counters('<not supported>,,cycles,0,100.00,,\n') == {}
 
 
 # ---- the load generators
