@@ -3,6 +3,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 
 import profiles
 from rig import Meter, port_of, stack, tree
@@ -61,8 +62,27 @@ def cycles(session, name, proxy):
                                    stderr=subprocess.PIPE, text=True)
         load = wrk(port_of(proxy, listener), path, 1, options)
         counter.send_signal(signal.SIGINT)
-        found = re.findall(r'(?m)^(\d+),[^,]*,(cycles|instructions)', counter.communicate()[1])
-    return {key: int(count) / load['requests'] for count, key in found}
+        found = read_counters(counter.communicate()[1])
+    return {key: count / load['requests'] for key, count in found.items()}
+
+
+def read_counters(text):
+    """Of `perf stat -x,`: the count, its unit, the event with whoever it was counted for."""
+    return {key: int(count) for count, key in re.findall(r'(?m)^(\d+),[^,]*,(cycles|instructions)\b', text)}
+
+
+def optional(what, count, *args):
+    """Counts beside the measurement: a tool that does not work here leaves its cells empty, and says why."""
+    try:
+        return count(*args)
+    except (Exception, SystemExit) as problem:
+        print(f'\nno {what}: {problem}', file=sys.stderr)
+        return None
+
+
+def user_instructions(session, name, proxy):
+    listener, path, options, _, _ = SCENARIOS[name]
+    return profiles.profile(session.work, proxy, listener, path, bool(options))['total'] or None
 
 
 def run(session, name):
@@ -77,12 +97,11 @@ def run(session, name):
             session.capacity[f'{listener} {proxy}'] = median(runs[proxy], 'rate')
         counted = {'runs': runs[proxy], 'calls': None, 'counters': {}, 'instructions': None}
         if not quick or name in TRACED_QUICK:
-            counted['calls'] = system_calls(session, name, proxy)
+            counted['calls'] = optional('system calls', system_calls, session, name, proxy)
         if not quick and have_counters():
-            counted['counters'] = cycles(session, name, proxy)
+            counted['counters'] = optional('cycles', cycles, session, name, proxy) or {}
         if not quick and shutil.which('valgrind'):
-            found = profiles.profile(session.work, proxy, listener, path, bool(options))
-            counted['instructions'] = found['total'] or None
+            counted['instructions'] = optional('user instructions', user_instructions, session, name, proxy)
         results[proxy] = counted
     return results
 

@@ -1,4 +1,5 @@
 """Memory that idle connections hold: of all of the proxy's processes, over what they held before."""
+import resource
 import socket
 import statistics
 import time
@@ -42,8 +43,13 @@ def settled(pids, pause):
     return now
 
 
-def measure(session, listener, proxy):
-    count = session.settings.idle
+def fits(wanted, open_files):
+    """As many connections as every proxy holds with so many open files: each takes two or three descriptors, and
+    proxies keep some back. In hundreds."""
+    return max(100, min(wanted, (open_files * 2 // 5 - 100) // 100 * 100))
+
+
+def measure(session, listener, proxy, count):
     with stack(proxy, listener, session.work) as (front, _):
         pids = tree(front.pid)
         kept = [connect(port_of(proxy, listener), i) for i in range(WARM)]
@@ -59,20 +65,25 @@ def measure(session, listener, proxy):
 
 
 def run(session):
-    """{listener: {proxy: runs}}. Nothing here depends on time, so nothing is discarded."""
-    results = {}
+    """{'count', 'limit', 'listeners': {listener: {proxy: runs}}}. Nothing depends on time here, so nothing is discarded."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    results, count = {}, fits(session.settings.idle, limit)
     proxies = [p for p in REAL if p in session.settings.proxies]
     for listener in LISTENERS:
         results[listener] = {p: [] for p in proxies}
         for _ in range(session.settings.idle_reps):
             for proxy in proxies:
-                results[listener][proxy].append(measure(session, listener, proxy))
+                try:
+                    results[listener][proxy].append(measure(session, listener, proxy, count))
+                except (OSError, SystemExit) as problem:
+                    session.notes.append(f'{proxy} did not hold {count} idle {listener} connections: {problem}')
                 print('.', end='', flush=True, file=session.progress)
     print('', file=session.progress)
-    return {'count': session.settings.idle, 'listeners': results}
+    return {'count': count, 'limit': limit, 'listeners': results}
 
 
-TEXT = """{count:,} connections to one worker, each opened, used for one request or exchange of 128 B, and left alone. Bytes per
+TEXT = """{count:,} connections to one worker (a process may open {limit:,} files here), each opened, used for one request or exchange of 128 B, and left alone. Bytes per
 connection, of all of the proxy's processes together, over what they held with {warm} connections: private pages that were
 written, and the proportional set. The kernel's own memory of the sockets is not in it, and is the same for all.
 
@@ -83,11 +94,11 @@ def section(results):
     rows = [head('proxy, ' + 'mode', 'private bytes per connection', 'proportional', 'MiB per 10,000', 'lowest to highest',
                  'base MiB')]
     for listener, of in results['listeners'].items():
-        for proxy, runs in of.items():
+        for proxy, runs in ((p, r) for p, r in of.items() if r):
             private = [r['private'] for r in runs]
             middle = statistics.median(private)
             rows.append(row(f'{proxy}, {LISTENERS[listener]}', f'{middle:,.0f}',
                             f'{statistics.median(r["pss"] for r in runs):,.0f}', f'{middle * 10000 / (1 << 20):.1f}',
                             f'{min(private):,.0f} to {max(private):,.0f}',
                             f'{statistics.median(r["base"] for r in runs) / (1 << 20):.1f}'))
-    return f'## {TITLE}\n\n{TEXT.format(count=results["count"], warm=WARM)}' + '\n'.join(rows) + '\n'
+    return f'## {TITLE}\n\n{TEXT.format(count=results["count"], limit=results["limit"], warm=WARM)}' + '\n'.join(rows) + '\n'

@@ -60,7 +60,7 @@ def summary(results):
         cells = [bounded(compare(runs[p], runs[floor], key)) if p in runs and floor in runs else '' for p in proxies]
         lines.append(row(label, *cells))
     for listener, of in results.get('memory', {}).get('listeners', {}).items():
-        cells = [f'{statistics.median(r["private"] for r in of[p]):,.0f}' if p in of else '' for p in proxies]
+        cells = [f'{statistics.median(r["private"] for r in of[p]):,.0f}' if of.get(p) else '' for p in proxies]
         lines.append(row(f'bytes of an idle connection, {listener.upper()}', *cells))
     return '## In short\n\n' + '\n'.join(lines) + '\n\n'
 

@@ -82,6 +82,14 @@ def measure(session, name, results):
     return SINGLE[name].section(results[name])
 
 
+def save(results, args):
+    """After every scenario, so that a run which is interrupted has not been for nothing."""
+    if file := args.save or (f'{TOP}/build/bench.json' if args.whole else None):
+        os.makedirs(os.path.dirname(os.path.abspath(file)), exist_ok=True)
+        with open(file, 'w') as f:
+            json.dump(results, f)
+
+
 def main():
     args = options()
     if args.report:
@@ -101,15 +109,12 @@ def main():
         section = measure(session, name, results)
         print(f'{time.monotonic() - before:.0f} s', file=sys.stderr)
         print(f'\n{section}', flush=True)
-    results['rule'] = session.rule()
+        results['rule'] = session.rule()
+        save(results, args)
     print('{measurements} measurements stayed, {discarded} were discarded, {marked} stayed though disturbed; others took '
           '{foreign:.1f}% of a processor (median); '.format(**results['rule']) + f'{time.monotonic() - begun:.0f} s in all.')
     for note in session.notes:
         print(f'not all went well: {note}')
-    if save := args.save or (f'{TOP}/build/bench.json' if args.whole else None):
-        os.makedirs(os.path.dirname(os.path.abspath(save)), exist_ok=True)
-        with open(save, 'w') as f:
-            json.dump(results, f)
     if args.whole and not session.notes:
         if 2 * session.marked > len(session.foreign):
             print('Too much else went on: docs/bench.md stays as it was. This run as a report: '

@@ -17,6 +17,7 @@ import shutil
 import signal
 import subprocess
 
+from closed import optional
 from profiles import sampled
 from rig import CPUS, FIRST, REAL, SECOND, Meter, port_of, stack, tasks, tree
 from session import CONNECTIONS, bounded, head, row, wrk_begin, wrk_end
@@ -131,9 +132,9 @@ def run(session):
     counted, sampled_groups = {}, {}
     if not session.settings.quick:
         where = {'one': FIRST, 'two': FIRST | SECOND}
-        counted = {p: {a: calls(session, p, a, cpus) for a, cpus in where.items()} for p in proxies}
+        counted = {p: {a: optional('system calls', calls, session, p, a, cpus) or {} for a, cpus in where.items()} for p in proxies}
         if shutil.which('perf'):
-            sampled_groups = {a: groups(session, proxies[0], a, cpus) for a, cpus in where.items()}
+            sampled_groups = {a: optional('samples', groups, session, proxies[0], a, cpus) or {} for a, cpus in where.items()}
     return {'processors': len(CPUS), 'proxies': results, 'calls': counted, 'groups': sampled_groups}
 
 
@@ -157,7 +158,7 @@ def explain(proxy, of, calls_of):
     else:
         machine, sharing = max(0, 2 - most['ratio']), max(0, most['ratio'] - gain['ratio'])
         words.append(f'So {machine:.2f} of what is missing to 2.0 is the machine\'s own, and {sharing:.2f} is the price of being one proxy.')
-    if calls_of:
+    if calls_of and all(calls_of.values()):
         futex = [calls_of[a].get('futex', 0) for a in ('one', 'two')]
         total = [sum(calls_of[a].values()) for a in ('one', 'two')]
         words.append(f'System calls per request: {total[0]:.2f} with one worker, {total[1]:.2f} with two; futex calls, the mark of threads '
@@ -171,7 +172,11 @@ def group_table(found):
     for name in names:
         one, two = found['one'].get(name, 0), found['two'].get(name, 0)
         rows.append(row(name, f'{one:.2f}', f'{two:.2f}', f'{two - one:+.2f}'))
-    return '\n'.join(rows) + '\n\nSampled 4,000 times a second, grouped by the names of the kernel\'s functions.\n'
+    more = {name: found['two'].get(name, 0) - found['one'].get(name, 0) for name in names}
+    most = max(more, key=more.get)
+    return ('\n'.join(rows) + f'\n\nSampled 4,000 times a second, grouped by the names of the kernel\'s functions. With two workers a request '
+            f'costs {sum(more.values()):+.2f} us; most of the difference: {most} ({more[most]:+.2f} us), waiting for locks '
+            f'{more.get("waiting for locks", 0):+.2f} us.\n')
 
 
 def section(results):

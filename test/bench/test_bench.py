@@ -15,7 +15,9 @@ import pytest
 
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / 'bench'))
+import closed  # noqa: E402
 import latency  # noqa: E402
+import memory  # noqa: E402
 import picture  # noqa: E402
 import profiles  # noqa: E402
 import report  # noqa: E402
@@ -139,7 +141,7 @@ def results():
         'closed': {'http-128': {'floor_l7': counted(10), 'holdfast': counted(11.5)}},
         'bulk': {'floor_splice': one(1), 'holdfast': one(1.04)},
         'latency': {'open-http': {'rate': 20000, 'slowest': 'holdfast', 'proxies': {'floor_l7': slow(100), 'holdfast': slow(110)}}},
-        'memory': {'count': 8000, 'listeners': {'http': {'holdfast': [{'private': 276.0, 'pss': 280.0, 'base': 2e6}]}}},
+        'memory': {'count': 8000, 'limit': 20000, 'listeners': {'http': {'holdfast': [{'private': 276.0, 'pss': 280.0, 'base': 2e6}]}}},
         'workers': {'processors': 2, 'proxies': {'holdfast': arranged}, 'calls': {}, 'groups': {}},
         'storm': {'count': 10000, 'proxies': {'holdfast': [tenth] * 10}},
     }
@@ -192,6 +194,18 @@ def test_profiles_count_what_a_function_costs_itself():
     assert functions == {'x.c:outer': 25, 'y.c:inner': 300}
     assert lines == {'a/x.c:10': 5, 'a/x.c:12': 7, 'a/x.h:5': 11, 'a/x.c:4': 2, 'a/y.c:41': 300}
     assert callers == {'y.c:inner': {'x.c:outer': 300}}
+
+
+def test_idle_connections_are_as_many_as_open_files_allow():
+    assert memory.fits(8000, 1 << 20) == 8000
+    assert memory.fits(8000, 20000) == 7900
+    assert memory.fits(8000, 1024) == 300
+
+
+def test_counters_are_read_where_there_are_any():
+    text = '# started\n\n8123456,,cycles:u,100,100.00,,\n12,,instructions,100,100.00,1.1,insn per cycle\n'
+    assert closed.read_counters(text) == {'cycles': 8123456, 'instructions': 12}
+    assert closed.read_counters('<not supported>,,cycles,0,100.00,,\n') == {}
 
 
 # ---- the load generators
