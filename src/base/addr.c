@@ -51,17 +51,6 @@ bool addr_parse(struct str s, struct addr *out)
     return true;
 }
 
-size_t addr_format_ip(const struct addr *a, char out[ADDR_TEXT_MAX])
-{
-    out[0] = 0;
-    if (a->kind == ADDR_UNIX)
-        return (size_t)snprintf(out, ADDR_TEXT_MAX, "unix:%s", a->path);
-    if (a->kind != ADDR_NONE &&
-        !inet_ntop(a->kind == ADDR_IP6 ? AF_INET6 : AF_INET, a->ip, out, ADDR_TEXT_MAX))
-        out[0] = 0;
-    return strlen(out);
-}
-
 static char *put_number(char *to, unsigned v)
 {
     char digits[5];
@@ -74,17 +63,40 @@ static char *put_number(char *to, unsigned v)
     return to;
 }
 
-/* The common kind, of which a view may have many thousands. */
+/* The common kind, by hand: once a connection, and many thousands in a view. */
+static char *put_ip4(char *to, const uint8_t ip[4])
+{
+    for (int i = 0; i < 4; i++) {
+        if (i)
+            *to++ = '.';
+        to = put_number(to, ip[i]);
+    }
+    return to;
+}
+
+static size_t ended(const char *start, char *to)
+{
+    *to = 0;
+    return (size_t)(to - start);
+}
+
+size_t addr_format_ip(const struct addr *a, char out[ADDR_TEXT_MAX])
+{
+    out[0] = 0;
+    if (a->kind == ADDR_IP4)
+        return ended(out, put_ip4(out, a->ip));
+    if (a->kind == ADDR_UNIX)
+        return (size_t)snprintf(out, ADDR_TEXT_MAX, "unix:%s", a->path);
+    if (a->kind == ADDR_IP6 && !inet_ntop(AF_INET6, a->ip, out, ADDR_TEXT_MAX))
+        out[0] = 0;
+    return strlen(out);
+}
+
 static size_t format_ip4(const struct addr *a, char *out)
 {
-    char *to = out;
-    for (int i = 0; i < 4; i++) {
-        to = put_number(to, a->ip[i]);
-        *to++ = i < 3 ? '.' : ':';
-    }
-    to = put_number(to, a->port);
-    *to = 0;
-    return (size_t)(to - out);
+    char *to = put_ip4(out, a->ip);
+    *to++ = ':';
+    return ended(out, put_number(to, a->port));
 }
 
 size_t addr_format(const struct addr *a, char out[ADDR_TEXT_MAX])

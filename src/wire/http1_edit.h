@@ -19,6 +19,14 @@ struct http1_edit_set {
     const struct http_edits *lists[HTTP1_EDIT_SETS];
 };
 
+/* Most requests have lists of rules with nothing in them. */
+static inline bool http1_any_edits(const struct http_edits *lists, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (lists[i].n)
+            return true;
+    return false;
+}
 /* Puts lists behind those that are there. */
 void http1_edits_join(struct http1_edit_set *e, const struct http_edits *lists, uint32_t n);
 /* An edit sets or removes this field, which is of a kind that is not known (`replaced` tells of the

@@ -229,7 +229,7 @@ __attribute__((flatten)) size_t
 http_write_request(const struct http_head *h, const struct http_forward *f, char *to, size_t size)
 {
     struct out o = {to, to + size, false};
-    if (f->n_edits)
+    if (http1_any_edits(f->edits, f->n_edits))
         write_edited(&o, h, f);
     else
         write_head(&o, h, f, NULL);

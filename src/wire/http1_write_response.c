@@ -98,7 +98,7 @@ size_t http_write_response(const struct http_head *h, const struct http_answer *
     e.replaced = 0;
     *framing = (uint8_t)f;
     put_status_line(&o, h->status, h->reason);
-    if (a->n_edits && (h->status >= 200 || h->status == 101)) {
+    if (http1_any_edits(a->edits, a->n_edits) && (h->status >= 200 || h->status == 101)) {
         e = (struct http1_edit_set){0};
         http1_edits_join(&e, a->edits, a->n_edits);
         http1_put_fields_edited(&o, h, dropped(f) | e.replaced, &e);
