@@ -26,7 +26,8 @@ struct reader {
 
 static inline struct reader reader_of(const void *p, size_t n)
 {
-    return (struct reader){p, (const uint8_t *)p + n, false};
+    const uint8_t *bytes = p; /* NULL where there are none, to which C adds not even 0 */
+    return (struct reader){bytes, n ? bytes + n : bytes, false};
 }
 
 uint8_t get_u8(struct reader *r);

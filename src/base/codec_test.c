@@ -106,6 +106,14 @@ static void lengths_beyond_the_end(void **state)
     buf_free(&b);
 }
 
+static void nothing_is_read_from_nothing(void **state)
+{
+    struct reader r = reader_of(NULL, 0);
+    assert_true(reader_done(&r));
+    assert_int_equal(get_u8(&r), 0);
+    assert_true(r.failed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -114,6 +122,7 @@ int main(void)
         cmocka_unit_test(every_truncation_fails),
         cmocka_unit_test(counts_are_trusted_only_if_they_can_be),
         cmocka_unit_test(lengths_beyond_the_end),
+        cmocka_unit_test(nothing_is_read_from_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

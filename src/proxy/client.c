@@ -199,7 +199,7 @@ static void begin(struct client *c)
 /* It is the client's fault, unless memory was out. */
 static void refuse_hello(struct client *c)
 {
-    if (c->s.broken && c->s.error == ENOMEM) {
+    if (stream_short(&c->s)) {
         cell_add(&c->listener->row->refused, 1);
     } else {
         cell_add(&c->listener->service->row->refused_heads, 1);

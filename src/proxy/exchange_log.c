@@ -172,6 +172,6 @@ void client_log_refusal(struct client *c, uint16_t status)
     if (!s->log || !sampled(s))
         return;
     r.status = status;
-    r.cause = STR("bad-request");
+    r.cause = status == 503 ? STR("shortage") : STR("bad-request");
     write_line(c, s, &r);
 }

@@ -38,6 +38,10 @@ static void rival_end(struct exchange *x, enum outcome outcome)
 
 static void rival_failed(struct exchange *x, enum signal_kind evidence)
 {
+    if (stream_short(&x->rival->up->s)) {
+        rival_end(x, OUTCOME_ABANDONED);
+        return;
+    }
     target_signal(x->rival->target, evidence, 0);
     rival_end(x, OUTCOME_FAILED);
 }

@@ -7,6 +7,7 @@
 #ifndef HF_PROXY_INTERNAL_H
 #define HF_PROXY_INTERNAL_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -28,13 +29,18 @@
 /* Memory that is kept for reuse would hide from the address sanitizer who uses it too long. */
 #if defined(__SANITIZE_ADDRESS__)
 #define KEEP(n) 0
-#else
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KEEP(n) 0
+#endif
+#endif
+#ifndef KEEP
 #define KEEP(n) (n)
 #endif
 
 enum {
     BLOCK_SIZE = 32 * 1024,     /* one read; also the largest head */
-    BLOCKS_KEPT = 256,          /* free blocks that a worker keeps */
+    BLOCKS_KEPT = KEEP(256),    /* free blocks that a worker keeps */
     EXCHANGES_KEPT = KEEP(256), /* the same of exchanges, */
     HEAD_KEPT = 4096,           /* with so many bytes of a head at most */
     HEAD_SLACK = 1024,          /* what rewriting may add to a head */
@@ -240,6 +246,11 @@ struct stream {
     int error;               /* errno of `broken` */
 };
 
+/* Broken by our own lack of memory, which is no news of the peer. */
+static inline bool stream_short(const struct stream *s)
+{
+    return s->broken && s->error == ENOMEM;
+}
 void stream_init(struct stream *s, void (*on_ready)(struct io *, unsigned));
 void stream_ready(struct stream *s, unsigned ready);
 /* Reads once. True when there are unread bytes now. A block that is full stays as it is. */

@@ -252,6 +252,31 @@ static void a_learnt_session(void)
 
 /* --- bounds --- */
 
+static void with_a_bound_of_clients(struct view *v)
+{
+    v->services[0].limits.connections = 3;
+    v->services[0].limits.connections_per_address = 2;
+}
+
+static void with_a_breaker(struct view *v)
+{
+    v->services[0].breaker = (struct view_breaker){900, 1000, NS_PER_S, NS_PER_S};
+    v->services[0].balance = ALGORITHM_CONSISTENT_HASH;
+    v->services[0].hash = (struct view_hash){HASH_HEADER, STR("X-Key")};
+    v->services[0].retry.on |= RETRY_5XX;
+}
+
+/* One of the keys leads to a first. */
+static void an_answer_tried_again(void)
+{
+    for (int i = 0; i < 8; i++) {
+        char request[128];
+        snprintf(request, sizeof request, "GET /500 HTTP/1.1\r\nHost: x\r\nX-Key: %d\r\n\r\n", i);
+        if (!ask(request, HELLO))
+            return;
+    }
+}
+
 static void with_a_rate(struct view *v)
 {
     struct view_rules *r = &v->services[0].rules;
@@ -450,6 +475,35 @@ static bool relayed(void)
     return cell_get(&rig_row(0)->relayed) > 0;
 }
 
+/* One has a tunnel, one waits for its answer, and a third comes when the view has changed. */
+static void a_reload_in_the_midst(void)
+{
+    int tunnel = dial(), waits = dial();
+    say(tunnel, upgrade);
+    if (hear(tunnel, (struct expected){101, NULL, "Upgrade: echo\r\n", NULL})) {
+        say(waits, GET("/nap"));
+        rig_reload();
+        if (hear(waits, HELLO) && echo(tunnel, "tunnelled", 9))
+            ask(GET("/"), HELLO);
+    }
+    close(waits);
+    close(tunnel);
+}
+
+/* Each view has other instances than the one before. */
+static void with_changing_instances(struct view *v)
+{
+    struct view_service *s = v->services;
+    s->sticky = (struct view_sticky){STICKY_LEARN, STR("SID"), 60 * NS_PER_S, false};
+    s->rules.n_rates = 1;
+    s->rules.rates = arena_alloc(&v->arena, sizeof *s->rules.rates);
+    s->rules.rates[0] =
+        (struct view_rate){{HASH_NONE, STR("")}, 1000 + (uint32_t)v->epoch, 1000, NS_PER_S, 1024};
+    s->n_instances = 1 + v->epoch % 2;
+    s->admit = (struct view_admit){100 + (uint32_t)v->epoch, 0, 8, 9 * NS_PER_S};
+    s->access_log = v->epoch % 2 ? 1 : -1;
+}
+
 static const struct conversation conversations[] = {
     {"two requests", VIEW_HTTP, NULL, two_requests},
     {"a head in parts", VIEW_HTTP, NULL, a_head_in_parts},
@@ -466,6 +520,9 @@ static const struct conversation conversations[] = {
     {"a learnt session", VIEW_HTTP, with_learnt_sessions, a_learnt_session, stuck},
     {"a rate-limited answer", VIEW_HTTP, with_a_rate, a_rate_limited_answer, limited},
     {"a request that waits", VIEW_HTTP, with_one_place, a_request_that_waits, waited},
+    {"clients within bounds", VIEW_HTTP, with_a_bound_of_clients, two_requests},
+    {"an answer tried again", VIEW_HTTP, with_a_breaker, an_answer_tried_again, retried,
+     .blamed = true},
     {"a line of the log", VIEW_HTTP, with_a_log, a_line_of_the_log, logged},
     {"a span", VIEW_HTTP, with_spans, a_span},
     {"an upgrade", VIEW_HTTP, NULL, an_upgrade},
@@ -475,6 +532,9 @@ static const struct conversation conversations[] = {
     {"a hello before bytes", VIEW_TCP, with_hellos, a_hello_before_bytes, relayed},
     {"a flow", VIEW_UDP, with_answers, a_flow},
     {"a reload", VIEW_HTTP, NULL, a_reload, .reloads = true},
+    {"a reload in the midst", VIEW_HTTP, NULL, a_reload_in_the_midst, .reloads = true},
+    {"a reload of instances", VIEW_HTTP, with_changing_instances, a_reload_in_the_midst,
+     .reloads = true},
     {"a reload of routes", VIEW_HTTP, with_edits, a_reload, .reloads = true},
 };
 

@@ -68,6 +68,10 @@ static void end(struct mirror *m, enum outcome outcome)
 
 static void failed(struct mirror *m, enum signal_kind evidence)
 {
+    if (stream_short(&m->up->s)) {
+        end(m, OUTCOME_ABANDONED);
+        return;
+    }
     target_signal(m->target, evidence, 0);
     end(m, OUTCOME_FAILED);
 }

@@ -125,7 +125,7 @@ static void judge(struct exchange *x, bool ended)
     x->judged = true;
     if (answered)
         target_ok(x->target, (x->reached_at - x->attempt_at) / NS_PER_US);
-    else
+    else if (!stream_short(&x->up->s))
         target_signal(x->target, SIGNAL_REQ_RESET, 0);
 }
 

@@ -16,8 +16,10 @@
 
 static void cut(struct exchange *x, enum signal_kind evidence)
 {
-    target_signal(x->target, evidence, 0);
-    x->cause = "reset";
+    bool ours = stream_short(&x->up->s);
+    if (!ours)
+        target_signal(x->target, evidence, 0);
+    x->cause = ours ? "shortage" : "reset";
     exchange_fail(x, 502, "The instance ended the connection without a whole answer.");
 }
 

@@ -48,7 +48,7 @@ struct block *block_get(struct worker *w)
 
 void block_put(struct worker *w, struct block *b)
 {
-    if (b->cap < BLOCK_SIZE || w->n_free_blocks >= BLOCKS_KEPT) {
+    if (b->cap < BLOCK_SIZE || w->n_free_blocks + 1 > BLOCKS_KEPT) {
         count_bytes(w, b, false);
         mem_free(b);
         return;
