@@ -168,7 +168,10 @@ def test_without_a_queue_the_others_are_refused(crowd):
 
 def test_clients_that_leave_make_room(crowd):
     c = crowd("concurrency { requests = 1 }")
-    first, second, third = fill(c, 3, wait=2)
+    first = c.ask("/0")
+    until(lambda: c.inside() == 1)
+    second, third = c.ask("/1"), c.ask("/2")
+    until(lambda: c.waiting() == 2)
     second.reset()
     until(lambda: c.waiting() == 1)
     first.reset()           # the one that has the place
