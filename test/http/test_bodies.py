@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from holdfast import until
+from holdfast import SANITIZED, until
 from raw import OK, Closed, chunks, get, post
 
 BIG = int(os.environ.get("HOLDFAST_BIG", 256 << 20))
@@ -236,7 +236,7 @@ def test_huge_bodies_stream_in_bounded_memory(proxy):
     assert sums["down-in"].digest() == sums["down-out"].digest()
     grown = rss_kb(proxy) - before
     proxy.site.report(f"{2 * BIG >> 20} MiB went through; the proxy's memory grew by {grown} KiB")
-    assert grown < 8 * 1024
+    assert grown < (64 if SANITIZED else 8) * 1024     # a sanitizer keeps what was freed for a while
 
 
 def test_a_slow_reader_holds_the_origin_back(proxy):
