@@ -184,7 +184,7 @@ static bool has_answer(struct exchange *x, struct rival *r)
                      ? http_parse_response(bytes.p, bytes.n, r->seen, (enum http_method)x->method,
                                            &limits, &w->head, &why)
                      : HTTP_MORE;
-    if (result == HTTP_REFUSED || (result == HTTP_DONE && w->head.status >= 500)) {
+    if (result == HTTP_REFUSED || (result == HTTP_DONE && speaks_of_failure(w->head.status))) {
         rival_failed(x, result == HTTP_REFUSED ? SIGNAL_REQ_RESET : SIGNAL_REQ_5XX);
         return false;
     }

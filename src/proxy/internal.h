@@ -493,6 +493,8 @@ void exchange_attempt_end(struct exchange *x);
 /* Move what can be moved now; both may end the exchange (x->closed). */
 void request_pump(struct exchange *x);
 void response_pump(struct exchange *x);
+/* A status that tells against the instance: a 5xx, but for those that speak of the request. */
+bool speaks_of_failure(uint16_t status);
 void body_init(struct body *b, const struct http_head *h);
 /* Checks the bytes at the block's start and sets run to how many of them belong to the body; done
  * with its last one. False: malformed. */

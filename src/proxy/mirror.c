@@ -202,7 +202,7 @@ static void judge_answer(struct mirror *m, uint16_t status)
 {
     uint64_t us = (loop_now(m->worker->loop) - m->since) / NS_PER_US;
     cell_add(&m->service->row->status[status / 100 % 6], 1);
-    if (status >= 500 && status != 501 && status != 505)
+    if (speaks_of_failure(status))
         target_signal(m->target, SIGNAL_REQ_5XX, status);
     else
         target_ok(m->target, us);

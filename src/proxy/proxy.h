@@ -1,15 +1,22 @@
 /* proxy: accept -> parse -> pick -> forward. The data plane.
  *
  * One main thread talks to the rest of holdfast through the host's functions; `view.workers`
- * threads serve, each with a loop, connections and pools of its own, sharing nothing on the data
- * path but the listening sockets and the cells. A worker reads only the view that it took last and
+ * threads serve, each with a loop, connections and pools of its own, sharing on the data path only
+ * the listening sockets, the cells, and, where limits must hold for all of them, a few atomics. A
+ * worker reads only the view that it took last and
  * the verdicts in the cells: nobody above it needs to be alive (static stability).
  *
  *   proxy.c       main thread: views in, acknowledgements out, drain
- *   worker.c      a thread: its loop, listeners, adoption of a view
+ *   worker.c      a thread: its loop and listeners; adopt.c takes a view
+ *   common.c      what limits of a service share over workers; admission.c, circuit.c, throttle.c
+ *                 and guard.c hold requests and connections to them
+ *   pressure.c    who makes room when descriptors or places are short
  *   service.c     a service as one worker sees it: pool, targets with their judges, retry budget
  *   client.c      a client's connection: requests in, one after the other
- *   exchange.c    one request and its attempts; request.c and response.c move its bytes
+ *   begin.c       from a parsed head to the first attempt: route.c finds the way (pure), rules.c
+ * the header edits (pure), session.c the instance that a cookie names answer.c      what the proxy
+ * says itself hedge.c       a second instance when the first is silent; mirror.c copies for another
+ * service exchange.c    one request and its attempts; request.c and response.c move its bytes
  *   upstream.c    a connection to an instance, in use or pooled
  *   stream.c      what the two kinds of connection have in common: a socket and a block
  *   relay.c       bytes both ways without a look: TCP services, upgraded connections

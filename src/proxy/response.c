@@ -72,7 +72,7 @@ static void choose_coding(struct exchange *x, const struct http_head *h, uint8_t
 }
 
 /* 501 and 505 speak of the request, not of the instance's health. */
-static bool speaks_of_failure(uint16_t status)
+bool speaks_of_failure(uint16_t status)
 {
     return status >= 500 && status != 501 && status != 505;
 }

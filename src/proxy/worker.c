@@ -1,8 +1,8 @@
 /* worker: one thread of the data plane.
  *
- * It shares nothing with the others on the data path: loop, connections, pools and judges are its
- * own. The main thread reaches it through an inbox (a view, "drain", "stop") under a lock, and an
- * eventfd. Listening sockets are shared; the kernel wakes one thread per connection.
+ * It shares little with the others on the data path (common.h): loop, connections, pools and judges
+ * are its own. The main thread reaches it through an inbox (a view, "drain", "stop") under a lock,
+ * and an eventfd. Listening sockets are shared; the kernel wakes one thread per connection.
  *
  * If memory is out while it takes a view (adopt.c), it keeps its old one and tries again at its
  * next tick. */
