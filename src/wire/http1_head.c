@@ -43,6 +43,7 @@ static enum http1_refuse bad_line(const char *line, bool first)
 static const char *field_line(const char *p, const char *whole, struct http_header *out)
 {
     const char *name = p;
+    p = http1_skip_name(p, whole);
     while (is_class(*p, CLASS_TOKEN))
         p++;
     if (*p != ':' || p == name)
@@ -72,7 +73,7 @@ enum http1_refuse http1_fields(const char *p, const char *end, const char *whole
             return bad_line(p, h->n_headers == 0);
         enum http_field field = http1_field_of(x->name);
         x->field = (uint8_t)field;
-        x->hop = http1_field_hop(field);
+        x->hop = HTTP1_HOP_FIELDS & FIELD_BIT(field);
         h->n_headers++;
         if (field != HTTP_FIELD_OTHER) {
             enum http1_refuse r = http1_field_meaning(field, x->value, h, f);

@@ -8,17 +8,26 @@
 #include "wire/http1_field.h"
 #include "wire/http1_inside.h"
 
-enum { MAX_OPTIONS = 32 }; /* of Connection: each is looked for among the fields */
+enum {
+    MAX_OPTIONS = 32, /* of Connection: each is looked for among the fields */
+    SURE_DIGITS = 18, /* are never beyond 2^63 - 1 */
+};
 
 static enum http1_refuse content_length(struct str v, struct http_head *h)
 {
     if (h->present & FIELD_BIT(HTTP_FIELD_CONTENT_LENGTH))
         return REFUSE_CL_DUPLICATE;
-    for (size_t i = 0; i < v.n; i++)
+    uint64_t length = 0; /* of what fits: str_u64 judges the others */
+    for (size_t i = 0; i < v.n; i++) {
         if (!is_class(v.p[i], CLASS_DIGIT))
             return REFUSE_CL_MALFORMED;
+        length = length * 10 + (uint64_t)(v.p[i] - '0');
+    }
     if (v.n == 0)
         return REFUSE_CL_MALFORMED;
+    h->length = length;
+    if (v.n <= SURE_DIGITS)
+        return REFUSE_NONE;
     return str_u64(v, INT64_MAX, &h->length) ? REFUSE_NONE : REFUSE_CL_OVERFLOW;
 }
 
@@ -48,6 +57,11 @@ static enum http1_refuse transfer_encoding(struct str v, const struct http_head 
 static enum http1_refuse connection(struct str v, struct http1_facts *f)
 {
     struct str item, rest = v;
+    if (str_eq(v, STR("keep-alive")) && f->options < MAX_OPTIONS) { /* most, in these letters */
+        f->options++;
+        f->persist = true;
+        return REFUSE_NONE;
+    }
     while (http1_list_next(&rest, &item)) {
         if (!http1_is_token(item))
             return REFUSE_CONNECTION;

@@ -8,31 +8,60 @@
 
 enum { BLOCK = 16 };
 
-/* One bit a byte, the first byte lowest. */
-struct marks {
-    uint32_t cr, lf, control;
-};
+/* CR, LF, HTAB and what no head may hold. */
+static inline bool is_control(char c)
+{
+    return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+static inline bool is_name(char c)
+{
+    return ((unsigned char)((c | 0x20) - 'a')) < 26 || c == '-';
+}
 
 #if defined __SSE2__ && !defined HTTP1_PORTABLE
-static inline struct marks marks_of(const char *p)
+static inline __m128i load(const char *p)
 {
-    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-    __m128i cr = _mm_cmpeq_epi8(x, _mm_set1_epi8('\r'));
-    __m128i lf = _mm_cmpeq_epi8(x, _mm_set1_epi8('\n'));
-    __m128i tab = _mm_cmpeq_epi8(x, _mm_set1_epi8('\t'));
-    __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
-    __m128i del = _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f));
-    __m128i allowed = _mm_or_si128(tab, _mm_or_si128(cr, lf));
-    __m128i control = _mm_or_si128(_mm_andnot_si128(allowed, low), del);
-    return (struct marks){(uint32_t)_mm_movemask_epi8(cr), (uint32_t)_mm_movemask_epi8(lf),
-                          (uint32_t)_mm_movemask_epi8(control)};
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+static inline __m128i at_most(__m128i x, char bound)
+{
+    return _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(bound)), x);
+}
+
+static inline const char *next_control(const char *p, const char *end)
+{
+    for (; end - p >= BLOCK; p += BLOCK) {
+        __m128i x = load(p), del = _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f));
+        int bits = _mm_movemask_epi8(_mm_or_si128(at_most(x, 0x1f), del));
+        if (bits)
+            return p + __builtin_ctz((unsigned)bits);
+    }
+    while (p < end && !is_control(*p))
+        p++;
+    return p;
+}
+
+const char *http1_skip_name(const char *p, const char *end)
+{
+    for (; end - p >= BLOCK; p += BLOCK) {
+        __m128i x = load(p), lower = _mm_or_si128(x, _mm_set1_epi8(0x20));
+        __m128i letter = at_most(_mm_sub_epi8(lower, _mm_set1_epi8('a')), 25);
+        __m128i dash = _mm_cmpeq_epi8(x, _mm_set1_epi8('-'));
+        int bits = _mm_movemask_epi8(_mm_or_si128(letter, dash)) ^ 0xffff;
+        if (bits)
+            return p + __builtin_ctz((unsigned)bits);
+    }
+    while (p < end && is_name(*p))
+        p++;
+    return p;
 }
 
 const char *http1_find_cr(const char *p, const char *end)
 {
     for (; end - p >= BLOCK; p += BLOCK) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-        int bits = _mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('\r')));
+        int bits = _mm_movemask_epi8(_mm_cmpeq_epi8(load(p), _mm_set1_epi8('\r')));
         if (bits)
             return p + __builtin_ctz((unsigned)bits);
     }
@@ -41,19 +70,18 @@ const char *http1_find_cr(const char *p, const char *end)
     return p;
 }
 #else
-static inline struct marks marks_of(const char *p)
+static inline const char *next_control(const char *p, const char *end)
 {
-    struct marks m = {0};
-    for (uint32_t i = 0; i < BLOCK; i++) {
-        uint32_t bit = 1u << i;
-        if (p[i] == '\r')
-            m.cr |= bit;
-        else if (p[i] == '\n')
-            m.lf |= bit;
-        else if (!is_class(p[i], CLASS_VALUE))
-            m.control |= bit;
-    }
-    return m;
+    while (p < end && !is_control(*p))
+        p++;
+    return p;
+}
+
+const char *http1_skip_name(const char *p, const char *end)
+{
+    while (p < end && is_name(*p))
+        p++;
+    return p;
 }
 
 const char *http1_find_cr(const char *p, const char *end)
@@ -64,52 +92,37 @@ const char *http1_find_cr(const char *p, const char *end)
 }
 #endif
 
-/* What the bytes before a block leave behind for it. */
-struct before {
-    uint32_t cr; /* 1: the last byte is a CR */
-    uint32_t lf; /* bit 0: the last byte but one is a LF; bit 1: the last byte is */
-};
-
-static int stop_at(struct marks m, uint32_t after_cr, uint32_t bad, uint32_t i, char byte,
-                   struct http1_scan *out)
+static int refused(struct http1_scan *out, enum http1_refuse why)
 {
-    uint32_t bit = 1u << i;
-    if (!(bad & bit))
-        return HTTP_DONE;
-    if (after_cr & bit)
-        out->refuse = REFUSE_BARE_CR;
-    else if (m.lf & bit)
-        out->refuse = REFUSE_BARE_LF;
-    else
-        out->refuse = byte == 0 ? REFUSE_NUL : REFUSE_CONTROL;
+    out->refuse = why;
     return HTTP_REFUSED;
 }
 
-/* Looks at the bytes [from, n) for the end of the head or a byte to refuse. */
-static int scan_bytes(const char *p, size_t from, size_t n, struct http1_scan *out)
+/* Looks at the bytes [from, end) for the end of the head or a byte to refuse, from one control
+ * character to the next. The bytes before `from` were looked at, so a CR or a LF there is part of
+ * a line's end: that one begins anew. */
+static int scan_bytes(const char *begin, const char *from, const char *end, struct http1_scan *out)
 {
-    struct before b = {0};
-    if (from > out->begin)
-        b = (struct before){p[from - 1] == '\r', (uint32_t)(p[from - 1] == '\n') << 1};
-    if (from > out->begin + 1)
-        b.lf |= p[from - 2] == '\n';
-    for (size_t i = from; i < n; i += BLOCK) {
-        size_t width = MIN(n - i, (size_t)BLOCK);
-        char rest[BLOCK] = {0};
-        const char *block = p + i;
-        if (width < BLOCK)
-            block = memcpy(rest, p + i, width);
-        struct marks m = marks_of(block);
-        uint32_t valid = (1u << width) - 1, after_cr = (m.cr << 1) | b.cr;
-        /* A LF and "behind a CR" come together or not at all. */
-        uint32_t bad = (m.control | (m.lf ^ after_cr)) & valid;
-        uint32_t stop = bad | (m.lf & ((m.lf << 2) | b.lf) & valid);
-        if (stop) {
-            uint32_t at = (uint32_t)__builtin_ctz(stop);
-            out->end = i + at + 1;
-            return stop_at(m, after_cr, bad, at, block[at], out);
+    const char *line = begin, *p = from; /* the first line is not empty */
+    while (p > begin && (p[-1] == '\r' || p[-1] == '\n'))
+        p--;
+    while ((p = next_control(p, end)) < end) {
+        if (*p == '\r') {
+            if (end - p < 2)
+                return HTTP_MORE;
+            if (p[1] != '\n')
+                return refused(out, REFUSE_BARE_CR);
+            p += 2;
+            if (p - line == 2) {
+                out->end = out->begin + (size_t)(p - begin);
+                return HTTP_DONE;
+            }
+            line = p;
+        } else if (*p == '\t') {
+            p++;
+        } else {
+            return refused(out, *p == '\n' ? REFUSE_BARE_LF : *p ? REFUSE_CONTROL : REFUSE_NUL);
         }
-        b = (struct before){m.cr >> (BLOCK - 1), (m.lf >> (BLOCK - 2)) & 3};
     }
     return HTTP_MORE;
 }
@@ -149,7 +162,7 @@ int http1_scan(const char *p, size_t n, size_t seen, const struct http_limits *l
     size_t bound = MIN(n, (size_t)lim->head_bytes);
     int r = first_byte(p, bound, request, out);
     if (r == HTTP_DONE)
-        r = scan_bytes(p, MIN(MAX(seen, out->begin), bound), bound, out);
+        r = scan_bytes(p + out->begin, p + MIN(MAX(seen, out->begin), bound), p + bound, out);
     if (r != HTTP_MORE || n < lim->head_bytes)
         return r;
     /* No end within the limit. */

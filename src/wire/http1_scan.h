@@ -20,6 +20,10 @@ struct http1_scan {
 int http1_scan(const char *p, size_t n, size_t seen, const struct http_limits *lim, bool request,
                struct http1_scan *out);
 
+/* Behind the letters and dashes that p begins with: nearly every field's name, of which other bytes
+ * may be a part as well. */
+const char *http1_skip_name(const char *p, const char *end);
+
 /* The first CR from p on; the caller knows that there is one before end. */
 const char *http1_find_cr(const char *p, const char *end);
 
