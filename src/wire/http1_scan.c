@@ -2,11 +2,7 @@
 
 #include "wire/http1_class.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
-enum { BLOCK = 16 };
+enum { BLOCK = 32 };
 
 /* CR, LF, HTAB and what no head may hold. */
 static inline bool is_control(char c)
@@ -14,116 +10,91 @@ static inline bool is_control(char c)
     return (unsigned char)c < 0x20 || c == 0x7f;
 }
 
-static inline bool is_name(char c)
+#ifdef HTTP1_SIMD
+static inline uint32_t controls_of_16(const char *p)
 {
-    return ((unsigned char)((c | 0x20) - 'a')) < 26 || c == '-';
+    __m128i x = http1_load(p), del = _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f));
+    return (uint32_t)_mm_movemask_epi8(_mm_or_si128(http1_at_most(x, 0x1f), del));
 }
 
-#if defined __SSE2__ && !defined HTTP1_PORTABLE
-static inline __m128i load(const char *p)
+/* The control characters of a block: one bit a byte, the first byte lowest. */
+static inline uint32_t controls_of(const char *p)
 {
-    return _mm_loadu_si128((const __m128i *)(const void *)p);
-}
-
-static inline __m128i at_most(__m128i x, char bound)
-{
-    return _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(bound)), x);
-}
-
-static inline const char *next_control(const char *p, const char *end)
-{
-    for (; end - p >= BLOCK; p += BLOCK) {
-        __m128i x = load(p), del = _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f));
-        int bits = _mm_movemask_epi8(_mm_or_si128(at_most(x, 0x1f), del));
-        if (bits)
-            return p + __builtin_ctz((unsigned)bits);
-    }
-    while (p < end && !is_control(*p))
-        p++;
-    return p;
-}
-
-const char *http1_skip_name(const char *p, const char *end)
-{
-    for (; end - p >= BLOCK; p += BLOCK) {
-        __m128i x = load(p), lower = _mm_or_si128(x, _mm_set1_epi8(0x20));
-        __m128i letter = at_most(_mm_sub_epi8(lower, _mm_set1_epi8('a')), 25);
-        __m128i dash = _mm_cmpeq_epi8(x, _mm_set1_epi8('-'));
-        int bits = _mm_movemask_epi8(_mm_or_si128(letter, dash)) ^ 0xffff;
-        if (bits)
-            return p + __builtin_ctz((unsigned)bits);
-    }
-    while (p < end && is_name(*p))
-        p++;
-    return p;
-}
-
-const char *http1_find_cr(const char *p, const char *end)
-{
-    for (; end - p >= BLOCK; p += BLOCK) {
-        int bits = _mm_movemask_epi8(_mm_cmpeq_epi8(load(p), _mm_set1_epi8('\r')));
-        if (bits)
-            return p + __builtin_ctz((unsigned)bits);
-    }
-    while (*p != '\r')
-        p++;
-    return p;
+    return controls_of_16(p) | controls_of_16(p + 16) << 16;
 }
 #else
-static inline const char *next_control(const char *p, const char *end)
+static inline uint32_t controls_of(const char *p)
 {
-    while (p < end && !is_control(*p))
-        p++;
-    return p;
-}
-
-const char *http1_skip_name(const char *p, const char *end)
-{
-    while (p < end && is_name(*p))
-        p++;
-    return p;
-}
-
-const char *http1_find_cr(const char *p, const char *end)
-{
-    while (p < end && *p != '\r')
-        p++;
-    return p;
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < BLOCK; i++)
+        bits |= (uint32_t)is_control(p[i]) << i;
+    return bits;
 }
 #endif
 
-static int refused(struct http1_scan *out, enum http1_refuse why)
+#ifdef HTTP1_PORTABLE /* for the test that compares */
+const char *http1_skip_name_portable(const char *p, const char *end);
+const char *http1_find_cr_portable(const char *p, const char *end);
+
+const char *http1_skip_name_portable(const char *p, const char *end)
 {
-    out->refuse = why;
+    return http1_skip_name(p, end);
+}
+
+const char *http1_find_cr_portable(const char *p, const char *end)
+{
+    return http1_find_cr(p, end);
+}
+#endif
+
+/* The control characters of [p, end), of which no more than a block is looked at. */
+static inline uint32_t controls_in(const char *p, const char *end)
+{
+    if (end - p >= BLOCK)
+        return controls_of(p);
+    char rest[BLOCK] = {0};
+    uint32_t width = (uint32_t)(end - p);
+    memcpy(rest, p, width);
+    return controls_of(rest) & ((1u << width) - 1);
+}
+
+static int refused(struct http1_scan *out, char control)
+{
+    switch (control) {
+    case '\r': out->refuse = REFUSE_BARE_CR; break;
+    case '\n': out->refuse = REFUSE_BARE_LF; break;
+    case 0: out->refuse = REFUSE_NUL; break;
+    default: out->refuse = REFUSE_CONTROL;
+    }
     return HTTP_REFUSED;
 }
 
-/* Looks at the bytes [from, end) for the end of the head or a byte to refuse, from one control
- * character to the next. The bytes before `from` were looked at, so a CR or a LF there is part of
- * a line's end: that one begins anew. */
+/* Looks at the bytes [from, end) for the end of the head or a byte to refuse. Those before `from`
+ * were looked at, so a CR or a LF there is part of a line's end: that one begins anew. The last
+ * byte waits until all others are judged: it can be a CR of which nothing is known yet. */
 static int scan_bytes(const char *begin, const char *from, const char *end, struct http1_scan *out)
 {
-    const char *line = begin, *p = from; /* the first line is not empty */
+    const char *line = begin, *p = from, *last = end - 1; /* the first line is not empty */
     while (p > begin && (p[-1] == '\r' || p[-1] == '\n'))
         p--;
-    while ((p = next_control(p, end)) < end) {
-        if (*p == '\r') {
-            if (end - p < 2)
-                return HTTP_MORE;
-            if (p[1] != '\n')
-                return refused(out, REFUSE_BARE_CR);
-            p += 2;
-            if (p - line == 2) {
-                out->end = out->begin + (size_t)(p - begin);
-                return HTTP_DONE;
+    while (p < last) {
+        for (uint32_t bits = controls_in(p, last); bits; bits &= bits - 1) {
+            const char *at = p + __builtin_ctz(bits);
+            if (at[0] == '\r' && at[1] == '\n') {
+                if (at == line) {
+                    out->end = out->begin + (size_t)(at + 2 - begin);
+                    return HTTP_DONE;
+                }
+                line = at + 2;
+                bits &= bits - 1; /* then that of the LF */
+            } else if (*at != '\t') {
+                return refused(out, *at);
             }
-            line = p;
-        } else if (*p == '\t') {
-            p++;
-        } else {
-            return refused(out, *p == '\n' ? REFUSE_BARE_LF : *p ? REFUSE_CONTROL : REFUSE_NUL);
         }
+        p = MAX(p + MIN(last - p, (ptrdiff_t)BLOCK), line);
     }
+    if (p == last && is_control(*p) && *p != '\t' && *p != '\r')
+        return refused(out, *p);
     return HTTP_MORE;
 }
 
