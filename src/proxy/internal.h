@@ -44,6 +44,7 @@ enum {
     EXCHANGES_KEPT = KEEP(256), /* the same of exchanges, */
     HEAD_KEPT = 4096,           /* with so many bytes of a head at most */
     HEAD_SLACK = 1024,          /* what rewriting may add to a head */
+    HEAD_ROOM = 128,            /* what it may add where the head then stays before its body */
     ACCEPT_BATCH = 64,          /* connections accepted before others get their turn */
     PIPES_KEPT = 16,            /* empty pipes that a worker keeps */
     READ_BATCH = 16,            /* blocks moved for one connection before others get their turn */
@@ -59,6 +60,7 @@ enum {
 struct block {
     struct block *next;       /* in the free list */
     uint32_t start, end, cap; /* cap: BLOCK_SIZE, or less where few bytes were parked */
+    char room[HEAD_ROOM];     /* before data, for stream_put_before */
     char data[];
 };
 
@@ -262,6 +264,9 @@ static inline struct str stream_bytes(const struct stream *s)
     return s->in ? (struct str){s->in->data + s->in->start, s->in->end - s->in->start}
                  : (struct str){"", 0};
 }
+/* Copies a head to just before the unread bytes, where another was consumed: one send takes both.
+ * Returns where it lies, or p when there is no room. */
+const char *stream_put_before(struct stream *s, const char *p, size_t n);
 /* The first n bytes are done with; an empty block goes back to the worker. */
 void stream_consume(struct stream *s, struct worker *w, size_t n);
 /* Makes room behind unread bytes by moving them to the block's front. False: the block is full of

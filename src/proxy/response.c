@@ -118,7 +118,7 @@ static void answer(struct exchange *x, const struct http_head *h)
     body_init(&x->response, h);
     choose_coding(x, h, sent_as);
     stream_consume(&x->up->s, w, h->bytes);
-    struct str run = {"", 0};
+    struct str run = {"", 0}, head = {w->out, n};
     if (x->coding == CODING_RAW && !x->response.done && stream_bytes(&x->up->s).n) {
         if (!body_check(&x->response, stream_bytes(&x->up->s))) {
             x->head_done = x->answered = false;
@@ -126,8 +126,9 @@ static void answer(struct exchange *x, const struct http_head *h)
             return;
         }
         run = (struct str){stream_bytes(&x->up->s).p, x->response.run};
+        head.p = stream_put_before(&x->up->s, w->out, n);
     }
-    size_t body = client_send(c, (struct str){w->out, n}, run);
+    size_t body = client_send(c, head, run);
     x->bytes_out += body;
     x->response.run -= (uint32_t)body;
     stream_consume(&x->up->s, w, body);

