@@ -2,58 +2,53 @@
 
 #include "wire/http1_class.h"
 
-struct known {
-    struct str name;
-    bool hop;
+/* In lower case. */
+static const struct str known[HTTP_FIELDS] = {
+    [HTTP_FIELD_HOST] = {"host", sizeof "host" - 1},
+    [HTTP_FIELD_CONNECTION] = {"connection", sizeof "connection" - 1},
+    [HTTP_FIELD_KEEP_ALIVE] = {"keep-alive", sizeof "keep-alive" - 1},
+    [HTTP_FIELD_PROXY_CONNECTION] = {"proxy-connection", sizeof "proxy-connection" - 1},
+    [HTTP_FIELD_TRANSFER_ENCODING] = {"transfer-encoding", sizeof "transfer-encoding" - 1},
+    [HTTP_FIELD_CONTENT_LENGTH] = {"content-length", sizeof "content-length" - 1},
+    [HTTP_FIELD_TE] = {"te", sizeof "te" - 1},
+    [HTTP_FIELD_TRAILER] = {"trailer", sizeof "trailer" - 1},
+    [HTTP_FIELD_UPGRADE] = {"upgrade", sizeof "upgrade" - 1},
+    [HTTP_FIELD_EXPECT] = {"expect", sizeof "expect" - 1},
+    [HTTP_FIELD_VIA] = {"via", sizeof "via" - 1},
+    [HTTP_FIELD_FORWARDED] = {"forwarded", sizeof "forwarded" - 1},
+    [HTTP_FIELD_X_FORWARDED_FOR] = {"x-forwarded-for", sizeof "x-forwarded-for" - 1},
+    [HTTP_FIELD_X_FORWARDED_PROTO] = {"x-forwarded-proto", sizeof "x-forwarded-proto" - 1},
+    [HTTP_FIELD_X_FORWARDED_HOST] = {"x-forwarded-host", sizeof "x-forwarded-host" - 1},
+    [HTTP_FIELD_DATE] = {"date", sizeof "date" - 1},
+    [HTTP_FIELD_SERVER] = {"server", sizeof "server" - 1},
+    [HTTP_FIELD_MAX_FORWARDS] = {"max-forwards", sizeof "max-forwards" - 1},
+    [HTTP_FIELD_PROXY_AUTHORIZATION] = {"proxy-authorization", sizeof "proxy-authorization" - 1},
+    [HTTP_FIELD_PROXY_AUTHENTICATE] = {"proxy-authenticate", sizeof "proxy-authenticate" - 1},
+    [HTTP_FIELD_COOKIE] = {"cookie", sizeof "cookie" - 1},
+    [HTTP_FIELD_SET_COOKIE] = {"set-cookie", sizeof "set-cookie" - 1},
+    [HTTP_FIELD_TRACEPARENT] = {"traceparent", sizeof "traceparent" - 1},
+    [HTTP_FIELD_TRACESTATE] = {"tracestate", sizeof "tracestate" - 1},
 };
 
-#define K(literal)                                                                                 \
-    {                                                                                              \
-        {literal, sizeof(literal) - 1}, false                                                      \
-    }
-#define HOP(literal)                                                                               \
-    {                                                                                              \
-        {literal, sizeof(literal) - 1}, true                                                       \
-    }
-
-/* Proxy-Authorization and Proxy-Authenticate end here: this is a gateway, it asks nobody for proxy
- * credentials and must not show an instance those that were meant for another proxy (RFC 9110,
- * 11.7). */
-static const struct known known[HTTP_FIELDS] = {
-    [HTTP_FIELD_HOST] = K("host"),
-    [HTTP_FIELD_CONNECTION] = HOP("connection"),
-    [HTTP_FIELD_KEEP_ALIVE] = HOP("keep-alive"),
-    [HTTP_FIELD_PROXY_CONNECTION] = HOP("proxy-connection"),
-    [HTTP_FIELD_TRANSFER_ENCODING] = HOP("transfer-encoding"),
-    [HTTP_FIELD_CONTENT_LENGTH] = K("content-length"),
-    [HTTP_FIELD_TE] = HOP("te"),
-    [HTTP_FIELD_TRAILER] = K("trailer"),
-    [HTTP_FIELD_UPGRADE] = HOP("upgrade"),
-    [HTTP_FIELD_EXPECT] = K("expect"),
-    [HTTP_FIELD_VIA] = K("via"),
-    [HTTP_FIELD_FORWARDED] = K("forwarded"),
-    [HTTP_FIELD_X_FORWARDED_FOR] = K("x-forwarded-for"),
-    [HTTP_FIELD_X_FORWARDED_PROTO] = K("x-forwarded-proto"),
-    [HTTP_FIELD_X_FORWARDED_HOST] = K("x-forwarded-host"),
-    [HTTP_FIELD_DATE] = K("date"),
-    [HTTP_FIELD_SERVER] = K("server"),
-    [HTTP_FIELD_MAX_FORWARDS] = K("max-forwards"),
-    [HTTP_FIELD_PROXY_AUTHORIZATION] = HOP("proxy-authorization"),
-    [HTTP_FIELD_PROXY_AUTHENTICATE] = HOP("proxy-authenticate"),
-    [HTTP_FIELD_COOKIE] = K("cookie"),
-    [HTTP_FIELD_SET_COOKIE] = K("set-cookie"),
-    [HTTP_FIELD_TRACEPARENT] = K("traceparent"),
-    [HTTP_FIELD_TRACESTATE] = K("tracestate"),
-};
-
-/* Setting bit 5 lower-cases a letter and leaves '-' alone; no other token byte becomes either. */
-static bool is_name(struct str s, enum http_field f)
+/* Setting bit 5 lower-cases a letter and leaves '-' alone; no other token byte becomes either.
+ * Eight bytes at a time, the last ones overlapping those before. */
+static bool is_name(const char *p, const char *name, size_t n)
 {
-    const char *name = known[f].name.p;
-    for (size_t i = 0; i < s.n; i++)
-        if ((s.p[i] | 0x20) != name[i])
+    if (n < sizeof(uint64_t)) {
+        for (size_t i = 0; i < n; i++)
+            if ((p[i] | 0x20) != name[i])
+                return false;
+        return true;
+    }
+    for (size_t at = 0;; at = MIN(at + sizeof(uint64_t), n - sizeof(uint64_t))) {
+        uint64_t a, b;
+        memcpy(&a, p + at, sizeof a);
+        memcpy(&b, name + at, sizeof b);
+        if ((a | 0x2020202020202020u) != b)
             return false;
-    return true;
+        if (at == n - sizeof(uint64_t))
+            return true;
+    }
 }
 
 /* The one name of that length that begins with this letter; OTHER is none. */
@@ -90,12 +85,7 @@ static enum http_field candidate(size_t n, char first)
 enum http_field http1_field_of(struct str name)
 {
     enum http_field f = candidate(name.n, name.n ? (char)(name.p[0] | 0x20) : 0);
-    return f != HTTP_FIELD_OTHER && is_name(name, f) ? f : HTTP_FIELD_OTHER;
-}
-
-bool http1_field_hop(enum http_field f)
-{
-    return known[f].hop;
+    return f != HTTP_FIELD_OTHER && is_name(name.p, known[f].p, name.n) ? f : HTTP_FIELD_OTHER;
 }
 
 bool http1_trailer_allowed(struct str name)

@@ -43,6 +43,7 @@ static enum http1_refuse bad_line(const char *line, bool first)
 static const char *field_line(const char *p, const char *whole, struct http_header *out)
 {
     const char *name = p;
+    p = http1_skip_name(p, whole);
     while (is_class(*p, CLASS_TOKEN))
         p++;
     if (*p != ':' || p == name)
@@ -62,19 +63,17 @@ enum http1_refuse http1_fields(const char *p, const char *end, const char *whole
                                struct http_head *h, struct http1_facts *f)
 {
     const char *empty = end - 2;
-    max = MIN(max, (uint32_t)HTTP_MAX_FIELDS);
-    while (p < empty) {
-        if (h->n_headers == max)
+    struct http_header *x = h->headers, *full = x + MIN(max, (uint32_t)HTTP_MAX_FIELDS);
+    for (; p < empty; x++) {
+        if (x == full)
             return REFUSE_FIELD_COUNT;
-        struct http_header *x = &h->headers[h->n_headers];
         const char *next = field_line(p, whole, x);
         if (!next)
-            return bad_line(p, h->n_headers == 0);
+            return bad_line(p, x == h->headers);
         enum http_field field = http1_field_of(x->name);
         x->field = (uint8_t)field;
-        x->hop = http1_field_hop(field);
-        h->n_headers++;
-        if (field != HTTP_FIELD_OTHER) {
+        x->hop = HTTP1_HOP_FIELDS & FIELD_BIT(field);
+        if (HTTP1_MEANT_FIELDS & FIELD_BIT(field)) {
             enum http1_refuse r = http1_field_meaning(field, x->value, h, f);
             if (r)
                 return r;
@@ -82,5 +81,6 @@ enum http1_refuse http1_fields(const char *p, const char *end, const char *whole
         h->present |= FIELD_BIT(field);
         p = next;
     }
+    h->n_headers = (uint32_t)(x - h->headers);
     return REFUSE_NONE;
 }

@@ -8,21 +8,33 @@
 #include "wire/http1_field.h"
 #include "wire/http1_inside.h"
 
-enum { MAX_OPTIONS = 32 }; /* of Connection: each is looked for among the fields */
+enum {
+    MAX_OPTIONS = 32, /* of Connection: each is looked for among the fields */
+    SURE_DIGITS = 18, /* are never beyond 2^63 - 1 */
+};
+
+/* Kept out of the others, whose registers would be saved for it every time. */
+#define RARE static __attribute__((noinline))
 
 static enum http1_refuse content_length(struct str v, struct http_head *h)
 {
     if (h->present & FIELD_BIT(HTTP_FIELD_CONTENT_LENGTH))
         return REFUSE_CL_DUPLICATE;
-    for (size_t i = 0; i < v.n; i++)
+    uint64_t length = 0; /* of what fits: str_u64 judges the others */
+    for (size_t i = 0; i < v.n; i++) {
         if (!is_class(v.p[i], CLASS_DIGIT))
             return REFUSE_CL_MALFORMED;
+        length = length * 10 + (uint64_t)(v.p[i] - '0');
+    }
     if (v.n == 0)
         return REFUSE_CL_MALFORMED;
+    h->length = length;
+    if (v.n <= SURE_DIGITS)
+        return REFUSE_NONE;
     return str_u64(v, INT64_MAX, &h->length) ? REFUSE_NONE : REFUSE_CL_OVERFLOW;
 }
 
-static enum http1_refuse transfer_encoding(struct str v, const struct http_head *h)
+RARE enum http1_refuse transfer_encoding(struct str v, const struct http_head *h)
 {
     if (h->present & FIELD_BIT(HTTP_FIELD_TRANSFER_ENCODING))
         return REFUSE_TE_DUPLICATE;
@@ -45,7 +57,7 @@ static enum http1_refuse transfer_encoding(struct str v, const struct http_head 
     return others ? REFUSE_TE_CODING : REFUSE_TE_SYNTAX;
 }
 
-static enum http1_refuse connection(struct str v, struct http1_facts *f)
+RARE enum http1_refuse connection_list(struct str v, struct http1_facts *f)
 {
     struct str item, rest = v;
     while (http1_list_next(&rest, &item)) {
@@ -65,9 +77,18 @@ static enum http1_refuse connection(struct str v, struct http1_facts *f)
     return REFUSE_NONE;
 }
 
+static enum http1_refuse connection(struct str v, struct http1_facts *f)
+{
+    if (!str_eq(v, STR("keep-alive")) || f->options >= MAX_OPTIONS)
+        return connection_list(v, f);
+    f->options++; /* most say just this, in these letters */
+    f->persist = true;
+    return REFUSE_NONE;
+}
+
 /* Behind an upgrade nothing is seen any more. To HTTP/2 or TLS that would be more requests, past
  * every rule here: such an offer is not passed on. An unreadable one is none. */
-static void upgrade(struct str v, struct http1_facts *f)
+RARE void upgrade(struct str v, struct http1_facts *f)
 {
     struct str item, rest = v;
     while (http1_list_next(&rest, &item)) {
@@ -83,7 +104,7 @@ static void upgrade(struct str v, struct http1_facts *f)
         f->upgrade_refused = true;
 }
 
-static enum http1_refuse max_forwards(struct str v, struct http_head *h)
+RARE enum http1_refuse max_forwards(struct str v, struct http_head *h)
 {
     if (h->method != HTTP_TRACE && h->method != HTTP_OPTIONS)
         return REFUSE_NONE;
@@ -94,7 +115,7 @@ static enum http1_refuse max_forwards(struct str v, struct http_head *h)
     return REFUSE_NONE;
 }
 
-static void te(struct str v, struct http_head *h)
+RARE void te(struct str v, struct http_head *h)
 {
     struct str item, rest = v;
     while (http1_list_next(&rest, &item))
@@ -166,7 +187,7 @@ static void nominate(struct http_head *h, struct str name)
 /* Fields that Connection names end here (RFC 9110, 7.6.1). A field that the proxy itself
  * understands cannot be dropped in this way: framing and Host are written anew, and who forwarded
  * is not the sender's to hide. */
-static void nominate_all(struct http_head *h)
+RARE void nominate_all(struct http_head *h)
 {
     for (uint32_t i = 0; i < h->n_headers; i++) {
         if (h->headers[i].field != HTTP_FIELD_CONNECTION)

@@ -79,9 +79,7 @@ void http1_put_kind(struct out *o, const struct http_head *h, enum http_field ki
 void http1_put_via(struct out *o, uint8_t minor, struct str pseudonym)
 {
     if (minor)
-        PUT(o, "Via: 1.1 ");
+        PUT_BETWEEN(o, "Via: 1.1 ", pseudonym, "\r\n");
     else
-        PUT(o, "Via: 1.0 ");
-    put_view(o, pseudonym);
-    PUT(o, "\r\n");
+        PUT_BETWEEN(o, "Via: 1.0 ", pseudonym, "\r\n");
 }

@@ -28,6 +28,27 @@ static inline void put_view(struct out *o, struct str s)
 
 #define PUT(o, literal) put((o), "" literal, sizeof(literal) - 1)
 
+/* Texts that are part of the program, and a value between them, in one piece. */
+static inline __attribute__((always_inline)) void put_between(struct out *o, const char *before,
+                                                              size_t n_before, struct str value,
+                                                              const char *after, size_t n_after)
+{
+    if ((size_t)(o->end - o->p) < n_before + value.n + n_after) {
+        o->full = true;
+        return;
+    }
+    memcpy(o->p, before, n_before);
+    o->p += n_before;
+    if (value.n)
+        memcpy(o->p, value.p, value.n);
+    o->p += value.n;
+    memcpy(o->p, after, n_after);
+    o->p += n_after;
+}
+
+#define PUT_BETWEEN(o, before, value, after)                                                       \
+    put_between((o), "" before, sizeof(before) - 1, (value), "" after, sizeof(after) - 1)
+
 static inline size_t put_length(const struct out *o, const char *start)
 {
     return o->full ? 0 : (size_t)(o->p - start);

@@ -2,115 +2,99 @@
 
 #include "wire/http1_class.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
+enum { BLOCK = 32 };
 
-enum { BLOCK = 16 };
-
-/* One bit a byte, the first byte lowest. */
-struct marks {
-    uint32_t cr, lf, control;
-};
-
-#if defined __SSE2__ && !defined HTTP1_PORTABLE
-static inline struct marks marks_of(const char *p)
+/* CR, LF, HTAB and what no head may hold. */
+static inline bool is_control(char c)
 {
-    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-    __m128i cr = _mm_cmpeq_epi8(x, _mm_set1_epi8('\r'));
-    __m128i lf = _mm_cmpeq_epi8(x, _mm_set1_epi8('\n'));
-    __m128i tab = _mm_cmpeq_epi8(x, _mm_set1_epi8('\t'));
-    __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
-    __m128i del = _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f));
-    __m128i allowed = _mm_or_si128(tab, _mm_or_si128(cr, lf));
-    __m128i control = _mm_or_si128(_mm_andnot_si128(allowed, low), del);
-    return (struct marks){(uint32_t)_mm_movemask_epi8(cr), (uint32_t)_mm_movemask_epi8(lf),
-                          (uint32_t)_mm_movemask_epi8(control)};
+    return (unsigned char)c < 0x20 || c == 0x7f;
 }
 
-const char *http1_find_cr(const char *p, const char *end)
+#ifdef HTTP1_SIMD
+static inline uint32_t controls_of_16(const char *p)
 {
-    for (; end - p >= BLOCK; p += BLOCK) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-        int bits = _mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('\r')));
-        if (bits)
-            return p + __builtin_ctz((unsigned)bits);
-    }
-    while (*p != '\r')
-        p++;
-    return p;
+    __m128i x = http1_load(p), del = _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f));
+    return (uint32_t)_mm_movemask_epi8(_mm_or_si128(http1_at_most(x, 0x1f), del));
+}
+
+/* The control characters of a block: one bit a byte, the first byte lowest. */
+static inline uint32_t controls_of(const char *p)
+{
+    return controls_of_16(p) | controls_of_16(p + 16) << 16;
 }
 #else
-static inline struct marks marks_of(const char *p)
+static inline uint32_t controls_of(const char *p)
 {
-    struct marks m = {0};
-    for (uint32_t i = 0; i < BLOCK; i++) {
-        uint32_t bit = 1u << i;
-        if (p[i] == '\r')
-            m.cr |= bit;
-        else if (p[i] == '\n')
-            m.lf |= bit;
-        else if (!is_class(p[i], CLASS_VALUE))
-            m.control |= bit;
-    }
-    return m;
-}
-
-const char *http1_find_cr(const char *p, const char *end)
-{
-    while (p < end && *p != '\r')
-        p++;
-    return p;
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < BLOCK; i++)
+        bits |= (uint32_t)is_control(p[i]) << i;
+    return bits;
 }
 #endif
 
-/* What the bytes before a block leave behind for it. */
-struct before {
-    uint32_t cr; /* 1: the last byte is a CR */
-    uint32_t lf; /* bit 0: the last byte but one is a LF; bit 1: the last byte is */
-};
+#ifdef HTTP1_PORTABLE /* for the test that compares */
+const char *http1_skip_name_portable(const char *p, const char *end);
+const char *http1_find_cr_portable(const char *p, const char *end);
 
-static int stop_at(struct marks m, uint32_t after_cr, uint32_t bad, uint32_t i, char byte,
-                   struct http1_scan *out)
+const char *http1_skip_name_portable(const char *p, const char *end)
 {
-    uint32_t bit = 1u << i;
-    if (!(bad & bit))
-        return HTTP_DONE;
-    if (after_cr & bit)
-        out->refuse = REFUSE_BARE_CR;
-    else if (m.lf & bit)
-        out->refuse = REFUSE_BARE_LF;
-    else
-        out->refuse = byte == 0 ? REFUSE_NUL : REFUSE_CONTROL;
+    return http1_skip_name(p, end);
+}
+
+const char *http1_find_cr_portable(const char *p, const char *end)
+{
+    return http1_find_cr(p, end);
+}
+#endif
+
+/* The control characters of [p, end), of which no more than a block is looked at. */
+static inline uint32_t controls_in(const char *p, const char *end)
+{
+    if (end - p >= BLOCK)
+        return controls_of(p);
+    char rest[BLOCK] = {0};
+    uint32_t width = (uint32_t)(end - p);
+    memcpy(rest, p, width);
+    return controls_of(rest) & ((1u << width) - 1);
+}
+
+static int refused(struct http1_scan *out, char control)
+{
+    switch (control) {
+    case '\r': out->refuse = REFUSE_BARE_CR; break;
+    case '\n': out->refuse = REFUSE_BARE_LF; break;
+    case 0: out->refuse = REFUSE_NUL; break;
+    default: out->refuse = REFUSE_CONTROL;
+    }
     return HTTP_REFUSED;
 }
 
-/* Looks at the bytes [from, n) for the end of the head or a byte to refuse. */
-static int scan_bytes(const char *p, size_t from, size_t n, struct http1_scan *out)
+/* Looks at the bytes [from, end) for the end of the head or a byte to refuse. Those before `from`
+ * were looked at, so a CR or a LF there is part of a line's end: that one begins anew. The last
+ * byte waits until all others are judged: it can be a CR of which nothing is known yet. */
+static int scan_bytes(const char *begin, const char *from, const char *end, struct http1_scan *out)
 {
-    struct before b = {0};
-    if (from > out->begin)
-        b = (struct before){p[from - 1] == '\r', (uint32_t)(p[from - 1] == '\n') << 1};
-    if (from > out->begin + 1)
-        b.lf |= p[from - 2] == '\n';
-    for (size_t i = from; i < n; i += BLOCK) {
-        size_t width = MIN(n - i, (size_t)BLOCK);
-        char rest[BLOCK] = {0};
-        const char *block = p + i;
-        if (width < BLOCK)
-            block = memcpy(rest, p + i, width);
-        struct marks m = marks_of(block);
-        uint32_t valid = (1u << width) - 1, after_cr = (m.cr << 1) | b.cr;
-        /* A LF and "behind a CR" come together or not at all. */
-        uint32_t bad = (m.control | (m.lf ^ after_cr)) & valid;
-        uint32_t stop = bad | (m.lf & ((m.lf << 2) | b.lf) & valid);
-        if (stop) {
-            uint32_t at = (uint32_t)__builtin_ctz(stop);
-            out->end = i + at + 1;
-            return stop_at(m, after_cr, bad, at, block[at], out);
+    const char *line = begin, *p = from, *last = end - 1; /* the first line is not empty */
+    while (p > begin && (p[-1] == '\r' || p[-1] == '\n'))
+        p--;
+    while (p < last) {
+        for (uint32_t bits = controls_in(p, last); bits; bits &= bits - 1) {
+            const char *at = p + __builtin_ctz(bits);
+            if (at[0] == '\r' && at[1] == '\n') {
+                if (at == line) {
+                    out->end = out->begin + (size_t)(at + 2 - begin);
+                    return HTTP_DONE;
+                }
+                line = at + 2;
+                bits &= bits - 1; /* then that of the LF */
+            } else if (*at != '\t') {
+                return refused(out, *at);
+            }
         }
-        b = (struct before){m.cr >> (BLOCK - 1), (m.lf >> (BLOCK - 2)) & 3};
+        p = MAX(p + MIN(last - p, (ptrdiff_t)BLOCK), line);
     }
+    if (p == last && is_control(*p) && *p != '\t' && *p != '\r')
+        return refused(out, *p);
     return HTTP_MORE;
 }
 
@@ -149,7 +133,7 @@ int http1_scan(const char *p, size_t n, size_t seen, const struct http_limits *l
     size_t bound = MIN(n, (size_t)lim->head_bytes);
     int r = first_byte(p, bound, request, out);
     if (r == HTTP_DONE)
-        r = scan_bytes(p, MIN(MAX(seen, out->begin), bound), bound, out);
+        r = scan_bytes(p + out->begin, p + MIN(MAX(seen, out->begin), bound), p + bound, out);
     if (r != HTTP_MORE || n < lim->head_bytes)
         return r;
     /* No end within the limit. */

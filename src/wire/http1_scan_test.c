@@ -1,4 +1,6 @@
 /* The scanner in its portable form gives the same as the one built for this machine. */
+#include <ctype.h>
+
 #include "wire/http1_scan.h"
 #include "wire/http1_test.h"
 
@@ -6,6 +8,7 @@
 int http1_scan_portable(const char *p, size_t n, size_t seen, const struct http_limits *lim,
                         bool request, struct http1_scan *out);
 const char *http1_find_cr_portable(const char *p, const char *end);
+const char *http1_skip_name_portable(const char *p, const char *end);
 
 static void compare(const char *bytes, size_t n, size_t seen, bool request)
 {
@@ -57,12 +60,31 @@ static void both_find_a_cr_anywhere(void **state)
     }
 }
 
+/* Every byte behind names of every length, with and without bytes to read behind it. */
+static void both_skip_names_alike(void **state)
+{
+    for (unsigned byte = 0; byte < 256; byte++)
+        for (size_t at = 0; at < 40; at++)
+            for (size_t n = at + 1; n < 42; n += 20) {
+                char text[42];
+                memset(text, at & 1 ? 'z' : 'A', sizeof text);
+                text[at] = (char)byte;
+                char *p = exactly(text, n);
+                bool part = byte == '-' || (byte < 0x80 && isalpha((int)byte));
+                const char *stop = http1_skip_name(p, p + n);
+                assert_ptr_equal(stop, p + (part ? n : at));
+                assert_ptr_equal(http1_skip_name_portable(p, p + n), stop);
+                free(p);
+            }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_scan_the_cases_alike),
         cmocka_unit_test(both_scan_noise_alike),
         cmocka_unit_test(both_find_a_cr_anywhere),
+        cmocka_unit_test(both_skip_names_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

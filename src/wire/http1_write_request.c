@@ -30,9 +30,7 @@ static void put_first_lines(struct out *o, const struct http_head *h, struct str
     put_view(o, h->method_text);
     PUT(o, " ");
     put_path(o, h, path);
-    PUT(o, " HTTP/1.1\r\nHost: ");
-    put_view(o, host);
-    PUT(o, "\r\n");
+    PUT_BETWEEN(o, " HTTP/1.1\r\nHost: ", host, "\r\n");
 }
 
 static void put_framing(struct out *o, const struct http_head *h)
@@ -73,8 +71,7 @@ static void put_list(struct out *o, const struct http_head *h, enum http_field f
         return;
     for (uint32_t i = 0; i < h->n_headers; i++)
         if (h->headers[i].field == f && h->headers[i].value.n) {
-            put_view(o, h->headers[i].value);
-            PUT(o, ", ");
+            PUT_BETWEEN(o, "", h->headers[i].value, ", ");
         }
 }
 
@@ -119,30 +116,14 @@ static void put_forwarded(struct out *o, const struct http_head *h, const struct
         put_list(o, h, HTTP_FIELD_FORWARDED);
     char kind = separator(f->client_ip);
     if (kind == '.')
-        PUT(o, "for=");
+        PUT_BETWEEN(o, "for=", f->client_ip, "");
     else if (kind == ':')
-        PUT(o, "for=\"[");
+        PUT_BETWEEN(o, "for=\"[", f->client_ip, "]\"");
     else
-        PUT(o, "for=_");
-    put_view(o, f->client_ip);
-    if (kind == ':')
-        PUT(o, "]\"");
-    if (h->host.n) {
-        PUT(o, ";host=\"");
-        put_view(o, h->host);
-        PUT(o, "\";proto=");
-    } else {
-        PUT(o, ";proto=");
-    }
-    put_view(o, f->proto);
-    PUT(o, "\r\n");
-}
-
-static void put_line(struct out *o, struct str name, struct str value)
-{
-    put_view(o, name);
-    put_view(o, value);
-    PUT(o, "\r\n");
+        PUT_BETWEEN(o, "for=_", f->client_ip, "");
+    if (h->host.n)
+        PUT_BETWEEN(o, ";host=\"", h->host, "\"");
+    PUT_BETWEEN(o, ";proto=", f->proto, "\r\n");
 }
 
 /* `replaced`: by edits. */
@@ -153,14 +134,13 @@ static void put_x_forwarded(struct out *o, const struct http_head *h, const stru
         PUT(o, "X-Forwarded-For: ");
         if (!f->distrust)
             put_list(o, h, HTTP_FIELD_X_FORWARDED_FOR);
-        put_view(o, f->client_ip);
-        PUT(o, "\r\n");
+        PUT_BETWEEN(o, "", f->client_ip, "\r\n");
     }
     uint32_t left = replaced | (f->distrust ? 0 : h->present);
     if (!(left & FIELD_BIT(HTTP_FIELD_X_FORWARDED_PROTO)))
-        put_line(o, STR("X-Forwarded-Proto: "), f->proto);
+        PUT_BETWEEN(o, "X-Forwarded-Proto: ", f->proto, "\r\n");
     if (h->host.n && !(left & FIELD_BIT(HTTP_FIELD_X_FORWARDED_HOST)))
-        put_line(o, STR("X-Forwarded-Host: "), h->host);
+        PUT_BETWEEN(o, "X-Forwarded-Host: ", h->host, "\r\n");
 }
 
 static void put_max_forwards(struct out *o, uint32_t received)
@@ -209,7 +189,7 @@ static inline void write_head(struct out *o, const struct http_head *h,
     if (!(replaced & FIELD_BIT(HTTP_FIELD_VIA)))
         http1_put_via(o, h->minor, f->via);
     if (f->traceparent.n && !(replaced & FIELD_BIT(HTTP_FIELD_TRACEPARENT)))
-        put_line(o, STR("traceparent: "), f->traceparent);
+        PUT_BETWEEN(o, "traceparent: ", f->traceparent, "\r\n");
     if (h->max_forwards != UINT32_MAX)
         put_max_forwards(o, h->max_forwards);
     put_connection(o, h, f->keep_upstream);

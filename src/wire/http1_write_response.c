@@ -76,9 +76,7 @@ static void put_date(struct out *o, struct str date)
 {
     if (date.n == 0)
         return;
-    PUT(o, "Date: ");
-    put_view(o, date);
-    PUT(o, "\r\n");
+    PUT_BETWEEN(o, "Date: ", date, "\r\n");
 }
 
 static uint32_t dropped(enum http_framing framing)
