@@ -44,7 +44,7 @@ static bool open_pipe(int ends[2], int widest)
 static void take_pipe(struct way *way, struct worker *w)
 {
     way->full = 0; /* asks again after as many full reads */
-    if (w->pressure.n_pipes >= MAX(2, w->max_clients / 4))
+    if (w->pressure.n_pipes >= MAX(2, w->max_clients / 10))
         return;
     if (w->n_pipes) {
         w->n_pipes--;
