@@ -79,7 +79,7 @@ mixed: ## everything at once for MINUTES: all kinds of clients while all kinds o
 	@tools/need.sh build test
 	@tools/compile.sh $(BUILD) -Dtests=enabled
 	@HOLDFAST_SOAK_MINUTES=$(MINUTES) HOLDFAST_SOAK_LOG=$(abspath $(BUILD))/soak.jsonl \
-	    tools/run-tests --build $(BUILD) -- test/scenario/test_soak.py -s $(ARGS)
+	    tools/run-tests --build $(BUILD) --slower $(or $(HOLDFAST_PATIENCE),3) -- test/scenario/test_soak.py -s $(ARGS)
 
 fuzz: ## fuzz every decoder for RUNS executions, with coverage
 	@tools/need.sh build fuzz

@@ -35,12 +35,12 @@ service big {{
   listen = http://127.0.0.1:{big}
   balance = round-robin
   {steady}
-  timeout {{ first-byte = 30s  drain = 1d }}
+  timeout {{ connect = 5s  first-byte = 30s  drain = 1d }}
 }}
 service front {{
   listen = http://127.0.0.1:{front}
   {steady}
-  timeout {{ first-byte = 30s  drain = 1d }}
+  timeout {{ connect = 5s  first-byte = 30s  drain = 1d }}
   route tea  {{ path = "=/tea"  respond = 418  text = "short and stout" }}
   route old  {{ path = /old  redirect = "/new{{rest}}"  status = 302 }}
   route v1   {{ path = /v1  to = plain  rewrite = /  response-set = "X-Route: v1" }}
@@ -49,26 +49,26 @@ service front {{
 }}
 service plain {{
   {steady}
-  timeout {{ first-byte = 30s  drain = 1d }}
+  timeout {{ connect = 5s  first-byte = 30s  drain = 1d }}
 }}
 service sessions {{
   listen = http://127.0.0.1:{sessions}
   sticky {{ cookie = SRV }}
   {steady}
-  timeout {{ first-byte = 30s  drain = 1d }}
+  timeout {{ connect = 5s  first-byte = 30s  drain = 1d }}
 }}
 service limited {{
   listen = http://127.0.0.1:{limited}
   rate {{ per = header:X-Key  requests = {rate}  burst = {burst} }}
   {steady}
-  timeout {{ first-byte = 30s  drain = 1d }}
+  timeout {{ connect = 5s  first-byte = 30s  drain = 1d }}
 }}
 service inside {{
   listen = http://127.0.0.1:{inside}
   accept-proxy = yes
   response-set = "X-Saw: {{client}}"
   {steady}
-  timeout {{ first-byte = 30s  drain = 1d }}
+  timeout {{ connect = 5s  first-byte = 30s  drain = 1d }}
 }}
 service outside {{
   listen = tcp://127.0.0.1:{outside}
@@ -93,7 +93,7 @@ service found {{
   dynamic = yes
   backends-from = {directory}
   check {{ http = /health  every = 500ms  rise = 1  fall = 3 }}
-  timeout {{ first-byte = 30s  drain = 1d }}
+  timeout {{ connect = 5s  first-byte = 30s  drain = 1d }}
 }}
 {more}"""
 
@@ -119,14 +119,16 @@ class Soak:
         self.attacks, self.happened, self.refused = [], {}, []
         self.watched, self.posts, self.read = {}, set(), {}
         self.lives = {}
+        with open(log, "w") as f:
+            f.write(json.dumps({"seed": seed}) + "\n")
 
     # ---- the node ----
 
     def config(self, more=False, weights=(1, 1, 1), first_byte=3):
         web = "\n  ".join(f"backend {b.address} {{ weight = {w} }}" for b, w in zip(self.faulty, weights))
-        steady = "\n  ".join(f"backend {b.address}" for b in self.steady)
+        steady = "\n  ".join([f"backend {b.address}" for b in self.steady] + ["check { tcp  every = 2s  timeout = 2s  fall = 5 }"])
         extra = f"service extra {{ listen = http://127.0.0.1:{self.ports['extra']}\n  {steady}\n}}\n" if more else ""
-        return SERVICES.format(web_backends=web, steady=steady, more=extra, first_byte=int(first_byte * PATIENCE), rate=RATE, burst=BURST,
+        return SERVICES.format(web_backends=web, steady=steady, more=extra, first_byte=first_byte, rate=RATE, burst=BURST,
                                directory=self.directory, **self.ports)
 
     def program(self, name):

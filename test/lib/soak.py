@@ -11,6 +11,7 @@ import http.client
 import os
 import random
 import socket
+import sys
 import threading
 import time
 
@@ -71,6 +72,7 @@ class Ledger:
                 time.sleep(0.01 * PATIENCE)
         with self.lock:
             self.n_failures += 1
+            sys.stderr.write(f"  {now - self.began:.1f} s: {name}: {what}\n" if self.n_failures <= 50 else "")
             if len(self.failures) < 50:
                 self.failures.append(f"at {now - self.began:.1f} s, {name}: {what}")
 

@@ -44,22 +44,33 @@ def line_of(soak, held, row):
             f"{soak.ledger.n_failures} failed, {sum(soak.ledger.cut.values())} cut by kills | " + " | ".join(parts))
 
 
+def attempt(soak, what):
+    """Goes on after a failure: what else fails in a long run is worth knowing. Not without the node."""
+    try:
+        return what()
+    except AssertionError as e:
+        assert soak.node.process.running, soak.node.said()[-2000:]
+        soak.ledger.failed("events", str(e))
+        return None
+
+
 def carry_on(soak, seconds):
     """Events and samples until the time is over."""
+    low, high = (1, 6) if seconds > 120 else (0.3, 1)
     began = time.monotonic()
     sample_every, next_sample, next_event = max(0.5, min(10, seconds / 60)), began, began + 0.5
     minute, next_minute, held = 0, began + 60, {}
     while (now := time.monotonic()) < began + seconds:
         if now >= next_event:
-            soak.happen((now - began) / seconds)
-            next_event = time.monotonic() + soak.random.uniform(0.3 if seconds < 120 else 1, 1 if seconds < 120 else 6)
+            attempt(soak, lambda: soak.happen((now - began) / seconds))
+            next_event = time.monotonic() + soak.random.uniform(low, high)
         if now >= next_sample:
-            held = soak.sample()
+            held = attempt(soak, soak.sample) or held
             next_sample = now + sample_every
         if now >= next_minute:
             minute, next_minute = minute + 1, next_minute + 60
             say(f"{minute:4} min: {line_of(soak, held, soak.minute(minute))}")
-        soak.undo_due()
+        attempt(soak, soak.undo_due)
         time.sleep(0.05)
     return minute, held
 
@@ -148,7 +159,8 @@ def test_everything_at_once(site):
     events = ", ".join(f"{n} {name}" for name, n in sorted(soak.happened.items()))
     done = soak.ledger.done
     summary = (f"soak {MINUTES:g} min, seed {SEED}: {sum(done.values())} answers of {len(done)} kinds checked, {soak.ledger.n_failures} failed, "
-               f"{sum(soak.ledger.cut.values())} cut by {len(soak.ledger.kills)} kills of the proxy; {events}; {len(wrong)} findings")
+               f"{sum(soak.ledger.cut.values())} cut by {len(soak.ledger.kills)} kills of the proxy; {events}; "
+               f"{len(soak.refused)} hand-overs refused; {len(wrong)} findings")
     say(summary)
     site.report(summary)
     for role in ("supervisor", "control", "proxy"):
