@@ -126,7 +126,7 @@ class Soak:
 
     def config(self, more=False, weights=(1, 1, 1), first_byte=3):
         web = "\n  ".join(f"backend {b.address} {{ weight = {w} }}" for b, w in zip(self.faulty, weights))
-        steady = "\n  ".join([f"backend {b.address}" for b in self.steady] + ["check { tcp  every = 2s  timeout = 2s  fall = 5 }"])
+        steady = "\n  ".join([f"backend {b.address}" for b in self.steady] + ["check { tcp = yes  every = 2s  timeout = 2s  fall = 5 }"])
         extra = f"service extra {{ listen = http://127.0.0.1:{self.ports['extra']}\n  {steady}\n}}\n" if more else ""
         return SERVICES.format(web_backends=web, steady=steady, more=extra, first_byte=first_byte, rate=RATE, burst=BURST,
                                directory=self.directory, **self.ports)
