@@ -8,6 +8,7 @@ BUILD  ?= build
 PREFIX ?= /usr/local
 ROUNDS ?= 20
 RUNS   ?= 100000
+MINUTES ?= 120
 export CC
 
 MAKEFLAGS += --no-print-directory
@@ -17,7 +18,7 @@ STAMPS  := $(BUILD)/check
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: help build demo test check fresh sanitize soak fuzz bench scale profile format install clean
+.PHONY: help build demo test check fresh sanitize soak mixed fuzz bench scale profile format install clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -73,6 +74,12 @@ sanitize: ## the tests under AddressSanitizer with UBSan, then under ThreadSanit
 soak: ## whatever is long: 20 rounds of every scenario, 5 million fuzz executions a decoder
 	@HOLDFAST_ROUNDS=$(ROUNDS) $(MAKE) test
 	@$(MAKE) fuzz RUNS=5000000
+
+mixed: ## everything at once for MINUTES: all kinds of clients while all kinds of things happen; one line a minute
+	@tools/need.sh build test
+	@tools/compile.sh $(BUILD) -Dtests=enabled
+	@HOLDFAST_SOAK_MINUTES=$(MINUTES) HOLDFAST_SOAK_LOG=$(abspath $(BUILD))/soak.jsonl \
+	    tools/run-tests --build $(BUILD) -- test/scenario/test_soak.py -s $(ARGS)
 
 fuzz: ## fuzz every decoder for RUNS executions, with coverage
 	@tools/need.sh build fuzz

@@ -13,26 +13,44 @@
 
 #include "proxy/internal.h"
 
-enum { FULL_READS = 4, PIPE_BYTES = 256 * 1024 };
+enum {
+    FULL_READS = 4,
+    PIPES_WIDE = 16, /* of a worker; with more pipes than these the others are of the usual width */
+    PIPE_WIDE = 1024 * 1024,
+    PIPE_USUAL = 256 * 1024,
+    PIPE_LEAST = 64 * 1024
+};
 
 static bool has_pipe(const struct way *way)
 {
     return way->pipe[1] > 0;
 }
 
+/* A pipe that is full in the middle of a packet splits it, and each split costs one more packet on
+ * the way out: a wide pipe is seldom full. All pipes of a user share one limit; near it they are
+ * narrower, and beyond it the kernel grants two pages, which are worse than copying. */
+static bool open_pipe(int ends[2], int widest)
+{
+    if (pipe2(ends, O_NONBLOCK | O_CLOEXEC))
+        return false;
+    for (int bytes = widest; bytes >= PIPE_LEAST; bytes /= 2)
+        if (fcntl(ends[1], F_SETPIPE_SZ, bytes) >= 0)
+            return true;
+    close(ends[0]);
+    close(ends[1]);
+    return false;
+}
+
 static void take_pipe(struct way *way, struct worker *w)
 {
     way->full = 0; /* asks again after as many full reads */
-    if (w->pressure.n_pipes >= MAX(2, w->max_clients / 4))
+    if (w->pressure.n_pipes >= MAX(2, w->max_clients / 10))
         return;
     if (w->n_pipes) {
         w->n_pipes--;
         way->pipe[0] = w->pipes[w->n_pipes][0];
         way->pipe[1] = w->pipes[w->n_pipes][1];
-    } else if (pipe2(way->pipe, O_NONBLOCK | O_CLOEXEC) == 0) {
-        fcntl(way->pipe[1], F_SETPIPE_SZ,
-              PIPE_BYTES); /* refused beyond a user's share: the usual size is fine */
-    } else {
+    } else if (!open_pipe(way->pipe, w->pressure.n_pipes < PIPES_WIDE ? PIPE_WIDE : PIPE_USUAL)) {
         way->pipe[0] = way->pipe[1] = 0;
         return;
     }
@@ -78,10 +96,17 @@ static size_t step_copy(struct stream *from, struct stream *to, struct way *way,
 static size_t step_splice(struct stream *from, struct stream *to, struct way *way)
 {
     if (way->held == 0)
-        way->held = (uint32_t)stream_to_pipe(from, way->pipe[1], PIPE_BYTES);
+        way->held = (uint32_t)stream_to_pipe(from, way->pipe[1], PIPE_WIDE);
     size_t n = way->held ? stream_from_pipe(to, way->pipe[0], way->held) : 0;
     way->held -= (uint32_t)n;
     return n;
+}
+
+/* Bytes to move, or perhaps some to read. Most events concern one way only: the other costs no more
+ * than this. */
+static bool stirs(const struct stream *from, const struct way *way)
+{
+    return from->readable || from->in || way->held;
 }
 
 /* Moves what can be moved from one side to the other; adds the bytes to *moved. True: there is more
@@ -89,8 +114,10 @@ static size_t step_splice(struct stream *from, struct stream *to, struct way *wa
 static bool pass(struct stream *from, struct stream *to, struct way *way, struct worker *w,
                  uint64_t *moved)
 {
+    if (!stirs(from, way) && !from->eof)
+        return false;
     size_t n = 1;
-    for (int i = 0; i < READ_BATCH && n && to->writable && !to->broken; i++) {
+    for (int i = 0; i < READ_BATCH && n && stirs(from, way) && to->writable && !to->broken; i++) {
         n = has_pipe(way) ? step_splice(from, to, way) : step_copy(from, to, way, w);
         *moved += n;
     }
@@ -100,7 +127,7 @@ static bool pass(struct stream *from, struct stream *to, struct way *way, struct
         shutdown(to->io.fd,
                  SHUT_WR); /* fails only when the side is gone, which its next event tells */
     }
-    return n > 0 && to->writable && !to->broken && !from->eof;
+    return n > 0 && stirs(from, way) && to->writable && !to->broken && !from->eof;
 }
 
 void relay_begin(struct exchange *x)

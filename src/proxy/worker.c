@@ -365,7 +365,7 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* Of the descriptors that this process may open and does not need itself, two fifths are for
+/* Of the descriptors that this process may open and does not need itself, nine twentieths are for
  * clients and as many for their connections to instances; the rest is for pipes. */
 static uint32_t client_bound(uint32_t workers)
 {
@@ -373,7 +373,7 @@ static uint32_t client_bound(uint32_t workers)
     if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)
         return 1u << 20;
     uint64_t usable = limit.rlim_cur > 256 ? limit.rlim_cur - 128 : limit.rlim_cur / 2;
-    return (uint32_t)MAX(1, usable * 2 / 5 / workers);
+    return (uint32_t)MAX(1, usable * 9 / 20 / workers);
 }
 
 static int prepare(struct worker *w, struct err *e)

@@ -10,7 +10,8 @@
  * two about the request's body, so that a client notices an answer that is not its own. Targets:
  *
  *   /health      "ok"                     /chunked...     the line, chunked, with a trailer
- *   /bytes/N     N bytes                  Upgrade: echo   101, then every byte comes back
+ *   /bytes/N     N bytes, all zero        Upgrade: echo   101, then every byte comes back
+ *   /noise/N     N bytes, by place
  *
  * The control address takes GET /mode/MODE and GET /stats and is never in a bad mode itself. Modes:
  * normal, error (500 to all, checks included), sick (500, but checks pass), slow (ten times the
@@ -37,7 +38,7 @@ static const char *const mode_names[MODES] = {"normal", "error", "sick", "slow",
 
 enum state { HEAD, BODY, CHUNK_LINE, CHUNK_DATA, CHUNK_END, TRAILER, WAIT, TUNNEL, GONE };
 
-enum { IN_MAX = 64 * 1024, OUT_HIGH = 256 * 1024 };
+enum { IN_MAX = 64 * 1024, OUT_HIGH = 256 * 1024, NOISE = 16381 };
 
 struct conn {
     int fd;
@@ -52,6 +53,8 @@ struct conn {
     uint64_t bytes; /* of its body so far */
     uint32_t sum;
     uint64_t produce; /* bytes of the answer still to make */
+    size_t produced;  /* modulo NOISE */
+    bool noise;
     /* waiting for the service time */
     uint64_t due;
     struct conn *prev, *next;
@@ -191,8 +194,10 @@ static void answer_now(struct server *s, struct conn *c)
         c->state = TUNNEL;
     } else if (health) {
         answer(c, "200 OK", "ok\n", false);
-    } else if (strncmp(c->target, "/bytes/", 7) == 0) {
+    } else if (strncmp(c->target, "/bytes/", 7) == 0 || strncmp(c->target, "/noise/", 7) == 0) {
         c->produce = strtoull(c->target + 7, NULL, 10);
+        c->noise = c->target[1] == 'n';
+        c->produced = 0;
         int k = snprintf(line, sizeof line, "HTTP/1.1 200 OK\r\nContent-Length: %llu\r\n\r\n",
                          (unsigned long long)c->produce);
         out_add(c, line, (size_t)k);
@@ -335,9 +340,25 @@ static bool step(struct server *s, struct conn *c)
     return false;
 }
 
+/* Bytes that tell where in the body they are: their period is a prime, no power of two. */
+static void make_noise(struct conn *c)
+{
+    char piece[4096];
+    size_t n = c->produce < sizeof piece ? (size_t)c->produce : sizeof piece;
+    for (size_t i = 0; i < n; i++) {
+        size_t at = c->produced;
+        piece[i] = (char)(at * at * 31 + at * 7 + (at >> 7));
+        c->produced = at + 1 == NOISE ? 0 : at + 1;
+    }
+    out_add(c, piece, n);
+    c->produce -= n;
+}
+
 static void produce(struct conn *c)
 {
     static const char filler[16384] = {0};
+    while (c->noise && c->produce && c->out_n - c->out_at < OUT_HIGH)
+        make_noise(c);
     while (c->produce && c->out_n - c->out_at < OUT_HIGH) {
         size_t n = c->produce < sizeof filler ? (size_t)c->produce : sizeof filler;
         out_add(c, filler, n);

@@ -239,10 +239,12 @@ class Load(Talker):
 class Tunnels(Talker):
     """tunnels.c"""
 
-    def __init__(self, site, port, count):
+    def __init__(self, site, port, count, **options):
         self.count = count
-        super().__init__(site, [os.path.join(TOOLS, "tunnels"), "--to", f"127.0.0.1:{port}",
-                                "--count", str(count)])
+        command = [os.path.join(TOOLS, "tunnels"), "--to", f"127.0.0.1:{port}", "--count", str(count)]
+        for name, value in options.items():
+            command += ["--" + name.replace("_", "-"), str(value)]
+        super().__init__(site, command)
         until(lambda: self.snapshot()["open"] == count, 20, f"{count} tunnels")
 
     def stop(self):

@@ -39,7 +39,7 @@ enum outcome { OK, STATUS, REFUSED, DIED, TIMEOUT, BAD, OUTCOMES };
 static const char *const outcome_names[OUTCOMES] = {"ok",   "status",  "refused",
                                                     "died", "timeout", "bad"};
 
-enum { IN_MAX = 16 * 1024, OUT_MAX = 80 * 1024, BODY_MAX = 64 * 1024, FAILURES = 64 };
+enum { IN_MAX = 16 * 1024, OUT_MAX = 80 * 1024, BODY_MAX = 64 * 1024, FAILURES = 512 };
 
 struct failure {
     char id[48];
