@@ -30,25 +30,35 @@ static const struct str known[HTTP_FIELDS] = {
     [HTTP_FIELD_TRACESTATE] = {"tracestate", sizeof "tracestate" - 1},
 };
 
-/* Setting bit 5 lower-cases a letter and leaves '-' alone; no other token byte becomes either.
- * Eight bytes at a time, the last ones overlapping those before. */
-static bool is_name(const char *p, const char *name, size_t n)
+/* Setting bit 5 lower-cases a letter and leaves '-' alone; no other token byte becomes either. */
+static inline bool same_4(const char *p, const char *name)
 {
-    if (n < sizeof(uint64_t)) {
-        for (size_t i = 0; i < n; i++)
-            if ((p[i] | 0x20) != name[i])
-                return false;
-        return true;
-    }
-    for (size_t at = 0;; at = MIN(at + sizeof(uint64_t), n - sizeof(uint64_t))) {
-        uint64_t a, b;
-        memcpy(&a, p + at, sizeof a);
-        memcpy(&b, name + at, sizeof b);
-        if ((a | 0x2020202020202020u) != b)
-            return false;
-        if (at == n - sizeof(uint64_t))
-            return true;
-    }
+    uint32_t a, b;
+    memcpy(&a, p, sizeof a);
+    memcpy(&b, name, sizeof b);
+    return (a | 0x20202020u) == b;
+}
+
+static inline bool same_8(const char *p, const char *name)
+{
+    uint64_t a, b;
+    memcpy(&a, p, sizeof a);
+    memcpy(&b, name, sizeof b);
+    return (a | 0x2020202020202020u) == b;
+}
+
+/* Words at a time, the last one overlapping those before it. The name has n bytes, and no name has
+ * more than three words or less than two bytes. */
+static inline bool is_name(const char *p, const char *name, size_t n)
+{
+    if (n < 4)
+        return (p[0] | 0x20) == name[0] && (p[1] | 0x20) == name[1] &&
+               (p[n - 1] | 0x20) == name[n - 1];
+    if (n < 8)
+        return same_4(p, name) && same_4(p + n - 4, name + n - 4);
+    if (n > 16 && !same_8(p + 8, name + 8))
+        return false;
+    return same_8(p, name) && same_8(p + n - 8, name + n - 8);
 }
 
 /* The one name of that length that begins with this letter; OTHER is none. */

@@ -35,8 +35,8 @@ static inline __attribute__((always_inline)) void
 put_fields(struct out *o, const struct http_head *h, uint32_t drop, const struct http1_edit_set *e)
 {
     const char *run = NULL, *run_end = NULL;
-    for (uint32_t i = 0; i < h->n_headers; i++) {
-        const struct http_header *x = &h->headers[i];
+    const struct http_header *end = h->headers + h->n_headers;
+    for (const struct http_header *x = h->headers; x < end; x++) {
         if (x->hop || (drop >> x->field & 1) || (e && http1_edited(e, x)))
             continue;
         bool plain = is_plain(x);

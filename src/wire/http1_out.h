@@ -28,6 +28,26 @@ static inline void put_view(struct out *o, struct str s)
 
 #define PUT(o, literal) put((o), "" literal, sizeof(literal) - 1)
 
+/* Values here are short, and a call costs more than they do: words, of which the last overlaps. */
+static inline void copy_short(char *to, const char *p, size_t n)
+{
+    if (n >= 8 && n <= 16) {
+        uint64_t first, last;
+        memcpy(&first, p, 8);
+        memcpy(&last, p + n - 8, 8);
+        memcpy(to, &first, 8);
+        memcpy(to + n - 8, &last, 8);
+    } else if (n >= 4 && n < 8) {
+        uint32_t first, last;
+        memcpy(&first, p, 4);
+        memcpy(&last, p + n - 4, 4);
+        memcpy(to, &first, 4);
+        memcpy(to + n - 4, &last, 4);
+    } else if (n) {
+        memcpy(to, p, n);
+    }
+}
+
 /* Texts that are part of the program, and a value between them, in one piece. */
 static inline __attribute__((always_inline)) void put_between(struct out *o, const char *before,
                                                               size_t n_before, struct str value,
@@ -39,8 +59,7 @@ static inline __attribute__((always_inline)) void put_between(struct out *o, con
     }
     memcpy(o->p, before, n_before);
     o->p += n_before;
-    if (value.n)
-        memcpy(o->p, value.p, value.n);
+    copy_short(o->p, value.p, value.n);
     o->p += value.n;
     memcpy(o->p, after, n_after);
     o->p += n_after;

@@ -47,11 +47,14 @@ const char *http1_find_cr_portable(const char *p, const char *end)
 }
 #endif
 
-/* The control characters of [p, end), of which no more than a block is looked at. */
-static inline uint32_t controls_in(const char *p, const char *end)
+/* The control characters of [p, end), of which no more than a block is looked at. What is less than
+ * a block is looked at together with the bytes before it, from begin on, if these make it one. */
+static inline uint32_t controls_in(const char *begin, const char *p, const char *end)
 {
     if (end - p >= BLOCK)
         return controls_of(p);
+    if (end - begin >= BLOCK)
+        return controls_of(end - BLOCK) >> (BLOCK - (end - p));
     char rest[BLOCK] = {0};
     uint32_t width = (uint32_t)(end - p);
     memcpy(rest, p, width);
@@ -78,7 +81,7 @@ static int scan_bytes(const char *begin, const char *from, const char *end, stru
     while (p > begin && (p[-1] == '\r' || p[-1] == '\n'))
         p--;
     while (p < last) {
-        for (uint32_t bits = controls_in(p, last); bits; bits &= bits - 1) {
+        for (uint32_t bits = controls_in(begin, p, last); bits; bits &= bits - 1) {
             const char *at = p + __builtin_ctz(bits);
             if (at[0] == '\r' && at[1] == '\n') {
                 if (at == line) {
