@@ -19,6 +19,7 @@ enum {
     VIEW_MAX_SLOTS = 16384, /* instances in all services together */
     VIEW_MAX_REPLIES = 1000000,
     VIEW_MAX_TOKENS = 256,
+    VIEW_MAX_NODES = 128,
     VIEW_FORMAT = 1, /* of the encoding; a decoder refuses others */
     VIEW_MAX_WORKERS = 64,
     VIEW_MAX_WEIGHT = 1000,
@@ -52,6 +53,8 @@ enum socket_use {
     SOCKET_TCP,        /* a listening socket of the proxy whose bytes are passed on as they are */
     SOCKET_UDP,        /* a bound datagram socket of the proxy */
     SOCKET_ADMIN, /* a listening socket of control: the admin API over TCP, for who has a token */
+    SOCKET_GOSSIP, /* control's datagram socket for the other nodes */
+    SOCKET_LINK,   /* control's listening socket for the other nodes */
     SOCKET_USES
 };
 struct view_socket {
@@ -355,6 +358,27 @@ struct view_token {
     uint32_t rights;    /* RIGHT_* */
 };
 
+/* A machine of the cluster. */
+enum node_role {
+    NODE_MEMBER,
+    NODE_WITNESS, /* votes and observes, hosts nothing */
+    NODE_ROLES
+};
+struct view_node {
+    struct str name, zone; /* zone may be empty */
+    struct addr address;   /* of its gossip (UDP) and links (TCP), port included */
+    uint8_t role;          /* enum node_role */
+};
+struct view_cluster {
+    struct str name;         /* empty: this node is alone */
+    struct view_node *nodes; /* in the order of their names, which differ, as do their addresses */
+    uint32_t n_nodes;        /* 0 when alone, at most VIEW_MAX_NODES */
+    uint32_t self;           /* which of nodes this one is */
+    struct str key_file;     /* absolute; its contents never come into a view */
+    uint64_t heartbeat;      /* ns, 10 ms to 10 s */
+    uint64_t suspect_after;  /* ns, at least 3 heartbeats */
+};
+
 struct view {
     struct arena arena;
     uint64_t epoch;   /* rises with every view */
@@ -368,6 +392,7 @@ struct view {
     uint32_t n_services;
     struct view_token *tokens; /* of the admin API over TCP */
     uint32_t n_tokens;
+    struct view_cluster cluster;
 };
 
 /* Appends the encoding to out; check out->failed. */

@@ -23,6 +23,8 @@ FRONT_DOORS = {
     'view': {'view.h', 'cells.h', 'log_format.h'},
     'detect': {'detect.h', 'probe.h'},
     'balance': {'admit.h', 'balance.h', 'breaker.h', 'outlier.h', 'quantile.h', 'rate.h', 'sticky.h'},
+    'member': {'member.h'},
+    'mesh': {'engine.h', 'mesh.h', 'seal.h'},      # the simulator runs the engine
     'discover': {'discover.h'},
     'proxy': {'proxy.h'},
     'admin': {'admin.h'},
@@ -39,14 +41,16 @@ MAY_INCLUDE = {
     'balance': {'detect'},
     'view': {'balance', 'detect'},
     'conf': {'view', 'balance', 'detect', 'os'},
+    'member': {'wire', 'detect'},
+    'mesh': {'os', 'wire', 'detect', 'view', 'balance', 'member'},
     'discover': {'os', 'wire', 'view', 'balance', 'detect', 'conf'},
     'proxy': {'os', 'wire', 'view', 'balance', 'detect'},
-    'admin': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover'},
-    'daemon': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'proxy', 'admin'},
-    'cli': {'os', 'wire', 'view', 'conf', 'daemon', 'detect', 'admin'},
+    'admin': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member'},
+    'daemon': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member', 'mesh', 'proxy', 'admin'},
+    'cli': {'os', 'wire', 'view', 'conf', 'daemon', 'detect', 'admin', 'member', 'mesh'},
 }
 SERVICES = {'proxy', 'admin'}
-PURE = {'wire', 'detect', 'balance', 'view'}
+PURE = {'wire', 'detect', 'balance', 'view', 'member'}
 
 # What a pure room has no use for.
 IMPURE_HEADERS = {'errno.h', 'time.h', 'sys/time.h', 'sys/socket.h', 'sys/epoll.h', 'netinet/in.h', 'netinet/tcp.h',

@@ -1,0 +1,42 @@
+/* engine: a node's half of the mesh without its sockets: seal and membership together. Datagrams
+ * and time in; datagrams and changes out. What control runs (mesh.h) and what the simulator runs is
+ * this. One thread. */
+#ifndef HF_ENGINE_H
+#define HF_ENGINE_H
+
+#include "base/base.h"
+#include "member/member.h"
+#include "mesh/seal.h"
+
+struct engine_host {
+    void *context;
+    void (*send)(void *context, uint64_t to, const void *datagram, size_t n);
+    void (*changed)(void *context, const struct member_change *c);
+    void (*incarnation)(void *context, uint64_t incarnation);
+    void (*entropy)(void *context, void *out, size_t n);
+    /* A datagram was refused; `payload` when it opened and its contents were malformed. */
+    void (*refused)(void *context, enum seal_result why, bool payload);
+};
+struct engine_options {
+    struct str cluster;
+    struct member_node self;
+    struct member_params params;
+    struct keyring keys;
+    uint64_t incarnation, seed;
+    bool plain; /* simulations of thousands of nodes: no sealing, the sender's id in the clear */
+};
+struct engine;
+int engine_new(struct engine **out, const struct engine_options *o, const struct engine_host *h,
+               uint64_t now, struct err *e);
+void engine_free(struct engine *g);
+/* datagram is opened in place. */
+void engine_receive(struct engine *g, uint8_t *datagram, size_t n, uint64_t now);
+void engine_tick(struct engine *g, uint64_t now);
+uint64_t engine_deadline(const struct engine *g);
+/* For all that concerns members: add, remove, leave, read. Sessions follow removals by
+ * engine_forget. */
+struct membership *engine_members(struct engine *g);
+struct seal *engine_seal(struct engine *g);
+void engine_forget(struct engine *g, uint64_t id, uint64_t now);
+
+#endif

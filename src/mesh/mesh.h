@@ -1,0 +1,63 @@
+/* mesh: a node among its peers. Sockets and timers around engine.h (heartbeats, membership) and
+ * link.h (streams for what must arrive). Belongs to control: one thread, one loop.
+ *
+ * Names outside, ids inside: callers speak of nodes by their name in the view. */
+#ifndef HF_MESH_H
+#define HF_MESH_H
+
+#include "base/base.h"
+#include "member/member.h"
+#include "mesh/seal.h"
+#include "os/os.h"
+#include "view/view.h"
+
+/* What nodes tell each other over links. The receiver ignores kinds that it does not know. */
+enum mesh_kind {
+    MESH_HEALTH = 1, /* verdicts about instances: control_health.c */
+    MESH_KEYS,       /* rotation: mesh_keys.c */
+    MESH_JOIN,       /* a node asks for the cluster's key with a token: mesh_join.c */
+    MESH_CARDS,      /* nodes that joined by token, beside the file's */
+    MESH_COORD,      /* reserved */
+    MESH_KINDS
+};
+enum { MESH_MESSAGE_MAX = 256 * 1024 };
+
+struct mesh_host {
+    void *context;
+    void (*changed)(void *context, const struct member_change *c, struct str node);
+    void (*message)(void *context, struct str from, enum mesh_kind kind, struct str bytes);
+    /* A link to this node came up, or went. */
+    void (*link)(void *context, struct str node, bool up);
+    /* One sentence for the log and the events; rate-limited by the mesh. */
+    void (*complain)(void *context, const char *text);
+};
+
+struct mesh;
+/* v->cluster must be set. state_dir: where incarnation and joined nodes are kept. */
+int mesh_new(struct mesh **out, struct loop *l, const struct view *v, struct str state_dir,
+             const struct mesh_host *h, struct err *e);
+void mesh_free(struct mesh *m);
+/* A new view: nodes and timings may have changed; keys are read again. */
+int mesh_set_view(struct mesh *m, const struct view *v, struct err *e);
+/* The sockets of the view's gossip and link uses; owned from here. -1: keep what there is. */
+void mesh_set_sockets(struct mesh *m, int datagram_fd, int listen_fd);
+
+struct membership *mesh_members(struct mesh *m);
+/* "" for an id that is not known. */
+struct str mesh_name(const struct mesh *m, uint64_t id);
+/* To one node, or to all others (node empty). Reliable and in order while the link lives, else
+ * lost: whoever needs more says all again when `link` reports it up. ERR_BUSY when the queue is
+ * full. */
+int mesh_send(struct mesh *m, struct str node, enum mesh_kind kind, struct str bytes,
+              struct err *e);
+void mesh_leave(struct mesh *m);
+void mesh_maintenance(struct mesh *m, bool on);
+
+struct mesh_counts {
+    uint64_t sent, received, sent_bytes, received_bytes;
+    uint64_t refused[SEAL_RESULTS], refused_payload, logged;
+    uint32_t links;
+};
+struct mesh_counts mesh_counts(const struct mesh *m);
+
+#endif
