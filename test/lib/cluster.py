@@ -187,10 +187,8 @@ class ClusterNode(Node):
 
     def ready(self):
         assert self.process.running, f"holdfast ended: {self.said()}"
-        try:
-            return bool(self.ask("/v1/status")["services"])
-        except (OSError, http.client.HTTPException, ValueError, KeyError):
-            return False
+        status = self.status(check=False)
+        return bool(status and status.get("services"))
 
     def kill(self):
         """SIGKILL to all its processes at once."""
@@ -215,6 +213,14 @@ class ClusterNode(Node):
         if check:
             assert done.returncode == 0, f"{words}: {done.returncode} {done.stdout}{done.stderr}"
         return done
+
+    def status(self, check=True):
+        try:
+            return self.ask("/v1/status")
+        except (OSError, http.client.HTTPException, ValueError):
+            if check:
+                raise
+            return None
 
     def members(self):
         """{name: member}, as this node sees them now; {} while it does not answer."""
