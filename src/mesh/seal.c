@@ -228,7 +228,7 @@ static bool same_nonce(const uint8_t *a, const uint8_t *b)
     return same_bytes(a, b, HELLO_NONCE);
 }
 
-/* A datagram of the handshake that made this session, come again: by the network, or played by
+/* A datagram of the handshake that made s has come again: by the network, or played by
  * somebody? */
 static enum seal_result twin(const struct session *s, uint64_t now)
 {

@@ -35,7 +35,7 @@ void session_end(struct session *s);
 /* Bytes written, n + SEAL_OVERHEAD; 0: its counters are used up, or libcrypto is out of memory. */
 size_t session_seal(struct session *s, const uint8_t tag[FRAME_TAG], const void *p, size_t n,
                     uint8_t *out);
-/* A SEALED datagram with this session's id, opened in place: SEAL_OK, SEAL_FORGED, SEAL_REPLAYED.
+/* A SEALED datagram with the id of s, opened in place: SEAL_OK, SEAL_FORGED, SEAL_REPLAYED.
  */
 enum seal_result session_open(struct session *s, uint8_t *datagram, size_t n);
 
