@@ -350,14 +350,15 @@ struct view_service {
 
 /* What a token of the admin API may be allowed. */
 enum {
-    RIGHT_READ = 1,      /* status, events, version */
+    RIGHT_READ = 1,      /* status, events, members, version */
     RIGHT_METRICS = 2,   /* metrics */
     RIGHT_DRAIN = 4,     /* drain, resume */
     RIGHT_INSTANCES = 8, /* add, change and remove instances */
     RIGHT_RELOAD = 16,   /* the configuration */
     RIGHT_RESTART = 32,  /* processes */
     RIGHT_UPGRADE = 64,  /* the program */
-    RIGHTS = 7           /* how many */
+    RIGHT_CLUSTER = 128, /* leave, maintenance */
+    RIGHTS = 8           /* how many */
 };
 /* Of 1 << i. */
 const char *view_right_name(unsigned i);
