@@ -46,8 +46,7 @@ class Losses:
         assert not wrong or not self.strict, f"{victim} was lost, and others were said to have failed: {wrong}\n{self.cluster.picture()}"
 
     def _await_back(self, victim, at):
-        self.cluster.await_agreement()
-        self.back.append(ms(max(0, self.cluster.last_event(at) - at)))
+        self.back.append(ms(self.cluster.await_agreement() - at))
 
     def line(self):
         worst, middle = max(self.times), statistics.median(self.times)

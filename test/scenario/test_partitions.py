@@ -70,8 +70,7 @@ class Partitions:
         said = self.failed(at)
         named = [e["text"] for _, e in cluster.events("partition", since=at)]
         healed = cluster.net.heal()
-        cluster.await_agreement(seconds=AGREED_S + 8)
-        took = ms(max(0, cluster.last_event(healed) - healed))
+        took = ms(cluster.await_agreement(seconds=AGREED_S + 8) - healed)
         self.rows.append((name, took, said, named))
         wrong = []
         if took > AGREED_S * 1000 * PATIENCE:
