@@ -21,6 +21,9 @@ static const char *const code_names[EVENT_CODES] = {
     [EVENT_STATE_DAMAGED] = "state-damaged",
     [EVENT_HAND_OVER] = "hand-over",
     [EVENT_ADMIN_DENIED] = "admin-denied",
+    [EVENT_BEAT_MISSING] = "beat-missing",
+    [EVENT_BEAT_FAILED] = "beat-failed",
+    [EVENT_BEAT_BACK] = "beat-back",
     [EVENT_STOPPING] = "stopping",
 };
 

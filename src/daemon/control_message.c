@@ -4,29 +4,50 @@
 
 #include "daemon/control.h"
 
-void arriving_close_metrics(struct arriving *a)
+void arriving_close(struct arriving *a)
 {
-    for (uint32_t i = 0; i < a->n_metrics; i++)
-        if (a->metrics[i] >= 0)
-            close(a->metrics[i]);
-    a->n_metrics = 0;
+    for (uint32_t i = 0; i < a->n_fds; i++)
+        if (a->fds[i] >= 0)
+            close(a->fds[i]);
+    a->n_fds = 0;
 }
 
-static void listen_metrics(struct control *c)
+/* Hands a socket to whom it belongs; takes it. */
+static int listen_to(struct control *c, uint8_t use, int fd, struct err *e)
+{
+    switch ((enum socket_use)use) {
+    case SOCKET_METRICS: return admin_listen(c->admin, fd, ADMIN_METRICS, e);
+    case SOCKET_ADMIN: return admin_listen(c->admin, fd, ADMIN_TOKEN, e);
+    case SOCKET_BEAT: return beat_doors_open(c->beating.doors, fd, false, e);
+    case SOCKET_BEAT_DATAGRAM: return beat_doors_open(c->beating.doors, fd, true, e);
+    case SOCKET_GOSSIP:
+    case SOCKET_LINK: break; /* nobody has a use for them yet */
+    case SOCKET_HTTP:
+    case SOCKET_ACCESS_LOG:
+    case SOCKET_TCP:
+    case SOCKET_UDP:
+    case SOCKET_USES: UNREACHABLE();
+    }
+    close(fd);
+    return 0;
+}
+
+static void listen_all(struct control *c)
 {
     struct arriving *a = &c->arriving;
     struct err e = {0};
     admin_unlisten_metrics(c->admin);
-    for (uint32_t i = 0; i < a->n_metrics; i++) {
-        int r = admin_listen(c->admin, a->metrics[i], (enum admin_door)a->doors[i], &e);
-        a->metrics[i] = -1;
+    beat_doors_close(c->beating.doors);
+    for (uint32_t i = 0; i < a->n_fds; i++) {
+        int r = listen_to(c, a->uses[i], a->fds[i], &e);
+        a->fds[i] = -1;
         if (r) {
             struct event *ev = control_event(c, EVENT_METRICS_REFUSED, EVENT_ERROR);
             event_text(ev, "%s", e.text);
             control_event_end(c, ev);
         }
     }
-    a->n_metrics = 0;
+    a->n_fds = 0;
 }
 
 void control_adopt(struct control *c, struct view *view, bool restore)
@@ -38,7 +59,8 @@ void control_adopt(struct control *c, struct view *view, bool restore)
     discovering_adopt(c, old);
     view_free(old);
     drains_prune(c);
-    listen_metrics(c);
+    beating_adopt(c);
+    listen_all(c);
     cell_set(&c->cells.processes[PROCESS_CONTROL].epoch, view->epoch);
 }
 
@@ -70,7 +92,7 @@ static void on_view_begin(struct control *c, struct ipc_message *m)
     uint64_t epoch = get_u64(&m->body);
     int fd = ipc_take_fd(m);
     struct err e = {0};
-    arriving_close_metrics(&c->arriving);
+    arriving_close(&c->arriving);
     view_free(c->arriving.view);
     c->arriving = (struct arriving){.epoch = epoch};
     c->epoch = MAX(c->epoch, epoch); /* readable or not, it was given */
@@ -99,17 +121,16 @@ static void on_view_socket(struct control *c, struct ipc_message *m)
     uint32_t n = get_count(&m->body, 4);
     const struct view *v = arriving_view(c, epoch);
     if (a->epoch != epoch) {
-        arriving_close_metrics(a);
+        arriving_close(a);
         a->epoch = epoch;
     }
     for (uint32_t i = 0; v && i < n && i < m->n_fds; i++) {
         uint32_t index = get_u32(&m->body);
         uint8_t use = index < v->n_sockets ? v->sockets[index].use : (uint8_t)SOCKET_USES;
-        bool ours = use == SOCKET_METRICS || use == SOCKET_ADMIN;
-        if (!ours || m->body.failed || a->n_metrics == ARRAY_LEN(a->metrics))
+        if (!socket_is_of_control(use) || m->body.failed || a->n_fds == ARRAY_LEN(a->fds))
             continue;
-        a->doors[a->n_metrics] = use == SOCKET_METRICS ? ADMIN_METRICS : ADMIN_TOKEN;
-        a->metrics[a->n_metrics++] = m->fds[i];
+        a->uses[a->n_fds] = use;
+        a->fds[a->n_fds++] = m->fds[i];
         m->fds[i] = -1;
     }
 }

@@ -36,7 +36,7 @@ static void remove_file(const struct addr *a)
 
 static bool is_stream(uint8_t use)
 {
-    return use != SOCKET_ACCESS_LOG && use != SOCKET_UDP;
+    return use != SOCKET_ACCESS_LOG && !socket_is_datagram(use);
 }
 
 /* ended: nobody is to listen there any more, not even a proxy that holds the socket and takes no
@@ -136,7 +136,8 @@ static int open_plainly(const struct view_socket *k, int more, struct err *e)
 {
     if (k->use == SOCKET_ACCESS_LOG)
         return open_log(&k->addr, more, e);
-    return k->use == SOCKET_UDP ? net_datagram_listen(&k->addr, e) : open_listener(&k->addr, e);
+    return socket_is_datagram(k->use) ? net_datagram_listen(&k->addr, e)
+                                      : open_listener(&k->addr, e);
 }
 
 static int open_socket(struct supervisor *s, const struct view_socket *k, bool trusted,

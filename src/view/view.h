@@ -20,7 +20,8 @@ enum {
     VIEW_MAX_REPLIES = 1000000,
     VIEW_MAX_TOKENS = 256,
     VIEW_MAX_NODES = 128,
-    VIEW_FORMAT = 1, /* of the encoding; a decoder refuses others */
+    VIEW_MAX_BEATS = 1024,
+    VIEW_FORMAT = 2, /* of the encoding; a decoder refuses others */
     VIEW_MAX_WORKERS = 64,
     VIEW_MAX_WEIGHT = 1000,
     VIEW_MAX_ATTEMPTS = 16,
@@ -52,11 +53,24 @@ enum socket_use {
                           ADDR_UNIX) */
     SOCKET_TCP,        /* a listening socket of the proxy whose bytes are passed on as they are */
     SOCKET_UDP,        /* a bound datagram socket of the proxy */
-    SOCKET_ADMIN, /* a listening socket of control: the admin API over TCP, for who has a token */
+    SOCKET_ADMIN,  /* a listening socket of control: the admin API over TCP, for who has a token */
     SOCKET_GOSSIP, /* control's datagram socket for the other nodes */
     SOCKET_LINK,   /* control's listening socket for the other nodes */
+    SOCKET_BEAT,   /* control's listening socket for jobs that say that they live */
+    SOCKET_BEAT_DATAGRAM, /* the same for datagrams */
     SOCKET_USES
 };
+/* Carries datagrams: a listening socket may have the same address. */
+static inline bool socket_is_datagram(uint8_t use)
+{
+    return use == SOCKET_UDP || use == SOCKET_GOSSIP || use == SOCKET_BEAT_DATAGRAM;
+}
+/* Handed to control, not to the proxy. */
+static inline bool socket_is_of_control(uint8_t use)
+{
+    return use == SOCKET_METRICS || use == SOCKET_ADMIN || use == SOCKET_GOSSIP ||
+           use == SOCKET_LINK || use == SOCKET_BEAT || use == SOCKET_BEAT_DATAGRAM;
+}
 struct view_socket {
     uint8_t use; /* enum socket_use */
     struct addr addr;
@@ -346,7 +360,8 @@ enum {
     RIGHT_RELOAD = 16,   /* the configuration */
     RIGHT_RESTART = 32,  /* processes */
     RIGHT_UPGRADE = 64,  /* the program */
-    RIGHTS = 7           /* how many */
+    RIGHT_BEAT = 128,    /* say that a job lives */
+    RIGHTS = 8           /* how many */
 };
 /* Of 1 << i. */
 const char *view_right_name(unsigned i);
@@ -356,6 +371,14 @@ struct view_token {
     struct str name;    /* unique */
     uint8_t digest[32]; /* SHA-256 of the secret */
     uint32_t rights;    /* RIGHT_* */
+};
+
+/* A job that says itself that it lives: detect/beat.h. */
+struct view_beat {
+    struct str name;       /* unique */
+    uint64_t every, grace; /* ns; every is not 0 */
+    bool secret;           /* over the network it must bring a token */
+    uint8_t digest[32];    /* SHA-256 of that; else zeros */
 };
 
 /* A machine of the cluster. */
@@ -392,6 +415,8 @@ struct view {
     uint32_t n_services;
     struct view_token *tokens; /* of the admin API over TCP */
     uint32_t n_tokens;
+    struct view_beat *beats;
+    uint32_t n_beats;
     struct view_cluster cluster;
 };
 
