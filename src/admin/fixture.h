@@ -215,7 +215,7 @@ static inline void fixture_open(struct fixture *f, struct view *view)
     struct signal passed = {
         .at = loop_now(f->loop), .count = 1, .kind = SIGNAL_CHECK_OK, .detail = 900};
     judge_signal(&f->judges[0], &passed);
-    for (uint32_t i = 0; i < view->n_beats; i++) {
+    for (uint32_t i = 0; view && i < view->n_beats; i++) {
         struct beat_params times = {view->beats[i].every, view->beats[i].grace};
         beat_init(&f->watches[i], &times, loop_now(f->loop) - 10 * NS_PER_S);
         beat_tick(&f->watches[i], loop_now(f->loop));

@@ -22,7 +22,11 @@ struct builder {
     uint32_t instances; /* in all services */
 };
 
-/* build.c. Zeroed memory of the view, NULL when there is none or n is 0. */
+/* build.c. A socket that no value of the file names; false after a problem.
+ */
+bool build_socket(struct builder *b, enum socket_use use, const struct addr *addr,
+                  const struct node *n, const char *who);
+/* Zeroed memory of the view, NULL when there is none or n is 0. */
 void *build_array(struct builder *b, size_t n, size_t size);
 void build_remember(struct builder *b, struct map *m, struct str key, const void *value);
 bool build_is(const struct node *n, const char *name);
@@ -57,6 +61,8 @@ void tokens_build(struct builder *b, const struct node *admin);
 bool tokens_secret(struct conf *c, const struct node *n, uint8_t digest[32]);
 /* beats.c */
 void beats_build(struct builder *b, const struct node *top);
+/* cluster.c: the nodes, and which of them this is. */
+void cluster_build(struct builder *b, const struct node *top, const struct node *zone);
 
 void pages_build(struct builder *b, const struct node *service, struct view_service *s);
 

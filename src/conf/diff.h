@@ -26,6 +26,8 @@ bool diff_has_socket(const struct view *v, const struct view_socket *s);
 
 /* diff_beats.c */
 void diff_beats(struct diff *d);
+/* diff_cluster.c */
+void diff_cluster(struct diff *d);
 
 /* diff_rules.c: rules, rates, routes and pages of a service. */
 void diff_rules(struct diff *d, const struct view_service *was, const struct view_service *is);

@@ -243,6 +243,8 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_RIGHTS:
     case KIND_DIR:
     case KIND_SERVERS:
+    case KIND_NODE:
+    case KIND_KEY:
     case KINDS: return; /* the caller's */
     }
 }

@@ -4,12 +4,26 @@
 
 #include "daemon/control.h"
 
+void arriving_init(struct arriving *a, uint64_t epoch)
+{
+    *a = (struct arriving){.epoch = epoch, .gossip = -1, .link = -1};
+}
+
+static void put_fd(int *to, int fd)
+{
+    if (*to >= 0)
+        close(*to);
+    *to = fd;
+}
+
 void arriving_close(struct arriving *a)
 {
     for (uint32_t i = 0; i < a->n_fds; i++)
         if (a->fds[i] >= 0)
             close(a->fds[i]);
     a->n_fds = 0;
+    put_fd(&a->gossip, -1);
+    put_fd(&a->link, -1);
 }
 
 /* Hands a socket to whom it belongs; takes it. */
@@ -20,16 +34,15 @@ static int listen_to(struct control *c, uint8_t use, int fd, struct err *e)
     case SOCKET_ADMIN: return admin_listen(c->admin, fd, ADMIN_TOKEN, e);
     case SOCKET_BEAT: return beat_doors_open(c->beating.doors, fd, false, e);
     case SOCKET_BEAT_DATAGRAM: return beat_doors_open(c->beating.doors, fd, true, e);
-    case SOCKET_GOSSIP:
-    case SOCKET_LINK: break; /* nobody has a use for them yet */
+    case SOCKET_GOSSIP: /* the mesh's */
+    case SOCKET_LINK:
     case SOCKET_HTTP:
     case SOCKET_ACCESS_LOG:
     case SOCKET_TCP:
     case SOCKET_UDP:
-    case SOCKET_USES: UNREACHABLE();
+    case SOCKET_USES: break;
     }
-    close(fd);
-    return 0;
+    UNREACHABLE();
 }
 
 static void listen_all(struct control *c)
@@ -50,6 +63,23 @@ static void listen_all(struct control *c)
     a->n_fds = 0;
 }
 
+/* Those of the view, or none. */
+static void take_mesh_sockets(struct control *c)
+{
+    put_fd(&c->gossip_fd, c->arriving.gossip);
+    put_fd(&c->link_fd, c->arriving.link);
+    c->arriving.gossip = c->arriving.link = -1;
+}
+
+const char *control_self(const struct control *c, char name[256])
+{
+    const struct view_node *self = c->view ? view_self(c->view) : NULL;
+    if (!self)
+        return c->o.self;
+    str_copy(name, 256, self->name);
+    return name;
+}
+
 void control_adopt(struct control *c, struct view *view, bool restore)
 {
     struct view *old = c->view;
@@ -61,6 +91,7 @@ void control_adopt(struct control *c, struct view *view, bool restore)
     drains_prune(c);
     beating_adopt(c);
     listen_all(c);
+    take_mesh_sockets(c);
     cell_set(&c->cells.processes[PROCESS_CONTROL].epoch, view->epoch);
 }
 
@@ -94,7 +125,7 @@ static void on_view_begin(struct control *c, struct ipc_message *m)
     struct err e = {0};
     arriving_close(&c->arriving);
     view_free(c->arriving.view);
-    c->arriving = (struct arriving){.epoch = epoch};
+    arriving_init(&c->arriving, epoch);
     c->epoch = MAX(c->epoch, epoch); /* readable or not, it was given */
     if (!reader_done(&m->body) || fd < 0)
         err_set(&e, ERR_PROTO, "the message is malformed");
@@ -114,6 +145,20 @@ static const struct view *arriving_view(struct control *c, uint64_t epoch)
     return next && next->epoch == epoch ? next : NULL;
 }
 
+/* False: it is not for us. */
+static bool arriving_take(struct arriving *a, uint8_t use, int fd)
+{
+    if (use == SOCKET_GOSSIP || use == SOCKET_LINK) {
+        put_fd(use == SOCKET_GOSSIP ? &a->gossip : &a->link, fd);
+        return true;
+    }
+    if (use >= SOCKET_USES || !socket_is_of_control(use) || a->n_fds == ARRAY_LEN(a->fds))
+        return false;
+    a->uses[a->n_fds] = use;
+    a->fds[a->n_fds++] = fd;
+    return true;
+}
+
 static void on_view_socket(struct control *c, struct ipc_message *m)
 {
     struct arriving *a = &c->arriving;
@@ -127,11 +172,8 @@ static void on_view_socket(struct control *c, struct ipc_message *m)
     for (uint32_t i = 0; v && i < n && i < m->n_fds; i++) {
         uint32_t index = get_u32(&m->body);
         uint8_t use = index < v->n_sockets ? v->sockets[index].use : (uint8_t)SOCKET_USES;
-        if (!socket_is_of_control(use) || m->body.failed || a->n_fds == ARRAY_LEN(a->fds))
-            continue;
-        a->uses[a->n_fds] = use;
-        a->fds[a->n_fds++] = m->fds[i];
-        m->fds[i] = -1;
+        if (!m->body.failed && arriving_take(a, use, m->fds[i]))
+            m->fds[i] = -1;
     }
 }
 

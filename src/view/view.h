@@ -353,15 +353,16 @@ struct view_service {
 
 /* What a token of the admin API may be allowed. */
 enum {
-    RIGHT_READ = 1,      /* status, events, version */
+    RIGHT_READ = 1,      /* status, events, members, version */
     RIGHT_METRICS = 2,   /* metrics */
     RIGHT_DRAIN = 4,     /* drain, resume */
     RIGHT_INSTANCES = 8, /* add, change and remove instances */
     RIGHT_RELOAD = 16,   /* the configuration */
     RIGHT_RESTART = 32,  /* processes */
     RIGHT_UPGRADE = 64,  /* the program */
-    RIGHT_BEAT = 128,    /* say that a job lives */
-    RIGHTS = 8           /* how many */
+    RIGHT_CLUSTER = 128, /* leave, maintenance */
+    RIGHT_BEAT = 256,    /* say that a job lives */
+    RIGHTS = 9           /* how many */
 };
 /* Of 1 << i. */
 const char *view_right_name(unsigned i);
@@ -397,10 +398,14 @@ struct view_cluster {
     struct view_node *nodes; /* in the order of their names, which differ, as do their addresses */
     uint32_t n_nodes;        /* 0 when alone, at most VIEW_MAX_NODES */
     uint32_t self;           /* which of nodes this one is */
-    struct str key_file;     /* absolute; its contents never come into a view */
-    uint64_t heartbeat;      /* ns, 10 ms to 10 s */
-    uint64_t suspect_after;  /* ns, at least 3 heartbeats */
+    struct str key_file; /* absolute, its contents never come into a view; empty: one node alone */
+    uint64_t heartbeat;  /* ns, 10 ms to 10 s */
+    uint64_t suspect_after; /* ns, at least 3 heartbeats */
 };
+/* A cluster with a key has one SOCKET_GOSSIP and one SOCKET_LINK, both at the address of self. */
+enum { VIEW_LEAST_SILENCE = 3 /* heartbeats */ };
+#define VIEW_HEARTBEAT_MIN (10ull * 1000000)
+#define VIEW_HEARTBEAT_MAX (10ull * 1000000000)
 
 struct view {
     struct arena arena;
@@ -419,6 +424,11 @@ struct view {
     uint32_t n_beats;
     struct view_cluster cluster;
 };
+
+/* Which node this one is, or NULL when it is alone. */
+const struct view_node *view_self(const struct view *v);
+/* NULL when the cluster has none of this name. */
+const struct view_node *view_node_find(const struct view *v, struct str name);
 
 /* Appends the encoding to out; check out->failed. */
 void view_encode(const struct view *v, struct buf *out);
