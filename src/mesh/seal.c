@@ -97,8 +97,6 @@ static void end_without_key(struct peer *p, const struct keyring *k)
     }
     if (!session_live(&p->now) && !p->offered)
         session_end(&p->other); /* nobody would ever replace it */
-    if (!keyring_find(k, p->ask_key))
-        p->asked = false;
 }
 
 void seal_set_keys(struct seal *s, const struct keyring *k)
