@@ -17,7 +17,7 @@ _holdfast_instances()
 _holdfast()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
-    local commands='run check reload status top events drain resume instance beat beats restart upgrade version help'
+    local commands='run check reload status top events drain resume instance beat beats key restart upgrade version help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$word")
@@ -50,6 +50,7 @@ _holdfast()
     instance) options='list add remove drain undrain weight --weight --priority --name --drained --json --node --state --admin --token-file' ;;
     beat) options='--failed --json --node --state --admin --token-file' ;;
     beats) options='--fail --json --node --state --admin --token-file' ;;
+    key) options='new show add use drop --json' ;;
     restart) options='proxy --now --wait --json --node --state --admin --token-file' ;;
     upgrade) options='--binary --wait --json --node --state --admin --token-file' ;;
     version) options='--json' ;;
@@ -58,6 +59,11 @@ _holdfast()
     esac
     case ${COMP_WORDS[1]}:$word in
     *:-*) ;;
+    key:*)
+        ((COMP_CWORD > 2)) && options='--json'
+        ((COMP_CWORD != 3)) || mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        ((COMP_CWORD != 3)) || return
+        ;;
     run:* | check:*)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return

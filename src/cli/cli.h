@@ -40,6 +40,7 @@ int command_resume(int argc, char **argv);
 int command_instance(int argc, char **argv);
 int command_beat(int argc, char **argv);
 int command_beats(int argc, char **argv);
+int command_key(int argc, char **argv);
 int command_restart(int argc, char **argv);
 int command_upgrade(int argc, char **argv);
 int command_version(int argc, char **argv);

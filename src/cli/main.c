@@ -19,6 +19,7 @@ static const struct command commands[] = {
     {"instance", "add, change, remove and list instances of a service", command_instance, false},
     {"beat", "say that a watched job lives, or failed", command_beat, false},
     {"beats", "watched jobs, and how they are", command_beats, false},
+    {"key", "make, show and change the keys of a cluster", command_key, false},
     {"restart", "let a new proxy process take over", command_restart, false},
     {"upgrade", "let a new version of the program take over", command_upgrade, false},
     {"version", "print the version", command_version, false},

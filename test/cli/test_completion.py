@@ -29,6 +29,8 @@ def complete(*words, tmp_path=None, path=None):
     (["run", "--log", "d"], ["debug"]),
     (["events", "--since", ""], []),
     (["help", "ex"], ["exit-codes"]),
+    (["key", "n"], ["new"]),
+    (["key", "show", "x", "--"], ["--help", "--json"]),
     (["nonsense", ""], []),
 ])
 def test_words(words, expected):

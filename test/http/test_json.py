@@ -83,7 +83,8 @@ PRINTS = [
     ("restart", ["restart", "proxy", "--now"], ["restart"]),
 ]
 ALONE = [("check", ["check", "FILE"], ["check"]), ("check", ["check", "BROKEN"], ["check"]),
-         ("version", ["version"], ["version"])]
+         ("version", ["version"], ["version"]), ("key", ["key", "new", "KEYS"], ["key"]),
+         ("key", ["key", "show", "KEYS"], ["key"])]
 
 
 def test_no_command_is_missing():
@@ -126,6 +127,7 @@ def test_what_commands_print_without_a_node(site, tmp_path):
     (tmp_path / "broken.conf").write_text("service web { lisen = 3 }\n")
     for command, words, names in ALONE:
         words = [w.replace("FILE", str(tmp_path / "good.conf")).replace("BROKEN", str(tmp_path / "broken.conf"))
+                 .replace("KEYS", str(tmp_path / "cluster.key"))
                  for w in words]
         check(subprocess.run([BINARY, *words, "--json"], capture_output=True, text=True).stdout, *names)
 
