@@ -75,8 +75,10 @@ struct link_host {
 struct link_tls;
 int link_tls_new(struct link_tls **out, struct err *e);
 void link_tls_free(struct link_tls *t); /* NULL is allowed; after the links */
-/* Another range of versions than this program's, for tests of other releases. */
+/* Another range of versions than this program's, for tests of other releases; and other times than
+ * LINK_HANDSHAKE_NS, LINK_PING_NS and LINK_SILENCE_NS. */
 void link_tls_versions(struct link_tls *t, uint16_t low, uint16_t high);
+void link_tls_times(struct link_tls *t, uint64_t handshake, uint64_t ping, uint64_t silence);
 
 /* Connects to `at` as `identity` with its secret; owner is for the host's use. h must stay. */
 int link_connect(struct link **out, struct link_tls *t, struct loop *l, const struct addr *at,

@@ -20,6 +20,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'daemon/ipc': 'ipc',
     'daemon/upgrade_state': 'upgrade',
     'admin/server': 'admin',
+    'mesh/frame': 'link',
 }
 AMERICAN = {
     'behavior': 'behaviour', 'behaviors': 'behaviours', 'color': 'colour', 'colors': 'colours', 'favor': 'favour',
