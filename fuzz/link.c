@@ -4,16 +4,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "mesh/frame.h"
+#include "mesh/link_frame.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check_frame(const struct frame *f, struct str at)
+static void check_frame(const struct link_frame *f, struct str at)
 {
     struct buf again = {0};
-    CHECK(f->bytes >= FRAME_HEADER && f->bytes <= at.n);
-    CHECK(f->body.p == at.p + FRAME_HEADER && f->body.n == f->bytes - FRAME_HEADER);
-    frame_write(&again, f->kind, f->version, f->body);
+    CHECK(f->bytes >= LINK_FRAME_HEADER && f->bytes <= at.n);
+    CHECK(f->body.p == at.p + LINK_FRAME_HEADER && f->body.n == f->bytes - LINK_FRAME_HEADER);
+    link_frame_write(&again, f->kind, f->version, f->body);
     CHECK(again.n == f->bytes && memcmp(again.p, at.p, again.n) == 0);
     buf_free(&again);
 }
@@ -21,28 +21,29 @@ static void check_frame(const struct frame *f, struct str at)
 /* A frame that is whole is not whole without its last byte. */
 static void read_frames(struct str whole)
 {
-    struct frame f, cut;
+    struct link_frame f, cut;
     size_t frames = 0;
-    while (frame_read(whole, FRAME_MAX, &f) == FRAME_WHOLE) {
+    while (link_frame_read(whole, LINK_MESSAGE_MAX, &f) == LINK_FRAME_WHOLE) {
         check_frame(&f, whole);
-        CHECK(frame_read((struct str){whole.p, f.bytes - 1}, FRAME_MAX, &cut) == FRAME_MORE);
-        CHECK(f.body.n <= 256 || frame_read(whole, 256, &cut) == FRAME_TOO_LONG);
+        CHECK(link_frame_read((struct str){whole.p, f.bytes - 1}, LINK_MESSAGE_MAX, &cut) ==
+              LINK_FRAME_MORE);
+        CHECK(f.body.n <= 256 || link_frame_read(whole, 256, &cut) == LINK_FRAME_TOO_LONG);
         whole = (struct str){whole.p + f.bytes, whole.n - f.bytes};
-        CHECK(++frames <= SIZE_MAX / FRAME_HEADER);
+        CHECK(++frames <= SIZE_MAX / LINK_FRAME_HEADER);
     }
 }
 
 static void read_hello(struct str body)
 {
-    struct hello h, ours = {1, 3, {"x", 1}};
+    struct greeting h, ours = {1, 3, {"x", 1}};
     struct buf again = {0};
-    if (!hello_read(body, &h))
+    if (!greeting_read(body, &h))
         return;
     CHECK(h.low > 0 && h.low <= h.high && h.program.n <= 64);
-    uint16_t agreed = hello_agree(&ours, &h);
-    CHECK(agreed == hello_agree(&h, &ours));
+    uint16_t agreed = greeting_agree(&ours, &h);
+    CHECK(agreed == greeting_agree(&h, &ours));
     CHECK(agreed == 0 || (agreed >= h.low && agreed <= h.high && agreed <= 3));
-    hello_write(&again, &h);
+    greeting_write(&again, &h);
     CHECK(again.n <= body.n && memcmp(again.p, body.p, again.n) == 0);
     buf_free(&again);
 }

@@ -135,7 +135,7 @@ static int queue(struct link *k, uint16_t kind, uint16_t version, struct str bod
         buf_drop_front(&k->out, k->out_at);
         k->out_at = 0;
     }
-    frame_write(&k->out, kind, version, body);
+    link_frame_write(&k->out, kind, version, body);
     if (k->out.failed) {
         k->out.failed = false;
         return err_set(e, ERR_NOMEM, "no memory for a message of %zu bytes", body.n);
@@ -150,13 +150,13 @@ size_t link_queued(const struct link *k)
 
 int link_send(struct link *k, uint16_t kind, struct str bytes, struct err *e)
 {
-    CHECK(kind < FRAME_KINDS_OWN);
+    CHECK(kind < LINK_KINDS_OWN);
     if (k->state != LINK_UP || is_over(k))
         return err_set(e, ERR_ABSENT, "the link is not up");
-    if (bytes.n > FRAME_MAX)
+    if (bytes.n > LINK_MESSAGE_MAX)
         return err_set(e, ERR_LIMIT, "a message of %zu bytes is longer than %d", bytes.n,
-                       FRAME_MAX);
-    if (link_queued(k) + FRAME_HEADER + bytes.n > LINK_QUEUE_MAX)
+                       LINK_MESSAGE_MAX);
+    if (link_queued(k) + LINK_FRAME_HEADER + bytes.n > LINK_QUEUE_MAX)
         return err_set(e, ERR_BUSY, "%zu bytes wait for the node already", link_queued(k));
     int r = queue(k, kind, k->version, bytes, e);
     if (r == 0)
@@ -176,14 +176,14 @@ void link_finish(struct link *k)
 
 /* --- receiving --- */
 
-static void take_hello(struct link *k, const struct frame *f)
+static void take_hello(struct link *k, const struct link_frame *f)
 {
-    struct hello ours = {k->tls->low, k->tls->high, STR("")}, theirs;
-    if (f->kind != FRAME_HELLO || f->version != 0 || !hello_read(f->body, &theirs)) {
+    struct greeting ours = {k->tls->low, k->tls->high, STR("")}, theirs;
+    if (f->kind != LINK_HELLO || f->version != 0 || !greeting_read(f->body, &theirs)) {
         link_fail(k, LINK_MALFORMED, "it does not begin with a hello");
         return;
     }
-    k->version = hello_agree(&ours, &theirs);
+    k->version = greeting_agree(&ours, &theirs);
     if (k->version == 0) {
         link_fail(k, LINK_VERSION,
                   "it (" STR_FMT ") speaks versions %u to %u, this node %u to %u: upgrade one",
@@ -195,14 +195,14 @@ static void take_hello(struct link *k, const struct frame *f)
     k->host->up(k);
 }
 
-static void take_message(struct link *k, const struct frame *f)
+static void take_message(struct link *k, const struct link_frame *f)
 {
     if (f->version != k->version)
         link_fail(k, LINK_MALFORMED, "a message of version %u after %u was agreed", f->version,
                   k->version);
-    else if (f->kind == FRAME_HELLO)
+    else if (f->kind == LINK_HELLO)
         link_fail(k, LINK_MALFORMED, "a second hello");
-    else if (f->kind < FRAME_KINDS_OWN && k->state == LINK_UP)
+    else if (f->kind < LINK_KINDS_OWN && k->state == LINK_UP)
         k->host->message(k, f->kind, f->body);
 }
 
@@ -210,12 +210,13 @@ static void take_frames(struct link *k)
 {
     size_t at = 0;
     while (!is_over(k)) {
-        struct frame f;
-        size_t max = k->state == LINK_GREETING ? FRAME_HELLO_MAX : FRAME_MAX;
-        enum frame_result r = frame_read((struct str){k->in.p + at, k->in.n - at}, max, &f);
-        if (r == FRAME_TOO_LONG)
+        struct link_frame f;
+        size_t max = k->state == LINK_GREETING ? LINK_HELLO_MAX : LINK_MESSAGE_MAX;
+        enum link_frame_result r =
+            link_frame_read((struct str){k->in.p + at, k->in.n - at}, max, &f);
+        if (r == LINK_FRAME_TOO_LONG)
             link_fail(k, LINK_MALFORMED, "a message is longer than %zu bytes", max);
-        if (r != FRAME_WHOLE)
+        if (r != LINK_FRAME_WHOLE)
             break;
         at += f.bytes;
         if (k->state == LINK_GREETING)
@@ -256,9 +257,9 @@ static void prove(struct link *k)
         return;
     wipe(k->secret, sizeof k->secret);
     k->state = LINK_GREETING;
-    struct hello h = {k->tls->low, k->tls->high, STR("holdfast " HF_VERSION)};
-    hello_write(&hello, &h);
-    if (hello.failed || queue(k, FRAME_HELLO, 0, buf_str(&hello), NULL))
+    struct greeting h = {k->tls->low, k->tls->high, STR("holdfast " HF_VERSION)};
+    greeting_write(&hello, &h);
+    if (hello.failed || queue(k, LINK_HELLO, 0, buf_str(&hello), NULL))
         link_fail(k, LINK_NOMEM, "no memory for a hello");
     buf_free(&hello);
 }
@@ -315,7 +316,7 @@ static void look_after(struct link *k)
         link_fail(k, LINK_SILENT, "it said nothing for %llu ms",
                   (unsigned long long)((now - k->heard_at) / NS_PER_MS));
     else if (k->state == LINK_UP && now - k->said_at >= k->tls->ping && link_queued(k) == 0 &&
-             queue(k, FRAME_PING, k->version, STR(""), NULL) == 0)
+             queue(k, LINK_PING, k->version, STR(""), NULL) == 0)
         send_out(k);
     loop_timer_set(k->loop, &k->timer, now + k->tls->ping / 2);
 }

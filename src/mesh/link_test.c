@@ -458,7 +458,7 @@ static void distant_releases_part(void **state)
 
 static void wrong_frame(struct rig *r, uint16_t kind, uint16_t version, struct str body)
 {
-    frame_write(&r->client.k->out, kind, version, body);
+    link_frame_write(&r->client.k->out, kind, version, body);
     loop_defer(r->loop, &r->client.k->task);
 }
 
@@ -481,7 +481,7 @@ static void a_second_hello_ends_the_link(void **state)
     (void)state;
     rig_open(&r);
     both_up(&r);
-    wrong_frame(&r, FRAME_HELLO, 1, STR("x"));
+    wrong_frame(&r, LINK_HELLO, 1, STR("x"));
     UNTIL(&r, r.server.gone);
     assert_int_equal(r.server.why, LINK_MALFORMED);
     rig_close(&r);
@@ -506,7 +506,7 @@ static void a_length_beyond_the_bound_ends_the_link(void **state)
     (void)state;
     rig_open(&r);
     both_up(&r);
-    put_u32(&r.client.k->out, FRAME_MAX + 1);
+    put_u32(&r.client.k->out, LINK_MESSAGE_MAX + 1);
     put_u32(&r.client.k->out, 0x00010001);
     loop_defer(r.loop, &r.client.k->task);
     UNTIL(&r, r.server.gone);
@@ -519,7 +519,7 @@ static void a_length_beyond_the_bound_ends_the_link(void **state)
 static void long_messages_arrive_whole_and_in_order(void **state)
 {
     struct rig r;
-    static char bytes[FRAME_MAX];
+    static char bytes[LINK_MESSAGE_MAX];
     (void)state;
     rig_open(&r);
     both_up(&r);
@@ -539,7 +539,7 @@ static void long_messages_arrive_whole_and_in_order(void **state)
 static void a_queue_is_bounded(void **state)
 {
     struct rig r;
-    static char bytes[FRAME_MAX];
+    static char bytes[LINK_MESSAGE_MAX];
     struct err e = {0};
     unsigned took = 0;
     (void)state;
@@ -597,7 +597,7 @@ static void a_link_may_be_ended_from_within(void **state)
 static void finishing_says_all_first(void **state)
 {
     struct rig r;
-    static char bytes[FRAME_MAX];
+    static char bytes[LINK_MESSAGE_MAX];
     (void)state;
     rig_open(&r);
     both_up(&r);

@@ -2,7 +2,7 @@
 #include "mesh/links_inside.h"
 #include "mesh/mesh.h"
 
-_Static_assert((int)FRAME_MAX == (int)MESH_MESSAGE_MAX, "a message fits a frame");
+_Static_assert((int)LINK_MESSAGE_MAX == (int)MESH_MESSAGE_MAX, "a message fits a frame");
 _Static_assert((int)LINK_SECRET == (int)SEAL_SECRET, "links grow from cluster keys");
 
 static struct str key_of(const uint64_t *id)

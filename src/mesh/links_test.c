@@ -315,7 +315,7 @@ static void a_node_that_is_dropped_is_a_stranger(void **state)
 static void a_full_queue_says_so(void **state)
 {
     struct rig r;
-    static char bytes[FRAME_MAX];
+    static char bytes[LINK_MESSAGE_MAX];
     struct str message = {bytes, sizeof bytes};
     struct err e = {0};
     unsigned took = 0;

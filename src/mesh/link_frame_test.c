@@ -5,21 +5,21 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "mesh/frame.h"
+#include "mesh/link_frame.h"
 
 static void a_frame_reads_back(void **state)
 {
     (void)state;
     struct buf b = {0};
-    struct frame f;
-    frame_write(&b, 3, 1, STR("one"));
-    frame_write(&b, 4, 2, STR(""));
-    assert_int_equal(frame_read(buf_str(&b), FRAME_MAX, &f), FRAME_WHOLE);
+    struct link_frame f;
+    link_frame_write(&b, 3, 1, STR("one"));
+    link_frame_write(&b, 4, 2, STR(""));
+    assert_int_equal(link_frame_read(buf_str(&b), LINK_MESSAGE_MAX, &f), LINK_FRAME_WHOLE);
     assert_int_equal(f.kind, 3);
     assert_int_equal(f.version, 1);
     assert_true(str_eq(f.body, STR("one")));
     struct str rest = {b.p + f.bytes, b.n - f.bytes};
-    assert_int_equal(frame_read(rest, FRAME_MAX, &f), FRAME_WHOLE);
+    assert_int_equal(link_frame_read(rest, LINK_MESSAGE_MAX, &f), LINK_FRAME_WHOLE);
     assert_int_equal(f.kind, 4);
     assert_int_equal(f.version, 2);
     assert_int_equal(f.body.n, 0);
@@ -31,10 +31,11 @@ static void every_cut_waits_for_more(void **state)
 {
     (void)state;
     struct buf b = {0};
-    struct frame f;
-    frame_write(&b, 3, 1, STR("some words"));
+    struct link_frame f;
+    link_frame_write(&b, 3, 1, STR("some words"));
     for (size_t n = 0; n < b.n; n++)
-        assert_int_equal(frame_read((struct str){b.p, n}, FRAME_MAX, &f), FRAME_MORE);
+        assert_int_equal(link_frame_read((struct str){b.p, n}, LINK_MESSAGE_MAX, &f),
+                         LINK_FRAME_MORE);
     buf_free(&b);
 }
 
@@ -42,12 +43,12 @@ static void a_length_beyond_the_bound_is_known_from_the_header(void **state)
 {
     (void)state;
     struct buf b = {0};
-    struct frame f;
+    struct link_frame f;
     put_u32(&b, 101);
     put_u16(&b, 1);
     put_u16(&b, 1);
-    assert_int_equal(frame_read(buf_str(&b), 100, &f), FRAME_TOO_LONG);
-    assert_int_equal(frame_read(buf_str(&b), 101, &f), FRAME_MORE);
+    assert_int_equal(link_frame_read(buf_str(&b), 100, &f), LINK_FRAME_TOO_LONG);
+    assert_int_equal(link_frame_read(buf_str(&b), 101, &f), LINK_FRAME_MORE);
     buf_free(&b);
 }
 
@@ -56,7 +57,7 @@ static void a_frame_without_memory_leaves_nothing(void **state)
     (void)state;
     struct buf b = {0};
     mem_fail_at(1);
-    frame_write(&b, 3, 1, STR("some words"));
+    link_frame_write(&b, 3, 1, STR("some words"));
     assert_true(mem_failed());
     mem_fail_at(0);
     assert_true(b.failed);
@@ -67,9 +68,9 @@ static void a_frame_without_memory_leaves_nothing(void **state)
 static bool reads_hello(uint16_t low, uint16_t high, struct str program, size_t cut)
 {
     struct buf b = {0};
-    struct hello in = {low, high, program}, out;
-    hello_write(&b, &in);
-    bool ok = hello_read((struct str){b.p, b.n - cut}, &out);
+    struct greeting in = {low, high, program}, out;
+    greeting_write(&b, &in);
+    bool ok = greeting_read((struct str){b.p, b.n - cut}, &out);
     if (ok)
         assert_true(out.low == low && out.high == high && str_eq(out.program, program));
     buf_free(&b);
@@ -90,17 +91,17 @@ static void hellos(void **state)
     assert_false(reads_hello(1, 1, (struct str){"\xc3\xa4", 2}, 0));
     assert_true(reads_hello(1, 1, (struct str){line, 64}, 0));
     assert_false(reads_hello(1, 1, (struct str){line, 65}, 0));
-    assert_false(hello_read(STR(""), &(struct hello){0}));
+    assert_false(greeting_read(STR(""), &(struct greeting){0}));
 }
 
 static void a_later_hello_may_say_more(void **state)
 {
     (void)state;
     struct buf b = {0};
-    struct hello h = {1, 2, STR("holdfast 9")};
-    hello_write(&b, &h);
+    struct greeting h = {1, 2, STR("holdfast 9")};
+    greeting_write(&b, &h);
     buf_add_str(&b, STR("and more"));
-    assert_true(hello_read(buf_str(&b), &h));
+    assert_true(greeting_read(buf_str(&b), &h));
     buf_free(&b);
 }
 
@@ -112,10 +113,10 @@ static void the_highest_version_of_both_holds(void **state)
                  {1, 1, 2, 3, 0}, {3, 4, 1, 2, 0}, {2, 3, 3, 9, 3}};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct hello a = {cases[i].low, cases[i].high, STR("")};
-        struct hello b = {cases[i].their_low, cases[i].their_high, STR("")};
-        assert_int_equal(hello_agree(&a, &b), cases[i].agreed);
-        assert_int_equal(hello_agree(&b, &a), cases[i].agreed);
+        struct greeting a = {cases[i].low, cases[i].high, STR("")};
+        struct greeting b = {cases[i].their_low, cases[i].their_high, STR("")};
+        assert_int_equal(greeting_agree(&a, &b), cases[i].agreed);
+        assert_int_equal(greeting_agree(&b, &a), cases[i].agreed);
     }
 }
 

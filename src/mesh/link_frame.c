@@ -1,29 +1,29 @@
-#include "mesh/frame.h"
+#include "mesh/link_frame.h"
 
 #include <stdio.h>
 
-enum frame_result frame_read(struct str p, size_t max, struct frame *out)
+enum link_frame_result link_frame_read(struct str p, size_t max, struct link_frame *out)
 {
-    struct reader r = reader_of(p.p, MIN(p.n, (size_t)FRAME_HEADER));
+    struct reader r = reader_of(p.p, MIN(p.n, (size_t)LINK_FRAME_HEADER));
     uint32_t length = get_u32(&r);
     uint16_t kind = get_u16(&r), version = get_u16(&r);
     if (r.failed)
-        return FRAME_MORE;
+        return LINK_FRAME_MORE;
     if (length > max)
-        return FRAME_TOO_LONG;
-    if (p.n - FRAME_HEADER < length)
-        return FRAME_MORE;
-    *out = (struct frame){.kind = kind,
-                          .version = version,
-                          .body = {p.p + FRAME_HEADER, length},
-                          .bytes = FRAME_HEADER + (size_t)length};
-    return FRAME_WHOLE;
+        return LINK_FRAME_TOO_LONG;
+    if (p.n - LINK_FRAME_HEADER < length)
+        return LINK_FRAME_MORE;
+    *out = (struct link_frame){.kind = kind,
+                               .version = version,
+                               .body = {p.p + LINK_FRAME_HEADER, length},
+                               .bytes = LINK_FRAME_HEADER + (size_t)length};
+    return LINK_FRAME_WHOLE;
 }
 
-void frame_write(struct buf *b, uint16_t kind, uint16_t version, struct str body)
+void link_frame_write(struct buf *b, uint16_t kind, uint16_t version, struct str body)
 {
-    CHECK(body.n <= FRAME_MAX);
-    if (!buf_reserve(b, FRAME_HEADER + body.n))
+    CHECK(body.n <= LINK_MESSAGE_MAX);
+    if (!buf_reserve(b, LINK_FRAME_HEADER + body.n))
         return; /* all of it or nothing */
     put_u32(b, (uint32_t)body.n);
     put_u16(b, kind);
@@ -40,7 +40,7 @@ static bool is_visible(struct str s)
     return s.n <= 64;
 }
 
-bool hello_read(struct str body, struct hello *out)
+bool greeting_read(struct str body, struct greeting *out)
 {
     struct reader r = reader_of(body.p, body.n);
     out->low = get_u16(&r);
@@ -49,14 +49,14 @@ bool hello_read(struct str body, struct hello *out)
     return !r.failed && out->low > 0 && out->low <= out->high && is_visible(out->program);
 }
 
-void hello_write(struct buf *b, const struct hello *h)
+void greeting_write(struct buf *b, const struct greeting *h)
 {
     put_u16(b, h->low);
     put_u16(b, h->high);
     put_str(b, h->program);
 }
 
-uint16_t hello_agree(const struct hello *a, const struct hello *b)
+uint16_t greeting_agree(const struct greeting *a, const struct greeting *b)
 {
     uint16_t high = MIN(a->high, b->high);
     return high >= MAX(a->low, b->low) ? high : 0;
