@@ -32,11 +32,11 @@ static void add_sample(struct arrival *a, uint32_t us)
     a->at = (uint16_t)((a->at + 1) % ARRIVAL_WINDOW);
 }
 
-void arrival_heard(struct arrival *a, uint64_t now, bool regular)
+void arrival_heard(struct arrival *a, uint64_t now, bool regular, uint64_t longest)
 {
     if (a->last && now < a->last)
         return;
-    if (regular && a->regular && a->last)
+    if (regular && a->regular && a->last && now - a->last <= longest)
         add_sample(a, (uint32_t)MIN((now - a->last) / US, SAMPLE_MAX));
     a->last = MAX(now, 1);
     a->regular = regular;

@@ -23,8 +23,8 @@ enum {
 };
 
 struct arrival {
-    uint64_t last;         /* ns, the last sign of life; 0: none yet */
-    uint64_t sum, squares; /* of the samples: us, us^2 */
+    uint64_t last;                    /* ns, the last sign of life; 0: none yet */
+    uint64_t sum, squares;            /* of the samples: us, us^2 */
     uint32_t samples[ARRIVAL_WINDOW]; /* us, a ring */
     uint16_t n, at;
     bool regular; /* the last sign was a heartbeat in its turn: the next one gives a sample */
@@ -38,8 +38,9 @@ struct arrival_params {
 };
 
 void arrival_init(struct arrival *a);
-/* A sign of life; regular: a heartbeat in its turn, otherwise it tells nothing about intervals. */
-void arrival_heard(struct arrival *a, uint64_t now, bool regular);
+/* A sign of life; regular: a heartbeat in its turn, otherwise it tells nothing about intervals.
+ * longest: a longer interval was an outage and is none, so that it does not blind for the next. */
+void arrival_heard(struct arrival *a, uint64_t now, bool regular, uint64_t longest);
 /* The last sign is no measure for the next one: after a failure. */
 void arrival_break(struct arrival *a);
 /* For `unobserved` ns up to now the owner did not run. */

@@ -7,6 +7,7 @@
 #include "member/inside.h"
 
 #define BIT(slot) (UINT32_C(1) << (slot))
+#define OUTAGE    2 /* suspect_after: a longer silence tells nothing about intervals */
 
 bool dense_start(struct membership *m)
 {
@@ -114,8 +115,8 @@ bool dense_heard(struct membership *m, uint16_t slot, const struct gossip *g)
         return false;
     if (m->peers[slot].state == MEMBER_FAILED)
         arrival_break(&d->arrival);
-    arrival_heard(&d->arrival, m->now,
-                  g->kind == GOSSIP_HEARTBEAT && !(g->flags & GOSSIP_EXTRA));
+    arrival_heard(&d->arrival, m->now, g->kind == GOSSIP_HEARTBEAT && !(g->flags & GOSSIP_EXTRA),
+                  OUTAGE * m->params.suspect_after);
     d->sequence = g->sequence;
     d->stamp = g->stamp;
     d->stamp_at = m->now;

@@ -114,15 +114,15 @@ struct membership {
     uint32_t sequence;
     uint32_t n, cap;
     struct peer *peers;
-    uint16_t *by_id; /* slots in the order of ids */
-    uint16_t *order; /* swim.c: whom to probe, reshuffled each round; n - 1 of them */
+    uint16_t *by_id;     /* slots in the order of ids */
+    uint16_t *order;     /* swim.c: whom to probe, reshuffled each round; n - 1 of them */
     struct dense *dense; /* NULL above 32 */
     uint32_t in_state[MEMBER_STATES];
-    uint32_t unheard;         /* members of which nothing is known */
-    uint16_t first, last;     /* the queue of rumours; NOBODY: empty */
-    uint32_t health;          /* 1 .. MEMBER_HEALTH_MAX */
-    uint64_t health_at;       /* ns, when it changed */
-    uint32_t rtt;             /* us, of answers whoever gave them; 0: none yet */
+    uint32_t unheard;     /* members of which nothing is known */
+    uint16_t first, last; /* the queue of rumours; NOBODY: empty */
+    uint32_t health;      /* 1 .. MEMBER_HEALTH_MAX */
+    uint64_t health_at;   /* ns, when it changed */
+    uint32_t rtt;         /* us, of answers whoever gave them; 0: none yet */
     uint64_t refused;
     /* leave.c */
     uint64_t leave_at, goodbye_at; /* ns, when it began; of the next goodbye */

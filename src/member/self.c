@@ -1,9 +1,9 @@
 /* This node: its incarnation, and how far it trusts its own clockwork.
  *
  * Lifeguard (A. Dadgar et al., DSN-W 2018): most false suspicions are raised by nodes that are slow
- * themselves. Each has a local health, 1 (well) to 8, raised by its own late timers, by probes that
- * nobody answered and by being suspected itself, lowered by time; it multiplies how long others may
- * be silent. */
+ * themselves. Each has a local health, 1 (well) to 8, raised by its own late timers and, above 32
+ * nodes, by probes that nobody answered and by being suspected itself, lowered by time; it
+ * multiplies how long others may be silent. */
 #include "member/inside.h"
 
 #define HEALS_AFTER SECOND /* one step */
@@ -63,7 +63,8 @@ void self_told(struct membership *m, const struct gossip_rumour *r)
         return;
     if (r->incarnation == mine && r->state == GOSSIP_ALIVE)
         return;
-    if (r->state == GOSSIP_SUSPECT || r->state == GOSSIP_FAILED)
+    /* Up to 32 nodes it may as well have been cut off: late timers tell more. */
+    if (!m->dense && (r->state == GOSSIP_SUSPECT || r->state == GOSSIP_FAILED))
         self_health(m, 1);
     self_refute(m, r->incarnation);
 }

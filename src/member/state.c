@@ -86,9 +86,8 @@ static bool worth_telling(const struct membership *m, const struct peer *was, co
 {
     if (was->incarnation != is->incarnation || (was->flags ^ is->flags) & PEER_MAINTENANCE)
         return true;
-    return was->state != is->state &&
-           (is->state == MEMBER_FAILED || is->state == MEMBER_LEFT ||
-            (is->state == MEMBER_SUSPECT && !m->dense));
+    return was->state != is->state && (is->state == MEMBER_FAILED || is->state == MEMBER_LEFT ||
+                                       (is->state == MEMBER_SUSPECT && !m->dense));
 }
 
 static void spread(struct membership *m, uint16_t slot, const struct peer *was)

@@ -134,8 +134,8 @@ void table_remove(struct membership *m, uint16_t slot)
     take_out(m->by_id, m->n, slot);
     take_out(m->order, m->n - 1, slot);
     m->n--;
-    retable_from(m->by_id, m->n, last, slot);
-    retable_from(m->order, m->n - 1, last, slot);
+    replace(m->by_id, m->n, last, slot);
+    replace(m->order, m->n - 1, last, slot);
     rename_accusers(m, slot, last);
     m->peers[slot] = m->peers[last];
     if (told && slot != last)

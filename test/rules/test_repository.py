@@ -14,6 +14,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'wire/cookie': 'cookie',
     'wire/trace_context': 'trace_context',
     'wire/dns_read': 'dns',
+    'wire/gossip': 'gossip',
     'view/decode': 'view',
     'conf/parse': 'conf',
     'detect/probe': 'probe',
