@@ -1,5 +1,6 @@
+/* The beginning and the end of a membership, members that come and go, and what is asked of it. The
+ * story is in member.h and inside.h. */
 #include "member/inside.h"
-
 _Static_assert((int)MEMBER_ALIVE == GOSSIP_ALIVE && (int)MEMBER_SUSPECT == GOSSIP_SUSPECT &&
                    (int)MEMBER_FAILED == GOSSIP_FAILED && (int)MEMBER_LEFT == GOSSIP_LEFT,
                "states have the same numbers on the wire");
