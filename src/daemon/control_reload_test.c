@@ -244,7 +244,10 @@ static void reload_to(struct world *w, const char *text)
 static void write_key(struct world *w, char path[128], unsigned mode)
 {
     snprintf(path, 128, "%s/cluster.key", w->dir);
-    assert_int_equal(file_replace(path, STR("one\ntwo\n"), mode, NULL), 0);
+    assert_int_equal(
+        file_replace(path, STR("630dcd29 use AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"), mode,
+                     NULL),
+        0);
 }
 
 /* Once in a cluster, always the same node of the same one; all else may change. */
@@ -270,6 +273,9 @@ static void a_node_stays_who_it_is(void **state)
     assert_int_equal(w.code, -ERR_INVAL);
     assert_int_equal(w.n_problems, 1);
     reload_to(&w, PROD(A));
+    assert_int_equal(w.code, -ERR_INVAL);
+    assert_int_equal(file_replace(key, STR("nonsense\n"), 0600, NULL), 0);
+    reload_to(&w, PROD(A B));
     assert_int_equal(w.code, -ERR_INVAL);
     write_key(&w, key, 0604);
     reload_to(&w, PROD(A B));

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from holdfast import TOP
+from holdfast import CLUSTER_KEY, TOP
 
 GOOD = """\
 service web {
@@ -102,7 +102,7 @@ def test_json_of_a_bad_file(run, conf):
 def cluster(tmp_path):
     """The example, with a key beside it as it says."""
     shutil.copy(f"{TOP}/examples/cluster.conf", tmp_path)
-    (tmp_path / "cluster.key").write_text("one\ntwo\n")
+    (tmp_path / "cluster.key").write_text(CLUSTER_KEY)
     (tmp_path / "cluster.key").chmod(0o640)
     return str(tmp_path / "cluster.conf")
 
@@ -136,6 +136,9 @@ def test_the_key_is_a_file_that_others_cannot_read(run, cluster, tmp_path):
     remedy = re.search(r"may read the cluster's key file .* \(mode 644\); (chmod \S+ \S+)", r.stderr)
     subprocess.run(remedy[1].split(), check=True)
     assert run("check", cluster, "--node", "a").returncode == 0
+    key.write_text(f"# comment\n{CLUSTER_KEY}nonsense s3cret\n")
+    r = run("check", cluster, "--node", "a")
+    assert r.returncode == 1 and "the cluster's key file: line 3: a key begins with its id" in r.stderr and "s3cret" not in r.stderr
     key.unlink()
     r = run("check", cluster, "--node", "a")
     assert r.returncode == 1 and f"key file {key} does not exist; 'holdfast key new' makes one" in r.stderr

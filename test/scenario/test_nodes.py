@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from holdfast import BINARY, PATIENCE, connects, until
+from holdfast import BINARY, CLUSTER_KEY, PATIENCE, connects, until
 
 
 class Cluster:
@@ -22,6 +22,7 @@ class Cluster:
         self.environment = {**os.environ, "STATE_DIRECTORY": site.path("state")}
         with open(site.path("cluster.key"), "w") as f:
             os.fchmod(f.fileno(), 0o600)
+            f.write(CLUSTER_KEY)
         self.write()
 
     def write(self, name="prod", more=""):
