@@ -137,6 +137,31 @@ static void on_client(struct io *io, unsigned ready)
     }
 }
 
+static int host_cluster(void *context, struct admin_cluster *out, struct err *e)
+{
+    static const char *const names[] = {"n", "o"};
+    out->name = STR("c");
+    out->members = arena_array(&out->arena, ARRAY_LEN(names), sizeof *out->members);
+    CHECK(out->members);
+    for (; out->n < ARRAY_LEN(names); out->n++)
+        out->members[out->n] = (struct admin_member){
+            .name = str_of(names[out->n]), .zone = STR(""), .info = {.id = out->n}};
+    out->explain = STR("");
+    return 0;
+}
+
+static int host_leave(void *context, struct err *e)
+{
+    return 0;
+}
+
+static int host_maintenance(void *context, struct str node, bool on, bool *changed, struct err *e)
+{
+    CHECK(str_eq(node, STR("n")) || str_eq(node, STR("o")));
+    *changed = on;
+    return 0;
+}
+
 static struct view *make_view(void)
 {
     struct view *v = view_new();
@@ -190,7 +215,10 @@ static void make(struct world *w)
                               .tell = host_tell,
                               .restart_proxy = host_restart,
                               .upgrade = host_upgrade,
-                              .change = host_change};
+                              .change = host_change,
+                              .cluster = host_cluster,
+                              .leave = host_leave,
+                              .maintenance = host_maintenance};
     CHECK(admin_new(&w->admin, w->loop, &host, NULL) == 0);
 }
 

@@ -14,10 +14,19 @@ _holdfast_instances()
                    { service = $4 }'
 }
 
+_holdfast_nodes()
+{
+    local words=(members --json) i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        [[ ${COMP_WORDS[i]} == --state ]] && words+=(--state "${COMP_WORDS[i + 1]}")
+    done
+    holdfast "${words[@]}" 2>/dev/null | tr -d '\n' | sed 's/.*"members"//' | grep -o '"name": *"[^"]*"' | cut -d'"' -f4
+}
+
 _holdfast()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
-    local commands='run check reload status top events drain resume instance restart upgrade version help'
+    local commands='run check reload status top events drain resume instance members leave maintenance restart upgrade version help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$word")
@@ -36,7 +45,10 @@ _holdfast()
         mapfile -t COMPREPLY < <(compgen -W 'error warning info debug' -- "$word")
         return
         ;;
-    --since | --last | -n | --wait | -w | --weight | --priority | --name) return ;;
+    --wait | -w)
+        [[ ${COMP_WORDS[1]} == leave ]] || return
+        ;;
+    --since | --last | -n | --weight | --priority | --name) return ;;
     esac
     case ${COMP_WORDS[1]} in
     run) options='--log --state' ;;
@@ -48,6 +60,9 @@ _holdfast()
     drain) options='--wait --json --state --admin --token-file' ;;
     resume) options='--json --state --admin --token-file' ;;
     instance) options='list add remove drain undrain weight --weight --priority --name --drained --json --state --admin --token-file' ;;
+    members) options='--fail --json --state --admin --token-file' ;;
+    leave) options='--wait --json --state --admin --token-file' ;;
+    maintenance) options='on off --json --state --admin --token-file' ;;
     restart) options='proxy --now --wait --json --state --admin --token-file' ;;
     upgrade) options='--binary --wait --json --state --admin --token-file' ;;
     version) options='--json' ;;
@@ -59,6 +74,12 @@ _holdfast()
     run:* | check:*)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
+        ;;
+    maintenance:*)
+        if [[ " ${COMP_WORDS[*]:2:COMP_CWORD-2} " == *" on "* || " ${COMP_WORDS[*]:2:COMP_CWORD-2} " == *" off "* ]]; then
+            mapfile -t COMPREPLY < <(compgen -W "$(_holdfast_nodes)" -- "$word")
+            return
+        fi
         ;;
     drain:* | resume:*)
         # readline splits words at colons: offer what follows the last one that is there.

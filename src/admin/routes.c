@@ -211,8 +211,7 @@ static void answer_reload(struct conn *c, const struct captures *m)
     conn_wait(c, loop_now(c->admin->loop) + 120 * NS_PER_S);
 }
 
-/* The nearest names, nearest first; NULL when memory is out: the answer does without them. */
-static json_t *nearest_json(const struct suggest *s)
+json_t *route_nearest(const struct suggest *s)
 {
     json_t *a = json_array();
     for (unsigned i = 0; i < s->n; i++)
@@ -233,7 +232,7 @@ static void absent(struct conn *c, const struct suggest *s, const char *fmt, ...
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    route_error(c, 404, "absent", text, nearest_json(s), NULL);
+    route_error(c, 404, "absent", text, route_nearest(s), NULL);
 }
 
 const struct view_service *route_service(struct conn *c, const char *name)
@@ -391,6 +390,9 @@ static const struct route routes[] = {
     {true, "/v1/processes/proxy/restart", answer_restart, RIGHT_RESTART, 0},
     {true, "/v1/upgrade", answer_upgrade, RIGHT_UPGRADE, 0},
     {false, "/v1/handover", answer_handover, RIGHT_READ, 0},
+    {false, "/v1/members", answer_members, RIGHT_READ, 0},
+    {true, "/v1/leave", answer_leave, RIGHT_CLUSTER, 0},
+    {true, "/v1/maintenance", answer_maintenance, RIGHT_CLUSTER, 0},
 };
 
 static const char *method_of(const struct route *r)
@@ -480,7 +482,7 @@ static void no_route(struct conn *c, const struct request *r)
     for (size_t i = 0; i < ARRAY_LEN(routes); i++)
         if (c->door != ADMIN_METRICS || str_eq(str_of(routes[i].path), STR("/metrics")))
             suggest_try(&near, str_of(routes[i].path));
-    route_error(c, 404, "absent", "no such path", nearest_json(&near), NULL);
+    route_error(c, 404, "absent", "no such path", route_nearest(&near), NULL);
 }
 
 static bool takes(const struct route *r, uint8_t method)

@@ -93,6 +93,9 @@ void picture_node(const struct picture *p, struct buf *out)
         print_process(p, json_array_get(processes, i), out);
     for (size_t i = 0; i < json_array_size(proxies); i++)
         print_old_proxy(p, json_array_get(proxies, i), out);
+    picture_cluster(p, json_object_get(p->now, "cluster"), out);
+    if (p->live)
+        picture_members(p, json_object_get(p->now, "cluster"), out);
 }
 
 /* Not HTTP: what is counted are connections, or flows of datagrams. */
