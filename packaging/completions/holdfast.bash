@@ -26,7 +26,7 @@ _holdfast_nodes()
 _holdfast()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
-    local commands='run check reload status top events drain resume instance members leave maintenance restart upgrade version help'
+    local commands='run check reload status top events drain resume instance beat beats members leave maintenance restart upgrade version help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$word")
@@ -48,7 +48,7 @@ _holdfast()
     --wait | -w)
         [[ ${COMP_WORDS[1]} == leave ]] || return
         ;;
-    --since | --last | -n | --weight | --priority | --name | --node) return ;;
+    --since | --last | -n | --weight | --priority | --name | --node | --failed) return ;;
     esac
     case ${COMP_WORDS[1]} in
     run) options='--log --node --state' ;;
@@ -60,6 +60,8 @@ _holdfast()
     drain) options='--wait --json --node --state --admin --token-file' ;;
     resume) options='--json --node --state --admin --token-file' ;;
     instance) options='list add remove drain undrain weight --weight --priority --name --drained --json --node --state --admin --token-file' ;;
+    beat) options='--failed --json --node --state --admin --token-file' ;;
+    beats) options='--fail --json --node --state --admin --token-file' ;;
     members) options='--fail --json --node --state --admin --token-file' ;;
     leave) options='--wait --json --node --state --admin --token-file' ;;
     maintenance) options='on off --json --node --state --admin --token-file' ;;

@@ -1,8 +1,6 @@
 /* Routes of the cluster: who is there, as this node sees it, and what an operator tells it. */
 #include "admin/inside.h"
 
-#include <stdio.h>
-
 static double age(uint64_t now, uint64_t then)
 {
     return now > then ? (double)(now - then) / (double)NS_PER_S : 0;
@@ -192,10 +190,8 @@ static const struct admin_member *find_member(struct conn *c, const struct admin
             return &k->members[i];
         suggest_try(&near, k->members[i].name);
     }
-    char text[192];
-    snprintf(text, sizeof text, "node \"%.*s\" does not exist in cluster \"%.*s\"",
-             (int)MIN(name.n, 64u), name.p, (int)MIN(k->name.n, 64u), k->name.p);
-    route_error(c, 404, "absent", text, route_nearest(&near), NULL);
+    route_absent(c, &near, "node \"%.*s\" does not exist in cluster \"%.*s\"",
+                 (int)MIN(name.n, 64u), name.p, (int)MIN(k->name.n, 64u), k->name.p);
     return NULL;
 }
 

@@ -211,7 +211,8 @@ static void answer_reload(struct conn *c, const struct captures *m)
     conn_wait(c, loop_now(c->admin->loop) + 120 * NS_PER_S);
 }
 
-json_t *route_nearest(const struct suggest *s)
+/* The nearest names, nearest first; NULL when memory is out: the answer does without them. */
+static json_t *nearest_json(const struct suggest *s)
 {
     json_t *a = json_array();
     for (unsigned i = 0; i < s->n; i++)
@@ -222,17 +223,14 @@ json_t *route_nearest(const struct suggest *s)
     return a;
 }
 
-static void absent(struct conn *c, const struct suggest *s, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void absent(struct conn *c, const struct suggest *s, const char *fmt, ...)
+void route_absent(struct conn *c, const struct suggest *s, const char *fmt, ...)
 {
     char text[2 * SEGMENT_MAX + 64];
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    route_error(c, 404, "absent", text, route_nearest(s), NULL);
+    route_error(c, 404, "absent", text, nearest_json(s), NULL);
 }
 
 const struct view_service *route_service(struct conn *c, const char *name)
@@ -248,7 +246,7 @@ const struct view_service *route_service(struct conn *c, const char *name)
     struct suggest near = suggest_for(str_of(name));
     for (uint32_t i = 0; i < v->n_services; i++)
         suggest_try(&near, v->services[i].name);
-    absent(c, &near, "service \"%s\" does not exist", name);
+    route_absent(c, &near, "service \"%s\" does not exist", name);
     return NULL;
 }
 
@@ -263,8 +261,8 @@ static const struct view_instance *find_instance(struct conn *c, const struct ca
         near = suggest_for(str_of(m->name[1]));
         for (uint32_t i = 0; i < s->n_instances; i++)
             suggest_try(&near, s->instances[i].name);
-        absent(c, &near, "instance \"%s\" does not exist in service \"%s\"", m->name[1],
-               m->name[0]);
+        route_absent(c, &near, "instance \"%s\" does not exist in service \"%s\"", m->name[1],
+                     m->name[0]);
     }
     return in;
 }
@@ -387,6 +385,8 @@ static const struct route routes[] = {
     {true, "/v1/services/*/instances", answer_instances_set, RIGHT_INSTANCES, HTTP_PUT},
     {true, "/v1/services/*/instances", answer_instances_remove, RIGHT_INSTANCES, HTTP_DELETE},
     {true, "/v1/services/*/instances/*", answer_instance_remove, RIGHT_INSTANCES, HTTP_DELETE},
+    {false, "/v1/beats", answer_beats, RIGHT_READ, 0},
+    {true, "/v1/beats/*", answer_beat, RIGHT_BEAT, 0},
     {true, "/v1/processes/proxy/restart", answer_restart, RIGHT_RESTART, 0},
     {true, "/v1/upgrade", answer_upgrade, RIGHT_UPGRADE, 0},
     {false, "/v1/handover", answer_handover, RIGHT_READ, 0},
@@ -482,7 +482,7 @@ static void no_route(struct conn *c, const struct request *r)
     for (size_t i = 0; i < ARRAY_LEN(routes); i++)
         if (c->door != ADMIN_METRICS || str_eq(str_of(routes[i].path), STR("/metrics")))
             suggest_try(&near, str_of(routes[i].path));
-    route_error(c, 404, "absent", "no such path", route_nearest(&near), NULL);
+    route_error(c, 404, "absent", "no such path", nearest_json(&near), NULL);
 }
 
 static bool takes(const struct route *r, uint8_t method)

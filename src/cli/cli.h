@@ -38,6 +38,8 @@ int command_events(int argc, char **argv);
 int command_drain(int argc, char **argv);
 int command_resume(int argc, char **argv);
 int command_instance(int argc, char **argv);
+int command_beat(int argc, char **argv);
+int command_beats(int argc, char **argv);
 int command_members(int argc, char **argv);
 int command_leave(int argc, char **argv);
 int command_maintenance(int argc, char **argv);

@@ -17,6 +17,8 @@ static const struct command commands[] = {
     {"drain", "give an instance no new requests", command_drain, false},
     {"resume", "give a drained instance requests again", command_resume, false},
     {"instance", "add, change, remove and list instances of a service", command_instance, false},
+    {"beat", "say that a watched job lives, or failed", command_beat, false},
+    {"beats", "watched jobs, and how they are", command_beats, false},
     {"members", "the nodes of the cluster, and who hears whom", command_members, false},
     {"leave", "let this node say goodbye to the cluster", command_leave, false},
     {"maintenance", "judge nothing on a node failed, for a while", command_maintenance, false},

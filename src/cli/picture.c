@@ -167,19 +167,20 @@ static void add_instance(struct table *t, const struct picture *p, const json_t 
     const char *verdict = json_text(i, "verdict");
     bool draining = json_flag(i, "draining");
     double errors = instance_errors(i);
-    table_add(t, COLOUR_NONE, "%s", json_text(i, "name"));
-    table_add(t, verdict_colour(verdict), "%s", verdict);
-    table_add(t, draining ? COLOUR_CYAN : COLOUR_NONE, "%s",
-              draining ? "draining" : json_text(i, "reason"));
-    table_add(t, COLOUR_NONE, "%s", amount_count(json_number(i, "inflight"), text));
-    table_add(t, COLOUR_NONE, "%s", amount_count(figures_requests(i, before, p->seconds), text));
+    text_table_add(t, COLOUR_NONE, "%s", json_text(i, "name"));
+    text_table_add(t, verdict_colour(verdict), "%s", verdict);
+    text_table_add(t, draining ? COLOUR_CYAN : COLOUR_NONE, "%s",
+                   draining ? "draining" : json_text(i, "reason"));
+    text_table_add(t, COLOUR_NONE, "%s", amount_count(json_number(i, "inflight"), text));
+    text_table_add(t, COLOUR_NONE, "%s",
+                   amount_count(figures_requests(i, before, p->seconds), text));
     latency(i, "p50", text);
-    table_add(t, COLOUR_NONE, "%s", text);
+    text_table_add(t, COLOUR_NONE, "%s", text);
     latency(i, "p99", text);
-    table_add(t, COLOUR_NONE, "%s", text);
+    text_table_add(t, COLOUR_NONE, "%s", text);
     double rate = figures_instance_errors(i, before, p->seconds);
-    table_add(t, rate > 0 ? COLOUR_RED : COLOUR_NONE, "%s",
-              amount_count(p->live ? rate : errors, text));
+    text_table_add(t, rate > 0 ? COLOUR_RED : COLOUR_NONE, "%s",
+                   amount_count(p->live ? rate : errors, text));
 }
 
 /* Why an instance is not healthy, in a sentence. */
@@ -215,8 +216,8 @@ static void print_instances(const struct picture *p, const json_t *service, cons
         const json_t *one = json_array_get(all, i);
         add_instance(&t, p, one, figures_named(old, "name", json_text(one, "name")));
     }
-    table_print(&t, p->term, out);
-    table_free(&t);
+    text_table_print(&t, p->term, out);
+    text_table_free(&t);
     for (size_t i = 0; i < json_array_size(all); i++)
         print_explanation(p, json_array_get(all, i), out);
 }
@@ -262,6 +263,56 @@ void picture_services(const struct picture *p, struct buf *out)
     }
     if (json_array_size(services) == 0)
         buf_add_str(out, STR("\nno services\n"));
+}
+
+static const struct column beat_columns[] = {
+    {"BEAT", ALIGN_LEFT, true},     {"VERDICT", ALIGN_LEFT, false}, {"REASON", ALIGN_LEFT, false},
+    {"LAST", ALIGN_RIGHT, false},   {"EVERY", ALIGN_RIGHT, false},  {"GRACE", ALIGN_RIGHT, false},
+    {"MISSED", ALIGN_RIGHT, false}, {"FAILED", ALIGN_RIGHT, false},
+};
+
+static void add_beat(struct table *t, const json_t *b)
+{
+    char text[AMOUNT_MAX];
+    const char *verdict = json_text(b, "verdict");
+    const json_t *last = json_object_get(b, "last_seconds");
+    text_table_add(t, COLOUR_NONE, "%s", json_text(b, "name"));
+    text_table_add(t, verdict_colour(verdict), "%s", verdict);
+    text_table_add(t, COLOUR_NONE, "%s", json_text(b, "reason"));
+    text_table_add(t, COLOUR_NONE, "%s",
+                   json_is_number(last) ? amount_seconds(json_number_value(last), text) : "never");
+    text_table_add(t, COLOUR_NONE, "%s", amount_seconds(json_number(b, "every_seconds"), text));
+    text_table_add(t, COLOUR_NONE, "%s", amount_seconds(json_number(b, "grace_seconds"), text));
+    text_table_add(t, COLOUR_NONE, "%s", amount_count(json_number(b, "missed"), text));
+    text_table_add(t, COLOUR_NONE, "%s", amount_count(json_number(b, "failures"), text));
+}
+
+void picture_beats(const struct picture *p, struct buf *out)
+{
+    const json_t *all = json_object_get(p->now, "beats");
+    struct table t = {.columns = beat_columns, .n_columns = ARRAY_LEN(beat_columns)};
+    for (size_t i = 0; i < json_array_size(all); i++)
+        add_beat(&t, json_array_get(all, i));
+    text_table_print(&t, p->term, out);
+    text_table_free(&t);
+    for (size_t i = 0; i < json_array_size(all); i++)
+        print_explanation(p, json_array_get(all, i), out);
+}
+
+void picture_beats_short(const struct picture *p, struct buf *out)
+{
+    const json_t *all = json_object_get(p->now, "beats");
+    size_t n = json_array_size(all), failed = 0;
+    for (size_t i = 0; i < n; i++)
+        failed += strcmp(json_text(json_array_get(all, i), "verdict"), "failed") == 0;
+    if (n == 0)
+        return;
+    buf_add(out, "\n", 1);
+    text_printf(out, p->term, COLOUR_BOLD, "%zu beat%s", n, n == 1 ? "" : "s");
+    text_printf(out, p->term, failed ? COLOUR_RED : COLOUR_NONE, ", %zu failed", failed);
+    buf_add(out, "\n", 1);
+    for (size_t i = 0; i < n; i++)
+        print_explanation(p, json_array_get(all, i), out);
 }
 
 static bool has_healthy(const json_t *service)

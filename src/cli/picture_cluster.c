@@ -134,7 +134,8 @@ static void add_amount(struct table *t, const json_t *member, const char *key,
 {
     char text[AMOUNT_MAX];
     const json_t *v = json_object_get(member, key);
-    table_add(t, COLOUR_NONE, "%s", json_is_number(v) ? form(json_number_value(v), text) : "-");
+    text_table_add(t, COLOUR_NONE, "%s",
+                   json_is_number(v) ? form(json_number_value(v), text) : "-");
 }
 
 static void add_member(struct table *t, const json_t *member)
@@ -142,16 +143,16 @@ static void add_member(struct table *t, const json_t *member)
     const json_t *observers = json_object_get(member, "observers");
     bool witness = strcmp(json_text(member, "role"), "witness") == 0;
     bool maintenance = json_flag(member, "maintenance");
-    table_add(t, COLOUR_NONE, "%s%s", json_text(member, "name"), witness ? " (witness)" : "");
-    table_add(t, COLOUR_NONE, "%s", json_text(member, "address"));
-    table_add(t, state_colour(member), "%s", json_text(member, "state"));
+    text_table_add(t, COLOUR_NONE, "%s%s", json_text(member, "name"), witness ? " (witness)" : "");
+    text_table_add(t, COLOUR_NONE, "%s", json_text(member, "address"));
+    text_table_add(t, state_colour(member), "%s", json_text(member, "state"));
     add_amount(t, member, "since_seconds", amount_seconds);
     add_amount(t, member, "heard_ago_seconds", amount_seconds);
     add_amount(t, member, "rtt_us", amount_us);
-    table_add(t, COLOUR_NONE, "%.0f/%.0f", json_number(observers, "hearing_count"),
-              json_number(observers, "count"));
-    table_add(t, maintenance ? COLOUR_CYAN : COLOUR_NONE, "%s",
-              maintenance ? "maintenance" : json_text(member, "reason"));
+    text_table_add(t, COLOUR_NONE, "%.0f/%.0f", json_number(observers, "hearing_count"),
+                   json_number(observers, "count"));
+    text_table_add(t, maintenance ? COLOUR_CYAN : COLOUR_NONE, "%s",
+                   maintenance ? "maintenance" : json_text(member, "reason"));
 }
 
 static void add_names(struct buf *out, const char *before, const json_t *names)
@@ -195,8 +196,8 @@ void picture_members(const struct picture *p, const json_t *cluster, struct buf 
         return;
     for (size_t i = 0; i < json_array_size(all); i++)
         add_member(&t, json_array_get(all, i));
-    table_print(&t, p->term, out);
-    table_free(&t);
+    text_table_print(&t, p->term, out);
+    text_table_free(&t);
     for (size_t i = 0; i < json_array_size(all); i++)
         print_why(p, json_array_get(all, i), out);
 }
