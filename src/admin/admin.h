@@ -17,6 +17,9 @@
  *   POST /v1/processes/proxy/restart[?now=1]      a new proxy takes over; now: the old ends at once
  *   POST /v1/upgrade[?binary=PATH]                another program takes the place of this one
  *   GET  /v1/handover                             how the latest hand-over or upgrade went
+ *   GET  /v1/members                              the nodes of the cluster, as this one sees them
+ *   POST /v1/leave                                this node says goodbye to the others
+ *   POST /v1/maintenance                          {"on": true, "node": NAME}: is not judged failed
  *   GET  /metrics                                 for Prometheus, as text or protobuf; alone
  *                                                 on the optional TCP listener
  *
@@ -26,6 +29,7 @@
 #ifndef HF_ADMIN_H
 #define HF_ADMIN_H
 
+#include "admin/cluster.h"
 #include "admin/events.h"
 #include "base/base.h"
 #include "detect/detect.h"
@@ -104,6 +108,14 @@ struct admin_host {
     /* path: of the new program, or empty. How it goes is seen in `change`. */
     int (*upgrade)(void *context, struct str path, struct err *e);
     const struct admin_change *(*change)(void *context);
+    /* The cluster, as this node sees it now. *out is empty before, and the caller's to free in any
+     * case. ERR_ABSENT: this node is alone. The three that follow may be NULL: it always is. */
+    int (*cluster)(void *context, struct admin_cluster *out, struct err *e);
+    /* Says goodbye; done when the picture's `left` says so. */
+    int (*leave)(void *context, struct err *e);
+    /* A member's flag; node: its name, of one that `cluster` has. *changed: it was not so before.
+     * ERR_BUSY when that node cannot be told now. */
+    int (*maintenance)(void *context, struct str node, bool on, bool *changed, struct err *e);
 };
 
 struct admin;

@@ -22,6 +22,14 @@ static const char *const code_names[EVENT_CODES] = {
     [EVENT_HAND_OVER] = "hand-over",
     [EVENT_ADMIN_DENIED] = "admin-denied",
     [EVENT_STOPPING] = "stopping",
+    [EVENT_NODE_SUSPECT] = "node-suspect",
+    [EVENT_NODE_FAILED] = "node-failed",
+    [EVENT_NODE_ALIVE] = "node-alive",
+    [EVENT_NODE_LEFT] = "node-left",
+    [EVENT_MAINTENANCE] = "maintenance",
+    [EVENT_PARTITION] = "partition",
+    [EVENT_PARTITION_HEALED] = "partition-healed",
+    [EVENT_MESH_REFUSED] = "mesh-refused",
 };
 
 const char *event_code_name(enum event_code c)

@@ -32,6 +32,14 @@ enum event_code {
     EVENT_STATE_DAMAGED,      /* a file of the state directory was set aside */
     EVENT_ADMIN_DENIED,       /* an address tried the admin API too often without a valid token */
     EVENT_STOPPING,           /* the node drains and ends */
+    EVENT_NODE_SUSPECT,       /* a member is silent, and it is not agreed yet what that means */
+    EVENT_NODE_FAILED,        /* its observers agree that it is gone */
+    EVENT_NODE_ALIVE,         /* it is heard, for the first time or again */
+    EVENT_NODE_LEFT,          /* it said goodbye */
+    EVENT_MAINTENANCE,        /* an operator sets a node's flag, or takes it back */
+    EVENT_PARTITION,          /* some nodes do not hear each other: who, as far as it is known */
+    EVENT_PARTITION_HEALED,
+    EVENT_MESH_REFUSED, /* somebody sends datagrams that are not the cluster's */
     EVENT_CODES
 };
 /* "instance-verdict" */

@@ -56,9 +56,9 @@ static uint32_t right(struct conf *c, const struct value *v)
             return 1u << i;
         suggest_try(&near, str_of(view_right_name(i)));
     }
-    const char *hint =
-        near.n ? conf_text(c, "did you mean '" STR_FMT "'?", STR_ARG(near.name[0]))
-               : "rights are read, metrics, drain, instances, reload, restart, upgrade and all";
+    const char *hint = near.n ? conf_text(c, "did you mean '" STR_FMT "'?", STR_ARG(near.name[0]))
+                              : "rights are read, metrics, drain, instances, reload, restart, "
+                                "upgrade, cluster and all";
     conf_complain(c, &v->place, hint, "unknown right '" STR_FMT "'", STR_ARG(conf_shown(v)));
     return 0;
 }

@@ -46,6 +46,7 @@ struct member_params {
     uint32_t phi_tenths;    /* 10 to 200: suspicion at this phi; 80 */
     uint32_t indirect;      /* SWIM: helpers asked to probe; 3 */
     uint64_t period;        /* SWIM: one probe each; 200 ms */
+    uint32_t dense_max;     /* all pairs send heartbeats up to so many nodes; 32, and no more */
 };
 struct member_params member_defaults(void);
 

@@ -52,7 +52,7 @@ enum socket_use {
                           ADDR_UNIX) */
     SOCKET_TCP,        /* a listening socket of the proxy whose bytes are passed on as they are */
     SOCKET_UDP,        /* a bound datagram socket of the proxy */
-    SOCKET_ADMIN, /* a listening socket of control: the admin API over TCP, for who has a token */
+    SOCKET_ADMIN,  /* a listening socket of control: the admin API over TCP, for who has a token */
     SOCKET_GOSSIP, /* control's datagram socket for the other nodes */
     SOCKET_LINK,   /* control's listening socket for the other nodes */
     SOCKET_USES
@@ -339,14 +339,15 @@ struct view_service {
 
 /* What a token of the admin API may be allowed. */
 enum {
-    RIGHT_READ = 1,      /* status, events, version */
+    RIGHT_READ = 1,      /* status, events, members, version */
     RIGHT_METRICS = 2,   /* metrics */
     RIGHT_DRAIN = 4,     /* drain, resume */
     RIGHT_INSTANCES = 8, /* add, change and remove instances */
     RIGHT_RELOAD = 16,   /* the configuration */
     RIGHT_RESTART = 32,  /* processes */
     RIGHT_UPGRADE = 64,  /* the program */
-    RIGHTS = 7           /* how many */
+    RIGHT_CLUSTER = 128, /* leave, maintenance */
+    RIGHTS = 8           /* how many */
 };
 /* Of 1 << i. */
 const char *view_right_name(unsigned i);
