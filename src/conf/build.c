@@ -48,18 +48,18 @@ void build_remember(struct builder *b, struct map *m, struct str key, const void
 
 /* Looks a socket up or makes it; NULL when there is no room. *fresh tells which. */
 static struct socket_owner *socket_for(struct builder *b, enum socket_use use,
-                                       const struct addr *addr, const struct value *v,
+                                       const struct addr *addr, const struct place *at,
                                        const char *who, bool *fresh)
 {
     char key[ADDR_TEXT_MAX + 1];
-    key[0] = use == SOCKET_ACCESS_LOG ? 'F' : use == SOCKET_UDP ? 'U' : 'L';
+    key[0] = use == SOCKET_ACCESS_LOG ? 'F' : socket_is_datagram(use) ? 'U' : 'L';
     struct str k = {key, addr_format(addr, key + 1) + 1};
     struct socket_owner *owner = map_get(&b->sockets, k);
     *fresh = !owner;
     if (owner)
         return owner;
     if (b->v->n_sockets == VIEW_MAX_SOCKETS) {
-        conf_complain(b->c, &v->place, "", "more than %d listeners and logs", VIEW_MAX_SOCKETS);
+        conf_complain(b->c, at, "", "more than %d listeners and logs", VIEW_MAX_SOCKETS);
         return NULL;
     }
     owner = arena_alloc(&b->c->arena, sizeof *owner);
@@ -67,7 +67,7 @@ static struct socket_owner *socket_for(struct builder *b, enum socket_use use,
         b->c->nomem = true;
         return NULL;
     }
-    *owner = (struct socket_owner){b->v->n_sockets, v->place, who};
+    *owner = (struct socket_owner){b->v->n_sockets, *at, who};
     b->v->sockets[b->v->n_sockets++] = (struct view_socket){(uint8_t)use, *addr};
     build_remember(b, &b->sockets, k, owner);
     return owner;
@@ -86,7 +86,7 @@ static struct socket_owner *listener(struct builder *b, enum socket_use use, enu
         conf_complain(b->c, &v->place, "listen to 'http://'", "%s speaks HTTP only", who);
         return NULL;
     }
-    struct socket_owner *owner = socket_for(b, use, &addr, v, who, &fresh);
+    struct socket_owner *owner = socket_for(b, use, &addr, &v->place, who, &fresh);
     if (!owner || fresh)
         return owner;
     const char *where = conf_where(b->c, &owner->place);
@@ -97,6 +97,20 @@ static struct socket_owner *listener(struct builder *b, enum socket_use use, enu
         conf_complain(b->c, &v->place, "", "%s cannot listen to '" STR_FMT "': %s does (%s)", who,
                       STR_ARG(conf_shown(v)), owner->who, where);
     return NULL;
+}
+
+bool build_socket(struct builder *b, enum socket_use use, const struct addr *addr,
+                  const struct node *n, const char *who)
+{
+    char text[ADDR_TEXT_MAX];
+    bool fresh;
+    const struct socket_owner *owner = socket_for(b, use, addr, &n->place, who, &fresh);
+    addr_format(addr, text);
+    if (owner && !fresh)
+        conf_complain(b->c, &n->place, "give one of them another port",
+                      "%s cannot listen to '%s': %s does (%s)", who, text, owner->who,
+                      conf_where(b->c, &owner->place));
+    return owner && fresh;
 }
 
 uint32_t build_count_items(const struct value *v)
@@ -156,7 +170,7 @@ static void build_log(struct builder *b, const struct node *n, struct view_servi
         str_eq(n->value->text, STR("off")) || !address_file(b->c, n->value, &addr))
         return;
     const struct socket_owner *owner =
-        socket_for(b, SOCKET_ACCESS_LOG, &addr, n->value, who, &fresh);
+        socket_for(b, SOCKET_ACCESS_LOG, &addr, &n->value->place, who, &fresh);
     if (owner)
         s->access_log = (int32_t)owner->index;
 }
@@ -367,7 +381,7 @@ static uint32_t sockets_at_most(const struct node *top)
     for (const struct node *k = top; k; k = k->next)
         for (const struct node *i = k->children; i; i = i->next)
             n += build_count_items(i->value);
-    return MIN(n, (uint32_t)VIEW_MAX_SOCKETS);
+    return MIN(n + 2, (uint32_t)VIEW_MAX_SOCKETS); /* and those of the cluster */
 }
 
 void conf_build(struct conf *c, const struct node *top, bool damaged)
@@ -386,6 +400,7 @@ void conf_build(struct conf *c, const struct node *top, bool damaged)
     links_expect(&b, top);
     build_services(&b, top, damaged);
     links_resolve(&b);
+    cluster_build(&b, top, settings_seen(&seen, BLOCK_TOP, "zone"));
     map_free(&b.services);
     map_free(&b.led);
     map_free(&b.sockets);

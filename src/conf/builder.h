@@ -22,7 +22,11 @@ struct builder {
     uint32_t instances; /* in all services */
 };
 
-/* build.c. Zeroed memory of the view, NULL when there is none or n is 0. */
+/* build.c. A socket that no value of the file names; false after a problem.
+ */
+bool build_socket(struct builder *b, enum socket_use use, const struct addr *addr,
+                  const struct node *n, const char *who);
+/* Zeroed memory of the view, NULL when there is none or n is 0. */
 void *build_array(struct builder *b, size_t n, size_t size);
 void build_remember(struct builder *b, struct map *m, struct str key, const void *value);
 bool build_is(const struct node *n, const char *name);
@@ -47,6 +51,8 @@ void page_fill(struct builder *b, enum block_id id, const struct seen *seen, str
                struct str *type);
 /* tokens.c */
 void tokens_build(struct builder *b, const struct node *admin);
+/* cluster.c: the nodes, and which of them this is. */
+void cluster_build(struct builder *b, const struct node *top, const struct node *zone);
 
 void pages_build(struct builder *b, const struct node *service, struct view_service *s);
 

@@ -345,6 +345,7 @@ int conf_diff(const struct view *now, const struct view *next, struct buf *out)
     }
     if (now)
         diff_resolver(&d);
+    diff_cluster(&d);
     diff_admin(&d, '-', d.now, next);
     diff_admin(&d, '+', next, d.now);
     diff_tokens(&d);

@@ -21,6 +21,9 @@ void diff_settings(struct diff *d, const struct block *b, struct str service, co
                    struct str name, const void *was, const void *is, bool hidden,
                    const char *const *skip);
 
+/* diff_cluster.c */
+void diff_cluster(struct diff *d);
+
 /* diff_rules.c: rules, rates, routes and pages of a service. */
 void diff_rules(struct diff *d, const struct view_service *was, const struct view_service *is);
 

@@ -242,6 +242,8 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_RIGHTS:
     case KIND_DIR:
     case KIND_SERVERS:
+    case KIND_NODE:
+    case KIND_KEY:
     case KINDS: return; /* the caller's */
     }
 }
@@ -292,8 +294,8 @@ static const char *unknown_hint(struct conf *c, enum block_id id, const struct n
             continue; /* what blocks share is theirs */
         if (i == BLOCK_TOP)
             return "it belongs to the top of the file";
-        return conf_text(c, "it belongs into %s %s block", strchr("aeiou", *other->name) ? "an" : "a",
-                         other->name);
+        return conf_text(c, "it belongs into %s %s block",
+                         strchr("aeiou", *other->name) ? "an" : "a", other->name);
     }
     return g.n ? settings_did_you_mean(c, &g) : "";
 }

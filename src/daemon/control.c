@@ -208,7 +208,8 @@ static int open_parts(struct control *c, struct err *e)
 int control_open(struct control *c, struct loop *l, struct log *log,
                  const struct control_options *o, int supervisor_fd, int cells_fd, struct err *e)
 {
-    *c = (struct control){.o = *o, .loop = l, .log = log};
+    *c = (struct control){.o = *o, .loop = l, .log = log, .gossip_fd = -1, .link_fd = -1};
+    arriving_init(&c->arriving, 0);
     c->supervisor = (struct ipc){
         .fd = -1, .on_message = control_hear_supervisor, .on_gone = on_supervisor_gone};
     for (uint32_t bank = 0; bank < CELLS_BANKS; bank++)
@@ -247,7 +248,11 @@ void control_close(struct control *c)
     judging_end(c);
     drains_end(c);
     events_free(&c->events);
-    arriving_close_metrics(&c->arriving);
+    arriving_close(&c->arriving);
+    if (c->gossip_fd >= 0)
+        close(c->gossip_fd);
+    if (c->link_fd >= 0)
+        close(c->link_fd);
     view_free(c->arriving.view);
     view_free(c->view);
     if (c->cells.header)
@@ -255,7 +260,7 @@ void control_close(struct control *c)
 }
 
 struct arguments {
-    const char *file, *state_dir, *log;
+    const char *file, *state_dir, *node, *log;
 };
 
 static bool parse_arguments(int argc, char **argv, struct arguments *a)
@@ -263,6 +268,7 @@ static bool parse_arguments(int argc, char **argv, struct arguments *a)
     static const struct option options[] = {
         {"file", required_argument, NULL, 'f'},
         {"state", required_argument, NULL, 's'},
+        {"node", required_argument, NULL, 'n'},
         {"log", required_argument, NULL, 'l'},
         {0},
     };
@@ -272,6 +278,8 @@ static bool parse_arguments(int argc, char **argv, struct arguments *a)
             a->file = optarg;
         else if (o == 's')
             a->state_dir = optarg;
+        else if (o == 'n')
+            a->node = optarg;
         else if (o == 'l')
             a->log = optarg;
         else
@@ -317,11 +325,14 @@ int control_main(int argc, char **argv)
     int r = sandbox_enter(SANDBOX_CONTROL, &notes, &e);
     if (notes.text[0])
         log_info(&log, "%s", notes.text);
-    if (gethostname(node, sizeof node - 1))
+    if (a.node)
+        str_copy(node, sizeof node, str_of(a.node));
+    else if (gethostname(node, sizeof node - 1))
         str_copy(node, sizeof node, STR("unknown"));
     struct control_options o = {.file = a.file,
                                 .state_dir = a.state_dir,
                                 .node = node,
+                                .self = a.node,
                                 .reload_deadline = 10 * NS_PER_S,
                                 .probes = PROBER_MOST,
                                 .memory_fd = memory_fd};

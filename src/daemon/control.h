@@ -85,7 +85,8 @@ struct discovering {
 
 struct control_options {
     const char *file, *state_dir;
-    const char *node;
+    const char *node;         /* what people see */
+    const char *self;         /* which of its cluster this is, before a view says it; may be NULL */
     uint64_t reload_deadline; /* ns */
     uint32_t probes;          /* in flight at most */
     uint64_t pace_window;     /* ns; 0: control_pace.c's own */
@@ -99,6 +100,7 @@ struct arriving {
     int metrics[IPC_MAX_FDS];   /* owned */
     uint8_t doors[IPC_MAX_FDS]; /* enum admin_door of each */
     uint32_t n_metrics;
+    int gossip, link; /* owned; -1: none */
 };
 
 /* To one proxy; a line knows whose it is. */
@@ -126,6 +128,7 @@ struct control {
     struct reloading reloading;
     struct discovering discovering;
     struct arriving arriving;
+    int gossip_fd, link_fd; /* of the view in force, until the mesh takes them; owned, -1: none */
     struct timer beat, judge;
     struct pacing pacing;
     uint64_t rows_read_at;
@@ -143,7 +146,13 @@ struct admin_host control_host(struct control *c);
 /* control_message.c */
 void control_hear_supervisor(struct ipc *ipc, struct ipc_message *m);
 void control_hear_proxy(struct ipc *ipc, struct ipc_message *m);
-void arriving_close_metrics(struct arriving *a);
+/* Nothing has arrived. */
+void arriving_init(struct arriving *a, uint64_t epoch);
+/* Closes what arrived and nobody took. */
+void arriving_close(struct arriving *a);
+/* Which node of its cluster this one is, as a configuration is to be read; NULL: to be found out.
+ * name: holds it. */
+const char *control_self(const struct control *c, char name[256]);
 /* `view` (now control's) is in force; its sockets are those of c->arriving. restore: verdicts and
  * drains come from the cells. */
 void control_adopt(struct control *c, struct view *view, bool restore);

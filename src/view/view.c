@@ -32,6 +32,19 @@ const char *view_right_name(unsigned i)
     return names[i];
 }
 
+const struct view_node *view_self(const struct view *v)
+{
+    return v->cluster.n_nodes ? &v->cluster.nodes[v->cluster.self] : NULL;
+}
+
+const struct view_node *view_node_find(const struct view *v, struct str name)
+{
+    for (uint32_t i = 0; i < v->cluster.n_nodes; i++)
+        if (str_eq(v->cluster.nodes[i].name, name))
+            return &v->cluster.nodes[i];
+    return NULL;
+}
+
 const struct view_service *view_service_find(const struct view *v, struct str name)
 {
     for (uint32_t i = 0; i < v->n_services; i++)

@@ -20,7 +20,7 @@ enum {
     VIEW_MAX_REPLIES = 1000000,
     VIEW_MAX_TOKENS = 256,
     VIEW_MAX_NODES = 128,
-    VIEW_FORMAT = 1, /* of the encoding; a decoder refuses others */
+    VIEW_FORMAT = 2, /* of the encoding; a decoder refuses others */
     VIEW_MAX_WORKERS = 64,
     VIEW_MAX_WEIGHT = 1000,
     VIEW_MAX_ATTEMPTS = 16,
@@ -57,6 +57,17 @@ enum socket_use {
     SOCKET_LINK,   /* control's listening socket for the other nodes */
     SOCKET_USES
 };
+/* Carries datagrams: a listening socket may have the same address. */
+static inline bool socket_is_datagram(uint8_t use)
+{
+    return use == SOCKET_UDP || use == SOCKET_GOSSIP;
+}
+/* Handed to control, not to the proxy. */
+static inline bool socket_is_of_control(uint8_t use)
+{
+    return use == SOCKET_METRICS || use == SOCKET_ADMIN || use == SOCKET_GOSSIP ||
+           use == SOCKET_LINK;
+}
 struct view_socket {
     uint8_t use; /* enum socket_use */
     struct addr addr;
@@ -375,10 +386,14 @@ struct view_cluster {
     struct view_node *nodes; /* in the order of their names, which differ, as do their addresses */
     uint32_t n_nodes;        /* 0 when alone, at most VIEW_MAX_NODES */
     uint32_t self;           /* which of nodes this one is */
-    struct str key_file;     /* absolute; its contents never come into a view */
-    uint64_t heartbeat;      /* ns, 10 ms to 10 s */
-    uint64_t suspect_after;  /* ns, at least 3 heartbeats */
+    struct str key_file; /* absolute, its contents never come into a view; empty: one node alone */
+    uint64_t heartbeat;  /* ns, 10 ms to 10 s */
+    uint64_t suspect_after; /* ns, at least 3 heartbeats */
 };
+/* A cluster with a key has one SOCKET_GOSSIP and one SOCKET_LINK, both at the address of self. */
+enum { VIEW_LEAST_SILENCE = 3 /* heartbeats */ };
+#define VIEW_HEARTBEAT_MIN (10ull * 1000000)
+#define VIEW_HEARTBEAT_MAX (10ull * 1000000000)
 
 struct view {
     struct arena arena;
@@ -395,6 +410,11 @@ struct view {
     uint32_t n_tokens;
     struct view_cluster cluster;
 };
+
+/* Which node this one is, or NULL when it is alone. */
+const struct view_node *view_self(const struct view *v);
+/* NULL when the cluster has none of this name. */
+const struct view_node *view_node_find(const struct view *v, struct str name);
 
 /* Appends the encoding to out; check out->failed. */
 void view_encode(const struct view *v, struct buf *out);

@@ -20,6 +20,8 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'daemon/ipc': 'ipc',
     'daemon/upgrade_state': 'upgrade',
     'admin/server': 'admin',
+    'mesh/keyring': 'keyring',
+    'mesh/seal': 'seal',
 }
 AMERICAN = {
     'behavior': 'behaviour', 'behaviors': 'behaviours', 'color': 'colour', 'colors': 'colours', 'favor': 'favour',
