@@ -151,7 +151,6 @@ static void refused(struct control *c, const struct err *e)
 
 void meshing_init(struct control *c)
 {
-    c->meshing.datagram_fd = c->meshing.listen_fd = -1;
     timer_init(&c->meshing.cuts_due, on_cuts_due);
 }
 
@@ -193,6 +192,12 @@ void meshing_sockets(struct control *c, int datagram_fd, int listen_fd)
         close(datagram_fd);
     if (listen_fd >= 0)
         close(listen_fd);
+}
+
+void meshing_beat(struct control *c)
+{
+    if (c->meshing.mesh)
+        mesh_beat(c->meshing.mesh);
 }
 
 struct member_info meshing_self(const struct control *c)

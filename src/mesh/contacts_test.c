@@ -7,7 +7,7 @@
 struct heard {
     uint64_t ids[8];
     uint32_t n;
-    const struct contacts *peers;
+    const struct contacts *contacts;
 };
 
 static void on_gone(void *context, const struct contact *p)
