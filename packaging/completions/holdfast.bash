@@ -17,7 +17,7 @@ _holdfast_instances()
 _holdfast()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
-    local commands='run check reload status top events drain resume instance restart upgrade version help'
+    local commands='run check reload status top events drain resume instance beat beats restart upgrade version help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$word")
@@ -36,7 +36,7 @@ _holdfast()
         mapfile -t COMPREPLY < <(compgen -W 'error warning info debug' -- "$word")
         return
         ;;
-    --since | --last | -n | --wait | -w | --weight | --priority | --name | --node) return ;;
+    --since | --last | -n | --wait | -w | --weight | --priority | --name | --node | --failed) return ;;
     esac
     case ${COMP_WORDS[1]} in
     run) options='--log --node --state' ;;
@@ -48,6 +48,8 @@ _holdfast()
     drain) options='--wait --json --node --state --admin --token-file' ;;
     resume) options='--json --node --state --admin --token-file' ;;
     instance) options='list add remove drain undrain weight --weight --priority --name --drained --json --node --state --admin --token-file' ;;
+    beat) options='--failed --json --node --state --admin --token-file' ;;
+    beats) options='--fail --json --node --state --admin --token-file' ;;
     restart) options='proxy --now --wait --json --node --state --admin --token-file' ;;
     upgrade) options='--binary --wait --json --node --state --admin --token-file' ;;
     version) options='--json' ;;

@@ -38,6 +38,8 @@ int command_events(int argc, char **argv);
 int command_drain(int argc, char **argv);
 int command_resume(int argc, char **argv);
 int command_instance(int argc, char **argv);
+int command_beat(int argc, char **argv);
+int command_beats(int argc, char **argv);
 int command_restart(int argc, char **argv);
 int command_upgrade(int argc, char **argv);
 int command_version(int argc, char **argv);

@@ -73,6 +73,11 @@ static struct socket_owner *socket_for(struct builder *b, enum socket_use use,
     return owner;
 }
 
+static enum socket_use beat_use(enum view_mode mode)
+{
+    return mode == VIEW_UDP ? SOCKET_BEAT_DATAGRAM : mode == VIEW_TCP ? SOCKET_BEAT : SOCKET_USES;
+}
+
 static struct socket_owner *listener(struct builder *b, enum socket_use use, enum view_mode *mode,
                                      const struct value *v, const char *who)
 {
@@ -80,10 +85,15 @@ static struct socket_owner *listener(struct builder *b, enum socket_use use, enu
     bool fresh;
     if (!address_listen(b->c, v, mode, &addr))
         return NULL;
-    if (*mode != VIEW_HTTP)
+    if (use == SOCKET_BEAT)
+        use = beat_use(*mode);
+    else if (*mode != VIEW_HTTP)
         use = use == SOCKET_HTTP ? view_mode_use(*mode) : SOCKET_USES;
     if (use == SOCKET_USES) {
-        conf_complain(b->c, &v->place, "listen to 'http://'", "%s speaks HTTP only", who);
+        bool http = *mode == VIEW_HTTP;
+        conf_complain(b->c, &v->place,
+                      http ? "listen to 'udp://' or 'tcp://'" : "listen to 'http://'",
+                      http ? "%s does not speak HTTP" : "%s speaks HTTP only", who);
         return NULL;
     }
     struct socket_owner *owner = socket_for(b, use, &addr, &v->place, who, &fresh);
@@ -324,12 +334,11 @@ static void build_services(struct builder *b, const struct node *top, bool damag
                       VIEW_MAX_SLOTS);
 }
 
-static void admin_listeners(struct builder *b, const struct node *admin, const char *key,
-                            enum socket_use use)
+void build_listen(struct builder *b, const struct node *block, const char *key, enum socket_use use,
+                  const char *who)
 {
-    const char *who = conf_text(b->c, "admin %s", key);
     enum view_mode mode;
-    for (const struct node *k = admin ? admin->children : NULL; k; k = k->next) {
+    for (const struct node *k = block ? block->children : NULL; k; k = k->next) {
         if (!build_is(k, key) || !k->value)
             continue;
         if (k->value->kind != VALUE_LIST)
@@ -339,7 +348,7 @@ static void admin_listeners(struct builder *b, const struct node *admin, const c
     }
 }
 
-static bool is_near(const struct addr *a)
+bool build_is_near(const struct addr *a)
 {
     static const uint8_t six[16] = {[15] = 1};
     return a->kind == ADDR_UNIX || (a->kind == ADDR_IP4 && a->ip[0] == 127) ||
@@ -351,7 +360,7 @@ static void check_admin(struct builder *b, const struct node *listen, bool compl
 {
     bool far = false;
     for (uint32_t i = 0; i < b->v->n_sockets; i++)
-        far |= b->v->sockets[i].use == SOCKET_ADMIN && !is_near(&b->v->sockets[i].addr);
+        far |= b->v->sockets[i].use == SOCKET_ADMIN && !build_is_near(&b->v->sockets[i].addr);
     if (far)
         conf_warn(b->c, &listen->place, "listen on 127.0.0.1, behind a tunnel or a proxy with TLS",
                   "the admin API's tokens cross the network in the clear");
@@ -367,8 +376,8 @@ static void build_admin(struct builder *b, const struct node *top)
     uint32_t errors = b->c->problems->errors;
     const struct node *n = settings_block(b->c, &parent, BLOCK_ADMIN);
     settings_apply(b->c, BLOCK_ADMIN, n ? n->children : NULL, b->v, &seen);
-    admin_listeners(b, n, "metrics", SOCKET_METRICS);
-    admin_listeners(b, n, "listen", SOCKET_ADMIN);
+    build_listen(b, n, "metrics", SOCKET_METRICS, "admin metrics");
+    build_listen(b, n, "listen", SOCKET_ADMIN, "admin listen");
     tokens_build(b, n);
     check_admin(b, settings_seen(&seen, BLOCK_ADMIN, "listen"),
                 n && !n->damaged && b->c->problems->errors == errors);
@@ -397,6 +406,7 @@ void conf_build(struct conf *c, const struct node *top, bool damaged)
     c->view->sockets = build_array(&b, b.cap_sockets, sizeof *c->view->sockets);
     build_admin(&b, top);
     resolver_build(c, top);
+    beats_build(&b, top);
     links_expect(&b, top);
     build_services(&b, top, damaged);
     links_resolve(&b);

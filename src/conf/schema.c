@@ -62,6 +62,18 @@ static const struct setting resolver[] = {
     NUMBER("ttl-max", KIND_DURATION, struct view_resolver, ttl_most, 10 * MS, D, "5m",
            "an answer is asked for again no later, whatever its TTL"),
 };
+static const struct setting beats[] = {
+    SPECIAL("listen", KIND_DOOR, "",
+            "where beats are taken, as a line of text; one or several; `holdfast beat` needs none"),
+};
+static const struct setting beat[] = {
+    NUMBER("every", KIND_DURATION, struct view_beat, every, 100 * MS, 366 * D, "",
+           "a beat is due this often; required"),
+    NUMBER("grace", KIND_DURATION, struct view_beat, grace, 0, 366 * D, "(half of every)",
+           "so much more is waited until the job counts as failed"),
+    SPECIAL("token", KIND_SECRET, "",
+            "what a line over the network must bring: 16 bytes or more; none: nothing"),
+};
 static const struct setting cluster[] = {
     SPECIAL("key", KIND_KEY, "",
             "the file of the key that all nodes share (`holdfast key new`); required of two nodes "
@@ -320,6 +332,11 @@ static const struct block blocks[BLOCKS] = {
                      "Who may use the admin API over TCP (docs/admin-api.md)."},
     [BLOCK_RESOLVER] = {"resolver", IN(BLOCK_TOP), NULL, false, ANY_MODE, 0, NO_RULES,
                         SETTINGS(resolver), "How names of backends are looked up."},
+    [BLOCK_BEATS] = {"beats", IN(BLOCK_TOP), NULL, false, ANY_MODE, 0, NO_RULES, SETTINGS(beats),
+                     "Where jobs say that they live (docs/beats.md)."},
+    [BLOCK_BEAT] = {"beat", IN(BLOCK_TOP), "NAME", true, ANY_MODE, 0, NO_RULES, SETTINGS(beat),
+                    "A job that says itself that it lives: cron jobs, scripts, services. Without a "
+                    "beat in `every` and `grace` it has failed."},
     [BLOCK_CLUSTER] = {"cluster", IN(BLOCK_TOP), "NAME", false, ANY_MODE, 0, NO_RULES,
                        SETTINGS(cluster),
                        "The nodes that belong together: the same block on each of them "
@@ -499,13 +516,14 @@ static const struct {
     [KIND_SERVICE] = {"the name of a service", false, FIELD_NONE},
     [KIND_REDIRECT] = {"301, 302, 303, 307 or 308", false, FIELD_NONE},
     [KIND_FILE] = {"a path, as in errors/503.html", false, FIELD_NONE},
+    [KIND_DOOR] = {"udp:// or tcp:// and an address, as in udp://127.0.0.1:7301", true, FIELD_NONE},
     [KIND_LISTEN] = {"an address, as in http://0.0.0.0:8080", true, FIELD_NONE},
     [KIND_LOG] = {"an absolute path, or off", false, FIELD_NONE},
     [KIND_FORM] = {"plain, common, combined, json or a text with {fields}", false, FIELD_TEXT},
     [KIND_SECRET] = {"file:PATH or env:NAME", false, FIELD_NONE},
-    [KIND_RIGHTS] =
-        {"some of {read, metrics, drain, instances, reload, restart, upgrade, cluster}, or all",
-         true, FIELD_NONE},
+    [KIND_RIGHTS] = {"some of {read, metrics, drain, instances, reload, restart, upgrade, cluster, "
+                     "beat}, or all",
+                     true, FIELD_NONE},
     [KIND_DIR] = {"an absolute path", false, FIELD_NONE},
     [KIND_SERVERS] = {"an address, as in 10.0.0.53 or [::1]:5353", true, FIELD_NONE},
     [KIND_NODE] = {"an address, as in 10.0.0.1 or [fd00::1]:7301", false, FIELD_NONE},

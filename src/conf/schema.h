@@ -39,6 +39,7 @@ enum kind {
     KIND_SERVICE,  /* a service's name */
     KIND_REDIRECT, /* 301, 302, 303, 307 or 308 */
     KIND_FILE,     /* errors/503.html */
+    KIND_DOOR,     /* udp://127.0.0.1:7301, or several: of beats */
     KIND_LISTEN,   /* http://0.0.0.0:8080, or several */
     KIND_LOG,      /* /var/log/x.log or off */
     KIND_FORM,     /* combined, or "{client} {status}": of a log's lines */
@@ -82,6 +83,8 @@ enum block_id {
     BLOCK_ADMIN,
     BLOCK_TOKEN,
     BLOCK_RESOLVER,
+    BLOCK_BEATS,
+    BLOCK_BEAT,
     BLOCK_CLUSTER,
     BLOCK_NODE,
     BLOCK_SERVICE,

@@ -231,6 +231,7 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_TYPE: words_one(c, s, v, target); return;
     case KIND_FLAG:
     case KIND_LISTEN:
+    case KIND_DOOR:
     case KIND_FIELDS:
     case KIND_NAMES:
     case KIND_TO:
@@ -331,7 +332,7 @@ static void apply_one(struct conf *c, const struct setting *s, const struct node
 {
     if (!has_value(c, s, n))
         return;
-    if (*first && s->kind != KIND_LISTEN) {
+    if (*first && s->kind != KIND_LISTEN && s->kind != KIND_DOOR) {
         conf_complain(c, &n->place, "", "%s is set already (%s)", s->key,
                       conf_where(c, &(*first)->place));
         return;

@@ -65,6 +65,23 @@ static int host_tell(void *context, const struct told_change *change, struct adm
     return discovering_tell(context, change, waits, told, e);
 }
 
+static const struct beat_watch *host_beat(void *context, uint32_t index)
+{
+    return beating_watch(context, index);
+}
+
+static void host_beaten(void *context, uint32_t index, bool failed, struct str text)
+{
+    beating_take(context, index, failed, text);
+}
+
+static struct admin_beat_counts host_beat_counts(void *context)
+{
+    const struct control *c = context;
+    struct beat_door_counts n = beat_doors_counts(c->beating.doors);
+    return (struct admin_beat_counts){n.taken, n.malformed, n.denied, n.dropped};
+}
+
 static int host_restart_proxy(void *context, bool gently, struct err *e)
 {
     struct control *c = context;
@@ -105,6 +122,9 @@ struct admin_host control_host(struct control *c)
         .reload = host_reload,
         .drain = host_drain,
         .tell = host_tell,
+        .beat = host_beat,
+        .beaten = host_beaten,
+        .beat_counts = host_beat_counts,
         .restart_proxy = host_restart_proxy,
         .upgrade = host_upgrade,
         .change = host_change,
@@ -203,6 +223,8 @@ static int open_parts(struct control *c, struct err *e)
     if (r == 0)
         r = discovering_init(c, e);
     if (r == 0)
+        r = beating_init(c, e);
+    if (r == 0)
         r = prober_new(&c->prober, c->loop, c->n_subjects, c->o.probes, &owner, e);
     if (r == 0)
         r = admin_new(&c->admin, c->loop, &host, e);
@@ -251,6 +273,7 @@ void control_close(struct control *c)
     reloading_end(c);
     discovering_end(c);
     judging_end(c);
+    beating_end(c);
     drains_end(c);
     events_free(&c->events);
     arriving_close(&c->arriving);

@@ -18,29 +18,49 @@ static void put_fd(int *to, int fd)
 
 void arriving_close(struct arriving *a)
 {
-    for (uint32_t i = 0; i < a->n_metrics; i++)
-        if (a->metrics[i] >= 0)
-            close(a->metrics[i]);
-    a->n_metrics = 0;
+    for (uint32_t i = 0; i < a->n_fds; i++)
+        if (a->fds[i] >= 0)
+            close(a->fds[i]);
+    a->n_fds = 0;
     put_fd(&a->gossip, -1);
     put_fd(&a->link, -1);
 }
 
-static void listen_metrics(struct control *c)
+/* Hands a socket to whom it belongs; takes it. */
+static int listen_to(struct control *c, uint8_t use, int fd, struct err *e)
+{
+    switch ((enum socket_use)use) {
+    case SOCKET_METRICS: return admin_listen(c->admin, fd, ADMIN_METRICS, e);
+    case SOCKET_ADMIN: return admin_listen(c->admin, fd, ADMIN_TOKEN, e);
+    case SOCKET_BEAT: return beat_doors_open(c->beating.doors, fd, false, e);
+    case SOCKET_BEAT_DATAGRAM: return beat_doors_open(c->beating.doors, fd, true, e);
+    case SOCKET_GOSSIP: /* the mesh's */
+    case SOCKET_LINK:
+    case SOCKET_HTTP:
+    case SOCKET_ACCESS_LOG:
+    case SOCKET_TCP:
+    case SOCKET_UDP:
+    case SOCKET_USES: break;
+    }
+    UNREACHABLE();
+}
+
+static void listen_all(struct control *c)
 {
     struct arriving *a = &c->arriving;
     struct err e = {0};
     admin_unlisten_metrics(c->admin);
-    for (uint32_t i = 0; i < a->n_metrics; i++) {
-        int r = admin_listen(c->admin, a->metrics[i], (enum admin_door)a->doors[i], &e);
-        a->metrics[i] = -1;
+    beat_doors_close(c->beating.doors);
+    for (uint32_t i = 0; i < a->n_fds; i++) {
+        int r = listen_to(c, a->uses[i], a->fds[i], &e);
+        a->fds[i] = -1;
         if (r) {
             struct event *ev = control_event(c, EVENT_METRICS_REFUSED, EVENT_ERROR);
             event_text(ev, "%s", e.text);
             control_event_end(c, ev);
         }
     }
-    a->n_metrics = 0;
+    a->n_fds = 0;
 }
 
 /* Those of the view, or none. */
@@ -69,7 +89,8 @@ void control_adopt(struct control *c, struct view *view, bool restore)
     discovering_adopt(c, old);
     view_free(old);
     drains_prune(c);
-    listen_metrics(c);
+    beating_adopt(c);
+    listen_all(c);
     take_mesh_sockets(c);
     cell_set(&c->cells.processes[PROCESS_CONTROL].epoch, view->epoch);
 }
@@ -131,10 +152,10 @@ static bool arriving_take(struct arriving *a, uint8_t use, int fd)
         put_fd(use == SOCKET_GOSSIP ? &a->gossip : &a->link, fd);
         return true;
     }
-    if (use >= SOCKET_USES || !socket_is_of_control(use) || a->n_metrics == ARRAY_LEN(a->metrics))
+    if (use >= SOCKET_USES || !socket_is_of_control(use) || a->n_fds == ARRAY_LEN(a->fds))
         return false;
-    a->doors[a->n_metrics] = use == SOCKET_METRICS ? ADMIN_METRICS : ADMIN_TOKEN;
-    a->metrics[a->n_metrics++] = fd;
+    a->uses[a->n_fds] = use;
+    a->fds[a->n_fds++] = fd;
     return true;
 }
 

@@ -97,8 +97,6 @@ static void end_without_key(struct peer *p, const struct keyring *k)
     }
     if (!session_live(&p->now) && !p->offered)
         session_end(&p->other); /* nobody would ever replace it */
-    if (!keyring_find(k, p->ask_key))
-        p->asked = false;
 }
 
 void seal_set_keys(struct seal *s, const struct keyring *k)
@@ -129,6 +127,16 @@ bool seal_knows(const struct seal *s, uint64_t peer)
 void seal_forget(struct seal *s, uint64_t peer)
 {
     peers_remove(&s->peers, peer);
+}
+
+/* NULL: it is not known, or memory is out. */
+static struct peer *peer_of(struct seal *s, uint64_t id)
+{
+    struct peer *p = peers_find(&s->peers, id);
+    bool full;
+    if (p || id == s->self || !s->host.member || !s->host.member(s->host.context, id))
+        return p;
+    return peers_add(&s->peers, id, &full);
 }
 
 /* ---- HELLO ---- */
@@ -167,7 +175,7 @@ static size_t say_hello(struct seal *s, struct peer *p, uint64_t now, uint8_t *o
 size_t seal_write(struct seal *s, uint64_t to, const void *p, size_t n, uint64_t now, uint8_t *out,
                   bool *sealed)
 {
-    struct peer *peer = peers_find(&s->peers, to);
+    struct peer *peer = peer_of(s, to);
     CHECK(n <= SEAL_DATAGRAM_MAX - SEAL_OVERHEAD);
     *sealed = false;
     if (!peer)
@@ -243,8 +251,8 @@ static enum seal_result admit(struct seal *s, const uint8_t *p, size_t n, uint64
     *key = keyring_find(&s->keys, h->key);
     if (!*key)
         return SEAL_KEY;
-    *peer = peers_find(&s->peers, h->from);
-    if (!*peer || h->to != s->self)
+    *peer = h->to == s->self ? peer_of(s, h->from) : NULL;
+    if (!*peer)
         return SEAL_STRANGER;
     if (!may_check(s, now))
         return SEAL_LIMITED;
@@ -375,7 +383,7 @@ static enum seal_result read_sealed(struct seal *s, uint8_t *p, size_t n, uint64
         return SEAL_SHORT;
     uint32_t sid = le32_get(p + SEALED_SID);
     out->from = le64_get(p + SEALED_FROM);
-    struct peer *peer = peers_find(&s->peers, out->from);
+    struct peer *peer = peer_of(s, out->from);
     if (!peer)
         return SEAL_STRANGER;
     bool first = session_live(&peer->now) && peer->now.hello.sid == sid;

@@ -4,9 +4,10 @@
  * can replay a run. One seal belongs to one node and one thread. Secrets are wiped when they end
  * and never logged.
  *
- * Bounded: SEAL_PEERS_MAX peers, of which only those that the owner named (seal_know) can open
- * sessions; two sessions a peer; per peer one HELLO in SEAL_HELLO_EVERY and ten answers a second;
- * in all SEAL_CHECKS handshakes a second are looked at. */
+ * Bounded: SEAL_PEERS_MAX peers, of which only those that the owner names (seal_know, or when
+ * asked: host.member) can open sessions; two sessions a peer; per peer one HELLO in
+ * SEAL_HELLO_EVERY and ten answers a second; in all SEAL_CHECKS handshakes a second are looked at.
+ */
 #ifndef HF_SEAL_H
 #define HF_SEAL_H
 
@@ -72,6 +73,8 @@ const char *seal_result_name(enum seal_result r);
 struct seal_host {
     void *context;
     void (*entropy)(void *context, void *out, size_t n);
+    /* Asked about ids that seal_know did not name: may this one have sessions? NULL: no. */
+    bool (*member)(void *context, uint64_t id);
 };
 struct seal;
 int seal_new(struct seal **out, struct str cluster, uint64_t self, const struct keyring *k,

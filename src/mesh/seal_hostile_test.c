@@ -232,6 +232,19 @@ static void strangers_with_the_key_have_no_session(void **state)
     pair_end(&p);
 }
 
+static void what_is_for_another_node_is_refused(void **state)
+{
+    struct pair p;
+    struct datagram d;
+    bool sealed;
+    pair_start(&p);
+    assert_int_equal(seal_know(p.a.seal, 30, NULL), 0);
+    d.n = seal_write(p.a.seal, 30, "x", 1, p.now, d.p, &sealed);
+    assert_int_equal(hear(&p, &p.b, &d), SEAL_STRANGER);
+    assert_int_equal(p.b.opened.reply_n, 0);
+    pair_end(&p);
+}
+
 static void other_versions_and_kinds_are_refused(void **state)
 {
     struct pair p;
@@ -417,6 +430,7 @@ int main(void)
         cmocka_unit_test(what_comes_back_to_its_sender_is_refused),
         cmocka_unit_test(other_clusters_and_keys_are_told_apart),
         cmocka_unit_test(strangers_with_the_key_have_no_session),
+        cmocka_unit_test(what_is_for_another_node_is_refused),
         cmocka_unit_test(other_versions_and_kinds_are_refused),
         cmocka_unit_test(a_newer_minor_version_is_understood),
         cmocka_unit_test(a_flood_of_hellos_is_bounded),

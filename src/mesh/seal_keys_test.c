@@ -66,6 +66,13 @@ static void the_one_behind_does_not_ask_for_the_old_key(void **state)
     seal_set_keys(p.a.seal, &use);
     seal_set_keys(p.b.seal, &accept);
     beats(&p, 5);
+    struct pair q; /* nor does a key that is only accepted call for a session of its own */
+    pair_start(&q);
+    pair_meet(&q);
+    q.now += 100 * MS;
+    seal_set_keys(q.a.seal, &accept);
+    assert_int_equal(seal_renew(q.a.seal, q.b.id, q.now, d.p), 0);
+    pair_end(&q);
     for (int i = 0; i < 20; i++) {
         beat(&p);
         assert_int_equal(seal_renew(p.a.seal, p.b.id, p.now, d.p), 0);

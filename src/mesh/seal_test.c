@@ -130,6 +130,58 @@ static void both_may_begin_at_once(void **state)
     pair_end(&p);
 }
 
+/* Each answered the other's HELLO before it heard the answer to its own. The one that comes into
+ * use first takes the other back. */
+static void a_late_answer_does_not_part_them(void **state)
+{
+    struct pair p;
+    bool sealed;
+    pair_start(&p);
+    struct datagram of_b = say(&p, &p.b, "x", &sealed);
+    assert_int_equal(hear(&p, &p.a, &of_b), SEAL_REPLY);
+    struct datagram late = reply_of(&p.a);
+    assert_int_equal(say(&p, &p.a, "x", &sealed).n, 0); /* it may come into use yet */
+    p.now += 300 * MS;
+    struct datagram of_a = say(&p, &p.a, "x", &sealed);
+    assert_int_equal(of_a.n, HELLO_SIZE);
+    assert_int_equal(carry(&p, &p.b, of_a), SEAL_REPLY);
+    assert_int_equal(hear(&p, &p.b, &late), SEAL_REPLAYED);
+    assert_both_ways(&p);
+    pair_end(&p);
+}
+
+/* As above, while they have a session: what was in use only opens, whatever came between. */
+static void a_straggler_does_not_call_a_session_back(void **state)
+{
+    struct pair p;
+    bool sealed;
+    struct datagram d;
+    pair_start(&p);
+    pair_meet(&p);
+    struct datagram straggler = say(&p, &p.a, "slow", &sealed);
+    struct keyring newer = p.keys;
+    assert_int_equal(keyring_add(&newer, (const uint8_t[SEAL_SECRET]){9}, NULL), 0);
+    assert_int_equal(keyring_use(&newer, newer.keys[0].id, NULL), 0);
+    seal_set_keys(p.a.seal, &newer);
+    seal_set_keys(p.b.seal, &newer);
+    p.now += 100 * MS;
+    d.n = seal_renew(p.b.seal, p.a.id, p.now, d.p);
+    assert_int_equal(hear(&p, &p.a, &d), SEAL_REPLY);
+    struct datagram late = reply_of(&p.a);
+    p.now += 300 * MS;
+    d.n = seal_renew(p.a.seal, p.b.id, p.now, d.p);
+    assert_int_equal(hear(&p, &p.b, &d), SEAL_REPLY); /* an offer, which the next line takes back */
+    assert_int_equal(hear(&p, &p.b, &late), SEAL_REPLY);
+    assert_true(p.b.opened.up);
+    d = reply_of(&p.b);
+    assert_int_equal(hear(&p, &p.b, &straggler), SEAL_OK);
+    assert_false(p.b.opened.up);
+    assert_int_equal(hear(&p, &p.a, &d), SEAL_NOTHING);
+    assert_true(p.a.opened.up);
+    assert_both_ways(&p);
+    pair_end(&p);
+}
+
 /* Any order of loss, delay and repetition, with both beginning, ends with one session that both
  * use, once the network behaves. */
 static void chaos_ends_in_one_session(void **state)
@@ -303,6 +355,8 @@ int main(void)
         cmocka_unit_test(a_slow_path_needs_no_more_than_one_nonce),
         cmocka_unit_test(datagrams_come_in_any_order_but_once),
         cmocka_unit_test(both_may_begin_at_once),
+        cmocka_unit_test(a_late_answer_does_not_part_them),
+        cmocka_unit_test(a_straggler_does_not_call_a_session_back),
         cmocka_unit_test(chaos_ends_in_one_session),
         cmocka_unit_test(a_restarted_peer_is_back_at_once),
         cmocka_unit_test(a_peer_restarts_often),

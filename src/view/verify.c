@@ -212,12 +212,29 @@ static int verify_tokens(const struct view *v, struct err *e)
     return rc;
 }
 
+static int verify_beats(const struct view *v, struct err *e)
+{
+    struct map names = {0};
+    int rc = v->n_beats > VIEW_MAX_BEATS ? verify_bad(e, STR(""), "too many beats") : 0;
+    for (uint32_t i = 0; i < v->n_beats && !rc; i++) {
+        const struct view_beat *b = &v->beats[i];
+        if (b->name.n == 0 || b->every == 0 || b->every > VIEW_MAX_DURATION ||
+            b->grace > VIEW_MAX_DURATION)
+            rc = verify_bad(e, STR(""), "an invalid beat");
+        else
+            rc = verify_unique(&names, b->name, STR(""), "two beats of one name", e);
+    }
+    map_free(&names);
+    return rc;
+}
+
 int view_verify(const struct view *v, struct err *e)
 {
     if (v->workers < 1 || v->workers > VIEW_MAX_WORKERS || v->n_services > VIEW_MAX_SERVICES)
         return verify_bad(e, STR(""), "a number out of range");
     int rc = verify_sockets(v, e);
     rc = rc ? rc : verify_tokens(v, e);
+    rc = rc ? rc : verify_beats(v, e);
     rc = rc ? rc : verify_resolver(&v->resolver, e);
     rc = rc ? rc : verify_cluster(v, e);
     struct map names = {0};

@@ -26,8 +26,8 @@ void view_free(struct view *v)
 
 const char *view_right_name(unsigned i)
 {
-    static const char *const names[RIGHTS] = {"read",   "metrics", "drain",   "instances",
-                                              "reload", "restart", "upgrade", "cluster"};
+    static const char *const names[RIGHTS] = {
+        "read", "metrics", "drain", "instances", "reload", "restart", "upgrade", "cluster", "beat"};
     CHECK(i < RIGHTS);
     return names[i];
 }

@@ -20,6 +20,7 @@ enum {
     VIEW_MAX_REPLIES = 1000000,
     VIEW_MAX_TOKENS = 256,
     VIEW_MAX_NODES = 128,
+    VIEW_MAX_BEATS = 1024,
     VIEW_FORMAT = 2, /* of the encoding; a decoder refuses others */
     VIEW_MAX_WORKERS = 64,
     VIEW_MAX_WEIGHT = 1000,
@@ -55,18 +56,20 @@ enum socket_use {
     SOCKET_ADMIN,  /* a listening socket of control: the admin API over TCP, for who has a token */
     SOCKET_GOSSIP, /* control's datagram socket for the other nodes */
     SOCKET_LINK,   /* control's listening socket for the other nodes */
+    SOCKET_BEAT,   /* control's listening socket for jobs that say that they live */
+    SOCKET_BEAT_DATAGRAM, /* the same for datagrams */
     SOCKET_USES
 };
 /* Carries datagrams: a listening socket may have the same address. */
 static inline bool socket_is_datagram(uint8_t use)
 {
-    return use == SOCKET_UDP || use == SOCKET_GOSSIP;
+    return use == SOCKET_UDP || use == SOCKET_GOSSIP || use == SOCKET_BEAT_DATAGRAM;
 }
 /* Handed to control, not to the proxy. */
 static inline bool socket_is_of_control(uint8_t use)
 {
     return use == SOCKET_METRICS || use == SOCKET_ADMIN || use == SOCKET_GOSSIP ||
-           use == SOCKET_LINK;
+           use == SOCKET_LINK || use == SOCKET_BEAT || use == SOCKET_BEAT_DATAGRAM;
 }
 struct view_socket {
     uint8_t use; /* enum socket_use */
@@ -358,7 +361,8 @@ enum {
     RIGHT_RESTART = 32,  /* processes */
     RIGHT_UPGRADE = 64,  /* the program */
     RIGHT_CLUSTER = 128, /* leave, maintenance */
-    RIGHTS = 8           /* how many */
+    RIGHT_BEAT = 256,    /* say that a job lives */
+    RIGHTS = 9           /* how many */
 };
 /* Of 1 << i. */
 const char *view_right_name(unsigned i);
@@ -368,6 +372,14 @@ struct view_token {
     struct str name;    /* unique */
     uint8_t digest[32]; /* SHA-256 of the secret */
     uint32_t rights;    /* RIGHT_* */
+};
+
+/* A job that says itself that it lives: detect/beat.h. */
+struct view_beat {
+    struct str name;       /* unique */
+    uint64_t every, grace; /* ns; every is not 0 */
+    bool secret;           /* over the network it must bring a token */
+    uint8_t digest[32];    /* SHA-256 of that; else zeros */
 };
 
 /* A machine of the cluster. */
@@ -408,6 +420,8 @@ struct view {
     uint32_t n_services;
     struct view_token *tokens; /* of the admin API over TCP */
     uint32_t n_tokens;
+    struct view_beat *beats;
+    uint32_t n_beats;
     struct view_cluster cluster;
 };
 
