@@ -26,7 +26,7 @@ struct site {
     struct timer look;
     struct node nodes[NODES];
     struct addr at[NODES];
-    char dir[64], key[80];
+    char dir[32], key[80];
     bool (*until)(struct site *);
     uint64_t deadline;
     bool reached;
@@ -106,7 +106,7 @@ static struct view *view_of(const struct site *s, uint32_t self)
     c->suspect_after = 100 * NS_PER_MS;
     c->n_nodes = NODES;
     c->self = self;
-    c->nodes = arena_zero(&v->arena, NODES * sizeof *c->nodes);
+    c->nodes = arena_array(&v->arena, NODES, sizeof *c->nodes);
     assert_non_null(c->nodes);
     for (uint32_t i = 0; i < NODES; i++) {
         static const char *const names[NODES] = {"a", "b", "c"};
