@@ -10,8 +10,6 @@
 #include "mesh/pulse.h"
 #include "os/aead.h"
 
-enum { KEY_FILE_MAX = 4096 };
-
 struct mesh {
     struct loop *loop;
     struct mesh_host host;
@@ -51,7 +49,9 @@ static uint64_t kept_incarnation(struct mesh *m)
     struct err e = {0};
     uint64_t last = 0;
     int r = file_read(m->incarnation_file, 64, &text, &e);
-    struct str digits = str_trim(buf_str(&text));
+    struct str digits = buf_str(&text);
+    if (digits.n && digits.p[digits.n - 1] == '\n')
+        digits.n--;
     if (r == 0 && !str_u64(digits, UINT64_MAX / 2, &last))
         r = err_set(&e, ERR_PROTO, "%s does not hold a number", m->incarnation_file);
     if (r && r != -ERR_ABSENT)
@@ -144,7 +144,9 @@ static int read_keys(const struct view_cluster *c, struct keyring *keys, struct 
     struct buf text = {0};
     if (!str_copy(path, sizeof path, c->key_file))
         return err_set(e, ERR_LIMIT, "the key file's path is too long");
-    int r = file_read(path, KEY_FILE_MAX, &text, e);
+    if (!buf_reserve(&text, KEYRING_TEXT_MAX)) /* no copy of it stays anywhere else */
+        return err_set(e, ERR_NOMEM, "no memory for the cluster's key file");
+    int r = file_read(path, KEYRING_TEXT_MAX - 1, &text, e);
     if (r == 0)
         r = keyring_parse(buf_str(&text), keys, e);
     if (r)

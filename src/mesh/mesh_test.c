@@ -134,12 +134,12 @@ static void stop_node(struct site *s, uint32_t i)
 
 static void write_key(const struct site *s)
 {
-    struct keyring k = {.n = 1};
+    struct keyring k = {0};
     struct buf text = {0};
     struct err e = {0};
-    k.keys[0].use = true;
-    entropy(k.keys[0].secret, sizeof k.keys[0].secret);
-    k.keys[0].id = 7;
+    uint8_t secret[SEAL_SECRET];
+    entropy(secret, sizeof secret);
+    assert_int_equal(keyring_add(&k, secret, &e), 0);
     keyring_print(&k, &text);
     assert_int_equal(file_replace(s->key, buf_str(&text), 0600, &e), 0);
     buf_free(&text);
@@ -161,8 +161,9 @@ static int set_up(void **state)
             .kind = ADDR_IP4, .port = (uint16_t)(port + i), .ip = {127, 0, 0, (uint8_t)(i + 1)}};
         snprintf(s->nodes[i].dir, sizeof s->nodes[i].dir, "%s/%u", s->dir, i);
         assert_int_equal(dir_make(s->nodes[i].dir, 0700, &e), 0);
-        start_node(s, i);
     }
+    for (uint32_t i = 0; i < NODES; i++)
+        start_node(s, i);
     *state = s;
     return 0;
 }
