@@ -4,7 +4,8 @@
  * A cut between two nodes shows itself at both ends within some heartbeats of each other, so that
  * it is told of when the picture has not changed for CUTS_NS, in one sentence for each.
  *
- * This node's maintenance flag is kept in STATE/maintenance: a restart of control does not end it. */
+ * This node's maintenance flag is kept in STATE/maintenance: a restart of control does not end it.
+ */
 #include <stdio.h>
 #include <unistd.h>
 

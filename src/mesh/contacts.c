@@ -48,7 +48,8 @@ static int insert(struct contacts *p, uint32_t at, uint64_t id, struct str name,
     return 0;
 }
 
-int contacts_put(struct contacts *p, uint64_t id, struct str name, const struct addr *a, struct err *e)
+int contacts_put(struct contacts *p, uint64_t id, struct str name, const struct addr *a,
+                 struct err *e)
 {
     uint32_t i = place_of(p, id);
     bool known = i < p->n && p->list[i].id == id;
@@ -68,7 +69,8 @@ static void end(struct contact *x)
     mem_free((void *)(uintptr_t)x->name.p);
 }
 
-void contacts_end(struct contacts *p, void (*gone)(void *context, const struct contact *), void *context)
+void contacts_end(struct contacts *p, void (*gone)(void *context, const struct contact *),
+                  void *context)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < p->n; i++) /* all are still found while somebody hears of it */

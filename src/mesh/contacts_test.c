@@ -14,7 +14,8 @@ static void on_gone(void *context, const struct contact *p)
 {
     struct heard *h = context;
     for (uint32_t i = 0; i < h->contacts->n; i++) /* nobody is lost from sight meanwhile */
-        assert_ptr_equal(contacts_find(h->contacts, h->contacts->list[i].id), &h->contacts->list[i]);
+        assert_ptr_equal(contacts_find(h->contacts, h->contacts->list[i].id),
+                         &h->contacts->list[i]);
     h->ids[h->n++] = p->id;
 }
 

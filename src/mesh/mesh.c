@@ -19,8 +19,7 @@ struct mesh {
     char incarnation_file[4096];
 };
 
-static void complain(struct mesh *m, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+static void complain(struct mesh *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void complain(struct mesh *m, const char *format, ...)
 {

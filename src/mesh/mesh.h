@@ -18,12 +18,12 @@
 
 /* What nodes tell each other over links. The receiver ignores kinds that it does not know. */
 enum mesh_kind {
-    MESH_HEALTH = 1, /* verdicts about instances: control_health.c */
-    MESH_KEYS,       /* rotation: mesh_keys.c */
-    MESH_JOIN,       /* a node asks for the cluster's key with a token: mesh_join.c */
-    MESH_CARDS,      /* nodes that joined by token, beside the file's */
+    MESH_HEALTH = 1,  /* verdicts about instances: control_health.c */
+    MESH_KEYS,        /* rotation: mesh_keys.c */
+    MESH_JOIN,        /* a node asks for the cluster's key with a token: mesh_join.c */
+    MESH_CARDS,       /* nodes that joined by token, beside the file's */
     MESH_MAINTENANCE, /* u8: the receiver is to set its own flag, or take it back */
-    MESH_COORD,      /* reserved */
+    MESH_COORD,       /* reserved */
     MESH_KINDS
 };
 enum { MESH_MESSAGE_MAX = 256 * 1024 };

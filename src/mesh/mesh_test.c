@@ -217,7 +217,8 @@ static bool c_has_left(struct site *s)
 
 static bool both_heard(struct site *s)
 {
-    return strcmp(s->nodes[1].heard, "a/1/hello") == 0 && strcmp(s->nodes[2].heard, "a/1/hello") == 0;
+    return strcmp(s->nodes[1].heard, "a/1/hello") == 0 &&
+           strcmp(s->nodes[2].heard, "a/1/hello") == 0;
 }
 
 /* --- tests --- */

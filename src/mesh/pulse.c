@@ -10,7 +10,10 @@
 
 #include "mesh/mesh.h"
 
-enum { READ_BATCH = 256 /* datagrams read before time has its turn */ };
+enum {
+    READ_BATCH = 256, /* datagrams read before time has its turn */
+    ERRORS_MAX = 32,  /* in one batch: more are not of single datagrams */
+};
 #define IMPATIENT_NS (100 * NS_PER_MS) /* between looks whether the owner turns again */
 
 struct pulse {
@@ -26,7 +29,7 @@ struct pulse {
     struct pulse_counts counts;
     struct pulse_news news[PULSE_NEWS]; /* a ring */
     uint32_t first, n;
-    int next_fd;      /* a socket for the thread to take; -1: none */
+    int next_fd;       /* a socket for the thread to take; -1: none */
     uint64_t owner_at; /* when the owner turned last */
 
     /* the thread's */
@@ -163,9 +166,10 @@ static void host_refused(void *context, enum seal_result why, bool payload)
 static bool read_datagrams(struct pulse *p, uint64_t now)
 {
     struct addr from;
+    int errors = 0;
     for (int i = 0; i < READ_BATCH && p->io.fd >= 0; i++) {
         int n = net_datagram_receive(p->io.fd, p->datagram, sizeof p->datagram, &from);
-        if (n == -EAGAIN)
+        if (n == -EAGAIN || (n < 0 && ++errors == ERRORS_MAX))
             return false;
         if (n < 0)
             continue; /* an ICMP error of an earlier datagram: silence tells more */
@@ -263,8 +267,8 @@ static void *run(void *argument)
 
 static int open_parts(struct pulse *p, struct err *e)
 {
-    struct engine_host host = {p,                host_send,    host_changed,
-                               host_incarnation, host_entropy, host_refused};
+    struct engine_host host = {p,           host_send, host_changed, host_incarnation, host_entropy,
+                               host_refused};
     p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     p->command_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->wake_fd < 0 || p->command_fd < 0)

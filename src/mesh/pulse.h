@@ -31,7 +31,8 @@ struct pulse;
 struct pulse_options {
     struct loop *loop; /* the owner's */
     void *context;
-    void (*news)(void *context, const struct pulse_news *n); /* on the owner's loop, without the lock */
+    void (*news)(void *context,
+                 const struct pulse_news *n); /* on the owner's loop, without the lock */
     struct engine_options engine;
 };
 
