@@ -24,6 +24,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'admin/server': 'admin',
     'mesh/keyring': 'keyring',
     'mesh/seal': 'seal',
+    'mesh/link_frame': 'link',
 }
 AMERICAN = {
     'behavior': 'behaviour', 'behaviors': 'behaviours', 'color': 'colour', 'colors': 'colours', 'favor': 'favour',
