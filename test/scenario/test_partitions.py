@@ -14,7 +14,7 @@ from losing import ms
 
 ROUNDS = int(os.environ.get("HOLDFAST_ROUNDS", "2"))
 AGREED_S = 2
-LASTING_S = 0.9     # of a cut: long enough for everybody to judge
+LASTING_S = 0.7     # of a cut: long enough for everybody to judge
 
 
 def one_way(some, others):
