@@ -18,6 +18,7 @@ struct world {
     struct view *view;
     struct cells cells;
     struct judge judge;
+    struct beat_watch watch;
     struct events events;
     struct admin *admin;
     struct list askers, tellers;
@@ -137,6 +138,26 @@ static void on_client(struct io *io, unsigned ready)
     }
 }
 
+static const struct beat_watch *host_beat(void *context, uint32_t index)
+{
+    return index == 0 ? &((struct world *)context)->watch : NULL;
+}
+
+static void host_beaten(void *context, uint32_t index, bool failed, struct str text)
+{
+    struct world *w = context;
+    struct signal s = {.at = loop_now(w->loop), .count = 1};
+    s.kind = failed ? SIGNAL_BEAT_FAILED : SIGNAL_BEAT_OK;
+    CHECK(index == 0);
+    beat_signal(&w->watch, &s, text);
+}
+
+static struct admin_beat_counts host_beat_counts(void *context)
+{
+    (void)context;
+    return (struct admin_beat_counts){0};
+}
+
 static struct view *make_view(void)
 {
     struct view *v = view_new();
@@ -150,6 +171,9 @@ static struct view *make_view(void)
     v->services[0].instances[0].name = STR("a");
     v->services[0].instances[1].name = STR("b/1");
     v->services[0].instances[1].slot = 1;
+    v->beats = arena_array(&v->arena, 1, sizeof *v->beats);
+    v->n_beats = 1;
+    v->beats[0] = (struct view_beat){STR("backup"), NS_PER_S, NS_PER_S, false, {0}};
     v->tokens = arena_array(&v->arena, 1, sizeof *v->tokens);
     v->n_tokens = 1;
     v->tokens[0] = (struct view_token){.name = STR("t"), .rights = RIGHT_READ | RIGHT_DRAIN};
@@ -162,6 +186,7 @@ static struct view *make_view(void)
 static void make(struct world *w)
 {
     struct judge_params p = {.checked = true, .rise = 2, .fall = 3};
+    struct beat_params times = {NS_PER_S, NS_PER_S};
     size_t size = (cells_size(1, 1, 2) + 4095) / 4096 * 4096;
     void *region = aligned_alloc(4096, size);
     CHECK(region && loop_new(&w->loop, NULL) == 0);
@@ -170,6 +195,7 @@ static void make(struct world *w)
     CHECK(cells_attach(&w->cells, region, size, NULL) == 0);
     w->view = make_view();
     judge_init(&w->judge, &p, loop_now(w->loop));
+    beat_init(&w->watch, &times, loop_now(w->loop));
     CHECK(events_init(&w->events, 4, 10, NULL) == 0);
     for (int i = 0; i < 6; i++) {
         events_begin(&w->events, EVENT_DRAIN, EVENT_INFO, 1, 2, 1);
@@ -190,7 +216,10 @@ static void make(struct world *w)
                               .tell = host_tell,
                               .restart_proxy = host_restart,
                               .upgrade = host_upgrade,
-                              .change = host_change};
+                              .change = host_change,
+                              .beat = host_beat,
+                              .beaten = host_beaten,
+                              .beat_counts = host_beat_counts};
     CHECK(admin_new(&w->admin, w->loop, &host, NULL) == 0);
 }
 

@@ -98,11 +98,40 @@ static void check_view(struct view *v)
     view_free(back);
 }
 
+static int inspect(void *self, const char *path, struct conf_file *out, struct err *e)
+{
+    *out = (struct conf_file){path[0] != 'd', path[0] == 'o' ? 0644 : 0600};
+    return path[0] == 'x' ? err_set(e, ERR_ABSENT, "%s does not exist", path) : 0;
+}
+
+static int absolute(void *self, const char *path, struct buf *out, struct err *e)
+{
+    return buf_printf(out, "/%s", path) ? 0 : err_set(e, ERR_NOMEM, "no memory");
+}
+
+static bool has_address(void *self, const struct addr *a)
+{
+    return a->ip[0] == 127;
+}
+
+static struct conf_env world_env(struct world *w)
+{
+    return (struct conf_env){.self = w,
+                             .read = read_file,
+                             .glob = find_files,
+                             .variable = variable,
+                             .inspect = inspect,
+                             .absolute = absolute,
+                             .has_address = has_address,
+                             .cpus = 4,
+                             .host = "a"};
+}
+
 /* The same bytes as a drop-in file. */
 static void check_backends(struct str input)
 {
     struct world w = split((const uint8_t *)input.p, input.n);
-    struct conf_env env = {&w, read_file, find_files, variable, 4};
+    struct conf_env env = world_env(&w);
     struct conf_problems p = {0};
     struct view *v = NULL;
     int rc = conf_load_backends("main", &env, &v, &p, NULL);
@@ -120,7 +149,7 @@ static void check_backends(struct str input)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct world w = split(data, size);
-    struct conf_env env = {&w, read_file, find_files, variable, 4};
+    struct conf_env env = world_env(&w);
     struct conf_problems p = {0};
     struct view *v = NULL;
     struct err e = {0};

@@ -62,6 +62,7 @@ static void sample(struct buf *out)
     struct upgrade_state s = {.version = "1.0",
                               .file = "/etc/a.conf",
                               .state = "/var/lib/a",
+                              .node = "a",
                               .workers = 2,
                               .lock_fd = 5,
                               .admin_fd = 6,

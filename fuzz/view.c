@@ -67,20 +67,39 @@ static void add_instances(struct view *v, struct view_service *s, uint32_t first
     }
 }
 
-/* Two services with everything in them. */
+static void add_cluster(struct view *v)
+{
+    struct view_cluster *k = &v->cluster;
+    k->name = STR("prod");
+    k->n_nodes = 2;
+    k->nodes = arena_array(&v->arena, k->n_nodes, sizeof *k->nodes);
+    k->nodes[0].name = STR("a");
+    k->nodes[1] = (struct view_node){.name = STR("b"), .zone = STR("z"), .role = NODE_WITNESS};
+    CHECK(addr_parse(STR("10.0.0.1:7300"), &k->nodes[0].address));
+    CHECK(addr_parse(STR("[fd00::2]:7300"), &k->nodes[1].address));
+    k->key_file = STR("/k");
+    k->heartbeat = VIEW_HEARTBEAT_MIN;
+    k->suspect_after = VIEW_LEAST_SILENCE * k->heartbeat;
+    v->sockets[3].addr = v->sockets[4].addr = k->nodes[0].address;
+}
+
+/* Two services and a cluster, with everything in them. */
 static struct view *sample(void)
 {
     struct view *v = view_new();
     v->epoch = 1;
     v->file = STR("f");
-    v->n_sockets = 3;
+    v->n_sockets = 5;
     v->sockets = arena_array(&v->arena, v->n_sockets, sizeof *v->sockets);
     v->sockets[0].use = SOCKET_HTTP;
     v->sockets[1].use = SOCKET_ACCESS_LOG;
     v->sockets[2].use = SOCKET_TCP;
+    v->sockets[3].use = SOCKET_LINK;
+    v->sockets[4].use = SOCKET_GOSSIP;
     CHECK(addr_parse(STR("127.0.0.1:80"), &v->sockets[0].addr));
     CHECK(addr_parse(STR("unix:/log"), &v->sockets[1].addr));
     CHECK(addr_parse(STR("[::1]:81"), &v->sockets[2].addr));
+    add_cluster(v);
     v->n_services = 2;
     v->services = arena_array(&v->arena, v->n_services, sizeof *v->services);
     for (uint32_t i = 0; i < v->n_services; i++) {

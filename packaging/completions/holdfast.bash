@@ -4,7 +4,7 @@ _holdfast_instances()
 {
     local words=(status --json) i
     for ((i = 1; i < COMP_CWORD; i++)); do
-        [[ ${COMP_WORDS[i]} == --state ]] && words+=(--state "${COMP_WORDS[i + 1]}")
+        [[ ${COMP_WORDS[i]} == --@(node|state) ]] && words+=("${COMP_WORDS[i]}" "${COMP_WORDS[i + 1]}")
     done
     # One object a service, one an instance: their names are the first "name" after each brace.
     holdfast "${words[@]}" 2>/dev/null | tr -d '\n' | sed 's/.*"services"//' | grep -o '"name": *"[^"]*"\|"instances"\|\]' |
@@ -17,7 +17,7 @@ _holdfast_instances()
 _holdfast()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
-    local commands='run check reload status top events drain resume instance restart upgrade version help'
+    local commands='run check reload status top events drain resume instance beat beats restart upgrade version help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$word")
@@ -36,20 +36,22 @@ _holdfast()
         mapfile -t COMPREPLY < <(compgen -W 'error warning info debug' -- "$word")
         return
         ;;
-    --since | --last | -n | --wait | -w | --weight | --priority | --name) return ;;
+    --since | --last | -n | --wait | -w | --weight | --priority | --name | --node | --failed) return ;;
     esac
     case ${COMP_WORDS[1]} in
-    run) options='--log --state' ;;
-    check) options='--json' ;;
-    reload) options='--json --state --admin --token-file' ;;
-    status) options='--fail --json --state --admin --token-file' ;;
-    top) options='--once --json --state --admin --token-file' ;;
-    events) options='--follow --since --last --json --state --admin --token-file' ;;
-    drain) options='--wait --json --state --admin --token-file' ;;
-    resume) options='--json --state --admin --token-file' ;;
-    instance) options='list add remove drain undrain weight --weight --priority --name --drained --json --state --admin --token-file' ;;
-    restart) options='proxy --now --wait --json --state --admin --token-file' ;;
-    upgrade) options='--binary --wait --json --state --admin --token-file' ;;
+    run) options='--log --node --state' ;;
+    check) options='--node --json' ;;
+    reload) options='--json --node --state --admin --token-file' ;;
+    status) options='--fail --json --node --state --admin --token-file' ;;
+    top) options='--once --json --node --state --admin --token-file' ;;
+    events) options='--follow --since --last --json --node --state --admin --token-file' ;;
+    drain) options='--wait --json --node --state --admin --token-file' ;;
+    resume) options='--json --node --state --admin --token-file' ;;
+    instance) options='list add remove drain undrain weight --weight --priority --name --drained --json --node --state --admin --token-file' ;;
+    beat) options='--failed --json --node --state --admin --token-file' ;;
+    beats) options='--fail --json --node --state --admin --token-file' ;;
+    restart) options='proxy --now --wait --json --node --state --admin --token-file' ;;
+    upgrade) options='--binary --wait --json --node --state --admin --token-file' ;;
     version) options='--json' ;;
     help) options="$commands exit-codes files" ;;
     *) return ;;

@@ -14,6 +14,8 @@
  *   POST /v1/services/NAME/instances/NAME/resume
  *   GET  /v1/services/NAME/instances              each with where it comes from
  *   PUT, POST, DELETE                             sets, changes and removes the API's own
+ *   GET  /v1/beats                                the watched jobs
+ *   POST /v1/beats/NAME                           one of them says that it lives, or failed
  *   POST /v1/processes/proxy/restart[?now=1]      a new proxy takes over; now: the old ends at once
  *   POST /v1/upgrade[?binary=PATH]                another program takes the place of this one
  *   GET  /v1/handover                             how the latest hand-over or upgrade went
@@ -32,6 +34,7 @@
 #include "admin/cluster.h"
 #include "admin/events.h"
 #include "base/base.h"
+#include "detect/beat.h"
 #include "detect/detect.h"
 #include "discover/discover.h"
 #include "os/os.h"
@@ -88,6 +91,11 @@ struct admin_telling {
     struct admin_told told; /* the host's */
 };
 
+/* Lines that came over the network to say that a job lives. */
+struct admin_beat_counts {
+    uint64_t taken, malformed, denied, dropped;
+};
+
 struct admin_host {
     void *context;
     struct events *events;
@@ -103,6 +111,11 @@ struct admin_host {
      * is; 1: done is called later, never from inside. */
     int (*tell)(void *context, const struct told_change *change, struct admin_telling *waits,
                 struct admin_told *told, struct err *e);
+    /* The watch of the view's beat of this index; NULL: nobody watches it yet. */
+    const struct beat_watch *(*beat)(void *context, uint32_t index);
+    /* It came; text: of a failure. Only for one that has a watch. */
+    void (*beaten)(void *context, uint32_t index, bool failed, struct str text);
+    struct admin_beat_counts (*beat_counts)(void *context);
     /* gently: a new one takes over while the old one drains. */
     int (*restart_proxy)(void *context, bool gently, struct err *e);
     /* path: of the new program, or empty. How it goes is seen in `change`. */

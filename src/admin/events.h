@@ -31,6 +31,9 @@ enum event_code {
     EVENT_INSTANCES_LEFT_OUT, /* there is no place for them */
     EVENT_STATE_DAMAGED,      /* a file of the state directory was set aside */
     EVENT_ADMIN_DENIED,       /* an address tried the admin API too often without a valid token */
+    EVENT_BEAT_MISSING,       /* a watched job did not say in time that it lives */
+    EVENT_BEAT_FAILED,        /* it said that it failed */
+    EVENT_BEAT_BACK,          /* it is well again */
     EVENT_STOPPING,           /* the node drains and ends */
     EVENT_NODE_SUSPECT,       /* a member is silent, and it is not agreed yet what that means */
     EVENT_NODE_FAILED,        /* its observers agree that it is gone */

@@ -24,6 +24,12 @@ static void put_verdict(struct json_object *o, const struct event *ev)
     json_put_text(o, "reason", reason_name(ev->reason));
 }
 
+static bool has_verdict(const struct event *ev)
+{
+    return ev->code == EVENT_INSTANCE_VERDICT || ev->code == EVENT_BEAT_MISSING ||
+           ev->code == EVENT_BEAT_FAILED || ev->code == EVENT_BEAT_BACK;
+}
+
 static json_t *event_json(const struct event *ev)
 {
     struct json_object o = json_begin();
@@ -35,7 +41,7 @@ static json_t *event_json(const struct event *ev)
     json_put_text(&o, "level", event_level_name(ev->level));
     json_put_text(&o, "subject", ev->subject);
     json_put_text(&o, "text", ev->text);
-    if (ev->code == EVENT_INSTANCE_VERDICT)
+    if (has_verdict(ev))
         put_verdict(&o, ev);
     json_t *evidence = json_array();
     for (uint8_t i = 0; i < ev->n_evidence; i++)

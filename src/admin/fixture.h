@@ -20,6 +20,7 @@ struct fixture {
     struct cells cells;
     void *region;
     struct judge judges[2];
+    struct beat_watch watches[2];
     struct events events;
     struct admin *admin;
     bool draining[2];
@@ -110,6 +111,25 @@ static inline const struct admin_change *fixture_change(void *context)
     return &((struct fixture *)context)->change;
 }
 
+static inline const struct beat_watch *fixture_beat(void *context, uint32_t index)
+{
+    struct fixture *f = context;
+    return index < f->view->n_beats && index < ARRAY_LEN(f->watches) ? &f->watches[index] : NULL;
+}
+
+static inline void fixture_beaten(void *context, uint32_t index, bool failed, struct str text)
+{
+    struct fixture *f = context;
+    struct signal s = {
+        .at = loop_now(f->loop), .count = 1, .kind = failed ? SIGNAL_BEAT_FAILED : SIGNAL_BEAT_OK};
+    beat_signal(&f->watches[index], &s, text);
+}
+
+static inline struct admin_beat_counts fixture_beat_counts(void *context)
+{
+    return (struct admin_beat_counts){11, 12, 13, 14};
+}
+
 static inline struct addr fixture_address(const char *text)
 {
     struct addr a;
@@ -127,6 +147,10 @@ static inline struct view *fixture_new_view(const char *service)
     v->sockets = arena_array(&v->arena, 1, sizeof *v->sockets);
     v->n_sockets = 1;
     v->sockets[0] = (struct view_socket){SOCKET_HTTP, fixture_address("0.0.0.0:8080")};
+    v->beats = arena_array(&v->arena, 2, sizeof *v->beats);
+    v->n_beats = 2;
+    v->beats[0] = (struct view_beat){STR("backup"), 60 * NS_PER_S, 30 * NS_PER_S, true, {7}};
+    v->beats[1] = (struct view_beat){STR("report"), 5 * NS_PER_S, 0, false, {0}};
     v->services = arena_array(&v->arena, 1, sizeof *v->services);
     v->n_services = 1;
     struct view_service *s = &v->services[0];
@@ -191,6 +215,11 @@ static inline void fixture_open(struct fixture *f, struct view *view)
     struct signal passed = {
         .at = loop_now(f->loop), .count = 1, .kind = SIGNAL_CHECK_OK, .detail = 900};
     judge_signal(&f->judges[0], &passed);
+    for (uint32_t i = 0; view && i < view->n_beats; i++) {
+        struct beat_params times = {view->beats[i].every, view->beats[i].grace};
+        beat_init(&f->watches[i], &times, loop_now(f->loop) - 10 * NS_PER_S);
+        beat_tick(&f->watches[i], loop_now(f->loop));
+    }
     assert_int_equal(events_init(&f->events, 8, 1000, &e), 0);
     struct admin_host host = {
         .context = f,
@@ -205,6 +234,9 @@ static inline void fixture_open(struct fixture *f, struct view *view)
         .restart_proxy = fixture_restart,
         .upgrade = fixture_upgrade,
         .change = fixture_change,
+        .beat = fixture_beat,
+        .beaten = fixture_beaten,
+        .beat_counts = fixture_beat_counts,
     };
     assert_int_equal(admin_new(&f->admin, f->loop, &host, &e), 0);
 }

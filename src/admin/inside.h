@@ -114,6 +114,15 @@ void route_error_of(struct conn *c, const struct err *e);
 void route_error(struct conn *c, unsigned status, const char *code, const char *text,
                  json_t *suggestions, json_t *problems);
 
+/* "absent", with the nearest names. */
+void route_absent(struct conn *c, const struct suggest *s, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* beats.c */
+void answer_beats(struct conn *c, const struct captures *m);
+void answer_beat(struct conn *c, const struct captures *m);
+json_t *beats_json(struct admin *a); /* all of the view */
+
 /* instances.c */
 void answer_instances(struct conn *c, const struct captures *m);
 void answer_instances_set(struct conn *c, const struct captures *m);

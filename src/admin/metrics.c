@@ -488,6 +488,65 @@ static void instances_families(struct scrape *s)
     mem_free(list);
 }
 
+/* ---- watched jobs ---- */
+
+static void beat_families(struct scrape *s)
+{
+    static const struct {
+        const char *name, *help;
+        size_t at;
+    } counters[] = {
+        {"holdfast_beat_received_total", "Beats that came, failures among them.",
+         offsetof(struct beat_watch, beats)},
+        {"holdfast_beat_failures_total", "Beats that said that the job failed.",
+         offsetof(struct beat_watch, failures)},
+        {"holdfast_beat_missed_total", "Times that the job went missing.",
+         offsetof(struct beat_watch, missed)},
+    };
+    uint64_t now = loop_now(s->a->loop);
+    for (size_t m = 0; m < ARRAY_LEN(counters) + 2; m++) {
+        bool age = m == ARRAY_LEN(counters), failed = m > ARRAY_LEN(counters);
+        if (age)
+            exposition_family(&s->x, "holdfast_beat_age_seconds", METRIC_GAUGE,
+                              "Seconds since the last beat, or since the watch began.");
+        else if (failed)
+            exposition_family(&s->x, "holdfast_beat_failed", METRIC_GAUGE,
+                              "1 while the job is missing or said that it failed.");
+        else
+            exposition_family(&s->x, counters[m].name, METRIC_COUNTER, counters[m].help);
+        for (uint32_t i = 0; i < s->v->n_beats; i++) {
+            const struct beat_watch *w = s->a->host.beat(s->a->host.context, i);
+            struct labels l = one_label("beat", s->v->beats[i].name);
+            if (w && age)
+                exposition_real(&s->x, &l, (double)beat_age(w, now) / 1e9);
+            else if (w)
+                exposition_count(
+                    &s->x, &l, failed ? w->verdict == VERDICT_FAILED : total_at(w, counters[m].at));
+        }
+    }
+}
+
+/* Lines over the network, by what became of them. */
+static void beat_lines(struct scrape *s)
+{
+    struct admin_beat_counts n = s->a->host.beat_counts(s->a->host.context);
+    const struct {
+        const char *result;
+        uint64_t count;
+    } lines[] = {
+        {"taken", n.taken},
+        {"malformed", n.malformed},
+        {"denied", n.denied},
+        {"dropped", n.dropped},
+    };
+    exposition_family(&s->x, "holdfast_beat_lines_total", METRIC_COUNTER,
+                      "Lines about beats that came over the network, since control was started.");
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        struct labels l = one_label("result", str_of(lines[i].result));
+        exposition_count(&s->x, &l, lines[i].count);
+    }
+}
+
 /* ---- the node ---- */
 
 static void node_count(struct scrape *s, const char *name, const char *help, uint64_t v)
@@ -530,6 +589,9 @@ void metrics_write(struct admin *a, enum exposition_form form, struct buf *out)
         services_families(&s);
         listeners_families(&s);
         instances_families(&s);
+        if (s.v->n_beats)
+            beat_families(&s);
+        beat_lines(&s);
     }
     exposition_end(&s.x);
 }

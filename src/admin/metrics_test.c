@@ -313,6 +313,10 @@ static void numbers_are_the_cells(void **state)
         "\"degraded\"} 1\n",
         "\nholdfast_instance_draining{service=\"web\",instance=\"b/1\"} 1\n",
         "\nholdfast_instance_weight{service=\"web\",instance=\"b/1\"} 2\n",
+        "\nholdfast_beat_failed{beat=\"backup\"} 0\nholdfast_beat_failed{beat=\"report\"} 1\n",
+        "\nholdfast_beat_missed_total{beat=\"report\"} 1\n",
+        "\nholdfast_beat_age_seconds{beat=\"backup\"} 10.",
+        "\nholdfast_beat_lines_total{result=\"denied\"} 13\n",
     };
     struct fixture f;
     fixture_open(&f, fixture_new_view("web"));

@@ -223,10 +223,7 @@ static json_t *nearest_json(const struct suggest *s)
     return a;
 }
 
-static void absent(struct conn *c, const struct suggest *s, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void absent(struct conn *c, const struct suggest *s, const char *fmt, ...)
+void route_absent(struct conn *c, const struct suggest *s, const char *fmt, ...)
 {
     char text[2 * SEGMENT_MAX + 64];
     va_list args;
@@ -249,7 +246,7 @@ const struct view_service *route_service(struct conn *c, const char *name)
     struct suggest near = suggest_for(str_of(name));
     for (uint32_t i = 0; i < v->n_services; i++)
         suggest_try(&near, v->services[i].name);
-    absent(c, &near, "service \"%s\" does not exist", name);
+    route_absent(c, &near, "service \"%s\" does not exist", name);
     return NULL;
 }
 
@@ -264,8 +261,8 @@ static const struct view_instance *find_instance(struct conn *c, const struct ca
         near = suggest_for(str_of(m->name[1]));
         for (uint32_t i = 0; i < s->n_instances; i++)
             suggest_try(&near, s->instances[i].name);
-        absent(c, &near, "instance \"%s\" does not exist in service \"%s\"", m->name[1],
-               m->name[0]);
+        route_absent(c, &near, "instance \"%s\" does not exist in service \"%s\"", m->name[1],
+                     m->name[0]);
     }
     return in;
 }
@@ -388,6 +385,8 @@ static const struct route routes[] = {
     {true, "/v1/services/*/instances", answer_instances_set, RIGHT_INSTANCES, HTTP_PUT},
     {true, "/v1/services/*/instances", answer_instances_remove, RIGHT_INSTANCES, HTTP_DELETE},
     {true, "/v1/services/*/instances/*", answer_instance_remove, RIGHT_INSTANCES, HTTP_DELETE},
+    {false, "/v1/beats", answer_beats, RIGHT_READ, 0},
+    {true, "/v1/beats/*", answer_beat, RIGHT_BEAT, 0},
     {true, "/v1/processes/proxy/restart", answer_restart, RIGHT_RESTART, 0},
     {true, "/v1/upgrade", answer_upgrade, RIGHT_UPGRADE, 0},
     {false, "/v1/handover", answer_handover, RIGHT_READ, 0},

@@ -10,9 +10,14 @@
 
 struct check_options {
     bool json;
+    const char *node;
 };
 
-static const struct option options[] = {CLI_OPTION_JSON(struct check_options)};
+static const struct option options[] = {
+    CLI_OPTION_NODE(struct check_options, node,
+                    "as which node of the cluster; else the one with this machine's address"),
+    CLI_OPTION_JSON(struct check_options),
+};
 
 static const struct usage usage = {
     .command = "check",
@@ -22,7 +27,8 @@ static const struct usage usage = {
     .about = "Reads a configuration file, and the files that it includes, as 'holdfast run'\n"
              "would. Prints every problem with its place and what was probably meant, and ends\n"
              "with 1; or says in short what the file means.",
-    .examples = "  holdfast check /etc/holdfast/holdfast.conf",
+    .examples = "  holdfast check /etc/holdfast/holdfast.conf\n"
+                "  holdfast check cluster.conf --node b",
     .options = options,
     .n_options = ARRAY_LEN(options),
 };
@@ -98,6 +104,7 @@ int command_check(int argc, char **argv)
         return code;
     struct finding f = {.path = operands[0]};
     struct conf_env env = conf_env_real();
+    env.node = o.node;
     f.rc = conf_load(f.path, &env, &f.view, &f.problems, &f.err);
     if (f.rc)
         f.view = NULL;

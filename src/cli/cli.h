@@ -38,6 +38,8 @@ int command_events(int argc, char **argv);
 int command_drain(int argc, char **argv);
 int command_resume(int argc, char **argv);
 int command_instance(int argc, char **argv);
+int command_beat(int argc, char **argv);
+int command_beats(int argc, char **argv);
 int command_restart(int argc, char **argv);
 int command_upgrade(int argc, char **argv);
 int command_version(int argc, char **argv);
@@ -62,11 +64,17 @@ int cli_unknown_command(const char *name);
         "state", 0, "DIR", "the node's directory (see 'holdfast help files')", OPTION_TEXT,        \
             offsetof(T, state)                                                                     \
     }
+/* Which node this is, or is asked; F is the field for its name. */
+#define CLI_OPTION_NODE(T, F, HELP)                                                                \
+    {                                                                                              \
+        "node", 0, "NAME", HELP, OPTION_TEXT, offsetof(T, F)                                       \
+    }
 /* Which node is asked, and how; T has a struct node_place as its field `node`. */
 #define CLI_OPTIONS_NODE(T)                                                                        \
     {"state",     0,                                                                               \
      "DIR",       "the node's directory (see 'holdfast help files')",                              \
      OPTION_TEXT, offsetof(T, node.state)},                                                        \
+        CLI_OPTION_NODE(T, node.node, "the node, where several of a cluster run on one machine"),  \
         {"admin",     0,                                                                           \
          "URL",       "ask over TCP instead, as in http://127.0.0.1:9901",                         \
          OPTION_TEXT, offsetof(T, node.admin)},                                                    \

@@ -31,7 +31,8 @@ static const struct topic topics[] = {
      "  $STATE_DIRECTORY (systemd sets it)\n"
      "  for root: /var/lib/holdfast\n"
      "  for others: $XDG_STATE_HOME/holdfast, or ~/.local/state/holdfast\n\n"
-     "Give each node its own directory to run several on one machine.\n\n"
+     "With --node NAME and without --state it is node-NAME in that directory. Give each\n"
+     "node its own to run several on one machine.\n\n"
      "Environment: NO_COLOR, when it is not empty, and TERM=dumb turn colours off.\n"
      "Colours appear on terminals only. See holdfast(1) and holdfast.conf(5).\n"},
 };

@@ -17,6 +17,8 @@ static const struct command commands[] = {
     {"drain", "give an instance no new requests", command_drain, false},
     {"resume", "give a drained instance requests again", command_resume, false},
     {"instance", "add, change, remove and list instances of a service", command_instance, false},
+    {"beat", "say that a watched job lives, or failed", command_beat, false},
+    {"beats", "watched jobs, and how they are", command_beats, false},
     {"restart", "let a new proxy process take over", command_restart, false},
     {"upgrade", "let a new version of the program take over", command_upgrade, false},
     {"version", "print the version", command_version, false},

@@ -55,7 +55,7 @@ int node_open(struct node *c, const struct node_place *place, struct err *e)
         return open_admin(c, place, e);
     if (place->token_file)
         return err_set(e, ERR_INVAL, "--token-file goes with --admin URL");
-    int rc = paths_state(dir, place->state, e);
+    int rc = paths_state(dir, place->state, place->node, e);
     rc = rc ? rc : paths_admin_socket(&c->line.to, dir, e);
     str_copy(c->at, sizeof c->at, str_of(c->line.to.path));
     return rc;
@@ -78,7 +78,7 @@ static int explain_no_connection(const struct node *c, struct err *e)
                        path);
     return err_set(e, ERR_ABSENT,
                    "no holdfast answers at %s: is it running? Start it with 'holdfast run FILE', "
-                   "or name its directory with --state DIR",
+                   "or name its directory with --state DIR, or it with --node NAME",
                    path);
 }
 

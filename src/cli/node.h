@@ -26,6 +26,7 @@ struct reply {
 /* Where a node is asked: what the options of a command say. */
 struct node_place {
     const char *state;      /* its directory; NULL: the default one */
+    const char *node;       /* its name, where several run on one machine; NULL: the only one */
     const char *admin;      /* over TCP instead: http://ADDRESS:PORT; NULL: over the socket there */
     const char *token_file; /* with admin: holds the token */
 };

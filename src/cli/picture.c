@@ -261,6 +261,56 @@ void picture_services(const struct picture *p, struct buf *out)
         buf_add_str(out, STR("\nno services\n"));
 }
 
+static const struct column beat_columns[] = {
+    {"BEAT", ALIGN_LEFT, true},     {"VERDICT", ALIGN_LEFT, false}, {"REASON", ALIGN_LEFT, false},
+    {"LAST", ALIGN_RIGHT, false},   {"EVERY", ALIGN_RIGHT, false},  {"GRACE", ALIGN_RIGHT, false},
+    {"MISSED", ALIGN_RIGHT, false}, {"FAILED", ALIGN_RIGHT, false},
+};
+
+static void add_beat(struct table *t, const json_t *b)
+{
+    char text[AMOUNT_MAX];
+    const char *verdict = json_text(b, "verdict");
+    const json_t *last = json_object_get(b, "last_seconds");
+    table_add(t, COLOUR_NONE, "%s", json_text(b, "name"));
+    table_add(t, verdict_colour(verdict), "%s", verdict);
+    table_add(t, COLOUR_NONE, "%s", json_text(b, "reason"));
+    table_add(t, COLOUR_NONE, "%s",
+              json_is_number(last) ? amount_seconds(json_number_value(last), text) : "never");
+    table_add(t, COLOUR_NONE, "%s", amount_seconds(json_number(b, "every_seconds"), text));
+    table_add(t, COLOUR_NONE, "%s", amount_seconds(json_number(b, "grace_seconds"), text));
+    table_add(t, COLOUR_NONE, "%s", amount_count(json_number(b, "missed"), text));
+    table_add(t, COLOUR_NONE, "%s", amount_count(json_number(b, "failures"), text));
+}
+
+void picture_beats(const struct picture *p, struct buf *out)
+{
+    const json_t *all = json_object_get(p->now, "beats");
+    struct table t = {.columns = beat_columns, .n_columns = ARRAY_LEN(beat_columns)};
+    for (size_t i = 0; i < json_array_size(all); i++)
+        add_beat(&t, json_array_get(all, i));
+    table_print(&t, p->term, out);
+    table_free(&t);
+    for (size_t i = 0; i < json_array_size(all); i++)
+        print_explanation(p, json_array_get(all, i), out);
+}
+
+void picture_beats_short(const struct picture *p, struct buf *out)
+{
+    const json_t *all = json_object_get(p->now, "beats");
+    size_t n = json_array_size(all), failed = 0;
+    for (size_t i = 0; i < n; i++)
+        failed += strcmp(json_text(json_array_get(all, i), "verdict"), "failed") == 0;
+    if (n == 0)
+        return;
+    buf_add(out, "\n", 1);
+    text_printf(out, p->term, COLOUR_BOLD, "%zu beat%s", n, n == 1 ? "" : "s");
+    text_printf(out, p->term, failed ? COLOUR_RED : COLOUR_NONE, ", %zu failed", failed);
+    buf_add(out, "\n", 1);
+    for (size_t i = 0; i < n; i++)
+        print_explanation(p, json_array_get(all, i), out);
+}
+
 static bool has_healthy(const json_t *service)
 {
     const json_t *all = json_object_get(service, "instances");

@@ -19,6 +19,9 @@ struct picture {
 void picture_node(const struct picture *p, struct buf *out);
 /* Every service with its instances, and why those that are not healthy are not. */
 void picture_services(const struct picture *p, struct buf *out);
+/* Every watched job; and only how many there are, with those that are not healthy. */
+void picture_beats(const struct picture *p, struct buf *out);
+void picture_beats_short(const struct picture *p, struct buf *out);
 /* A service without a healthy instance that takes requests, or NULL. */
 const char *picture_unserved(const json_t *status);
 

@@ -35,6 +35,7 @@ static int print_picture(const struct reply *r)
     struct buf out = {0};
     picture_node(&p, &out);
     picture_services(&p, &out);
+    picture_beats_short(&p, &out);
     int code = out.failed ? cli_fail(CLI_BAD, "out of memory") : CLI_OK;
     cli_write(stdout, &out);
     buf_free(&out);

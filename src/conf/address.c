@@ -116,7 +116,7 @@ static bool host_like(struct str host)
     return letter && label > 0;
 }
 
-enum role { ROLE_LISTEN, ROLE_BACKEND, ROLE_NAMESERVER };
+enum role { ROLE_LISTEN, ROLE_BACKEND, ROLE_NAMESERVER, ROLE_NODE };
 
 static bool bad_host(struct conf *c, const struct value *v, const struct parts *p, enum role role)
 {
@@ -124,6 +124,7 @@ static bool bad_host(struct conf *c, const struct value *v, const struct parts *
         [ROLE_LISTEN] = "write '0.0.0.0' for every IPv4 address of this node, '[::]' for all",
         [ROLE_BACKEND] = "write the address or the name of the backend",
         [ROLE_NAMESERVER] = "write the numeric address of the name server",
+        [ROLE_NODE] = "write the numeric address that the other nodes reach it at",
     };
     if (p->bracketed)
         return refuse(c, v, "", "holds no IPv6 address between its brackets");
@@ -210,6 +211,25 @@ bool address_nameserver(struct conf *c, const struct value *v, struct addr *out)
     if (v->bad)
         return false;
     return ip_port(c, v, v->text, ROLE_NAMESERVER, DNS_PORT, out, NULL);
+}
+
+static bool is_unspecified(const struct addr *a)
+{
+    static const uint8_t zero[sizeof a->ip];
+    return memcmp(a->ip, zero, a->kind == ADDR_IP6 ? 16 : 4) == 0;
+}
+
+bool address_node(struct conf *c, const struct value *v, uint16_t port, struct addr *out)
+{
+    if (v->bad)
+        return false;
+    if (v->text.n && all_digits(v->text))
+        return refuse(c, v, "write the numeric address that the other nodes reach it at",
+                      "is a port without an address");
+    if (!ip_port(c, v, v->text, ROLE_NODE, port, out, NULL))
+        return false;
+    return !is_unspecified(out) ||
+           refuse(c, v, "write one that the other nodes reach", "is no address of one machine");
 }
 
 /* No scheme, or one that we do not serve. */

@@ -19,6 +19,9 @@ struct address_backend {
 bool address_backend(struct conf *c, const struct value *v, struct address_backend *out);
 /* "10.0.0.53", "[::1]:5353"; port 53 if none is given. */
 bool address_nameserver(struct conf *c, const struct value *v, struct addr *out);
+/* "10.0.0.1", "[fd00::1]:7301": of a node, where others can reach it; the port if none is given.
+ */
+bool address_node(struct conf *c, const struct value *v, uint16_t port, struct addr *out);
 /* An absolute path of a directory, as one of a file. */
 bool address_directory(struct conf *c, const struct value *v, struct addr *out);
 /* An absolute path that fits struct addr, which is how a view names files. */

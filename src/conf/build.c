@@ -48,18 +48,18 @@ void build_remember(struct builder *b, struct map *m, struct str key, const void
 
 /* Looks a socket up or makes it; NULL when there is no room. *fresh tells which. */
 static struct socket_owner *socket_for(struct builder *b, enum socket_use use,
-                                       const struct addr *addr, const struct value *v,
+                                       const struct addr *addr, const struct place *at,
                                        const char *who, bool *fresh)
 {
     char key[ADDR_TEXT_MAX + 1];
-    key[0] = use == SOCKET_ACCESS_LOG ? 'F' : use == SOCKET_UDP ? 'U' : 'L';
+    key[0] = use == SOCKET_ACCESS_LOG ? 'F' : socket_is_datagram(use) ? 'U' : 'L';
     struct str k = {key, addr_format(addr, key + 1) + 1};
     struct socket_owner *owner = map_get(&b->sockets, k);
     *fresh = !owner;
     if (owner)
         return owner;
     if (b->v->n_sockets == VIEW_MAX_SOCKETS) {
-        conf_complain(b->c, &v->place, "", "more than %d listeners and logs", VIEW_MAX_SOCKETS);
+        conf_complain(b->c, at, "", "more than %d listeners and logs", VIEW_MAX_SOCKETS);
         return NULL;
     }
     owner = arena_alloc(&b->c->arena, sizeof *owner);
@@ -67,10 +67,15 @@ static struct socket_owner *socket_for(struct builder *b, enum socket_use use,
         b->c->nomem = true;
         return NULL;
     }
-    *owner = (struct socket_owner){b->v->n_sockets, v->place, who};
+    *owner = (struct socket_owner){b->v->n_sockets, *at, who};
     b->v->sockets[b->v->n_sockets++] = (struct view_socket){(uint8_t)use, *addr};
     build_remember(b, &b->sockets, k, owner);
     return owner;
+}
+
+static enum socket_use beat_use(enum view_mode mode)
+{
+    return mode == VIEW_UDP ? SOCKET_BEAT_DATAGRAM : mode == VIEW_TCP ? SOCKET_BEAT : SOCKET_USES;
 }
 
 static struct socket_owner *listener(struct builder *b, enum socket_use use, enum view_mode *mode,
@@ -80,13 +85,18 @@ static struct socket_owner *listener(struct builder *b, enum socket_use use, enu
     bool fresh;
     if (!address_listen(b->c, v, mode, &addr))
         return NULL;
-    if (*mode != VIEW_HTTP)
+    if (use == SOCKET_BEAT)
+        use = beat_use(*mode);
+    else if (*mode != VIEW_HTTP)
         use = use == SOCKET_HTTP ? view_mode_use(*mode) : SOCKET_USES;
     if (use == SOCKET_USES) {
-        conf_complain(b->c, &v->place, "listen to 'http://'", "%s speaks HTTP only", who);
+        bool http = *mode == VIEW_HTTP;
+        conf_complain(b->c, &v->place,
+                      http ? "listen to 'udp://' or 'tcp://'" : "listen to 'http://'",
+                      http ? "%s does not speak HTTP" : "%s speaks HTTP only", who);
         return NULL;
     }
-    struct socket_owner *owner = socket_for(b, use, &addr, v, who, &fresh);
+    struct socket_owner *owner = socket_for(b, use, &addr, &v->place, who, &fresh);
     if (!owner || fresh)
         return owner;
     const char *where = conf_where(b->c, &owner->place);
@@ -97,6 +107,20 @@ static struct socket_owner *listener(struct builder *b, enum socket_use use, enu
         conf_complain(b->c, &v->place, "", "%s cannot listen to '" STR_FMT "': %s does (%s)", who,
                       STR_ARG(conf_shown(v)), owner->who, where);
     return NULL;
+}
+
+bool build_socket(struct builder *b, enum socket_use use, const struct addr *addr,
+                  const struct node *n, const char *who)
+{
+    char text[ADDR_TEXT_MAX];
+    bool fresh;
+    const struct socket_owner *owner = socket_for(b, use, addr, &n->place, who, &fresh);
+    addr_format(addr, text);
+    if (owner && !fresh)
+        conf_complain(b->c, &n->place, "give one of them another port",
+                      "%s cannot listen to '%s': %s does (%s)", who, text, owner->who,
+                      conf_where(b->c, &owner->place));
+    return owner && fresh;
 }
 
 uint32_t build_count_items(const struct value *v)
@@ -156,7 +180,7 @@ static void build_log(struct builder *b, const struct node *n, struct view_servi
         str_eq(n->value->text, STR("off")) || !address_file(b->c, n->value, &addr))
         return;
     const struct socket_owner *owner =
-        socket_for(b, SOCKET_ACCESS_LOG, &addr, n->value, who, &fresh);
+        socket_for(b, SOCKET_ACCESS_LOG, &addr, &n->value->place, who, &fresh);
     if (owner)
         s->access_log = (int32_t)owner->index;
 }
@@ -310,12 +334,11 @@ static void build_services(struct builder *b, const struct node *top, bool damag
                       VIEW_MAX_SLOTS);
 }
 
-static void admin_listeners(struct builder *b, const struct node *admin, const char *key,
-                            enum socket_use use)
+void build_listen(struct builder *b, const struct node *block, const char *key, enum socket_use use,
+                  const char *who)
 {
-    const char *who = conf_text(b->c, "admin %s", key);
     enum view_mode mode;
-    for (const struct node *k = admin ? admin->children : NULL; k; k = k->next) {
+    for (const struct node *k = block ? block->children : NULL; k; k = k->next) {
         if (!build_is(k, key) || !k->value)
             continue;
         if (k->value->kind != VALUE_LIST)
@@ -325,7 +348,7 @@ static void admin_listeners(struct builder *b, const struct node *admin, const c
     }
 }
 
-static bool is_near(const struct addr *a)
+bool build_is_near(const struct addr *a)
 {
     static const uint8_t six[16] = {[15] = 1};
     return a->kind == ADDR_UNIX || (a->kind == ADDR_IP4 && a->ip[0] == 127) ||
@@ -337,7 +360,7 @@ static void check_admin(struct builder *b, const struct node *listen, bool compl
 {
     bool far = false;
     for (uint32_t i = 0; i < b->v->n_sockets; i++)
-        far |= b->v->sockets[i].use == SOCKET_ADMIN && !is_near(&b->v->sockets[i].addr);
+        far |= b->v->sockets[i].use == SOCKET_ADMIN && !build_is_near(&b->v->sockets[i].addr);
     if (far)
         conf_warn(b->c, &listen->place, "listen on 127.0.0.1, behind a tunnel or a proxy with TLS",
                   "the admin API's tokens cross the network in the clear");
@@ -353,8 +376,8 @@ static void build_admin(struct builder *b, const struct node *top)
     uint32_t errors = b->c->problems->errors;
     const struct node *n = settings_block(b->c, &parent, BLOCK_ADMIN);
     settings_apply(b->c, BLOCK_ADMIN, n ? n->children : NULL, b->v, &seen);
-    admin_listeners(b, n, "metrics", SOCKET_METRICS);
-    admin_listeners(b, n, "listen", SOCKET_ADMIN);
+    build_listen(b, n, "metrics", SOCKET_METRICS, "admin metrics");
+    build_listen(b, n, "listen", SOCKET_ADMIN, "admin listen");
     tokens_build(b, n);
     check_admin(b, settings_seen(&seen, BLOCK_ADMIN, "listen"),
                 n && !n->damaged && b->c->problems->errors == errors);
@@ -367,7 +390,7 @@ static uint32_t sockets_at_most(const struct node *top)
     for (const struct node *k = top; k; k = k->next)
         for (const struct node *i = k->children; i; i = i->next)
             n += build_count_items(i->value);
-    return MIN(n, (uint32_t)VIEW_MAX_SOCKETS);
+    return MIN(n + 2, (uint32_t)VIEW_MAX_SOCKETS); /* and those of the cluster */
 }
 
 void conf_build(struct conf *c, const struct node *top, bool damaged)
@@ -383,9 +406,11 @@ void conf_build(struct conf *c, const struct node *top, bool damaged)
     c->view->sockets = build_array(&b, b.cap_sockets, sizeof *c->view->sockets);
     build_admin(&b, top);
     resolver_build(c, top);
+    beats_build(&b, top);
     links_expect(&b, top);
     build_services(&b, top, damaged);
     links_resolve(&b);
+    cluster_build(&b, top, settings_seen(&seen, BLOCK_TOP, "zone"));
     map_free(&b.services);
     map_free(&b.led);
     map_free(&b.sockets);

@@ -22,13 +22,23 @@ struct builder {
     uint32_t instances; /* in all services */
 };
 
-/* build.c. Zeroed memory of the view, NULL when there is none or n is 0. */
+/* build.c. A socket that no value of the file names; false after a problem.
+ */
+bool build_socket(struct builder *b, enum socket_use use, const struct addr *addr,
+                  const struct node *n, const char *who);
+/* Zeroed memory of the view, NULL when there is none or n is 0. */
 void *build_array(struct builder *b, size_t n, size_t size);
 void build_remember(struct builder *b, struct map *m, struct str key, const void *value);
 bool build_is(const struct node *n, const char *name);
 uint32_t build_count(const struct node *children, const char *name);
 /* The values of a setting: one, or the items of a list. */
 uint32_t build_count_items(const struct value *v);
+/* The listeners that a setting of the block, which may be NULL, names for this use: SOCKET_METRICS,
+ * SOCKET_ADMIN, or SOCKET_BEAT for both kinds of beats. */
+void build_listen(struct builder *b, const struct node *block, const char *key, enum socket_use use,
+                  const char *who);
+/* Whether only this machine reaches it. */
+bool build_is_near(const struct addr *a);
 /* Whether it has backends of its own, now or later; some may be misspelt. */
 bool build_has_backends(const struct node *n, const struct view_service *s);
 /* A copy of a name in the view; .p is NULL after a problem. What: "service". */
@@ -47,6 +57,12 @@ void page_fill(struct builder *b, enum block_id id, const struct seen *seen, str
                struct str *type);
 /* tokens.c */
 void tokens_build(struct builder *b, const struct node *admin);
+/* The digest of the secret that n refers to; false when there is none, or after a problem. */
+bool tokens_secret(struct conf *c, const struct node *n, uint8_t digest[32]);
+/* beats.c */
+void beats_build(struct builder *b, const struct node *top);
+/* cluster.c: the nodes, and which of them this is. */
+void cluster_build(struct builder *b, const struct node *top, const struct node *zone);
 
 void pages_build(struct builder *b, const struct node *service, struct view_service *s);
 

@@ -26,6 +26,13 @@ enum {
     CONF_MAX_NESTING = 8,  /* blocks within blocks */
     CONF_MAX_STATEMENTS = 250000,
     CONF_MAX_PROBLEMS = 100, /* more are counted, not kept */
+    CONF_MAX_HOST = 255,     /* bytes of a machine's name */
+};
+
+/* What is asked of a file whose contents are not read here. */
+struct conf_file {
+    bool regular;
+    unsigned mode; /* permission bits */
 };
 
 /* What a configuration asks of its machine. Paths are as written, relative ones with the directory
@@ -39,7 +46,17 @@ struct conf_env {
                 void *arg, struct err *e);
     /* An environment variable, or NULL. */
     const char *(*variable)(void *self, const char *name);
-    uint32_t cpus; /* the default number of workers */
+    /* A file that is named, but not part of the configuration. */
+    int (*inspect)(void *self, const char *path, struct conf_file *out, struct err *e);
+    /* The absolute path (terminated) of one that may be relative to where this process is. */
+    int (*absolute)(void *self, const char *path, struct buf *out, struct err *e);
+    /* Whether this machine has the address, whatever its port. */
+    bool (*has_address)(void *self, const struct addr *a);
+    /* What is wrong with the contents of a cluster's key file; NULL: they are not looked at. */
+    int (*check_key)(void *self, const char *path, struct err *e);
+    uint32_t cpus;                /* the default number of workers */
+    const char *node;             /* which of the cluster this one is; NULL: to be found out */
+    char host[CONF_MAX_HOST + 1]; /* this machine's name; may be empty */
 };
 struct conf_env conf_env_real(void);
 

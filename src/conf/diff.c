@@ -251,7 +251,7 @@ static void diff_service(struct diff *d, const struct view_service *was,
     diff_log(d, was, is);
 }
 
-static bool has_socket(const struct view *v, const struct view_socket *s)
+bool diff_has_socket(const struct view *v, const struct view_socket *s)
 {
     for (uint32_t i = 0; i < v->n_sockets; i++)
         if (v->sockets[i].use == s->use && addr_eq(&v->sockets[i].addr, &s->addr))
@@ -264,7 +264,7 @@ static void diff_admin(struct diff *d, char sign, const struct view *v, const st
     char text[ADDR_TEXT_MAX];
     for (uint32_t i = 0; i < v->n_sockets; i++) {
         const struct view_socket *s = &v->sockets[i];
-        if ((s->use != SOCKET_METRICS && s->use != SOCKET_ADMIN) || has_socket(other, s))
+        if ((s->use != SOCKET_METRICS && s->use != SOCKET_ADMIN) || diff_has_socket(other, s))
             continue;
         addr_format(&s->addr, text);
         d->n++;
@@ -345,9 +345,11 @@ int conf_diff(const struct view *now, const struct view *next, struct buf *out)
     }
     if (now)
         diff_resolver(&d);
+    diff_cluster(&d);
     diff_admin(&d, '-', d.now, next);
     diff_admin(&d, '+', next, d.now);
     diff_tokens(&d);
+    diff_beats(&d);
     for (uint32_t i = 0; i < next->n_services; i++) {
         const struct view_service *s = &next->services[i];
         const struct view_service *was = view_index_find(&d.before, i, s->name);

@@ -21,6 +21,14 @@ void diff_settings(struct diff *d, const struct block *b, struct str service, co
                    struct str name, const void *was, const void *is, bool hidden,
                    const char *const *skip);
 
+/* Whether it has a socket of the same use and address. */
+bool diff_has_socket(const struct view *v, const struct view_socket *s);
+
+/* diff_beats.c */
+void diff_beats(struct diff *d);
+/* diff_cluster.c */
+void diff_cluster(struct diff *d);
+
 /* diff_rules.c: rules, rates, routes and pages of a service. */
 void diff_rules(struct diff *d, const struct view_service *was, const struct view_service *is);
 

@@ -9,14 +9,14 @@
 
 static struct view *load(const char *text)
 {
-    struct memory_file f = {"web.conf", str_of(text)};
+    const struct memory_file f[] = {{"web.conf", str_of(text)}, {"k", STR("")}, {"k2", STR("")}};
     static const char *const variables[] = {"TOKEN", "hunter2", "OTHER", "hunter3", NULL};
-    struct memory_world w = {&f, 1, variables, 0};
+    struct memory_world w = {f, ARRAY_LEN(f), variables, 0};
     struct conf_env env = memory_env(&w);
     struct conf_problems p = {0};
     struct view *v = NULL;
     struct err e = {0};
-    if (conf_load(f.path, &env, &v, &p, &e))
+    if (conf_load(f[0].path, &env, &v, &p, &e))
         fail_msg("%s: %s", e.text, p.n ? p.list[0].text : "");
     conf_problems_free(&p);
     return v;
@@ -46,6 +46,35 @@ static void nothing_changes(void **state)
     expect(WEB(""), WEB("balance = least-requests  timeout { idle = 1m }  check { }"), "");
     expect(WEB("check { http = /x body = env:TOKEN }"), WEB("check { http = /x body = env:TOKEN }"),
            "");
+}
+
+#define CLUSTER(x) WEB("") "cluster prod {\nkey = file:k\n" x "\n}\n"
+#define NODE_A     "node a { address = 10.0.0.1 }\n"
+#define NODE_B     "node b { address = 10.0.0.2 }\n"
+
+static void nodes_of_a_cluster(void **state)
+{
+    expect(CLUSTER(NODE_A NODE_B), CLUSTER(NODE_B "heartbeat = 50ms\n" NODE_A "port = 7300"), "");
+    expect(WEB(""), CLUSTER(NODE_A NODE_B), "cluster prod: added, 2 nodes, this one is a\n");
+    expect(CLUSTER(NODE_A), WEB(""), "cluster prod: removed\n");
+    expect(CLUSTER(NODE_A NODE_B),
+           CLUSTER(NODE_A "node d { address = 10.0.0.4:7301 role = witness }"),
+           "cluster prod: node b removed\n"
+           "cluster prod: node d added (10.0.0.4:7301, witness)\n");
+    expect(CLUSTER(NODE_A NODE_B),
+           WEB("") "cluster prod { key = file:k2; heartbeat = 100ms; suspect-after = 2s\n" NODE_A
+                   "node b { address = \"[fd00::2]\" role = witness zone = x } }",
+           "cluster prod: node b address 10.0.0.2:7300 -> [fd00::2]:7300\n"
+           "cluster prod: node b role member -> witness\n"
+           "cluster prod: node b zone - -> x\n"
+           "cluster prod: heartbeat 50ms -> 100ms\n"
+           "cluster prod: suspect-after 200ms -> 2s\n"
+           "cluster prod: key /k -> /k2\n");
+    expect(CLUSTER(NODE_B "node a { address = 10.0.0.1 zone = n }"),
+           CLUSTER(NODE_B "node a { address = 10.0.0.1:7301 zone = s }"),
+           "zone n -> s\n"
+           "cluster prod: node a address 10.0.0.1:7300 -> 10.0.0.1:7301\n"
+           "cluster prod: node a zone n -> s\n");
 }
 
 static void services_and_backends(void **state)
@@ -225,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_changes),
+        cmocka_unit_test(nodes_of_a_cluster),
         cmocka_unit_test(services_and_backends),
         cmocka_unit_test(settings),
         cmocka_unit_test(checks),

@@ -24,13 +24,63 @@ static void summary_line(struct buf *out, int rc, const struct err *e)
     buf_printf(out, "=> %s%s%s\n", err_name(rc), rc ? ": " : "", rc ? e->text : "");
 }
 
-static void run(const char *path, struct buf *out)
+/* Keys, by the end of their names: those that are there are no files of the source tree, where
+ * permissions are everybody's own. */
+static int inspect(void *self, const char *path, struct conf_file *out, struct err *e)
+{
+    static const struct {
+        const char *name;
+        struct conf_file file;
+    } known[] = {{"good.key", {true, 0640}},
+                 {"cluster.key", {true, 0600}},
+                 {"wrong.key", {true, 0600}},
+                 {"open.key", {true, 0644}},
+                 {"folder.key", {false, 0700}}};
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        size_t n = strlen(path), tail = strlen(known[i].name);
+        if (n < tail || strcmp(path + n - tail, known[i].name) != 0)
+            continue;
+        *out = known[i].file;
+        return 0;
+    }
+    return err_set(e, ERR_ABSENT, "%s does not exist", path);
+}
+
+static int check_key(void *self, const char *path, struct err *e)
+{
+    return strcmp(path, "wrong.key") == 0 ? err_set(e, ERR_PROTO, "%s: line 1 is no key", path) : 0;
+}
+
+static bool addr_is(const struct addr *a, const char *ip)
+{
+    char text[ADDR_TEXT_MAX];
+    addr_format_ip(a, text);
+    return strcmp(text, ip) == 0;
+}
+
+static bool has_address(void *self, const struct addr *a)
+{
+    return addr_is(a, "10.0.0.1") || addr_is(a, "127.0.0.1") || addr_is(a, "127.0.0.2");
+}
+
+/* A machine of the tests' own. */
+static struct conf_env test_env(void)
 {
     struct conf_env env = conf_env_real();
+    env.cpus = 4;
+    env.inspect = inspect;
+    env.check_key = check_key;
+    env.has_address = has_address;
+    str_copy(env.host, sizeof env.host, STR("here.example"));
+    return env;
+}
+
+static void run(const char *path, struct buf *out)
+{
+    struct conf_env env = test_env();
     struct conf_problems problems = {0};
     struct view *v = NULL;
     struct err e = {0};
-    env.cpus = 4;
     int rc = conf_load(path, &env, &v, &problems, &e);
     assert_true((rc == 0) == (problems.errors == 0));
     assert_true((rc == 0) == (v != NULL));

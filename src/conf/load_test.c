@@ -36,6 +36,115 @@ static struct view *good(const char *text)
     return v;
 }
 
+#define CLUSTER                                                                                    \
+    "cluster prod {\n key = file:cluster.key\n"                                                    \
+    "node b { address = 10.0.0.2 zone = south }\n"                                                 \
+    "node a { address = 10.0.0.1 zone = north }\n"                                                 \
+    "node c { address = \"[fd00::3]:7301\" role = witness }\n}\n"
+
+/* A cluster's file on the node of this name, or where it is found out. */
+static int as_node(const char *text, const char *name, struct view **out, char *problem,
+                   size_t size)
+{
+    const struct memory_file files[] = {{"d/web.conf", str_of(text)},
+                                        {"d/cluster.key", STR("two\nlines")}};
+    struct memory_world w = {files, ARRAY_LEN(files), NULL, 0};
+    struct conf_env env = memory_env(&w);
+    struct conf_problems p = {0};
+    struct err e = {0};
+    env.node = name;
+    int rc = conf_load(files[0].path, &env, out, &p, &e);
+    snprintf(problem, size, "%s|%s", p.n ? p.list[0].text : "", p.n ? p.list[0].hint : "");
+    conf_problems_free(&p);
+    assert_true(w.reads == 1); /* never the key */
+    return rc;
+}
+
+static void a_cluster(void **state)
+{
+    struct view *v = NULL;
+    char problem[300];
+    assert_int_equal(as_node(CLUSTER SMALL, NULL, &v, problem, sizeof problem), 0);
+    const struct view_cluster *k = &v->cluster;
+    assert_true(str_eq(k->name, STR("prod")));
+    assert_true(str_eq(k->key_file, STR("/d/cluster.key")));
+    assert_int_equal(k->heartbeat, 50 * MS);
+    assert_int_equal(k->suspect_after, 200 * MS);
+    assert_int_equal(k->n_nodes, 3);
+    assert_true(str_eq(k->nodes[0].name, STR("a")));
+    assert_int_equal(k->nodes[1].address.port, 7300);
+    assert_int_equal(k->nodes[2].address.port, 7301);
+    assert_int_equal(k->nodes[2].role, NODE_WITNESS);
+    assert_true(str_eq(view_self(v)->name, STR("a"))); /* by its address */
+    assert_true(str_eq(v->zone, STR("north")));
+    assert_int_equal(v->n_sockets, 3);
+    assert_int_equal(v->sockets[1].use, SOCKET_LINK);
+    assert_int_equal(v->sockets[2].use, SOCKET_GOSSIP);
+    assert_true(addr_eq(&v->sockets[2].addr, &k->nodes[0].address));
+    view_free(v);
+    assert_int_equal(as_node("zone = x\n" CLUSTER SMALL, "c", &v, problem, sizeof problem), 0);
+    assert_true(str_eq(view_self(v)->name, STR("c")));
+    assert_true(addr_eq(&v->sockets[2].addr, &view_self(v)->address));
+    assert_true(str_eq(v->zone, STR("x"))); /* the file's own counts more */
+    view_free(v);
+}
+
+static void heartbeats_set_what_is_silence(void **state)
+{
+    struct view *v = NULL;
+    char problem[300];
+    assert_int_equal(as_node("cluster p { heartbeat = 1s; node a { address = 10.0.0.9 } }\n" SMALL,
+                             NULL, &v, problem, sizeof problem),
+                     0);
+    assert_int_equal(v->cluster.suspect_after, 4 * S);
+    assert_int_equal(v->n_sockets, 1); /* without a key nobody can come */
+    view_free(v);
+}
+
+static void the_node_must_be_one_of_the_cluster(void **state)
+{
+    struct view *v = NULL;
+    char problem[300];
+    assert_int_equal(as_node("cluster prod { node north { address = 10.0.0.1 } }\n" SMALL, "nroth",
+                             &v, problem, sizeof problem),
+                     -ERR_INVAL);
+    assert_string_equal(problem, "this is node 'nroth', and cluster prod has no node of that name"
+                                 "|did you mean 'north'?");
+    assert_int_equal(as_node(CLUSTER SMALL, "other", &v, problem, sizeof problem), -ERR_INVAL);
+    assert_string_equal(problem, "this is node 'other', and cluster prod has no node of that name"
+                                 "|its nodes are a, b and c");
+    assert_int_equal(as_node(SMALL, "a", &v, problem, sizeof problem), -ERR_INVAL);
+    assert_string_equal(problem, "this is node 'a' of a cluster, and the file has none"
+                                 "|add 'cluster NAME { ... }', or start without --node");
+}
+
+/* As many as fit, and no more; their names do not all go into one message. */
+static void a_cluster_is_bounded(void **state)
+{
+    struct view *v = NULL;
+    char problem[300];
+    for (unsigned n = VIEW_MAX_NODES; n <= VIEW_MAX_NODES + 1; n++) {
+        struct buf b = {0};
+        buf_printf(&b, "cluster big { key = file:cluster.key\n");
+        for (unsigned i = 0; i < n; i++)
+            buf_printf(&b, "node n%03u { address = 10.1.0.%u }\n", i, i + 1);
+        buf_printf(&b, "}\n" SMALL "%c", 0);
+        int rc = as_node(b.p, "n127", &v, problem, sizeof problem);
+        assert_int_equal(rc, n == VIEW_MAX_NODES ? 0 : -ERR_INVAL);
+        if (rc)
+            assert_string_equal(problem, "more than 128 nodes|");
+        else
+            assert_int_equal(v->cluster.self, VIEW_MAX_NODES - 1);
+        if (rc == 0) {
+            view_free(v);
+            rc = as_node(b.p, NULL, &v, problem, sizeof problem);
+            assert_int_equal(rc, -ERR_INVAL);
+            assert_non_null(strstr(problem, "n006, n007 and 120 more|"));
+        }
+        buf_free(&b);
+    }
+}
+
 static void defaults(void **state)
 {
     struct view *v = good(SMALL);
@@ -369,16 +478,24 @@ static void every_allocation_may_fail(void **state)
         {"inc/b", STR("service b { listen = http://127.0.0.1:2; backend file:../b }\n")},
         {"inc/../b", STR("10.0.0.1:80\n")},
         {"bad.conf", {bad, sizeof bad - 1}},
+        {"dir/cluster.conf", STR(CLUSTER SMALL)},
+        {"none.conf", STR("cluster prod { key = file:x\nnode b { address = 10.0.0.2 }\n"
+                          "node c { address = 10.0.0.3 }\n}\n" SMALL)},
+        {"dir/cluster.key", STR("key")},
     };
     static const char *const variables[] = {"B", "10.0.0.2:80", NULL};
     static const struct {
         const char *path;
         int result;
-    } cases[] = {{"web.conf", 0}, {"inc.conf", 0}, {"bad.conf", -ERR_INVAL}};
+    } cases[] = {{"web.conf", 0},
+                 {"inc.conf", 0},
+                 {"bad.conf", -ERR_INVAL},
+                 {"dir/cluster.conf", 0},
+                 {"none.conf", -ERR_INVAL}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         unsigned long n = 0;
         for (int rc = -ERR_NOMEM; rc != cases[i].result;) {
-            struct memory_world w = {files, 6, variables, 0};
+            struct memory_world w = {files, ARRAY_LEN(files), variables, 0};
             struct conf_env env = memory_env(&w);
             struct conf_problems p = {0};
             struct view *v = NULL;
@@ -478,6 +595,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),
         cmocka_unit_test(every_setting),
+        cmocka_unit_test(a_cluster),
+        cmocka_unit_test(heartbeats_set_what_is_silence),
+        cmocka_unit_test(the_node_must_be_one_of_the_cluster),
+        cmocka_unit_test(a_cluster_is_bounded),
         cmocka_unit_test(layout_does_not_matter),
         cmocka_unit_test(views_travel),
         cmocka_unit_test(references),

@@ -54,9 +54,44 @@ static inline const char *memory_variable(void *self, const char *name)
     return NULL;
 }
 
+/* What is there is a file that only its owner reads. */
+static inline int memory_inspect(void *self, const char *path, struct conf_file *out, struct err *e)
+{
+    const struct memory_world *w = self;
+    for (size_t i = 0; i < w->n_files; i++)
+        if (strcmp(w->files[i].path, path) == 0) {
+            *out = (struct conf_file){true, 0600};
+            return 0;
+        }
+    return err_set(e, ERR_ABSENT, "%s does not exist", path);
+}
+
+static inline int memory_absolute(void *self, const char *path, struct buf *out, struct err *e)
+{
+    buf_clear(out);
+    return buf_printf(out, "%s%s", path[0] == '/' ? "" : "/", path)
+               ? 0
+               : err_set(e, ERR_NOMEM, "no memory");
+}
+
+/* The machine is 10.0.0.1 and all that is near. */
+static inline bool memory_has_address(void *self, const struct addr *a)
+{
+    static const uint8_t own[4] = {10, 0, 0, 1};
+    return a->kind == ADDR_IP4 && (a->ip[0] == 127 || memcmp(a->ip, own, sizeof own) == 0);
+}
+
 static inline struct conf_env memory_env(struct memory_world *w)
 {
-    return (struct conf_env){w, memory_read, memory_glob, memory_variable, 4};
+    return (struct conf_env){.self = w,
+                             .read = memory_read,
+                             .glob = memory_glob,
+                             .variable = memory_variable,
+                             .inspect = memory_inspect,
+                             .absolute = memory_absolute,
+                             .has_address = memory_has_address,
+                             .cpus = 4,
+                             .host = "here.example"};
 }
 
 #endif

@@ -84,8 +84,8 @@ static void unterminated(struct parser *p)
     p->damaged = true;
 }
 
-/* A value from the current word or string. */
-static struct value *take_scalar(struct parser *p, enum lex_mode mode)
+/* A value from the current word or string. named: see conf_resolve. */
+static struct value *take_scalar(struct parser *p, enum lex_mode mode, bool named)
 {
     struct value *v = make(p, sizeof *v);
     if (!v)
@@ -93,7 +93,7 @@ static struct value *take_scalar(struct parser *p, enum lex_mode mode)
     v->kind = is(p, TOKEN_STRING) ? VALUE_STRING : VALUE_WORD;
     v->raw = p->token.raw;
     v->place = place_of(p);
-    conf_resolve(p->c, v);
+    conf_resolve(p->c, v, named);
     advance(p, mode);
     return v;
 }
@@ -171,7 +171,7 @@ static struct value *parse_list(struct parser *p, struct str name)
     for (;;) {
         skip_lines(p);
         if (at_scalar(p)) {
-            struct value *item = take_scalar(p, LEX_NAME);
+            struct value *item = take_scalar(p, LEX_NAME, false);
             if (!item)
                 return NULL;
             *tail = item;
@@ -190,7 +190,7 @@ static struct value *parse_list(struct parser *p, struct str name)
 static struct value *parse_value(struct parser *p, const struct place *equals, struct str name)
 {
     if (at_scalar(p))
-        return take_scalar(p, LEX_NAME);
+        return take_scalar(p, LEX_NAME, conf_names_file(name));
     if (is(p, TOKEN_OPEN))
         return parse_list(p, name);
     if (is(p, TOKEN_UNTERMINATED)) {
@@ -264,7 +264,7 @@ static void parse_arguments(struct parser *p, struct node *n)
 {
     struct value **tail = &n->args;
     while (at_scalar(p)) {
-        struct value *v = take_scalar(p, LEX_NAME);
+        struct value *v = take_scalar(p, LEX_NAME, false);
         if (!v)
             return;
         *tail = v;

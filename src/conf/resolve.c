@@ -178,9 +178,31 @@ static void resolve_into(struct conf *c, struct value *v, struct buf *out)
         too_long(c, v);
 }
 
-void conf_resolve(struct conf *c, struct value *v)
+/* The place of a file instead of what is in it. */
+static void refer(struct conf *c, struct value *v)
+{
+    struct str path = after(v->raw, 5);
+    v->refers = true;
+    v->text = STR("");
+    if (path.n == 0) {
+        conf_complain(c, &v->place, "", "a path is missing behind 'file:'");
+        v->bad = true;
+        return;
+    }
+    struct str full = conf_path_beside(c, v->place.file, path);
+    if (full.p)
+        v->text = full;
+    else
+        v->bad = true;
+}
+
+void conf_resolve(struct conf *c, struct value *v, bool named)
 {
     struct buf out = {0};
+    if (named && v->kind == VALUE_WORD && str_starts(v->raw, STR("file:"))) {
+        refer(c, v);
+        return;
+    }
     bool plain = is_plain(v);
     if (!plain)
         resolve_into(c, v, &out);

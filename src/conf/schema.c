@@ -31,6 +31,7 @@
     }
 
 static const char *const no_yes[] = {"no", "yes", NULL};
+static const char *const node_roles[] = {"member", "witness", NULL};
 static const char *const sticky_modes[] = {"off", "insert", "learn", NULL};
 static const char *const traces[] = {"pass", "span", "start", NULL};
 static const char *const proxy_versions[] = {"no", "v1", "v2", NULL};
@@ -60,6 +61,37 @@ static const struct setting resolver[] = {
            "an answer is asked for again no earlier, whatever its TTL"),
     NUMBER("ttl-max", KIND_DURATION, struct view_resolver, ttl_most, 10 * MS, D, "5m",
            "an answer is asked for again no later, whatever its TTL"),
+};
+static const struct setting beats[] = {
+    SPECIAL("listen", KIND_DOOR, "",
+            "where beats are taken, as a line of text; one or several; `holdfast beat` needs none"),
+};
+static const struct setting beat[] = {
+    NUMBER("every", KIND_DURATION, struct view_beat, every, 100 * MS, 366 * D, "",
+           "a beat is due this often; required"),
+    NUMBER("grace", KIND_DURATION, struct view_beat, grace, 0, 366 * D, "(half of every)",
+           "so much more is waited until the job counts as failed"),
+    SPECIAL("token", KIND_SECRET, "",
+            "what a line over the network must bring: 16 bytes or more; none: nothing"),
+};
+static const struct setting cluster[] = {
+    SPECIAL("key", KIND_KEY, "",
+            "the file of the key that all nodes share (`holdfast key new`); required of two nodes "
+            "and more"),
+    NUMBER("port", KIND_COUNT, struct cluster_block, port, 1, UINT16_MAX, "7300",
+           "UDP and TCP, of nodes whose address names none"),
+    NUMBER("heartbeat", KIND_DURATION, struct cluster_block, cluster.heartbeat, VIEW_HEARTBEAT_MIN,
+           VIEW_HEARTBEAT_MAX, "50ms", "how often a node tells each other one that it lives"),
+    NUMBER("suspect-after", KIND_DURATION, struct cluster_block, cluster.suspect_after, 30 * MS, M,
+           "(four heartbeats, at least 200ms)",
+           "silence before which nobody is suspected; at least three heartbeats"),
+};
+static const struct setting node[] = {
+    SPECIAL("address", KIND_NODE, "", "where the other nodes reach it; required"),
+    CHOICE("role", struct view_node, role, node_roles, "member",
+           "a witness votes and observes, and hosts nothing"),
+    FIELD("zone", KIND_LABEL, struct view_node, zone, "",
+          "where it is: on that node, what the file's own `zone` says unless it is set"),
 };
 static const struct setting service[] = {
     SPECIAL("listen", KIND_LISTEN, "",
@@ -300,6 +332,18 @@ static const struct block blocks[BLOCKS] = {
                      "Who may use the admin API over TCP (docs/admin-api.md)."},
     [BLOCK_RESOLVER] = {"resolver", IN(BLOCK_TOP), NULL, false, ANY_MODE, 0, NO_RULES,
                         SETTINGS(resolver), "How names of backends are looked up."},
+    [BLOCK_BEATS] = {"beats", IN(BLOCK_TOP), NULL, false, ANY_MODE, 0, NO_RULES, SETTINGS(beats),
+                     "Where jobs say that they live (docs/beats.md)."},
+    [BLOCK_BEAT] = {"beat", IN(BLOCK_TOP), "NAME", true, ANY_MODE, 0, NO_RULES, SETTINGS(beat),
+                    "A job that says itself that it lives: cron jobs, scripts, services. Without a "
+                    "beat in `every` and `grace` it has failed."},
+    [BLOCK_CLUSTER] = {"cluster", IN(BLOCK_TOP), "NAME", false, ANY_MODE, 0, NO_RULES,
+                       SETTINGS(cluster),
+                       "The nodes that belong together: the same block on each of them "
+                       "(docs/mesh.md)."},
+    [BLOCK_NODE] = {"node", IN(BLOCK_CLUSTER), "NAME", true, ANY_MODE, 0, NO_RULES, SETTINGS(node),
+                    "One machine of the cluster, up to 128. NAME as of a service; which one this "
+                    "machine is, `--node NAME` says, or else its addresses or its host name."},
     [BLOCK_SERVICE] = {"service", IN(BLOCK_TOP), "NAME", true, ANY_MODE, 0, PART(rules),
                        SETTINGS(service),
                        "One service: where clients come in, and the backends behind it. NAME has "
@@ -472,15 +516,18 @@ static const struct {
     [KIND_SERVICE] = {"the name of a service", false, FIELD_NONE},
     [KIND_REDIRECT] = {"301, 302, 303, 307 or 308", false, FIELD_NONE},
     [KIND_FILE] = {"a path, as in errors/503.html", false, FIELD_NONE},
+    [KIND_DOOR] = {"udp:// or tcp:// and an address, as in udp://127.0.0.1:7301", true, FIELD_NONE},
     [KIND_LISTEN] = {"an address, as in http://0.0.0.0:8080", true, FIELD_NONE},
     [KIND_LOG] = {"an absolute path, or off", false, FIELD_NONE},
     [KIND_FORM] = {"plain, common, combined, json or a text with {fields}", false, FIELD_TEXT},
     [KIND_SECRET] = {"file:PATH or env:NAME", false, FIELD_NONE},
-    [KIND_RIGHTS] =
-        {"some of {read, metrics, drain, instances, reload, restart, upgrade, cluster}, or all",
-         true, FIELD_NONE},
+    [KIND_RIGHTS] = {"some of {read, metrics, drain, instances, reload, restart, upgrade, cluster, "
+                     "beat}, or all",
+                     true, FIELD_NONE},
     [KIND_DIR] = {"an absolute path", false, FIELD_NONE},
     [KIND_SERVERS] = {"an address, as in 10.0.0.53 or [::1]:5353", true, FIELD_NONE},
+    [KIND_NODE] = {"an address, as in 10.0.0.1 or [fd00::1]:7301", false, FIELD_NONE},
+    [KIND_KEY] = {"file:PATH", false, FIELD_NONE},
 };
 
 enum field_type schema_field(const struct setting *s)

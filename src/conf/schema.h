@@ -39,6 +39,7 @@ enum kind {
     KIND_SERVICE,  /* a service's name */
     KIND_REDIRECT, /* 301, 302, 303, 307 or 308 */
     KIND_FILE,     /* errors/503.html */
+    KIND_DOOR,     /* udp://127.0.0.1:7301, or several: of beats */
     KIND_LISTEN,   /* http://0.0.0.0:8080, or several */
     KIND_LOG,      /* /var/log/x.log or off */
     KIND_FORM,     /* combined, or "{client} {status}": of a log's lines */
@@ -46,6 +47,8 @@ enum kind {
     KIND_RIGHTS,   /* {read, drain} */
     KIND_DIR,      /* /etc/web.d */
     KIND_SERVERS,  /* 10.0.0.53, or several */
+    KIND_NODE,     /* 10.0.0.1 or 10.0.0.1:7300: where a node of the cluster is */
+    KIND_KEY,      /* file:cluster.key: a file that is named and not read */
     KINDS
 };
 
@@ -80,6 +83,10 @@ enum block_id {
     BLOCK_ADMIN,
     BLOCK_TOKEN,
     BLOCK_RESOLVER,
+    BLOCK_BEATS,
+    BLOCK_BEAT,
+    BLOCK_CLUSTER,
+    BLOCK_NODE,
     BLOCK_SERVICE,
     BLOCK_BACKEND,
     BLOCK_CHECK,
@@ -98,6 +105,12 @@ enum block_id {
 };
 
 enum { MAX_SETTINGS = 48 }; /* in one block, those that it shares included */
+
+/* What a cluster block fills. */
+struct cluster_block {
+    struct view_cluster cluster;
+    uint16_t port; /* of nodes that name none */
+};
 
 enum block_only { ANY_MODE, ONLY_HTTP, NOT_UDP };
 

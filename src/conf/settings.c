@@ -231,6 +231,7 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_TYPE: words_one(c, s, v, target); return;
     case KIND_FLAG:
     case KIND_LISTEN:
+    case KIND_DOOR:
     case KIND_FIELDS:
     case KIND_NAMES:
     case KIND_TO:
@@ -242,6 +243,8 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_RIGHTS:
     case KIND_DIR:
     case KIND_SERVERS:
+    case KIND_NODE:
+    case KIND_KEY:
     case KINDS: return; /* the caller's */
     }
 }
@@ -292,8 +295,8 @@ static const char *unknown_hint(struct conf *c, enum block_id id, const struct n
             continue; /* what blocks share is theirs */
         if (i == BLOCK_TOP)
             return "it belongs to the top of the file";
-        return conf_text(c, "it belongs into %s %s block", strchr("aeiou", *other->name) ? "an" : "a",
-                         other->name);
+        return conf_text(c, "it belongs into %s %s block",
+                         strchr("aeiou", *other->name) ? "an" : "a", other->name);
     }
     return g.n ? settings_did_you_mean(c, &g) : "";
 }
@@ -329,7 +332,7 @@ static void apply_one(struct conf *c, const struct setting *s, const struct node
 {
     if (!has_value(c, s, n))
         return;
-    if (*first && s->kind != KIND_LISTEN) {
+    if (*first && s->kind != KIND_LISTEN && s->kind != KIND_DOOR) {
         conf_complain(c, &n->place, "", "%s is set already (%s)", s->key,
                       conf_where(c, &(*first)->place));
         return;

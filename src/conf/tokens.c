@@ -17,13 +17,15 @@ static bool same_secret(const struct view *v, const struct view_token *t)
     return false;
 }
 
-static bool take_secret(struct conf *c, const struct node *n, struct view_token *t)
+bool tokens_secret(struct conf *c, const struct node *n, uint8_t digest[32])
 {
     const struct value *v = n ? n->value : NULL;
     if (!v || v->bad || v->kind == VALUE_LIST)
         return false;
     if (!v->secret) {
-        conf_complain(c, &v->place, "write secret = file:/PATH or secret = env:NAME",
+        conf_complain(c, &v->place,
+                      conf_text(c, "write " STR_FMT " = file:/PATH or " STR_FMT " = env:NAME",
+                                STR_ARG(n->name), STR_ARG(n->name)),
                       "a secret does not belong into this file");
         return false;
     }
@@ -37,7 +39,7 @@ static bool take_secret(struct conf *c, const struct node *n, struct view_token 
                           "the secret has bytes that are not visible characters");
             return false;
         }
-    if (!digest_sha256(v->text, t->digest)) {
+    if (!digest_sha256(v->text, digest)) {
         c->nomem = true;
         return false;
     }
@@ -58,7 +60,7 @@ static uint32_t right(struct conf *c, const struct value *v)
     }
     const char *hint = near.n ? conf_text(c, "did you mean '" STR_FMT "'?", STR_ARG(near.name[0]))
                               : "rights are read, metrics, drain, instances, reload, restart, "
-                                "upgrade, cluster and all";
+                                "upgrade, cluster, beat and all";
     conf_complain(c, &v->place, hint, "unknown right '" STR_FMT "'", STR_ARG(conf_shown(v)));
     return 0;
 }
@@ -108,7 +110,7 @@ static void add_token(struct builder *b, const struct node *n)
     t->rights = rights(b->c, settings_seen(&seen, BLOCK_TOKEN, "rights"));
     if (!secret && ok && !n->damaged && b->c->problems->errors == errors)
         conf_complain(b->c, &n->place, "add 'secret = file:/PATH'", "this token has no secret");
-    if (!take_secret(b->c, secret, t) || !ok)
+    if (!tokens_secret(b->c, secret, t->digest) || !ok)
         return;
     if (same_secret(b->v, t))
         conf_complain(b->c, &secret->place, "", "another token has the same secret");

@@ -27,6 +27,7 @@ struct value {
     uint8_t kind;    /* enum value_kind */
     bool secret;     /* came from a variable or another file: never shown */
     bool bad;        /* a problem was reported already: say nothing more about it */
+    bool refers;     /* text is the path of a file that is named, not read */
     struct str text; /* escapes and references resolved; terminated */
     struct str raw;  /* as written in the file; what people are shown */
     struct place place;
@@ -79,8 +80,12 @@ struct str conf_path_beside(struct conf *c, uint32_t file, struct str path);
  * characters but tab and line end. */
 size_t conf_text_valid(struct str s);
 
-/* resolve.c: fills text and secret from raw, or reports a problem and sets bad. */
-void conf_resolve(struct conf *c, struct value *v);
+/* cluster.c: settings of this name take a file's place, not its contents. */
+bool conf_names_file(struct str key);
+
+/* resolve.c: fills text and secret from raw, or reports a problem and sets bad. named: of file:PATH
+ * the path is taken and the file is not read. */
+void conf_resolve(struct conf *c, struct value *v, bool named);
 /* As much of it as a message shows; of a value: what is written, never what it refers to. */
 struct str conf_clip(struct str s);
 struct str conf_shown(const struct value *v);

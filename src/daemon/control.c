@@ -65,6 +65,23 @@ static int host_tell(void *context, const struct told_change *change, struct adm
     return discovering_tell(context, change, waits, told, e);
 }
 
+static const struct beat_watch *host_beat(void *context, uint32_t index)
+{
+    return beating_watch(context, index);
+}
+
+static void host_beaten(void *context, uint32_t index, bool failed, struct str text)
+{
+    beating_take(context, index, failed, text);
+}
+
+static struct admin_beat_counts host_beat_counts(void *context)
+{
+    const struct control *c = context;
+    struct beat_door_counts n = beat_doors_counts(c->beating.doors);
+    return (struct admin_beat_counts){n.taken, n.malformed, n.denied, n.dropped};
+}
+
 static int host_restart_proxy(void *context, bool gently, struct err *e)
 {
     struct control *c = context;
@@ -105,6 +122,9 @@ struct admin_host control_host(struct control *c)
         .reload = host_reload,
         .drain = host_drain,
         .tell = host_tell,
+        .beat = host_beat,
+        .beaten = host_beaten,
+        .beat_counts = host_beat_counts,
         .restart_proxy = host_restart_proxy,
         .upgrade = host_upgrade,
         .change = host_change,
@@ -199,6 +219,8 @@ static int open_parts(struct control *c, struct err *e)
     if (r == 0)
         r = discovering_init(c, e);
     if (r == 0)
+        r = beating_init(c, e);
+    if (r == 0)
         r = prober_new(&c->prober, c->loop, c->n_subjects, c->o.probes, &owner, e);
     if (r == 0)
         r = admin_new(&c->admin, c->loop, &host, e);
@@ -208,7 +230,8 @@ static int open_parts(struct control *c, struct err *e)
 int control_open(struct control *c, struct loop *l, struct log *log,
                  const struct control_options *o, int supervisor_fd, int cells_fd, struct err *e)
 {
-    *c = (struct control){.o = *o, .loop = l, .log = log};
+    *c = (struct control){.o = *o, .loop = l, .log = log, .gossip_fd = -1, .link_fd = -1};
+    arriving_init(&c->arriving, 0);
     c->supervisor = (struct ipc){
         .fd = -1, .on_message = control_hear_supervisor, .on_gone = on_supervisor_gone};
     for (uint32_t bank = 0; bank < CELLS_BANKS; bank++)
@@ -245,9 +268,14 @@ void control_close(struct control *c)
     reloading_end(c);
     discovering_end(c);
     judging_end(c);
+    beating_end(c);
     drains_end(c);
     events_free(&c->events);
-    arriving_close_metrics(&c->arriving);
+    arriving_close(&c->arriving);
+    if (c->gossip_fd >= 0)
+        close(c->gossip_fd);
+    if (c->link_fd >= 0)
+        close(c->link_fd);
     view_free(c->arriving.view);
     view_free(c->view);
     if (c->cells.header)
@@ -255,7 +283,7 @@ void control_close(struct control *c)
 }
 
 struct arguments {
-    const char *file, *state_dir, *log;
+    const char *file, *state_dir, *node, *log;
 };
 
 static bool parse_arguments(int argc, char **argv, struct arguments *a)
@@ -263,6 +291,7 @@ static bool parse_arguments(int argc, char **argv, struct arguments *a)
     static const struct option options[] = {
         {"file", required_argument, NULL, 'f'},
         {"state", required_argument, NULL, 's'},
+        {"node", required_argument, NULL, 'n'},
         {"log", required_argument, NULL, 'l'},
         {0},
     };
@@ -272,6 +301,8 @@ static bool parse_arguments(int argc, char **argv, struct arguments *a)
             a->file = optarg;
         else if (o == 's')
             a->state_dir = optarg;
+        else if (o == 'n')
+            a->node = optarg;
         else if (o == 'l')
             a->log = optarg;
         else
@@ -317,11 +348,14 @@ int control_main(int argc, char **argv)
     int r = sandbox_enter(SANDBOX_CONTROL, &notes, &e);
     if (notes.text[0])
         log_info(&log, "%s", notes.text);
-    if (gethostname(node, sizeof node - 1))
+    if (a.node)
+        str_copy(node, sizeof node, str_of(a.node));
+    else if (gethostname(node, sizeof node - 1))
         str_copy(node, sizeof node, STR("unknown"));
     struct control_options o = {.file = a.file,
                                 .state_dir = a.state_dir,
                                 .node = node,
+                                .self = a.node,
                                 .reload_deadline = 10 * NS_PER_S,
                                 .probes = PROBER_MOST,
                                 .memory_fd = memory_fd};

@@ -11,6 +11,8 @@
  *   control_judge.c   one judge per instance: signals in, verdict cells and events out
  *   control_discover.c backends that come and go: when views are merged, what the API changes
  *   control_pace.c    which instances are slower than their pool
+ *   control_beat.c    jobs that say themselves that they live, kept in STATE/beats.json
+ *   beat_door.c       where they say it over the network: the I/O around wire/beat.h
  *   control_drain.c   operators' drains, kept in STATE/drains.json
  *   control_event.c   what happened, to the events and the log
  *   prober.c          active checks: the I/O around detect/probe.h
@@ -24,9 +26,11 @@
 #include "admin/admin.h"
 #include "base/base.h"
 #include "conf/conf.h"
+#include "daemon/beat_door.h"
 #include "daemon/ipc.h"
 #include "daemon/log.h"
 #include "daemon/prober.h"
+#include "detect/beat.h"
 #include "discover/discover.h"
 #include "os/os.h"
 #include "view/cells.h"
@@ -40,6 +44,19 @@ struct subject {
     const struct view_instance *instance;
     uint64_t ok_seen; /* answered requests of all workers' rows that the judge knows of */
     uint64_t ok_told; /* of those, told by signals and not yet seen in the rows */
+};
+
+/* control_beat.c's own: a watched job, in the order of the view. */
+struct beat_row {
+    char name[BEAT_NAME_MAX + 1];
+    struct beat_watch watch;
+};
+
+struct beating {
+    struct beat_row *rows; /* owned; of the view, or, before the first, of the file */
+    uint32_t n;
+    struct beat_doors *doors; /* owned */
+    struct timer due, save;   /* the next deadline of a watch; what changed goes to the file */
 };
 
 /* control_pace.c's own. */
@@ -85,7 +102,8 @@ struct discovering {
 
 struct control_options {
     const char *file, *state_dir;
-    const char *node;
+    const char *node;         /* what people see */
+    const char *self;         /* which of its cluster this is, before a view says it; may be NULL */
     uint64_t reload_deadline; /* ns */
     uint32_t probes;          /* in flight at most */
     uint64_t pace_window;     /* ns; 0: control_pace.c's own */
@@ -96,9 +114,10 @@ struct control_options {
 struct arriving {
     struct view *view; /* NULL: the one that control asked for */
     uint64_t epoch;
-    int metrics[IPC_MAX_FDS];   /* owned */
-    uint8_t doors[IPC_MAX_FDS]; /* enum admin_door of each */
-    uint32_t n_metrics;
+    int fds[IPC_MAX_FDS];      /* owned */
+    uint8_t uses[IPC_MAX_FDS]; /* enum socket_use of each */
+    uint32_t n_fds;
+    int gossip, link; /* owned; -1: none */
 };
 
 /* To one proxy; a line knows whose it is. */
@@ -126,8 +145,10 @@ struct control {
     struct reloading reloading;
     struct discovering discovering;
     struct arriving arriving;
+    int gossip_fd, link_fd; /* of the view in force, until the mesh takes them; owned, -1: none */
     struct timer beat, judge;
     struct pacing pacing;
+    struct beating beating;
     uint64_t rows_read_at;
     uint64_t nonsense; /* messages or signals from the proxy that were refused */
     bool unsaved;      /* the state directory could not be written: said once */
@@ -143,7 +164,13 @@ struct admin_host control_host(struct control *c);
 /* control_message.c */
 void control_hear_supervisor(struct ipc *ipc, struct ipc_message *m);
 void control_hear_proxy(struct ipc *ipc, struct ipc_message *m);
-void arriving_close_metrics(struct arriving *a);
+/* Nothing has arrived. */
+void arriving_init(struct arriving *a, uint64_t epoch);
+/* Closes what arrived and nobody took. */
+void arriving_close(struct arriving *a);
+/* Which node of its cluster this one is, as a configuration is to be read; NULL: to be found out.
+ * name: holds it. */
+const char *control_self(const struct control *c, char name[256]);
 /* `view` (now control's) is in force; its sockets are those of c->arriving. restore: verdicts and
  * drains come from the cells. */
 void control_adopt(struct control *c, struct view *view, bool restore);
@@ -204,6 +231,16 @@ int pacing_init(struct control *c, struct err *e);
 void pacing_end(struct control *c);
 /* The slot has a new subject. */
 void pacing_begin(struct control *c, uint32_t slot);
+
+/* control_beat.c */
+int beating_init(struct control *c, struct err *e);
+void beating_end(struct control *c);
+/* c->view is in force. */
+void beating_adopt(struct control *c);
+/* One of the view's beats came, by whoever may say so. */
+void beating_take(struct control *c, uint32_t index, bool failed, struct str text);
+/* NULL: there is none of this index in the view. */
+const struct beat_watch *beating_watch(const struct control *c, uint32_t index);
 
 /* control_drain.c */
 void drains_load(struct control *c);

@@ -147,7 +147,8 @@ void judging_message(struct control *c, struct reader *body)
     bool ok = !body->failed;
     for (uint32_t i = 0; ok && i < n; i++) {
         struct signal s;
-        ok = ipc_get_signal(body, &s) && s.kind >= SIGNAL_REQ_OK && s.observer > 0;
+        ok = ipc_get_signal(body, &s) && s.kind >= SIGNAL_REQ_OK && s.kind <= SIGNAL_REQ_5XX &&
+             s.observer > 0;
         if (ok)
             judging_signal(c, &s);
     }

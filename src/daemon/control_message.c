@@ -4,29 +4,80 @@
 
 #include "daemon/control.h"
 
-void arriving_close_metrics(struct arriving *a)
+void arriving_init(struct arriving *a, uint64_t epoch)
 {
-    for (uint32_t i = 0; i < a->n_metrics; i++)
-        if (a->metrics[i] >= 0)
-            close(a->metrics[i]);
-    a->n_metrics = 0;
+    *a = (struct arriving){.epoch = epoch, .gossip = -1, .link = -1};
 }
 
-static void listen_metrics(struct control *c)
+static void put_fd(int *to, int fd)
+{
+    if (*to >= 0)
+        close(*to);
+    *to = fd;
+}
+
+void arriving_close(struct arriving *a)
+{
+    for (uint32_t i = 0; i < a->n_fds; i++)
+        if (a->fds[i] >= 0)
+            close(a->fds[i]);
+    a->n_fds = 0;
+    put_fd(&a->gossip, -1);
+    put_fd(&a->link, -1);
+}
+
+/* Hands a socket to whom it belongs; takes it. */
+static int listen_to(struct control *c, uint8_t use, int fd, struct err *e)
+{
+    switch ((enum socket_use)use) {
+    case SOCKET_METRICS: return admin_listen(c->admin, fd, ADMIN_METRICS, e);
+    case SOCKET_ADMIN: return admin_listen(c->admin, fd, ADMIN_TOKEN, e);
+    case SOCKET_BEAT: return beat_doors_open(c->beating.doors, fd, false, e);
+    case SOCKET_BEAT_DATAGRAM: return beat_doors_open(c->beating.doors, fd, true, e);
+    case SOCKET_GOSSIP: /* the mesh's */
+    case SOCKET_LINK:
+    case SOCKET_HTTP:
+    case SOCKET_ACCESS_LOG:
+    case SOCKET_TCP:
+    case SOCKET_UDP:
+    case SOCKET_USES: break;
+    }
+    UNREACHABLE();
+}
+
+static void listen_all(struct control *c)
 {
     struct arriving *a = &c->arriving;
     struct err e = {0};
     admin_unlisten_metrics(c->admin);
-    for (uint32_t i = 0; i < a->n_metrics; i++) {
-        int r = admin_listen(c->admin, a->metrics[i], (enum admin_door)a->doors[i], &e);
-        a->metrics[i] = -1;
+    beat_doors_close(c->beating.doors);
+    for (uint32_t i = 0; i < a->n_fds; i++) {
+        int r = listen_to(c, a->uses[i], a->fds[i], &e);
+        a->fds[i] = -1;
         if (r) {
             struct event *ev = control_event(c, EVENT_METRICS_REFUSED, EVENT_ERROR);
             event_text(ev, "%s", e.text);
             control_event_end(c, ev);
         }
     }
-    a->n_metrics = 0;
+    a->n_fds = 0;
+}
+
+/* Those of the view, or none. */
+static void take_mesh_sockets(struct control *c)
+{
+    put_fd(&c->gossip_fd, c->arriving.gossip);
+    put_fd(&c->link_fd, c->arriving.link);
+    c->arriving.gossip = c->arriving.link = -1;
+}
+
+const char *control_self(const struct control *c, char name[256])
+{
+    const struct view_node *self = c->view ? view_self(c->view) : NULL;
+    if (!self)
+        return c->o.self;
+    str_copy(name, 256, self->name);
+    return name;
 }
 
 void control_adopt(struct control *c, struct view *view, bool restore)
@@ -38,7 +89,9 @@ void control_adopt(struct control *c, struct view *view, bool restore)
     discovering_adopt(c, old);
     view_free(old);
     drains_prune(c);
-    listen_metrics(c);
+    beating_adopt(c);
+    listen_all(c);
+    take_mesh_sockets(c);
     cell_set(&c->cells.processes[PROCESS_CONTROL].epoch, view->epoch);
 }
 
@@ -70,9 +123,9 @@ static void on_view_begin(struct control *c, struct ipc_message *m)
     uint64_t epoch = get_u64(&m->body);
     int fd = ipc_take_fd(m);
     struct err e = {0};
-    arriving_close_metrics(&c->arriving);
+    arriving_close(&c->arriving);
     view_free(c->arriving.view);
-    c->arriving = (struct arriving){.epoch = epoch};
+    arriving_init(&c->arriving, epoch);
     c->epoch = MAX(c->epoch, epoch); /* readable or not, it was given */
     if (!reader_done(&m->body) || fd < 0)
         err_set(&e, ERR_PROTO, "the message is malformed");
@@ -92,6 +145,20 @@ static const struct view *arriving_view(struct control *c, uint64_t epoch)
     return next && next->epoch == epoch ? next : NULL;
 }
 
+/* False: it is not for us. */
+static bool arriving_take(struct arriving *a, uint8_t use, int fd)
+{
+    if (use == SOCKET_GOSSIP || use == SOCKET_LINK) {
+        put_fd(use == SOCKET_GOSSIP ? &a->gossip : &a->link, fd);
+        return true;
+    }
+    if (use >= SOCKET_USES || !socket_is_of_control(use) || a->n_fds == ARRAY_LEN(a->fds))
+        return false;
+    a->uses[a->n_fds] = use;
+    a->fds[a->n_fds++] = fd;
+    return true;
+}
+
 static void on_view_socket(struct control *c, struct ipc_message *m)
 {
     struct arriving *a = &c->arriving;
@@ -99,18 +166,14 @@ static void on_view_socket(struct control *c, struct ipc_message *m)
     uint32_t n = get_count(&m->body, 4);
     const struct view *v = arriving_view(c, epoch);
     if (a->epoch != epoch) {
-        arriving_close_metrics(a);
+        arriving_close(a);
         a->epoch = epoch;
     }
     for (uint32_t i = 0; v && i < n && i < m->n_fds; i++) {
         uint32_t index = get_u32(&m->body);
         uint8_t use = index < v->n_sockets ? v->sockets[index].use : (uint8_t)SOCKET_USES;
-        bool ours = use == SOCKET_METRICS || use == SOCKET_ADMIN;
-        if (!ours || m->body.failed || a->n_metrics == ARRAY_LEN(a->metrics))
-            continue;
-        a->doors[a->n_metrics] = use == SOCKET_METRICS ? ADMIN_METRICS : ADMIN_TOKEN;
-        a->metrics[a->n_metrics++] = m->fds[i];
-        m->fds[i] = -1;
+        if (!m->body.failed && arriving_take(a, use, m->fds[i]))
+            m->fds[i] = -1;
     }
 }
 

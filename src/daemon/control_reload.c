@@ -128,6 +128,20 @@ static bool writes_logs(const struct view *v)
     return false;
 }
 
+/* A node may move, and its cluster may begin, grow and shrink. It is never in another cluster,
+ * where its peers would not know what it did in this one. That it stays the same node is seen to
+ * where the file is read. */
+static int check_cluster(const struct view_cluster *was, const struct view_cluster *is,
+                         struct err *e)
+{
+    if (was->n_nodes == 0 || str_eq(was->name, is->name))
+        return 0;
+    return err_set(e, ERR_DENIED,
+                   "cluster " STR_FMT " becomes cluster " STR_FMT
+                   ": a node stays in its cluster while holdfast runs, restart it for that",
+                   STR_ARG(was->name), STR_ARG(is->name));
+}
+
 static int check_fixed(const struct control *c, const struct view *next, struct err *e)
 {
     uint32_t workers = c->view ? c->view->workers : c->cells.header->workers;
@@ -137,7 +151,7 @@ static int check_fixed(const struct control *c, const struct view *next, struct 
             "workers changes from %u to %u: the number of workers is fixed while holdfast "
             "runs, restart it for that",
             workers, next->workers);
-    return 0;
+    return c->view ? check_cluster(&c->view->cluster, &next->cluster, e) : 0;
 }
 
 /* The shared tables were sized when the supervisor started. */
@@ -245,9 +259,11 @@ void reload_merged(struct control *c, struct view *next)
 static void load(struct control *c)
 {
     struct conf_env env = conf_env_real();
+    char name[256];
     struct conf_problems problems = {0};
     struct view *next = NULL;
     struct err e = {0};
+    env.node = control_self(c, name);
     int r = conf_load(c->o.file, &env, &next, &problems, &e);
     log_problems(c, &problems);
     if (r) {

@@ -12,6 +12,7 @@
 struct run_options {
     const char *file;      /* the configuration */
     const char *state_dir; /* NULL: the usual place (paths.h) */
+    const char *node;      /* which of the cluster's nodes this is; NULL: to be found out */
     const char *log;       /* least level that is logged: a name of log.h; NULL: "info" */
 };
 
@@ -26,8 +27,8 @@ int resume_main(int argc, char **argv);
 /* @self-check --file FILE: could this program take over? */
 int self_check_main(int argc, char **argv);
 
-/* The control process: @control --file FILE --state DIR --log LEVEL. argv[0] is "@control".
- * Descriptors as ipc.h has them. Returns the exit code. */
+/* The control process: @control --file FILE --state DIR [--node NAME] --log LEVEL. argv[0] is
+ * "@control". Descriptors as ipc.h has them. Returns the exit code. */
 int control_main(int argc, char **argv);
 
 /* The proxy process: @proxy --log LEVEL --bank N [--wait]. Carries messages between the supervisor,

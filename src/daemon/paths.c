@@ -12,6 +12,12 @@ static bool set(const char *s)
     return s && *s;
 }
 
+/* It becomes a directory, and stays one below. */
+static bool names_node(const char *s)
+{
+    return set(s) && s[0] != '.' && !strchr(s, '/');
+}
+
 static int put(char out[PATHS_MAX], const char *dir, const char *tail, struct err *e)
 {
     int n = snprintf(out, PATHS_MAX, "%s%s", dir, tail);
@@ -23,12 +29,9 @@ static int put(char out[PATHS_MAX], const char *dir, const char *tail, struct er
     return 0;
 }
 
-int paths_choose_state(char out[PATHS_MAX], const char *given, const struct paths_environment *env,
-                       struct err *e)
+/* Of the machine: one node, or the parent of several. */
+static int choose_common(char out[PATHS_MAX], const struct paths_environment *env, struct err *e)
 {
-    if (given)
-        return *given ? put(out, given, "", e)
-                      : err_set(e, ERR_INVAL, "the state directory's name is empty");
     if (set(env->state_directory)) {
         /* systemd separates several by colons; the first is ours. */
         char first[PATHS_MAX];
@@ -47,7 +50,29 @@ int paths_choose_state(char out[PATHS_MAX], const char *given, const struct path
                    "there is no home directory to keep the state in: use --state DIR");
 }
 
-int paths_state(char out[PATHS_MAX], const char *given, struct err *e)
+int paths_choose_state(char out[PATHS_MAX], const char *given, const struct paths_environment *env,
+                       struct err *e)
+{
+    char common[PATHS_MAX];
+    if (given)
+        return *given ? put(out, given, "", e)
+                      : err_set(e, ERR_INVAL, "the state directory's name is empty");
+    if (!env->node)
+        return choose_common(out, env, e);
+    if (!names_node(env->node))
+        return err_set(e, ERR_INVAL, "'%.64s' is no name of a node", env->node);
+    int n, r = choose_common(common, env, e);
+    if (r)
+        return r;
+    n = snprintf(out, PATHS_MAX, "%s%s" PATHS_NODE "%s", common, common[1] ? "/" : "", env->node);
+    return n > 0 && n < PATHS_MAX ? 0
+                                  : err_set(e, ERR_INVAL,
+                                            "the path of the state directory is longer than %d "
+                                            "bytes",
+                                            PATHS_MAX - 1);
+}
+
+int paths_state(char out[PATHS_MAX], const char *given, const char *node, struct err *e)
 {
     const char *home = getenv("HOME");
     if (!set(home)) {
@@ -59,6 +84,7 @@ int paths_state(char out[PATHS_MAX], const char *given, struct err *e)
         .state_directory = getenv("STATE_DIRECTORY"),
         .xdg_state_home = getenv("XDG_STATE_HOME"),
         .home = home,
+        .node = node,
     };
     return paths_choose_state(out, given, &env, e);
 }

@@ -25,6 +25,14 @@ static void state_directory_by_environment(void **state)
         {NULL, {.xdg_state_home = "relative", .home = "/home/u"}, "/home/u/.local/state/holdfast"},
         {NULL, {.xdg_state_home = "", .home = "/home/u"}, "/home/u/.local/state/holdfast"},
         {NULL, {.home = ""}, NULL},
+        {NULL, {.root = true, .node = "a"}, "/var/lib/holdfast/node-a"},
+        {NULL, {.state_directory = "/s/:/t", .node = "b.1"}, "/s/node-b.1"},
+        {NULL, {.state_directory = "/", .node = "a"}, "/node-a"},
+        {"/srv/a", {.root = true, .node = "b"}, "/srv/a"},
+        {NULL, {.root = true, .node = ""}, NULL},
+        {NULL, {.root = true, .node = "../a"}, NULL},
+        {NULL, {.root = true, .node = "a/b"}, NULL},
+        {NULL, {.node = "a"}, NULL},
         {NULL, {0}, NULL},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -48,6 +56,8 @@ static void an_endless_path_is_refused(void **state)
     memset(path, 'a', sizeof path - 1);
     struct paths_environment env = {.home = path};
     assert_int_equal(paths_choose_state(out, path, &env, NULL), -ERR_INVAL);
+    assert_int_equal(paths_choose_state(out, NULL, &env, NULL), -ERR_INVAL);
+    env.node = "a";
     assert_int_equal(paths_choose_state(out, NULL, &env, NULL), -ERR_INVAL);
     assert_int_equal(paths_join(out, path, "x", NULL), -ERR_INVAL);
 }

@@ -14,9 +14,10 @@
 
 enum { FD_STATE = 3, FD_VIEW = 4, FD_ANSWER = 5 };
 
-static int check_file(const char *file, struct err *e)
+static int check_file(const char *file, const char *node, struct err *e)
 {
     struct conf_env env = conf_env_real();
+    env.node = *node ? node : NULL;
     struct conf_problems problems = {0};
     struct view *v = NULL;
     int r = conf_load(file, &env, &v, &problems, e);
@@ -25,13 +26,14 @@ static int check_file(const char *file, struct err *e)
     return r;
 }
 
-static int check_state(struct err *e)
+static int check_state(char node[UPGRADE_NODE_MAX], struct err *e)
 {
     struct buf bytes = {0};
     struct upgrade_state st = {0};
     int r = memfd_read(FD_STATE, UPGRADE_MAX_BYTES, &bytes, e);
     if (r == 0)
         r = upgrade_state_decode(buf_str(&bytes), &st, e);
+    str_copy(node, UPGRADE_NODE_MAX, str_of(st.node));
     upgrade_state_free(&st);
     buf_free(&bytes);
     return r;
@@ -48,14 +50,14 @@ static void try_view(void)
 int self_check_main(int argc, char **argv)
 {
     struct err e = {0};
-    char answer[sizeof e.text + 32];
+    char answer[sizeof e.text + 32], node[UPGRADE_NODE_MAX];
     if (argc != 3 || strcmp(argv[1], "--file") != 0) {
         fprintf(stderr, "@self-check is started by holdfast itself: --file FILE\n");
         return 2;
     }
-    int r = check_state(&e);
+    int r = check_state(node, &e);
     if (r == 0)
-        r = check_file(argv[2], &e);
+        r = check_file(argv[2], node, &e);
     try_view();
     int n = r ? snprintf(answer, sizeof answer, "%s\n", e.text)
               : snprintf(answer, sizeof answer, "ok %s\n", HF_VERSION);

@@ -101,7 +101,7 @@ static int prepare(struct supervisor *s, struct err *e)
 {
     int r = log_open(&s->log, NULL, s->options->log, e);
     if (r == 0)
-        r = paths_state(s->state, s->options->state_dir, e);
+        r = paths_state(s->state, s->options->state_dir, s->options->node, e);
     if (r == 0)
         r = supervisor_check(s, e);
     if (r == 0)

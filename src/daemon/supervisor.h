@@ -165,6 +165,10 @@ struct supervisor {
 int supervisor_state_open(struct supervisor *s, struct err *e);
 void supervisor_state_close(struct supervisor *s);
 
+/* Which of its cluster this node is: as the view in force says, else as we were told; may be empty.
+ */
+struct str supervisor_node(const struct supervisor *s);
+
 /* supervisor_check.c: prints the problems of the file. */
 int supervisor_check(struct supervisor *s, struct err *e);
 

@@ -175,9 +175,12 @@ static int execute(struct child *c, struct err *e)
 {
     struct supervisor *s = c->owner;
     const char *level = log_level_name(s->log.least);
-    const char *control[] = {"holdfast",       "@control", "--file",
-                             s->options->file, "--state",  s->state,
-                             "--log",          level,      NULL};
+    struct str node = supervisor_node(s);
+    char name[256];
+    str_copy(name, sizeof name, node);
+    const char *control[] = {"holdfast", "@control", "--file", s->options->file,         "--state",
+                             s->state,   "--log",    level,    node.n ? "--node" : NULL, name,
+                             NULL};
     char bank[16];
     snprintf(bank, sizeof bank, "%u", c->bank);
     const char *proxy[] = {"holdfast",

@@ -190,6 +190,7 @@ static int take_basics(struct supervisor *s, struct err *e)
     s->resumed = (struct run_options){
         .file = st->file,
         .state_dir = st->state,
+        .node = st->node[0] ? st->node : NULL,
         .log = log_level_name((enum log_level)MIN(st->log_level, (uint32_t)LOG_LEVEL_DEBUG))};
     s->options = &s->resumed;
     str_copy(s->state, sizeof s->state, str_of(st->state));

@@ -36,7 +36,7 @@ static void remove_file(const struct addr *a)
 
 static bool is_stream(uint8_t use)
 {
-    return use != SOCKET_ACCESS_LOG && use != SOCKET_UDP;
+    return use != SOCKET_ACCESS_LOG && !socket_is_datagram(use);
 }
 
 /* ended: nobody is to listen there any more, not even a proxy that holds the socket and takes no
@@ -76,20 +76,23 @@ void held_stop_listening(struct held *h)
     }
 }
 
-static int explain_listen(const struct addr *a, int error, struct err *e)
+static int explain_listen(const struct addr *a, uint8_t use, int error, struct err *e)
 {
     if (!e)
         return -(int)ERR_IO;
     const char *hint = NULL;
     char text[96];
+    bool mesh = use == SOCKET_GOSSIP || use == SOCKET_LINK;
     if (error == EADDRINUSE && a->kind != ADDR_UNIX) {
-        snprintf(text, sizeof text, "another program uses it; `ss -ltnp 'sport = :%u'` names it",
-                 a->port);
+        snprintf(text, sizeof text, "another program uses it; `ss -l%cnp 'sport = :%u'` names it",
+                 socket_is_datagram(use) ? 'u' : 't', a->port);
         hint = text;
     } else if (error == EACCES && a->kind != ADDR_UNIX) {
         hint = "ports below 1024 need root or CAP_NET_BIND_SERVICE";
     } else if (error == EADDRNOTAVAIL) {
-        hint = "no interface of this machine has that address";
+        hint = mesh ? "no interface of this machine has that address: is this another node? Say "
+                      "which with --node NAME"
+                    : "no interface of this machine has that address";
     }
     if (hint) {
         size_t n = strlen(e->text);
@@ -98,15 +101,15 @@ static int explain_listen(const struct addr *a, int error, struct err *e)
     return e->code;
 }
 
-static int open_listener(const struct addr *a, struct err *e)
+static int open_listener(const struct addr *a, uint8_t use, struct err *e)
 {
     /* Who may connect to a Unix socket is decided by its directory. */
     mode_t before = umask(0111);
     errno = 0;
-    int fd = net_listen(a, BACKLOG, e);
+    int fd = socket_is_datagram(use) ? net_datagram_listen(a, e) : net_listen(a, BACKLOG, e);
     int error = errno;
     umask(before);
-    return fd >= 0 ? fd : explain_listen(a, error, e);
+    return fd >= 0 ? fd : explain_listen(a, use, error, e);
 }
 
 /* O_NONBLOCK: a pipe without a reader must not hold the supervisor. */
@@ -136,7 +139,7 @@ static int open_plainly(const struct view_socket *k, int more, struct err *e)
 {
     if (k->use == SOCKET_ACCESS_LOG)
         return open_log(&k->addr, more, e);
-    return k->use == SOCKET_UDP ? net_datagram_listen(&k->addr, e) : open_listener(&k->addr, e);
+    return open_listener(&k->addr, k->use, e);
 }
 
 static int open_socket(struct supervisor *s, const struct view_socket *k, bool trusted,

@@ -44,7 +44,8 @@ static int take_lock(struct supervisor *s, struct err *e)
     return 0;
 }
 
-/* Empty, or used by a holdfast before. A file system's own lost+found does not count. */
+/* Empty, or used by a holdfast before. A file system's own lost+found does not count, nor do the
+ * directories of other nodes. */
 static bool directory_is_ours(const char *path)
 {
     bool empty = true, lock = false;
@@ -55,7 +56,8 @@ static bool directory_is_ours(const char *path)
         const char *name = entry->d_name;
         lock = lock || strcmp(name, "lock") == 0;
         empty = empty && (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-                          strcmp(name, "lost+found") == 0);
+                          strcmp(name, "lost+found") == 0 ||
+                          strncmp(name, PATHS_NODE, strlen(PATHS_NODE)) == 0);
     }
     closedir(d);
     return empty || lock;
@@ -114,29 +116,41 @@ static int open_admin(struct supervisor *s, struct err *e)
     return 0;
 }
 
-/* Can the children's user read the configuration and reach the state? */
+/* Can the children's user read the configuration and the cluster's key, and reach the state? */
 static void check_reach(struct supervisor *s)
 {
+    char key[PATHS_MAX];
+    str_copy(key, sizeof key, s->checked.view->cluster.key_file);
+    const char *const paths[] = {s->options->file, s->state, key};
+    const char *denied = NULL;
+    int error = 0;
     unsetenv(SANDBOX_READ_ALL);
     if (!s->drops)
         return;
     sandbox_act_as(&s->user);
-    int file = open(s->options->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    int file_error = errno;
-    int state = open(s->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    sandbox_act_as_self();
-    if (file < 0 || state < 0) {
-        setenv(SANDBOX_READ_ALL, "1", 1);
-        log_warning(&s->log,
-                    "%s cannot be read by the user %s (%s): control keeps the right to read every "
-                    "file (CAP_DAC_READ_SEARCH); make it readable to that user to end this",
-                    file < 0 ? s->options->file : s->state, s->user.name,
-                    strerror(file < 0 ? file_error : EACCES));
+    for (size_t i = 0; i < ARRAY_LEN(paths) && !denied; i++) {
+        int fd = *paths[i] ? open(paths[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+        if (fd >= 0)
+            close(fd);
+        else if (*paths[i]) {
+            denied = paths[i];
+            error = errno;
+        }
     }
-    if (file >= 0)
-        close(file);
-    if (state >= 0)
-        close(state);
+    sandbox_act_as_self();
+    if (!denied)
+        return;
+    setenv(SANDBOX_READ_ALL, "1", 1);
+    log_warning(&s->log,
+                "%s cannot be read by the user %s (%s): control keeps the right to read every file "
+                "(CAP_DAC_READ_SEARCH); make it readable to that user to end this",
+                denied, s->user.name, strerror(error));
+}
+
+struct str supervisor_node(const struct supervisor *s)
+{
+    const struct view_node *self = s->now.view ? view_self(s->now.view) : NULL;
+    return self ? self->name : str_of(s->options->node ? s->options->node : "");
 }
 
 int supervisor_state_open(struct supervisor *s, struct err *e)

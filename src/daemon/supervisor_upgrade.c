@@ -83,6 +83,7 @@ static int describe(struct supervisor *s, struct upgrade_state *st, struct err *
     };
     str_copy(st->file, sizeof st->file, str_of(s->options->file));
     str_copy(st->state, sizeof st->state, str_of(s->state));
+    str_copy(st->node, sizeof st->node, supervisor_node(s));
     for (unsigned i = 0; i < CHILDREN; i++)
         describe_child(st, &s->children[i]);
     st->sockets = mem_zero(v->n_sockets + 1, sizeof *st->sockets);

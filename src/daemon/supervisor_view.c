@@ -38,8 +38,7 @@ static void refuse(struct supervisor *s, uint64_t epoch, const struct err *why)
 /* Who drains has the listening sockets too, and watches none of them. */
 static bool is_used_by(const struct child *c, uint8_t use)
 {
-    bool control = use == SOCKET_METRICS || use == SOCKET_ADMIN;
-    return control == (c->index == CHILD_CONTROL);
+    return socket_is_of_control(use) == (c->index == CHILD_CONTROL);
 }
 
 static void send_batch(struct child *c, const uint32_t *indices, const int *fds, uint32_t n)

@@ -64,6 +64,7 @@ void upgrade_state_encode(const struct upgrade_state *s, struct buf *out)
     put_str(out, str_of(s->version));
     put_str(out, str_of(s->file));
     put_str(out, str_of(s->state));
+    put_str(out, str_of(s->node));
     put_u32(out, s->log_level);
     put_u32(out, s->workers);
     put_u32(out, s->serving);
@@ -173,7 +174,7 @@ static bool get_sockets(struct reader *r, struct upgrade_state *s)
     return true;
 }
 
-static bool get_all(struct reader *r, struct upgrade_state *s)
+static bool get_all(struct reader *r, uint32_t format, struct upgrade_state *s)
 {
     s->ipc_version = get_u32(r);
     s->view_format = get_u32(r);
@@ -181,6 +182,8 @@ static bool get_all(struct reader *r, struct upgrade_state *s)
     get_name(r, s->version, sizeof s->version);
     get_name(r, s->file, sizeof s->file);
     get_name(r, s->state, sizeof s->state);
+    if (format > UPGRADE_FORMAT_OLDEST)
+        get_name(r, s->node, sizeof s->node);
     s->log_level = get_u32(r);
     s->workers = get_below(r, CELLS_MAX_WORKERS + 1);
     s->serving = get_below(r, CELLS_BANKS);
@@ -229,14 +232,14 @@ int upgrade_state_decode(struct str bytes, struct upgrade_state *out, struct err
     uint32_t magic = get_u32(&r), format = get_u32(&r);
     if (r.failed || magic != UPGRADE_MAGIC || bytes.n < HASH + 8)
         return err_set(e, ERR_PROTO, "these bytes are not the state of a supervisor");
-    if (format != UPGRADE_FORMAT)
+    if (format < UPGRADE_FORMAT_OLDEST || format > UPGRADE_FORMAT)
         return err_set(e, ERR_PROTO, "the state has format %u, and this program knows %u", format,
                        UPGRADE_FORMAT);
     struct reader tail = reader_of(bytes.p + bytes.n - HASH, HASH);
     if (get_u64(&tail) != str_hash((struct str){bytes.p, bytes.n - HASH}))
         return err_set(e, ERR_PROTO, "the state is damaged");
     r.end -= HASH;
-    if (!get_all(&r, out))
+    if (!get_all(&r, format, out))
         return err_set(e, ERR_NOMEM, "no memory to read the state of the program before");
     if (!reader_done(&r) || out->workers == 0 || !out->file[0] || !out->state[0])
         return err_set(e, ERR_PROTO, "the state is malformed");

@@ -3,8 +3,8 @@
  * A supervisor that is upgraded executes the new program in its own process, so that whoever
  * watches it sees the same one. Descriptors stay open under their numbers; what they are is written
  * into a sealed memory file, as fields in the order of this struct (base/codec.h). It begins with a
- * magic number and the format, and ends with a hash of all before. A program that reads another
- * format is not upgraded to.
+ * magic number and the format, and ends with a hash of all before. A program that does
+ * not read the format is not upgraded to.
  *
  * Nobody but a supervisor writes it, and still nothing of it is believed before it is checked:
  * numbers are in range, each descriptor is named once, names end. That the descriptors are what
@@ -19,10 +19,12 @@
 
 enum {
     UPGRADE_MAGIC = 0x50554648, /* "HFUP" */
-    UPGRADE_FORMAT = 1,
+    UPGRADE_FORMAT = 2,
+    UPGRADE_FORMAT_OLDEST = 1, /* has no node */
     UPGRADE_MAX_BYTES = 8 * 1024 * 1024,
     UPGRADE_CHILDREN = 1 + CELLS_BANKS,
     UPGRADE_VERSION_MAX = 64,
+    UPGRADE_NODE_MAX = 64,
 };
 
 struct upgrade_child {
@@ -43,6 +45,7 @@ struct upgrade_state {
     uint32_t ipc_version, view_format, cells_version; /* what the children speak */
     char version[UPGRADE_VERSION_MAX];                /* of the program, for people */
     char file[PATHS_MAX], state[PATHS_MAX];
+    char node[UPGRADE_NODE_MAX]; /* which of its cluster this is; may be empty */
     uint32_t log_level;
     uint32_t workers, serving;
     uint64_t epoch, generations, change, boot;

@@ -16,6 +16,7 @@ static void fill(struct upgrade_state *s, struct upgrade_socket sockets[3])
                                 .version = "1.2.3",
                                 .file = "/etc/holdfast.conf",
                                 .state = "/var/lib/holdfast",
+                                .node = "b",
                                 .log_level = 2,
                                 .workers = 4,
                                 .serving = 1,
@@ -75,6 +76,7 @@ static void it_comes_back_as_it_was(void **state)
     assert_int_equal(upgrade_state_decode(buf_str(&one), &b, NULL), 0);
     assert_string_equal(b.file, a.file);
     assert_string_equal(b.version, a.version);
+    assert_string_equal(b.node, "b");
     assert_int_equal(b.notify_fd, -1);
     assert_int_equal(b.children[1].generation, 7);
     assert_int_equal(b.children[1].stop_ticks, 30);
@@ -85,6 +87,31 @@ static void it_comes_back_as_it_was(void **state)
     upgrade_state_free(&b);
     buf_free(&one);
     buf_free(&two);
+}
+
+/* Written by a program that knew of no nodes. */
+static void the_format_before_is_read(void **state)
+{
+    struct upgrade_socket sockets[3];
+    struct upgrade_state s, back;
+    struct buf b = {0}, old = {0};
+    fill(&s, sockets);
+    encode(&s, &b);
+    size_t at = 5 * 4 + 4 + strlen(s.version) + 4 + strlen(s.file) + 4 + strlen(s.state);
+    put_u32(&old, UPGRADE_MAGIC);
+    put_u32(&old, UPGRADE_FORMAT_OLDEST);
+    buf_add(&old, b.p + 8, at - 8);
+    at += 4 + strlen(s.node);
+    buf_add(&old, b.p + at, b.n - HASH - at);
+    put_u64(&old, str_hash(buf_str(&old)));
+    assert_false(old.failed);
+    assert_int_equal(upgrade_state_decode(buf_str(&old), &back, NULL), 0);
+    assert_string_equal(back.node, "");
+    assert_string_equal(back.state, s.state);
+    assert_int_equal(back.n_sockets, 3);
+    upgrade_state_free(&back);
+    buf_free(&old);
+    buf_free(&b);
 }
 
 static void every_damage_is_noticed(void **state)
@@ -158,9 +185,8 @@ static void memory_may_end_anywhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_comes_back_as_it_was),
-        cmocka_unit_test(every_damage_is_noticed),
-        cmocka_unit_test(nonsense_is_refused),
+        cmocka_unit_test(it_comes_back_as_it_was), cmocka_unit_test(the_format_before_is_read),
+        cmocka_unit_test(every_damage_is_noticed), cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(memory_may_end_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,7 +32,12 @@ enum signal_kind {
     SIGNAL_REQ_TIMEOUT, /* connect or first-byte time-out */
     SIGNAL_REQ_RESET,   /* cut, or nonsense, before a whole answer */
     SIGNAL_REQ_5XX,     /* answered with a 5xx; detail is the status */
-    SIGNAL_KINDS
+    /* of watched jobs (beat.h); an instance's judge takes none of these */
+    SIGNAL_BEAT_OK,      /* the job says that it is well */
+    SIGNAL_BEAT_FAILED,  /* certain: it says itself that it failed */
+    SIGNAL_BEAT_MISSING, /* nothing came in time */
+    SIGNAL_KINDS,
+    SIGNALS_OF_INSTANCES = SIGNAL_BEAT_OK /* the kinds below are */
 };
 
 /* A stable name for events and JSON: "check-refused", "request-timeout". */
@@ -65,7 +70,17 @@ enum reason {
     REASON_RECOVERING,    /* suspect: was failed, takes requests on trial */
     REASON_SERVING,       /* healthy: real requests are answered */
     REASON_SLOW,          /* failed: slower than the pool, as who compares its instances says */
-    REASONS
+    /* of what several nodes see (fuse.h) */
+    REASON_OWN_PATH, /* failed: here, while the other observers reach it */
+    REASON_AGREED,   /* failed: most observers agree, and nothing newer is known here */
+    /* of watched jobs (beat.h) */
+    REASON_BEAT_AWAITED, /* suspect: none has come yet */
+    REASON_BEATS,        /* healthy */
+    REASON_BEAT_LATE,    /* suspect: overdue, within its grace */
+    REASON_BEAT_MISSING, /* failed: nothing came within `every` and its grace */
+    REASON_BEAT_FAILED,  /* failed: the job says so */
+    REASONS,
+    REASONS_OF_JUDGES = REASON_OWN_PATH /* a judge has those below */
 };
 const char *reason_name(enum reason r);
 enum verdict reason_verdict(enum reason r);

@@ -1,38 +1,9 @@
 /* The judge in words: one sentence for the rule that tipped the verdict, one for the latest
  * signals. */
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 
 #include "base/base.h"
-#include "detect/detect.h"
-
-struct out {
-    char *p;
-    size_t size, n;
-};
-
-static void say(struct out *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void say(struct out *o, const char *fmt, ...)
-{
-    if (o->n + 1 >= o->size)
-        return;
-    va_list ap;
-    va_start(ap, fmt);
-    int n = vsnprintf(o->p + o->n, o->size - o->n, fmt, ap);
-    va_end(ap);
-    if (n > 0)
-        o->n = MIN(o->n + (size_t)n, o->size - 1);
-}
-
-static void say_span(struct out *o, uint64_t from, uint64_t to)
-{
-    uint64_t ms = to > from ? (to - from) / 1000000 : 0;
-    if (ms < 10000)
-        say(o, "%" PRIu64 ".%" PRIu64 " s", ms / 1000, ms % 1000 / 100);
-    else
-        say(o, "%" PRIu64 " s", ms / 1000);
-}
+#include "detect/say.h"
 
 static void say_signal(struct out *o, const struct signal *s, uint64_t now)
 {
@@ -54,6 +25,9 @@ static void say_signal(struct out *o, const struct signal *s, uint64_t now)
             say(o, "answer is not HTTP");
         break;
     case SIGNAL_REQ_5XX: say(o, "answered %u", s->detail); break;
+    case SIGNAL_BEAT_OK:
+    case SIGNAL_BEAT_FAILED:
+    case SIGNAL_BEAT_MISSING: /* never of an instance */
     case SIGNAL_KINDS: break;
     }
     say(o, ", ");
@@ -188,6 +162,13 @@ static void say_rule(struct out *o, const struct judge *j, uint64_t now)
         break;
     case REASON_RECOVERING: say_trial(o, j, now); break;
     case REASON_SLOW: say_slow(o, j, now); break;
+    case REASON_OWN_PATH: /* the others are never a judge's */
+    case REASON_AGREED:
+    case REASON_BEAT_AWAITED:
+    case REASON_BEATS:
+    case REASON_BEAT_LATE:
+    case REASON_BEAT_MISSING:
+    case REASON_BEAT_FAILED:
     case REASONS: break;
     }
     say_last(o, j, now);
@@ -198,21 +179,8 @@ static void say_rule(struct out *o, const struct judge *j, uint64_t now)
 
 size_t judge_explain(const struct judge *j, uint64_t now, char *out, size_t size)
 {
-    struct out o = {out, size, 0};
-    if (size == 0)
-        return 0;
-    out[0] = 0;
+    struct out o = say_into(out, size);
     say_rule(&o, j, now);
-    uint64_t shown = MIN(j->evidence_n, JUDGE_EVIDENCE);
-    if (shown)
-        say(&o, " Latest signals: ");
-    for (uint64_t i = 0; i < shown; i++) { /* the latest first */
-        const struct signal *s = &j->evidence[(j->evidence_n - 1 - i) % JUDGE_EVIDENCE];
-        say(&o, "%s%s", i ? ", " : "", signal_name((enum signal_kind)s->kind));
-        if (s->count > 1)
-            say(&o, " x%u", s->count);
-    }
-    if (shown)
-        say(&o, ".");
+    say_signals(&o, j->evidence, JUDGE_EVIDENCE, j->evidence_n);
     return o.n;
 }

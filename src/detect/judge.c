@@ -35,9 +35,9 @@ enum event {
 };
 
 /* Targets beside the reasons. */
-enum { STAY = REASONS, WELL /* healthy, for the reason that evidence gives */ };
+enum { STAY = REASONS_OF_JUDGES, WELL /* healthy, for the reason that evidence gives */ };
 
-static const uint8_t transition[REASONS][EVENTS] = {
+static const uint8_t transition[REASONS_OF_JUDGES][EVENTS] = {
 /* clang-format off */
 #define ROW(pass, rise, miss, fall, probation, answered, proven, error, eject, high, low, slow, pace) \
     {[EVENT_PASS] = pass, [EVENT_RISE] = rise, [EVENT_MISS] = miss, [EVENT_FALL] = fall, \
@@ -124,7 +124,7 @@ static void ensure_trial(struct judge *j)
 
 void judge_restore(struct judge *j, enum verdict v, enum reason r, uint64_t since)
 {
-    if ((unsigned)r >= REASONS || r == REASON_UNCHECKED || reason_verdict(r) != v)
+    if ((unsigned)r >= REASONS_OF_JUDGES || r == REASON_UNCHECKED || reason_verdict(r) != v)
         return;
     j->reason = r;
     j->verdict = v;
@@ -230,6 +230,13 @@ static void settle(struct judge *j)
     case REASON_ERROR_RATE:
     case REASON_SERVING:
     case REASON_SLOW: break; /* who compares ends it */
+    case REASON_OWN_PATH:    /* none of a judge's, from here on */
+    case REASON_AGREED:
+    case REASON_BEAT_AWAITED:
+    case REASON_BEATS:
+    case REASON_BEAT_LATE:
+    case REASON_BEAT_MISSING:
+    case REASON_BEAT_FAILED:
     case REASONS: UNREACHABLE();
     }
 }
@@ -338,7 +345,7 @@ static void on_error(struct judge *j, const struct signal *s)
 
 bool judge_signal(struct judge *j, const struct signal *s)
 {
-    if (s->kind >= SIGNAL_KINDS)
+    if (s->kind >= SIGNALS_OF_INSTANCES)
         return false;
     enum reason reason = j->reason;
     bool certain = j->certain;
@@ -424,6 +431,13 @@ uint64_t judge_deadline(const struct judge *j)
     case REASON_CHECK_FAILING:
     case REASON_SERVING:
     case REASON_SLOW: return UINT64_MAX;
+    case REASON_OWN_PATH: /* none of a judge's, from here on */
+    case REASON_AGREED:
+    case REASON_BEAT_AWAITED:
+    case REASON_BEATS:
+    case REASON_BEAT_LATE:
+    case REASON_BEAT_MISSING:
+    case REASON_BEAT_FAILED:
     case REASONS: break;
     }
     UNREACHABLE();

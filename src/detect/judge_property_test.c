@@ -160,7 +160,7 @@ static struct signal random_signal(struct prng *r, const struct judge *j, uint64
     unsigned from = j->params.checked ? 0 : SIGNAL_REQ_OK;
     struct signal s = {
         .at = j->now + prng_below(r, 2) * prng_below(r, 1 + prng_below(r, 8 * SECOND)),
-        .kind = (uint16_t)(from + prng_below(r, SIGNAL_KINDS - from)),
+        .kind = (uint16_t)(from + prng_below(r, SIGNALS_OF_INSTANCES - from)),
         .count = (uint32_t)prng_below(r, 4),
         .observer = (uint16_t)prng_below(r, 3),
     };
@@ -192,14 +192,14 @@ static struct judge random_judge(struct prng *r, struct oracle *o, unsigned step
 static void test_random_histories(void **state)
 {
     struct prng r;
-    unsigned seen[REASONS] = {0};
+    unsigned seen[REASONS_OF_JUDGES] = {0};
     prng_seed(&r, 20);
     for (int i = 0; i < 100000; i++) {
         struct oracle o = {0};
         struct judge j = random_judge(&r, &o, 1 + (unsigned)prng_below(&r, 30));
         seen[j.reason]++;
     }
-    for (unsigned i = 0; i < REASONS; i++)
+    for (unsigned i = 0; i < REASONS_OF_JUDGES; i++)
         assert_true(seen[i] > 100); /* the histories reach every state */
 }
 

@@ -28,6 +28,9 @@ static const struct {
     [SIGNAL_REQ_TIMEOUT] = {"request-timeout", true, false},
     [SIGNAL_REQ_RESET] = {"request-reset", true, false},
     [SIGNAL_REQ_5XX] = {"request-5xx", true, false},
+    [SIGNAL_BEAT_OK] = {"beat-ok", false, false},
+    [SIGNAL_BEAT_FAILED] = {"beat-failed", true, true},
+    [SIGNAL_BEAT_MISSING] = {"beat-missing", true, false},
 };
 
 const char *signal_name(enum signal_kind k)
@@ -58,6 +61,13 @@ static const struct {
     [REASON_RECOVERING] = {"recovering", VERDICT_SUSPECT},
     [REASON_SERVING] = {"serving", VERDICT_HEALTHY},
     [REASON_SLOW] = {"slower-than-pool", VERDICT_FAILED},
+    [REASON_OWN_PATH] = {"own-path", VERDICT_FAILED},
+    [REASON_AGREED] = {"observers-agree", VERDICT_FAILED},
+    [REASON_BEAT_AWAITED] = {"beat-awaited", VERDICT_SUSPECT},
+    [REASON_BEATS] = {"beats", VERDICT_HEALTHY},
+    [REASON_BEAT_LATE] = {"beat-late", VERDICT_SUSPECT},
+    [REASON_BEAT_MISSING] = {"beat-missing", VERDICT_FAILED},
+    [REASON_BEAT_FAILED] = {"beat-failed", VERDICT_FAILED},
 };
 
 const char *reason_name(enum reason r)

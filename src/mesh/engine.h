@@ -14,7 +14,8 @@ struct engine_host {
     void (*changed)(void *context, const struct member_change *c);
     void (*incarnation)(void *context, uint64_t incarnation);
     void (*entropy)(void *context, void *out, size_t n);
-    /* A datagram was refused; `payload` when it opened and its contents were malformed. */
+    /* A datagram was refused: why; or SEAL_OK and `payload` when it opened and its contents were
+     * malformed. */
     void (*refused)(void *context, enum seal_result why, bool payload);
 };
 struct engine_options {
@@ -23,19 +24,21 @@ struct engine_options {
     struct member_params params;
     struct keyring keys;
     uint64_t incarnation, seed;
-    bool plain; /* simulations of thousands of nodes: no sealing, the sender's id in the clear */
+    bool plain; /* simulations of thousands of nodes: no sealing, the sender's id in the clear;
+                 * keys are not looked at */
 };
 struct engine;
 int engine_new(struct engine **out, const struct engine_options *o, const struct engine_host *h,
                uint64_t now, struct err *e);
-void engine_free(struct engine *g);
+void engine_free(struct engine *g); /* NULL is allowed */
 /* datagram is opened in place. */
 void engine_receive(struct engine *g, uint8_t *datagram, size_t n, uint64_t now);
 void engine_tick(struct engine *g, uint64_t now);
 uint64_t engine_deadline(const struct engine *g);
-/* For all that concerns members: add, remove, leave, read. Sessions follow removals by
- * engine_forget. */
+/* For all that concerns members: add, remove, leave, read. Members may have sessions; when one was
+ * removed, engine_forget ends its own. */
 struct membership *engine_members(struct engine *g);
+/* For its keys and counts; NULL when it is plain. */
 struct seal *engine_seal(struct engine *g);
 void engine_forget(struct engine *g, uint64_t id, uint64_t now);
 

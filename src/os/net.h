@@ -19,6 +19,9 @@ int net_connect(const struct addr *a, struct err *e);
 int net_connect_result(int fd);
 /* The next waiting connection, or -errno. from may be NULL. */
 int net_accept(int listen_fd, struct addr *from);
+/* Whether an interface of this machine has the address, whatever its port; all of 127.0.0.0/8 is
+ * here. False too when that cannot be found out. */
+bool net_has_address(const struct addr *a);
 /* The address that a connection came to. False: unknown. */
 bool net_local_addr(int fd, struct addr *out);
 /* A bound datagram socket; IP addresses only. */

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/base.h"
+#include "os/aead.h"
 #include "os/digest.h"
 #include "os/file.h"
 #include "os/loop.h"

@@ -183,6 +183,9 @@ static void count_failure(struct target *t, enum signal_kind kind)
     case SIGNAL_CHECK_TIMEOUT:
     case SIGNAL_CHECK_RESET:
     case SIGNAL_CHECK_BAD:
+    case SIGNAL_BEAT_OK:
+    case SIGNAL_BEAT_FAILED:
+    case SIGNAL_BEAT_MISSING:
     case SIGNAL_KINDS: UNREACHABLE();
     }
 }

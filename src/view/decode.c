@@ -184,6 +184,35 @@ static void get_resolver(struct decoder *d, struct view_resolver *r)
     r->ttl_most = get_u64(&d->r);
 }
 
+static void get_beats(struct decoder *d)
+{
+    struct view *v = d->v;
+    v->beats = get_array(d, &v->n_beats, VIEW_BEAT_MIN, sizeof *v->beats);
+    for (uint32_t i = 0; i < v->n_beats && !d->r.failed; i++) {
+        v->beats[i].name = get_text(d);
+        v->beats[i].every = get_u64(&d->r);
+        v->beats[i].grace = get_u64(&d->r);
+        v->beats[i].secret = get_bool(d);
+        get_bytes(d, v->beats[i].digest, sizeof v->beats[i].digest);
+    }
+}
+
+static void get_cluster(struct decoder *d, struct view_cluster *k)
+{
+    k->name = get_text(d);
+    k->nodes = get_array(d, &k->n_nodes, VIEW_NODE_MIN, sizeof *k->nodes);
+    for (uint32_t i = 0; i < k->n_nodes && !d->r.failed; i++) {
+        k->nodes[i].name = get_text(d);
+        k->nodes[i].zone = get_text(d);
+        get_addr(d, &k->nodes[i].address);
+        k->nodes[i].role = get_u8(&d->r);
+    }
+    k->self = get_u32(&d->r);
+    k->key_file = get_text(d);
+    k->heartbeat = get_u64(&d->r);
+    k->suspect_after = get_u64(&d->r);
+}
+
 static void get_view(struct decoder *d)
 {
     struct view *v = d->v;
@@ -207,6 +236,8 @@ static void get_view(struct decoder *d)
         get_bytes(d, v->tokens[i].digest, sizeof v->tokens[i].digest);
         v->tokens[i].rights = get_u32(&d->r);
     }
+    get_beats(d);
+    get_cluster(d, &v->cluster);
 }
 
 /* Magic, format and hash; afterwards d->r stands at the first field and ends before the hash. */

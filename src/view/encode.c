@@ -133,6 +133,34 @@ static void put_resolver(struct buf *b, const struct view_resolver *r)
     put_u64(b, r->ttl_most);
 }
 
+static void put_beats(struct buf *b, const struct view *v)
+{
+    put_u32(b, v->n_beats);
+    for (uint32_t i = 0; i < v->n_beats; i++) {
+        put_str(b, v->beats[i].name);
+        put_u64(b, v->beats[i].every);
+        put_u64(b, v->beats[i].grace);
+        put_u8(b, v->beats[i].secret);
+        buf_add(b, v->beats[i].digest, sizeof v->beats[i].digest);
+    }
+}
+
+static void put_cluster(struct buf *b, const struct view_cluster *k)
+{
+    put_str(b, k->name);
+    put_u32(b, k->n_nodes);
+    for (uint32_t i = 0; i < k->n_nodes; i++) {
+        put_str(b, k->nodes[i].name);
+        put_str(b, k->nodes[i].zone);
+        put_addr(b, &k->nodes[i].address);
+        put_u8(b, k->nodes[i].role);
+    }
+    put_u32(b, k->self);
+    put_str(b, k->key_file);
+    put_u64(b, k->heartbeat);
+    put_u64(b, k->suspect_after);
+}
+
 /* Eight bytes at a time; every step can be undone, so no change of one word is lost. */
 uint64_t view_sum(struct str bytes)
 {
@@ -171,6 +199,8 @@ void view_encode(const struct view *v, struct buf *out)
         buf_add(out, v->tokens[i].digest, sizeof v->tokens[i].digest);
         put_u32(out, v->tokens[i].rights);
     }
+    put_beats(out, v);
+    put_cluster(out, &v->cluster);
     if (!out->failed)
         put_u64(out, view_sum((struct str){out->p + start, out->n - start}));
 }

@@ -18,13 +18,13 @@ static bool listens(const struct view_socket *s)
 
 static bool same_socket(const struct view_socket *a, const struct view_socket *b)
 {
-    return (a->use == SOCKET_UDP) == (b->use == SOCKET_UDP) && addr_eq(&a->addr, &b->addr);
+    return socket_is_datagram(a->use) == socket_is_datagram(b->use) && addr_eq(&a->addr, &b->addr);
 }
 
 static uint64_t hash_of(const struct view_socket *s)
 {
     char key[ADDR_TEXT_MAX + 1];
-    key[0] = s->use == SOCKET_UDP ? 'U' : 'L';
+    key[0] = socket_is_datagram(s->use) ? 'U' : 'L';
     if (s->addr.kind == ADDR_UNIX) {
         size_t n = str_copy(key + 1, sizeof key - 1, str_of(s->addr.path));
         return str_hash((struct str){key, n + 1});

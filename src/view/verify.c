@@ -50,13 +50,13 @@ static int verify_sockets(const struct view *v, struct err *e)
         bool file = s->use == SOCKET_ACCESS_LOG;
         if (s->use >= SOCKET_USES || !verify_addr(&s->addr) || s->slot >= VIEW_MAX_SOCKETS ||
             (file && (s->addr.kind != ADDR_UNIX || s->addr.path[0] != '/')) ||
-            (s->use == SOCKET_UDP && s->addr.kind == ADDR_UNIX)) {
+            ((socket_is_datagram(s->use) || s->use == SOCKET_LINK) && s->addr.kind == ADDR_UNIX)) {
             rc = verify_bad(e, STR(""), "an invalid socket");
             break;
         }
         char key[ADDR_TEXT_MAX + 1];
         /* a log file, a datagram socket and a listener never collide */
-        key[0] = file ? 'F' : s->use == SOCKET_UDP ? 'U' : 'L';
+        key[0] = file ? 'F' : socket_is_datagram(s->use) ? 'U' : 'L';
         size_t n = addr_format(&s->addr, key + 1);
         rc = verify_unique(&seen, (struct str){key, n + 1}, STR(""), "a socket twice", e);
     }
@@ -212,13 +212,31 @@ static int verify_tokens(const struct view *v, struct err *e)
     return rc;
 }
 
+static int verify_beats(const struct view *v, struct err *e)
+{
+    struct map names = {0};
+    int rc = v->n_beats > VIEW_MAX_BEATS ? verify_bad(e, STR(""), "too many beats") : 0;
+    for (uint32_t i = 0; i < v->n_beats && !rc; i++) {
+        const struct view_beat *b = &v->beats[i];
+        if (b->name.n == 0 || b->every == 0 || b->every > VIEW_MAX_DURATION ||
+            b->grace > VIEW_MAX_DURATION)
+            rc = verify_bad(e, STR(""), "an invalid beat");
+        else
+            rc = verify_unique(&names, b->name, STR(""), "two beats of one name", e);
+    }
+    map_free(&names);
+    return rc;
+}
+
 int view_verify(const struct view *v, struct err *e)
 {
     if (v->workers < 1 || v->workers > VIEW_MAX_WORKERS || v->n_services > VIEW_MAX_SERVICES)
         return verify_bad(e, STR(""), "a number out of range");
     int rc = verify_sockets(v, e);
     rc = rc ? rc : verify_tokens(v, e);
+    rc = rc ? rc : verify_beats(v, e);
     rc = rc ? rc : verify_resolver(&v->resolver, e);
+    rc = rc ? rc : verify_cluster(v, e);
     struct map names = {0};
     uint32_t total = 0;
     for (uint32_t i = 0; i < v->n_services && !rc; i++) {

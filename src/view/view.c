@@ -26,10 +26,23 @@ void view_free(struct view *v)
 
 const char *view_right_name(unsigned i)
 {
-    static const char *const names[RIGHTS] = {"read",   "metrics", "drain",   "instances",
-                                              "reload", "restart", "upgrade", "cluster"};
+    static const char *const names[RIGHTS] = {
+        "read", "metrics", "drain", "instances", "reload", "restart", "upgrade", "cluster", "beat"};
     CHECK(i < RIGHTS);
     return names[i];
+}
+
+const struct view_node *view_self(const struct view *v)
+{
+    return v->cluster.n_nodes ? &v->cluster.nodes[v->cluster.self] : NULL;
+}
+
+const struct view_node *view_node_find(const struct view *v, struct str name)
+{
+    for (uint32_t i = 0; i < v->cluster.n_nodes; i++)
+        if (str_eq(v->cluster.nodes[i].name, name))
+            return &v->cluster.nodes[i];
+    return NULL;
 }
 
 const struct view_service *view_service_find(const struct view *v, struct str name)

@@ -20,7 +20,8 @@ enum {
     VIEW_MAX_REPLIES = 1000000,
     VIEW_MAX_TOKENS = 256,
     VIEW_MAX_NODES = 128,
-    VIEW_FORMAT = 1, /* of the encoding; a decoder refuses others */
+    VIEW_MAX_BEATS = 1024,
+    VIEW_FORMAT = 2, /* of the encoding; a decoder refuses others */
     VIEW_MAX_WORKERS = 64,
     VIEW_MAX_WEIGHT = 1000,
     VIEW_MAX_ATTEMPTS = 16,
@@ -55,8 +56,21 @@ enum socket_use {
     SOCKET_ADMIN,  /* a listening socket of control: the admin API over TCP, for who has a token */
     SOCKET_GOSSIP, /* control's datagram socket for the other nodes */
     SOCKET_LINK,   /* control's listening socket for the other nodes */
+    SOCKET_BEAT,   /* control's listening socket for jobs that say that they live */
+    SOCKET_BEAT_DATAGRAM, /* the same for datagrams */
     SOCKET_USES
 };
+/* Carries datagrams: a listening socket may have the same address. */
+static inline bool socket_is_datagram(uint8_t use)
+{
+    return use == SOCKET_UDP || use == SOCKET_GOSSIP || use == SOCKET_BEAT_DATAGRAM;
+}
+/* Handed to control, not to the proxy. */
+static inline bool socket_is_of_control(uint8_t use)
+{
+    return use == SOCKET_METRICS || use == SOCKET_ADMIN || use == SOCKET_GOSSIP ||
+           use == SOCKET_LINK || use == SOCKET_BEAT || use == SOCKET_BEAT_DATAGRAM;
+}
 struct view_socket {
     uint8_t use; /* enum socket_use */
     struct addr addr;
@@ -347,7 +361,8 @@ enum {
     RIGHT_RESTART = 32,  /* processes */
     RIGHT_UPGRADE = 64,  /* the program */
     RIGHT_CLUSTER = 128, /* leave, maintenance */
-    RIGHTS = 8           /* how many */
+    RIGHT_BEAT = 256,    /* say that a job lives */
+    RIGHTS = 9           /* how many */
 };
 /* Of 1 << i. */
 const char *view_right_name(unsigned i);
@@ -357,6 +372,14 @@ struct view_token {
     struct str name;    /* unique */
     uint8_t digest[32]; /* SHA-256 of the secret */
     uint32_t rights;    /* RIGHT_* */
+};
+
+/* A job that says itself that it lives: detect/beat.h. */
+struct view_beat {
+    struct str name;       /* unique */
+    uint64_t every, grace; /* ns; every is not 0 */
+    bool secret;           /* over the network it must bring a token */
+    uint8_t digest[32];    /* SHA-256 of that; else zeros */
 };
 
 /* A machine of the cluster. */
@@ -375,10 +398,14 @@ struct view_cluster {
     struct view_node *nodes; /* in the order of their names, which differ, as do their addresses */
     uint32_t n_nodes;        /* 0 when alone, at most VIEW_MAX_NODES */
     uint32_t self;           /* which of nodes this one is */
-    struct str key_file;     /* absolute; its contents never come into a view */
-    uint64_t heartbeat;      /* ns, 10 ms to 10 s */
-    uint64_t suspect_after;  /* ns, at least 3 heartbeats */
+    struct str key_file; /* absolute, its contents never come into a view; empty: one node alone */
+    uint64_t heartbeat;  /* ns, 10 ms to 10 s */
+    uint64_t suspect_after; /* ns, at least 3 heartbeats */
 };
+/* A cluster with a key has one SOCKET_GOSSIP and one SOCKET_LINK, both at the address of self. */
+enum { VIEW_LEAST_SILENCE = 3 /* heartbeats */ };
+#define VIEW_HEARTBEAT_MIN (10ull * 1000000)
+#define VIEW_HEARTBEAT_MAX (10ull * 1000000000)
 
 struct view {
     struct arena arena;
@@ -393,8 +420,15 @@ struct view {
     uint32_t n_services;
     struct view_token *tokens; /* of the admin API over TCP */
     uint32_t n_tokens;
+    struct view_beat *beats;
+    uint32_t n_beats;
     struct view_cluster cluster;
 };
+
+/* Which node this one is, or NULL when it is alone. */
+const struct view_node *view_self(const struct view *v);
+/* NULL when the cluster has none of this name. */
+const struct view_node *view_node_find(const struct view *v, struct str name);
 
 /* Appends the encoding to out; check out->failed. */
 void view_encode(const struct view *v, struct buf *out);

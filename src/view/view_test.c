@@ -120,6 +120,24 @@ static void add_sources(struct view *v, struct view_service *s)
     v->resolver.ttl_most = 300 * SECOND;
 }
 
+/* Three nodes, and the sockets of this one. */
+static void add_cluster(struct view *v)
+{
+    struct view_cluster *k = &v->cluster;
+    k->name = STR("prod");
+    k->n_nodes = 3;
+    k->nodes = arena_array(&v->arena, 3, sizeof *k->nodes);
+    k->nodes[0] = (struct view_node){STR("a"), STR("z1"), address("10.0.0.1:7300"), NODE_MEMBER};
+    k->nodes[1] = (struct view_node){STR("b"), STR(""), address("[fd00::2]:7301"), NODE_MEMBER};
+    k->nodes[2] = (struct view_node){STR("ba"), STR(""), address("10.0.0.1:7302"), NODE_WITNESS};
+    k->self = 1;
+    k->key_file = STR("/etc/cluster.key");
+    k->heartbeat = 50 * (SECOND / 1000);
+    k->suspect_after = 200 * (SECOND / 1000);
+    v->sockets[3] = (struct view_socket){SOCKET_LINK, k->nodes[1].address};
+    v->sockets[4] = (struct view_socket){SOCKET_GOSSIP, k->nodes[1].address};
+}
+
 static struct view *full(void)
 {
     struct view *v = make(NAMES("web", "api"), NAMES("a", "b", "c"));
@@ -127,11 +145,12 @@ static struct view *full(void)
     v->workers = 3;
     v->file = STR("/etc/web.conf");
     v->zone = STR("a");
-    v->n_sockets = 3;
-    v->sockets = arena_array(&v->arena, 3, sizeof *v->sockets);
+    v->n_sockets = 5;
+    v->sockets = arena_array(&v->arena, 5, sizeof *v->sockets);
     v->sockets[0] = (struct view_socket){SOCKET_HTTP, address("0.0.0.0:8080")};
     v->sockets[1] = (struct view_socket){SOCKET_ACCESS_LOG, address("unix:/tmp/log")};
     v->sockets[2] = (struct view_socket){SOCKET_HTTP, address("[::1]:8081")};
+    add_cluster(v);
     v->services[0].n_sockets = 2;
     v->services[0].sockets = arena_array(&v->arena, 2, sizeof(uint32_t));
     v->services[0].sockets[1] = 2;
@@ -171,6 +190,10 @@ static void round_trip(void **state)
     assert_int_equal(back->epoch, 7);
     assert_int_equal(back->workers, 3);
     assert_true(str_eq(back->file, STR("/etc/web.conf")));
+    assert_true(str_eq(view_self(back)->name, STR("b")));
+    assert_int_equal(view_node_find(back, STR("ba"))->role, NODE_WITNESS);
+    assert_null(view_node_find(back, STR("c")));
+    assert_true(str_eq(back->cluster.key_file, STR("/etc/cluster.key")));
     const struct view_service *web = view_service_find(back, STR("web"));
     assert_non_null(web);
     assert_int_equal(web->sockets[1], 2);
@@ -428,7 +451,48 @@ static void bounds_are_checked(void **state)
     REFUSED(v->sockets[0].use, (uint8_t)SOCKET_USES);
     REFUSED(v->sockets[1].addr.path[0], '@');
     REFUSED(v->sockets[2].addr, v->sockets[0].addr);
+    struct view_cluster *k = &v->cluster;
+    REFUSED(k->name, STR(""));
+    REFUSED(k->self, 3u);
+    REFUSED(k->self, 0u); /* the sockets are another node's */
+    REFUSED(k->key_file, STR("cluster.key"));
+    REFUSED(k->key_file, STR(""));
+    REFUSED(k->heartbeat, VIEW_HEARTBEAT_MIN - 1);
+    REFUSED(k->heartbeat, VIEW_HEARTBEAT_MAX + 1);
+    REFUSED(k->suspect_after, 3 * k->heartbeat - 1);
+    REFUSED(k->suspect_after, VIEW_MAX_DURATION + 1);
+    REFUSED(k->nodes[0].name, STR(""));
+    REFUSED(k->nodes[0].name, STR("b"));
+    REFUSED(k->nodes[0].name, STR("bb"));
+    REFUSED(k->nodes[0].role, (uint8_t)NODE_ROLES);
+    REFUSED(k->nodes[0].address, k->nodes[2].address);
+    REFUSED(k->nodes[0].address, address("unix:/run/a"));
+    REFUSED(k->nodes[0].address.port, (uint16_t)0);
+    REFUSED(v->sockets[3].use, (uint8_t)SOCKET_TCP);
+    REFUSED(v->sockets[4].use, (uint8_t)SOCKET_UDP);
+    REFUSED(v->sockets[4].addr, k->nodes[2].address);
 #undef REFUSED
+    view_free(v);
+}
+
+/* A node may be alone, or the only one of its cluster, with sockets if it has a key. */
+static void a_cluster_may_be_small(void **state)
+{
+    struct view *v = full();
+    struct err e;
+    v->cluster.nodes += 1;
+    v->cluster.n_nodes = 1;
+    v->cluster.self = 0;
+    assert_int_equal(view_verify(v, &e), 0);
+    v->cluster.key_file = STR("");
+    assert_int_equal(view_verify(v, &e), -ERR_PROTO);
+    v->n_sockets = 3;
+    assert_int_equal(view_verify(v, &e), 0);
+    v->cluster = (struct view_cluster){.key_file = STR("/k")};
+    assert_int_equal(view_verify(v, &e), -ERR_PROTO);
+    v->cluster = (struct view_cluster){0};
+    assert_int_equal(view_verify(v, &e), 0);
+    assert_null(view_self(v));
     view_free(v);
 }
 
@@ -440,7 +504,7 @@ static void format_and_size(void **state)
     b.p[4] = 9;
     repair(&b);
     assert_int_equal(view_decode(buf_str(&b), &out, &e), -ERR_PROTO);
-    assert_string_equal(e.text, "the view has format 9, this program reads format 1");
+    assert_string_equal(e.text, "the view has format 9, this program reads format 2");
     assert_int_equal(view_decode((struct str){b.p, VIEW_MAX_BYTES + 1u}, &out, &e), -ERR_LIMIT);
     buf_free(&b);
     view_free(v);
@@ -615,6 +679,7 @@ int main(void)
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(every_corruption_is_refused_or_sound),
         cmocka_unit_test(bounds_are_checked),
+        cmocka_unit_test(a_cluster_may_be_small),
         cmocka_unit_test(format_and_size),
         cmocka_unit_test(texts_hold_no_nul),
         cmocka_unit_test(an_unassigned_view_travels),

@@ -7,10 +7,10 @@ import pytest
 
 from holdfast import BINARY, TOP
 
-COMMANDS = ["run", "check", "reload", "status", "top", "events", "drain", "resume", "instance", "restart", "upgrade", "version", "help"]
+COMMANDS = ["run", "check", "reload", "status", "top", "events", "drain", "resume", "instance", "beat", "beats", "restart", "upgrade", "version", "help"]
 NEEDS_NODE = [("status",), ("status", "--json"), ("top",), ("top", "--once"), ("events",), ("events", "--json"), ("reload",),
               ("drain", "web/a"), ("resume", "web/a"), ("instance", "list", "web"), ("instance", "add", "web", "10.0.0.1:80"),
-              ("restart", "proxy"), ("upgrade",)]
+              ("beat", "backup"), ("beat", "backup", "--failed", "why"), ("beats",), ("restart", "proxy"), ("upgrade",)]
 
 
 def read(*path):
@@ -83,6 +83,8 @@ def test_a_slip_gets_a_suggestion(run, words, meant):
     (("status", "--state"), "--state needs a value"),
     (("status", "--state="), "not empty"),
     (("status", "--state", "/" + "x" * 200), "state directory"),
+    (("beat",), "beat needs NAME"),
+    (("beats", "x"), "what is 'x'?"),
     (("frobnicate",), "there is no command 'frobnicate'"),
     (("stat\x1b[31mus\n",), "stat?[31mus?"),
 ])

@@ -73,6 +73,10 @@ PRINTS = [
     ("instance", ["instance", "list", "web"], ["instances"]),
     ("instance", ["instance", "add", "web", "127.0.0.1:9"], ["instances-change"]),
     ("instance", ["instance", "remove", "web", "127.0.0.1:9"], ["instances-change"]),
+    ("beat", ["beat", "backup"], ["beat"]),
+    ("beat", ["beat", "backup", "--failed", "why"], ["beat"]),
+    ("beat", ["beat", "nobody"], ["error"]),
+    ("beats", ["beats"], ["beats"]),
     ("reload", ["reload"], ["reload"]),
     ("restart", ["restart", "proxy"], ["handover"]),
     ("upgrade", ["upgrade"], ["handover"]),
@@ -96,7 +100,7 @@ def node(site):
     """One instance that is well, one that is not, and some traffic, also refused."""
     backend, port = site.backend(), site.port()
     nobody = f"127.0.0.1:{site.port()}"
-    node = site.node(sample(port, [backend, nobody], more="dynamic = yes"), port)
+    node = site.node(sample(port, [backend, nobody], more="dynamic = yes") + "beat backup { every = 1h }\n", port)
     node.await_verdict(backend, "healthy")
     until(lambda: node.verdicts()[nobody] == "failed", what="the verdict of who is not there")
     load = site.load(port, connections=4, think_us=1000)
@@ -148,6 +152,9 @@ class Local(http.client.HTTPConnection):
     ("DELETE", "/v1/status", ["error"]),
     ("GET", "/v1/handover", ["handover"]),
     ("GET", "/v1/services/web/instances", ["instances"]),
+    ("GET", "/v1/beats", ["beats"]),
+    ("POST", "/v1/beats/backup", ["beat"]),
+    ("POST", "/v1/beats/nobody", ["error"]),
     ("POST", "/v1/reload", ["reload"]),
     ("POST", "/v1/services/web/instances/none/drain", ["error"]),
     ("POST", "/v1/processes/proxy/restart", ["restart"]),

@@ -199,8 +199,8 @@ class Talker:
 class Load(Talker):
     """load.c. Figures are dictionaries, see `Load.failed` for the usual question."""
 
-    def __init__(self, site, port, run, **options):
-        command = [os.path.join(TOOLS, "load"), "--to", f"127.0.0.1:{port}", "--run", run]
+    def __init__(self, site, port, run, host="127.0.0.1", prefix=(), **options):
+        command = [*prefix, os.path.join(TOOLS, "load"), "--to", f"{host}:{port}", "--run", run]
         for name, value in options.items():
             command += ["--" + name.replace("_", "-"), str(value)]
         super().__init__(site, command)

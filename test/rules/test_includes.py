@@ -18,16 +18,16 @@ ROOMS = sorted(p.name for p in SRC.iterdir() if p.is_dir())
 FRONT_DOORS = {
     'base': {'base.h'},
     'os': {'os.h'},
-    'wire': {'cookie.h', 'dns.h', 'http1.h', 'proxy_protocol.h', 'trace_context.h'},
+    'wire': {'beat.h', 'cookie.h', 'dns.h', 'http1.h', 'proxy_protocol.h', 'trace_context.h'},
     'conf': {'conf.h'},
     'view': {'view.h', 'cells.h', 'log_format.h'},
-    'detect': {'detect.h', 'probe.h'},
+    'detect': {'beat.h', 'detect.h', 'probe.h'},
     'balance': {'admit.h', 'balance.h', 'breaker.h', 'outlier.h', 'quantile.h', 'rate.h', 'sticky.h'},
     'member': {'member.h'},
     'mesh': {'engine.h', 'mesh.h', 'seal.h'},      # the simulator runs the engine
     'discover': {'discover.h'},
     'proxy': {'proxy.h'},
-    'admin': {'admin.h'},
+    'admin': {'access.h', 'admin.h'},
     'daemon': {'daemon.h', 'paths.h'},      # a client finds the node's directory as the daemon does
     'cli': set(),       # the program itself: nobody includes it
 }

@@ -11,6 +11,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'wire/http1_response': 'http1_response',
     'wire/http1_chunked': 'http1_chunked',
     'wire/proxy_protocol': 'proxy_protocol',
+    'wire/beat': 'beat',
     'wire/cookie': 'cookie',
     'wire/trace_context': 'trace_context',
     'wire/dns_read': 'dns',
@@ -20,6 +21,8 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'daemon/ipc': 'ipc',
     'daemon/upgrade_state': 'upgrade',
     'admin/server': 'admin',
+    'mesh/keyring': 'keyring',
+    'mesh/seal': 'seal',
 }
 AMERICAN = {
     'behavior': 'behaviour', 'behaviors': 'behaviours', 'color': 'colour', 'colors': 'colours', 'favor': 'favour',

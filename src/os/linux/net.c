@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -157,6 +158,33 @@ int net_accept(int listen_fd, struct addr *from)
     if (from)
         from_sockaddr(&s, from);
     return fd;
+}
+
+static bool interface_has(const struct ifaddrs *i, const struct addr *a)
+{
+    struct addr own;
+    union any_address s = {0};
+    int family = i->ifa_addr ? i->ifa_addr->sa_family : AF_UNSPEC;
+    if (family != (a->kind == ADDR_IP4 ? AF_INET : AF_INET6))
+        return false;
+    memcpy(&s, i->ifa_addr, family == AF_INET ? sizeof s.ip4 : sizeof s.ip6);
+    from_sockaddr(&s, &own);
+    own.port = a->port;
+    return addr_eq(&own, a);
+}
+
+bool net_has_address(const struct addr *a)
+{
+    struct ifaddrs *all = NULL;
+    bool found = false;
+    if (a->kind == ADDR_IP4 && a->ip[0] == 127)
+        return true;
+    if ((a->kind != ADDR_IP4 && a->kind != ADDR_IP6) || getifaddrs(&all))
+        return false;
+    for (const struct ifaddrs *i = all; i && !found; i = i->ifa_next)
+        found = interface_has(i, a);
+    freeifaddrs(all);
+    return found;
 }
 
 /* --- datagrams --- */
