@@ -123,7 +123,7 @@ static bool collect(void *context, const void *record)
         s->broken++;
         report(s, r);
     }
-    return s->broken < FOUND_MOST;
+    return s->broken < (s->o.first ? 1 : FOUND_MOST);
 }
 
 static void summarise(const struct session *s)

@@ -23,6 +23,7 @@ const char options_help[] =
     "  --trace         prints what happens; twice: every datagram\n"
     "  --replay FILE   runs every line of a file such as sim/seeds.txt\n"
     "  --save FILE     appends the lines that replay what was found\n"
+    "  --first         ends with the first seed that breaks something (twenty)\n"
     "  --no-shrink     prints a found schedule as it was drawn\n"
     "  --jobs N        processes (1)\n"
     "  --json          figures for programs\n"
@@ -53,6 +54,7 @@ enum key {
     REPLAY,
     SAVE,
     NO_SHRINK,
+    FIRST,
     JOBS,
     JSON,
     DAYS,
@@ -79,6 +81,7 @@ static const struct {
     [REPLAY] = {"--replay", TEXT, 0},
     [SAVE] = {"--save", TEXT, 0},
     [NO_SHRINK] = {"--no-shrink", FLAG, 0},
+    [FIRST] = {"--first", FLAG, 0},
     [JOBS] = {"--jobs", NUMBER, 256},
     [JSON] = {"--json", FLAG, 0},
     [DAYS] = {"--days", REAL, 100000},
@@ -112,6 +115,7 @@ static void set(struct options *o, enum key key, const struct value *v)
     case REPLAY: o->replay = v->text; break;
     case SAVE: o->save = v->text; break;
     case NO_SHRINK: o->no_shrink = true; break;
+    case FIRST: o->first = true; break;
     case JOBS: o->jobs = (uint32_t)v->number; break;
     case JSON: o->json = true; break;
     case DAYS: o->days = v->real; break;

@@ -19,6 +19,7 @@ struct counts {
     uint8_t *states;  /* [observer * n + subject], 0xff: not told yet */
     uint64_t alive;   /* pairs */
     uint32_t subject; /* who is lost; UINT32_MAX: nobody */
+    bool formed;      /* before, who starts late is failed by those who began early */
     uint32_t noticed;
     uint64_t lost_at, first, median, last, false_failures;
 };
@@ -56,7 +57,7 @@ static void tell(void *context, struct world *w, const struct happening *h)
         return;
     if (j == c->subject)
         note_failure(c, w);
-    else if (w->nodes[j].engine)
+    else if (w->nodes[j].engine && c->formed)
         c->false_failures++;
 }
 
@@ -119,6 +120,7 @@ static struct figures measure(uint32_t nodes, uint64_t seed)
     world_watch(w, &watch);
     world_run(w, o.spread);
     f.formed = form(w, &c, (uint64_t)nodes * (nodes - 1));
+    c.formed = true;
     f.forming = (double)(w->now - o.spread) / 1e9;
     steady(w, &f);
     lose(w, &c, &f);

@@ -47,7 +47,7 @@ static uint32_t threshold_bin(const struct tail *t, uint64_t most, uint64_t *ove
 bool tail_fit(const struct tail *t, struct tail_fit *out)
 {
     uint64_t over, rank = 0;
-    uint32_t from = threshold_bin(t, MIN(TAIL_FITTED, t->n / 100), &over);
+    uint32_t from = threshold_bin(t, MIN(TAIL_FITTED, t->n / 1000), &over);
     if (over < FEWEST || from == 0)
         return false;
     double threshold = (double)from * (double)(TAIL_BIN_US * US), a0 = 0, a1 = 0;

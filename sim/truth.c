@@ -126,7 +126,7 @@ void truth_changed(struct invariants *v, uint32_t i, const struct member_change 
     bool dense = v->n <= v->world->o.params.dense_max;
     if (c->was == MEMBER_FAILED && c->info.state != MEMBER_FAILED)
         v->truths[j].failed_until = v->world->now;
-    if (c->info.state == MEMBER_SUSPECT && c->was != MEMBER_SUSPECT && dense)
+    if (c->info.state == MEMBER_SUSPECT && c->was != MEMBER_SUSPECT && dense && !follows(v, i, j))
         check_suspicion(v, i, j, c);
     if (c->info.state != MEMBER_FAILED || c->was == MEMBER_FAILED)
         return;
