@@ -1,45 +1,45 @@
-/* frame: the messages of a link, as bytes. Pure.
+/* link_frame: the messages of a link, as bytes. Pure.
  *
  *     u32 length of the body | u16 kind | u16 version | body           little-endian
  *
- * The first frame of either end is its hello (FRAME_HELLO): u16 lowest and u16 highest version that
+ * The first frame of either end is its hello (LINK_HELLO): u16 lowest and u16 highest version that
  * it speaks, str its program's version for people; what follows is for later releases and not read.
- * Its own version is 0; that of all others is the one that both speak. Kinds below FRAME_KINDS_OWN
+ * Its own version is 0; that of all others is the one that both speak. Kinds below LINK_KINDS_OWN
  * belong to the mesh (enum mesh_kind); those that a node does not know it passes over. */
-#ifndef HF_MESH_FRAME_H
-#define HF_MESH_FRAME_H
+#ifndef HF_MESH_LINK_FRAME_H
+#define HF_MESH_LINK_FRAME_H
 
 #include "base/base.h"
 
 enum {
-    FRAME_HEADER = 8,
-    FRAME_MAX = 256 * 1024, /* bytes of a body */
-    FRAME_HELLO_MAX = 256,
-    FRAME_KINDS_OWN = 0xff00, /* from here on the link's own */
-    FRAME_HELLO = 0xff01,
-    FRAME_PING = 0xff02,
+    LINK_FRAME_HEADER = 8,
+    LINK_MESSAGE_MAX = 256 * 1024, /* bytes of a body */
+    LINK_HELLO_MAX = 256,
+    LINK_KINDS_OWN = 0xff00, /* from here on the link's own */
+    LINK_HELLO = 0xff01,
+    LINK_PING = 0xff02,
 };
 
-enum frame_result { FRAME_MORE, FRAME_WHOLE, FRAME_TOO_LONG };
+enum link_frame_result { LINK_FRAME_MORE, LINK_FRAME_WHOLE, LINK_FRAME_TOO_LONG };
 
-struct frame {
+struct link_frame {
     uint16_t kind, version;
     struct str body; /* within the bytes that were read */
     size_t bytes;    /* of all of it */
 };
 
 /* The frame at the start of p. max: of its body. */
-enum frame_result frame_read(struct str p, size_t max, struct frame *out);
-void frame_write(struct buf *b, uint16_t kind, uint16_t version, struct str body);
+enum link_frame_result link_frame_read(struct str p, size_t max, struct link_frame *out);
+void link_frame_write(struct buf *b, uint16_t kind, uint16_t version, struct str body);
 
-struct hello {
+struct greeting {
     uint16_t low, high;
     struct str program;
 };
-bool hello_read(struct str body, struct hello *out);
-void hello_write(struct buf *b, const struct hello *h);
+bool greeting_read(struct str body, struct greeting *out);
+void greeting_write(struct buf *b, const struct greeting *h);
 /* The highest version that both speak; 0: none. */
-uint16_t hello_agree(const struct hello *a, const struct hello *b);
+uint16_t greeting_agree(const struct greeting *a, const struct greeting *b);
 
 /* What a node calls itself towards another when it connects: "KEYID:CLUSTER:FROM:TO", or a guest:
  * "token:ID"; hexadecimal, lower case, with all zeros. */
