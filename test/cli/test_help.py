@@ -7,10 +7,12 @@ import pytest
 
 from holdfast import BINARY, TOP
 
-COMMANDS = ["run", "check", "reload", "status", "top", "events", "drain", "resume", "instance", "beat", "beats", "restart", "upgrade", "version", "help"]
+COMMANDS = ["run", "check", "reload", "status", "top", "events", "drain", "resume", "instance", "beat", "beats",
+            "members", "leave", "maintenance", "restart", "upgrade", "version", "help"]
 NEEDS_NODE = [("status",), ("status", "--json"), ("top",), ("top", "--once"), ("events",), ("events", "--json"), ("reload",),
               ("drain", "web/a"), ("resume", "web/a"), ("instance", "list", "web"), ("instance", "add", "web", "10.0.0.1:80"),
-              ("beat", "backup"), ("beat", "backup", "--failed", "why"), ("beats",), ("restart", "proxy"), ("upgrade",)]
+              ("beat", "backup"), ("beat", "backup", "--failed", "why"), ("beats",),
+              ("members",), ("members", "--json"), ("leave",), ("maintenance",), ("maintenance", "on"), ("restart", "proxy"), ("upgrade",)]
 
 
 def read(*path):
@@ -80,6 +82,8 @@ def test_a_slip_gets_a_suggestion(run, words, meant):
     (("drain", "web/"), "write SERVICE/INSTANCE"),
     (("events", "--since", "yesterday"), "needs a whole number"),
     (("events", "--last", "0"), "--last takes 1 to 1000"),
+    (("maintenance", "offf"), "did you mean 'off'?"),
+    (("maintenance", "b"), "is 'on' or 'off'"),
     (("status", "--state"), "--state needs a value"),
     (("status", "--state="), "not empty"),
     (("status", "--state", "/" + "x" * 200), "state directory"),
