@@ -22,18 +22,14 @@ static struct tail *drawn(double scale, double shape, uint32_t n)
 
 static void finds_the_distribution_that_it_was_drawn_from(void **state)
 {
-    static const double shapes[] = {-0.2, 0, 0.2};
+    static const double shapes[] = {-0.2, 0, 0.2}, hundred_thousandth[] = {9, 23, 90};
     for (uint32_t i = 0; i < ARRAY_LEN(shapes); i++) {
-        struct tail *t = drawn(2, shapes[i], 1000000);
+        struct tail *t = drawn(2, shapes[i], 4000000);
         struct tail_fit f;
         assert_true(tail_fit(t, &f));
-        assert_true(fabs(f.shape - shapes[i]) < 0.05);
-        /* at 3 times beyond the threshold the truth is known */
-        double x = 70, truth = fabs(shapes[i]) < 1e-9
-                                   ? exp(-(x - 50) / 2)
-                                   : pow(MAX(1 + shapes[i] * (x - 50) / 2, 0), -1 / shapes[i]);
-        double fitted = tail_beyond(t, &f, x * 1e6, false);
-        assert_true(truth < 1e-9 ? fitted < 1e-6 : fitted > truth / 2 && fitted < truth * 2);
+        assert_true(fabs(f.shape - shapes[i]) < 0.1);
+        double fitted = tail_beyond(t, &f, (50 + hundred_thousandth[i]) * 1e6, false);
+        assert_true(fitted > 0.5e-5 && fitted < 2e-5);
         mem_free(t);
     }
 }

@@ -90,12 +90,17 @@ static void a_crash_is_noticed_and_a_restart_too(void **state)
 
 static void a_disk_keeps_what_has_landed(void **state)
 {
-    struct faults f = schedule("2+1 crash 0; 2+1 wipe 1; 1.9+2 disk-slow 2 5000; 2+1 crash 2;"
-                               "4+1 disk-full 3; 4.5+0.2 crash 3; 6+1 crash 3; 5+1 crash 2");
+    struct faults f = schedule("2+1 crash 0; 4+1 wipe 1; 6+9 disk-slow 2 5000; 6.1+1 crash 2;"
+                               "8+1 crash 2; 10+9 disk-full 3; 10.1+1 crash 3");
     struct world *w = five(3, &f, false);
-    world_run(w, 8 * SEC);
-    assert_true(w->nodes[0].kept >= 2);
+    world_run(w, 3900 * MS);
+    assert_true(w->nodes[0].incarnation == 2 || w->nodes[0].incarnation == 3);
+    world_run(w, 5500 * MS);
     assert_true(w->nodes[1].incarnation >= 2); /* it was told that it had been there */
+    world_run(w, 9900 * MS);
+    assert_true(w->nodes[2].kept == 1 && w->nodes[2].incarnation >= 2);
+    world_run(w, 16 * SEC);
+    assert_true(w->nodes[3].kept == 1 && w->nodes[3].incarnation >= 2);
     all_are_alive(w);
     world_free(w);
 }
