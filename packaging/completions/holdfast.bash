@@ -26,7 +26,7 @@ _holdfast_nodes()
 _holdfast()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
-    local commands='run check reload status top events drain resume instance beat beats members leave maintenance restart upgrade version help'
+    local commands='run check reload status top events drain resume instance beat beats members leave maintenance key restart upgrade version help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$word")
@@ -65,6 +65,7 @@ _holdfast()
     members) options='--fail --json --node --state --admin --token-file' ;;
     leave) options='--wait --json --node --state --admin --token-file' ;;
     maintenance) options='on off --json --node --state --admin --token-file' ;;
+    key) options='new show add use drop --json' ;;
     restart) options='proxy --now --wait --json --node --state --admin --token-file' ;;
     upgrade) options='--binary --wait --json --node --state --admin --token-file' ;;
     version) options='--json' ;;
@@ -73,6 +74,11 @@ _holdfast()
     esac
     case ${COMP_WORDS[1]}:$word in
     *:-*) ;;
+    key:*)
+        ((COMP_CWORD > 2)) && options='--json'
+        ((COMP_CWORD != 3)) || mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        ((COMP_CWORD != 3)) || return
+        ;;
     run:* | check:*)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return

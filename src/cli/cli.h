@@ -43,6 +43,7 @@ int command_beats(int argc, char **argv);
 int command_members(int argc, char **argv);
 int command_leave(int argc, char **argv);
 int command_maintenance(int argc, char **argv);
+int command_key(int argc, char **argv);
 int command_restart(int argc, char **argv);
 int command_upgrade(int argc, char **argv);
 int command_version(int argc, char **argv);

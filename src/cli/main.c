@@ -22,6 +22,7 @@ static const struct command commands[] = {
     {"members", "the nodes of the cluster, and who hears whom", command_members, false},
     {"leave", "let this node say goodbye to the cluster", command_leave, false},
     {"maintenance", "judge nothing on a node failed, for a while", command_maintenance, false},
+    {"key", "make, show and change the keys of a cluster", command_key, false},
     {"restart", "let a new proxy process take over", command_restart, false},
     {"upgrade", "let a new version of the program take over", command_upgrade, false},
     {"version", "print the version", command_version, false},

@@ -31,6 +31,8 @@ def complete(*words, tmp_path=None, path=None):
     (["help", "ex"], ["exit-codes"]),
     (["leave", "--wait", "--j"], ["--json"]),
     (["maintenance", "o"], ["off", "on"]),
+    (["key", "n"], ["new"]),
+    (["key", "show", "x", "--"], ["--help", "--json"]),
     (["nonsense", ""], []),
 ])
 def test_words(words, expected):

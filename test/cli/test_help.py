@@ -8,7 +8,7 @@ import pytest
 from holdfast import BINARY, TOP
 
 COMMANDS = ["run", "check", "reload", "status", "top", "events", "drain", "resume", "instance", "beat", "beats",
-            "members", "leave", "maintenance", "restart", "upgrade", "version", "help"]
+            "members", "leave", "maintenance", "key", "restart", "upgrade", "version", "help"]
 NEEDS_NODE = [("status",), ("status", "--json"), ("top",), ("top", "--once"), ("events",), ("events", "--json"), ("reload",),
               ("drain", "web/a"), ("resume", "web/a"), ("instance", "list", "web"), ("instance", "add", "web", "10.0.0.1:80"),
               ("beat", "backup"), ("beat", "backup", "--failed", "why"), ("beats",),
@@ -64,6 +64,7 @@ def test_exit_codes_are_documented(run):
     (("run", "--sate", "x"), "did you mean --state?"),
     (("events", "--folow"), "did you mean --follow?"),
     (("status", "-json"), "did you mean --json?"),
+    (("key", "ad", "x"), "did you mean 'add'?"),
 ])
 def test_a_slip_gets_a_suggestion(run, words, meant):
     r = run(*words)
@@ -89,6 +90,11 @@ def test_a_slip_gets_a_suggestion(run, words, meant):
     (("status", "--state", "/" + "x" * 200), "state directory"),
     (("beat",), "beat needs NAME"),
     (("beats", "x"), "what is 'x'?"),
+    (("key", "show"), "key needs new|show"),
+    (("key", "rename", "x"), "keys cannot be told to 'rename'"),
+    (("key", "use", "x"), "which key?"),
+    (("key", "drop", "x", "12345"), "8 digits"),
+    (("key", "show", "x", "12345678"), "takes a file alone"),
     (("frobnicate",), "there is no command 'frobnicate'"),
     (("stat\x1b[31mus\n",), "stat?[31mus?"),
 ])

@@ -87,7 +87,8 @@ PRINTS = [
 ]
 ALONE = [("check", ["check", "FILE"], ["check"]), ("check", ["check", "BROKEN"], ["check"]),
          ("check", ["check", "CLUSTER", "--node", "b"], ["check"]),
-         ("version", ["version"], ["version"])]
+         ("version", ["version"], ["version"]),
+         ("key", ["key", "new", "KEYS"], ["key"]), ("key", ["key", "show", "KEYS"], ["key"])]
 
 
 def test_no_command_is_missing():
@@ -133,7 +134,7 @@ def test_what_commands_print_without_a_node(site, tmp_path):
     (tmp_path / "cluster.key").write_text(CLUSTER_KEY)
     for command, words, names in ALONE:
         words = [w.replace("FILE", str(tmp_path / "good.conf")).replace("BROKEN", str(tmp_path / "broken.conf"))
-                 .replace("CLUSTER", str(tmp_path / "cluster.conf"))
+                 .replace("CLUSTER", str(tmp_path / "cluster.conf")).replace("KEYS", str(tmp_path / "new.key"))
                  for w in words]
         check(subprocess.run([BINARY, *words, "--json"], capture_output=True, text=True).stdout, *names)
 
