@@ -127,7 +127,7 @@ void member_tick(struct membership *m, uint64_t now)
         return;
     m->due = UINT64_MAX;
     /* Without memory for it, probing goes on. */
-    if (!m->dense && m->n <= DENSE_AGAIN)
+    if (!m->dense && m->n <= MIN(DENSE_AGAIN, m->params.dense_max))
         dense_start(m);
     probe_tick(m);
     if (m->leaving)
