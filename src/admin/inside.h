@@ -132,6 +132,8 @@ void answer_instance_remove(struct conn *c, const struct captures *m);
 
 /* status.c */
 json_t *status_json(struct admin *a);
+/* What is in force; suspect and unchecked where nobody judges the slot. */
+struct admin_verdict admin_shown(struct admin *a, uint32_t slot);
 json_t *instance_json(struct admin *a, const struct view_instance *in);
 uint64_t admin_uptime(const struct admin *a); /* ns since the supervisor started */
 /* "supervisor", "control", "proxy", "worker-0" */
