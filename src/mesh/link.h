@@ -14,9 +14,10 @@
  * identity that is not known gets a random key: it fails as a wrong key does, and tells nobody who
  * is known here.
  *
- * Inside, frames (frame.h). The first of either end is its hello: the versions of this protocol
- * that it speaks. The highest that both speak holds; none in common ends the link. An end that has
- * nothing to say says so every LINK_PING_NS; one that is not heard for LINK_SILENCE_NS is gone.
+ * Inside, frames (link_frame.h). The first of either end is its hello: the versions of this
+ * protocol that it speaks. The highest that both speak holds; none in common ends the link. An end
+ * that has nothing to say says so every LINK_PING_NS; one that is not heard for LINK_SILENCE_NS is
+ * gone.
  *
  * One thread, one loop. A link belongs to whoever made it until `gone` has been called or link_end
  * returns; it frees itself. Callbacks come from the loop, never from inside a function of this
@@ -26,7 +27,7 @@
 #define HF_MESH_LINK_H
 
 #include "base/base.h"
-#include "mesh/frame.h"
+#include "mesh/link_frame.h"
 #include "os/os.h"
 
 enum {
@@ -75,8 +76,10 @@ struct link_host {
 struct link_tls;
 int link_tls_new(struct link_tls **out, struct err *e);
 void link_tls_free(struct link_tls *t); /* NULL is allowed; after the links */
-/* Another range of versions than this program's, for tests of other releases. */
+/* Another range of versions than this program's, for tests of other releases; and other times than
+ * LINK_HANDSHAKE_NS, LINK_PING_NS and LINK_SILENCE_NS. */
 void link_tls_versions(struct link_tls *t, uint16_t low, uint16_t high);
+void link_tls_times(struct link_tls *t, uint64_t handshake, uint64_t ping, uint64_t silence);
 
 /* Connects to `at` as `identity` with its secret; owner is for the host's use. h must stay. */
 int link_connect(struct link **out, struct link_tls *t, struct loop *l, const struct addr *at,
@@ -90,8 +93,9 @@ void link_end(struct link *k);
 /* Ends it when all that is queued has been sent; no message is heard any more. `gone` is called. */
 void link_finish(struct link *k);
 
-/* Queued. ERR_BUSY when LINK_QUEUE_MAX bytes wait, ERR_LIMIT when it is longer than FRAME_MAX,
- * ERR_ABSENT while the link is not up, ERR_NOMEM. Kinds above FRAME_KINDS_OWN are ours. */
+/* Queued. ERR_BUSY when LINK_QUEUE_MAX bytes wait, ERR_LIMIT when it is longer than
+ * LINK_MESSAGE_MAX, ERR_ABSENT while the link is not up, ERR_NOMEM. Kinds above LINK_KINDS_OWN are
+ * ours. */
 int link_send(struct link *k, uint16_t kind, struct str bytes, struct err *e);
 bool link_is_up(const struct link *k);
 bool link_is_proven(const struct link *k); /* the other end has the key */

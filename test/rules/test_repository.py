@@ -16,6 +16,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'wire/cookie': 'cookie',
     'wire/trace_context': 'trace_context',
     'wire/dns_read': 'dns',
+    'wire/gossip': 'gossip',
     'view/decode': 'view',
     'conf/parse': 'conf',
     'detect/probe': 'probe',
@@ -24,6 +25,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'admin/server': 'admin',
     'mesh/keyring': 'keyring',
     'mesh/seal': 'seal',
+    'mesh/link_frame': 'link',
 }
 AMERICAN = {
     'behavior': 'behaviour', 'behaviors': 'behaviours', 'color': 'colour', 'colors': 'colours', 'favor': 'favour',
