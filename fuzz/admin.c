@@ -138,6 +138,31 @@ static void on_client(struct io *io, unsigned ready)
     }
 }
 
+static int host_cluster(void *context, struct admin_cluster *out, struct err *e)
+{
+    static const char *const names[] = {"n", "o"};
+    out->name = STR("c");
+    out->members = arena_array(&out->arena, ARRAY_LEN(names), sizeof *out->members);
+    CHECK(out->members);
+    for (; out->n < ARRAY_LEN(names); out->n++)
+        out->members[out->n] = (struct admin_member){
+            .name = str_of(names[out->n]), .zone = STR(""), .info = {.id = out->n}};
+    out->explain = STR("");
+    return 0;
+}
+
+static int host_leave(void *context, struct err *e)
+{
+    return 0;
+}
+
+static int host_maintenance(void *context, struct str node, bool on, bool *changed, struct err *e)
+{
+    CHECK(str_eq(node, STR("n")) || str_eq(node, STR("o")));
+    *changed = on;
+    return 0;
+}
+
 static const struct beat_watch *host_beat(void *context, uint32_t index)
 {
     return index == 0 ? &((struct world *)context)->watch : NULL;
@@ -217,6 +242,9 @@ static void make(struct world *w)
                               .restart_proxy = host_restart,
                               .upgrade = host_upgrade,
                               .change = host_change,
+                              .cluster = host_cluster,
+                              .leave = host_leave,
+                              .maintenance = host_maintenance,
                               .beat = host_beat,
                               .beaten = host_beaten,
                               .beat_counts = host_beat_counts};

@@ -96,6 +96,8 @@ static struct view *sample(void)
     v->sockets[2].use = SOCKET_TCP;
     v->sockets[3].use = SOCKET_LINK;
     v->sockets[4].use = SOCKET_GOSSIP;
+    for (uint32_t i = 0; i < v->n_sockets; i++)
+        v->sockets[i].slot = i;
     CHECK(addr_parse(STR("127.0.0.1:80"), &v->sockets[0].addr));
     CHECK(addr_parse(STR("unix:/log"), &v->sockets[1].addr));
     CHECK(addr_parse(STR("[::1]:81"), &v->sockets[2].addr));

@@ -14,10 +14,19 @@ _holdfast_instances()
                    { service = $4 }'
 }
 
+_holdfast_nodes()
+{
+    local words=(members --json) i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        [[ ${COMP_WORDS[i]} == --state ]] && words+=(--state "${COMP_WORDS[i + 1]}")
+    done
+    holdfast "${words[@]}" 2>/dev/null | tr -d '\n' | sed 's/.*"members"//' | grep -o '"name": *"[^"]*"' | cut -d'"' -f4
+}
+
 _holdfast()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
-    local commands='run check reload status top events drain resume instance beat beats restart upgrade version help'
+    local commands='run check reload status top events drain resume instance beat beats members leave maintenance key restart upgrade version help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$word")
@@ -36,7 +45,10 @@ _holdfast()
         mapfile -t COMPREPLY < <(compgen -W 'error warning info debug' -- "$word")
         return
         ;;
-    --since | --last | -n | --wait | -w | --weight | --priority | --name | --node | --failed) return ;;
+    --wait | -w)
+        [[ ${COMP_WORDS[1]} == leave ]] || return
+        ;;
+    --since | --last | -n | --weight | --priority | --name | --node | --failed) return ;;
     esac
     case ${COMP_WORDS[1]} in
     run) options='--log --node --state' ;;
@@ -50,6 +62,10 @@ _holdfast()
     instance) options='list add remove drain undrain weight --weight --priority --name --drained --json --node --state --admin --token-file' ;;
     beat) options='--failed --json --node --state --admin --token-file' ;;
     beats) options='--fail --json --node --state --admin --token-file' ;;
+    members) options='--fail --json --node --state --admin --token-file' ;;
+    leave) options='--wait --json --node --state --admin --token-file' ;;
+    maintenance) options='on off --json --node --state --admin --token-file' ;;
+    key) options='new show add use drop --json' ;;
     restart) options='proxy --now --wait --json --node --state --admin --token-file' ;;
     upgrade) options='--binary --wait --json --node --state --admin --token-file' ;;
     version) options='--json' ;;
@@ -58,9 +74,20 @@ _holdfast()
     esac
     case ${COMP_WORDS[1]}:$word in
     *:-*) ;;
+    key:*)
+        ((COMP_CWORD > 2)) && options='--json'
+        ((COMP_CWORD != 3)) || mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        ((COMP_CWORD != 3)) || return
+        ;;
     run:* | check:*)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
+        ;;
+    maintenance:*)
+        if [[ " ${COMP_WORDS[*]:2:COMP_CWORD-2} " == *" on "* || " ${COMP_WORDS[*]:2:COMP_CWORD-2} " == *" off "* ]]; then
+            mapfile -t COMPREPLY < <(compgen -W "$(_holdfast_nodes)" -- "$word")
+            return
+        fi
         ;;
     drain:* | resume:*)
         # readline splits words at colons: offer what follows the last one that is there.

@@ -263,6 +263,17 @@ void exposition_real(struct exposition *x, const struct labels *labels, double v
     buf_printf(x->out, "%.3f\n", v);
 }
 
+void exposition_ns(struct exposition *x, const struct labels *labels, uint64_t ns)
+{
+    double v = (double)ns / 1e9;
+    if (x->form == EXPOSITION_PROTOBUF) {
+        proto_number(x, labels, v);
+        return;
+    }
+    text_series(x, "", labels, NULL);
+    buf_printf(x->out, "%.6f\n", v);
+}
+
 void exposition_durations(struct exposition *x, const struct labels *labels,
                           const struct durations *d)
 {

@@ -47,6 +47,8 @@ void exposition_family(struct exposition *x, const char *name, enum metric_type 
 void exposition_count(struct exposition *x, const struct labels *labels, uint64_t v);
 /* Not negative; three decimals in text. */
 void exposition_real(struct exposition *x, const struct labels *labels, double v);
+/* ns, told as seconds; six decimals in text. */
+void exposition_ns(struct exposition *x, const struct labels *labels, uint64_t ns);
 void exposition_durations(struct exposition *x, const struct labels *labels,
                           const struct durations *d);
 void exposition_end(struct exposition *x);

@@ -34,6 +34,10 @@ struct fixture {
     int tell_answers; /* of the next tell() */
     struct admin_telling *telling;
     int reload_refuses; /* error code of the next reload() */
+    bool alone;         /* this node is in no cluster */
+    unsigned leaves;
+    bool maintained[3];
+    int maintenance_refuses; /* error code of the next maintenance() */
 };
 
 static inline const struct view *fixture_view(void *context)
@@ -109,6 +113,84 @@ static inline int fixture_upgrade(void *context, struct str path, struct err *e)
 static inline const struct admin_change *fixture_change(void *context)
 {
     return &((struct fixture *)context)->change;
+}
+
+static inline struct addr fixture_address(const char *text);
+
+/* host-a, which is asked; host-b, which it hears; host-c, which nobody hears any more. */
+static inline int fixture_cluster(void *context, struct admin_cluster *out, struct err *e)
+{
+    static const struct {
+        const char *name, *address;
+        struct member_info info;
+    } nodes[] = {
+        {"host-a",
+         "10.0.0.1:7300",
+         {.id = 1, .incarnation = 4, .observers = 1, .hearing = 1, .self = true}},
+        {"host-b",
+         "10.0.0.2:7300",
+         {.id = 2, .incarnation = 9, .rtt = 187000, .observers = 1, .hearing = 1, .zone = 1}},
+        {"host-c",
+         "[::1]:7300",
+         {.id = 3, .incarnation = 2, .observers = 2, .silent = 2, .witness = true}},
+    };
+    static const uint8_t states[] = {MEMBER_ALIVE, MEMBER_ALIVE, MEMBER_FAILED};
+    static const uint8_t reasons[] = {MEMBER_SELF, MEMBER_HEARD, MEMBER_AGREED};
+    struct fixture *f = context;
+    uint64_t now = loop_now(f->loop);
+    if (f->alone)
+        return err_set(e, ERR_ABSENT, "alone");
+    out->name = STR("prod");
+    out->members = arena_array(&out->arena, ARRAY_LEN(nodes), sizeof *out->members);
+    struct str *names = arena_array(&out->arena, 2, sizeof *names);
+    if (!out->members || !names)
+        return err_set(e, ERR_NOMEM, "no memory");
+    for (uint32_t i = 0; i < ARRAY_LEN(nodes); i++) {
+        struct admin_member *m = &out->members[out->n++];
+        *m = (struct admin_member){.name = str_of(nodes[i].name), .zone = STR("")};
+        m->address = fixture_address(nodes[i].address);
+        m->info = nodes[i].info;
+        m->info.state = states[i];
+        m->info.reason = reasons[i];
+        m->info.since = now - (12 + i) * NS_PER_S;
+        m->info.heard_at = i ? now - i * NS_PER_S : 0;
+        m->info.maintenance = f->maintained[i];
+    }
+    names[0] = out->members[0].name;
+    names[1] = out->members[1].name;
+    out->members[0].hearing = names + 1;
+    out->members[1].hearing = out->members[2].silent = names;
+    out->members[0].n_hearing = out->members[1].n_hearing = 1;
+    out->members[2].n_silent = 2;
+    out->members[1].zone = STR("east");
+    out->explain = STR("host-a and host-c cannot reach each other");
+    out->health = 2;
+    out->left = f->leaves > 1;
+    out->mesh = (struct admin_mesh_counts){
+        .sent = 10, .received = 9, .sent_bytes = 1000, .received_bytes = 900, .links = 1};
+    out->mesh.refused[0].reason = "forged";
+    out->mesh.refused[0].n = 3;
+    out->mesh.refused[1].reason = "replayed";
+    out->mesh.n_refused = 2;
+    return 0;
+}
+
+static inline int fixture_leave(void *context, struct err *e)
+{
+    ((struct fixture *)context)->leaves++;
+    return 0;
+}
+
+static inline int fixture_maintenance(void *context, struct str node, bool on, bool *changed,
+                                      struct err *e)
+{
+    struct fixture *f = context;
+    uint32_t i = (uint32_t)(node.p[node.n - 1] - 'a');
+    if (f->maintenance_refuses)
+        return err_set(e, (enum err_code)f->maintenance_refuses, "it cannot be told now");
+    *changed = f->maintained[i] != on;
+    f->maintained[i] = on;
+    return 0;
 }
 
 static inline const struct beat_watch *fixture_beat(void *context, uint32_t index)
@@ -234,6 +316,9 @@ static inline void fixture_open(struct fixture *f, struct view *view)
         .restart_proxy = fixture_restart,
         .upgrade = fixture_upgrade,
         .change = fixture_change,
+        .cluster = fixture_cluster,
+        .leave = fixture_leave,
+        .maintenance = fixture_maintenance,
         .beat = fixture_beat,
         .beaten = fixture_beaten,
         .beat_counts = fixture_beat_counts,

@@ -130,6 +130,16 @@ void answer_instances_update(struct conn *c, const struct captures *m);
 void answer_instances_remove(struct conn *c, const struct captures *m);
 void answer_instance_remove(struct conn *c, const struct captures *m);
 
+/* members.c */
+void answer_members(struct conn *c, const struct captures *m);
+void answer_leave(struct conn *c, const struct captures *m);
+void answer_maintenance(struct conn *c, const struct captures *m);
+/* False: this node is alone, or memory is out; *e says which. *out is to be freed in any case. */
+bool cluster_picture(const struct admin *a, struct admin_cluster *out, struct err *e);
+enum { STATUS_MEMBERS_MAX = 32 };
+/* The `cluster` of a status; null when this node is alone. */
+json_t *cluster_json(struct admin *a);
+
 /* status.c */
 json_t *status_json(struct admin *a);
 json_t *instance_json(struct admin *a, const struct view_instance *in);
@@ -149,5 +159,7 @@ json_t *events_json(const struct events *e, uint64_t after, uint32_t limit);
 
 /* metrics.c: appends the exposition; check out->failed. */
 void metrics_write(struct admin *a, enum exposition_form form, struct buf *out);
+/* metrics_cluster.c */
+void metrics_cluster(struct admin *a, struct exposition *x);
 
 #endif

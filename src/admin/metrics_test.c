@@ -295,6 +295,18 @@ static void numbers_are_the_cells(void **state)
         "\nholdfast_proxies{role=\"draining\"} 1\n",
         "\nholdfast_proxy_connections{role=\"draining\"} 12\n",
         "\nholdfast_worker_client_connections{worker=\"1\"} 12\n",
+        "\nholdfast_member_state{node=\"host-b\",state=\"alive\"} 1\n",
+        "\nholdfast_member_state{node=\"host-b\",state=\"failed\"} 0\n",
+        "\nholdfast_member_state{node=\"host-c\",state=\"failed\"} 1\n",
+        "\nholdfast_member_maintenance{node=\"host-b\"} 1\n",
+        "\nholdfast_member_maintenance{node=\"host-c\"} 0\n",
+        "\nholdfast_member_rtt_seconds{node=\"host-b\"} 0.000187\n",
+        "\nholdfast_mesh_datagrams_total{direction=\"received\"} 9\n",
+        "\nholdfast_mesh_bytes_total{direction=\"sent\"} 1000\n",
+        "\nholdfast_mesh_refused_total{reason=\"forged\"} 3\n",
+        "\nholdfast_mesh_links 1\n",
+        "\nholdfast_node_health 2\n",
+        "\nholdfast_node_isolated 0\n",
         "\nholdfast_service_requests_total{service=\"web\"} 201\n",
         "\nholdfast_service_responses_total{service=\"web\",class=\"2xx\"} 181\n",
         "\nholdfast_service_response_seconds_bucket{service=\"web\",le=\"0.00048828125\"} 0\n",
@@ -322,11 +334,25 @@ static void numbers_are_the_cells(void **state)
     fixture_open(&f, fixture_new_view("web"));
     fixture_event(&f, EVENT_DRAIN, "x");
     cell_set(&cells_verdict(&f.cells, 1)->draining, 1);
+    f.maintained[1] = true;
     struct buf out = scrape(&f);
     assert_true(buf_add(&out, "", 1));
     for (size_t i = 0; i < ARRAY_LEN(lines); i++)
         if (!strstr(out.p, lines[i]))
             fail_msg("missing:%s", lines[i]);
+    buf_free(&out);
+    fixture_close(&f);
+}
+
+static void a_node_that_is_alone_has_no_cluster(void **state)
+{
+    struct fixture f;
+    fixture_open(&f, fixture_new_view("web"));
+    f.alone = true;
+    struct buf out = scrape(&f);
+    assert_true(buf_add(&out, "", 1));
+    assert_null(strstr(out.p, "_member_"));
+    assert_null(strstr(out.p, "_mesh_"));
     buf_free(&out);
     fixture_close(&f);
 }
@@ -381,6 +407,7 @@ int main(void)
         cmocka_unit_test(all_of_it_is_well_formed),
         cmocka_unit_test(before_the_first_view_it_is_short_and_well_formed),
         cmocka_unit_test(numbers_are_the_cells),
+        cmocka_unit_test(a_node_that_is_alone_has_no_cluster),
         cmocka_unit_test(every_family_is_documented),
         cmocka_unit_test(out_of_memory_is_noticed),
     };

@@ -390,6 +390,9 @@ static const struct route routes[] = {
     {true, "/v1/processes/proxy/restart", answer_restart, RIGHT_RESTART, 0},
     {true, "/v1/upgrade", answer_upgrade, RIGHT_UPGRADE, 0},
     {false, "/v1/handover", answer_handover, RIGHT_READ, 0},
+    {false, "/v1/members", answer_members, RIGHT_READ, 0},
+    {true, "/v1/leave", answer_leave, RIGHT_CLUSTER, 0},
+    {true, "/v1/maintenance", answer_maintenance, RIGHT_CLUSTER, 0},
 };
 
 static const char *method_of(const struct route *r)

@@ -2,8 +2,9 @@
 #include "admin/fixture.h"
 
 static const char *const node_fields[] = {
-    "schema",  "version",    "node",      "epoch",   "file",     "time",  "uptime_seconds",
-    "workers", "last_event", "processes", "proxies", "services", "beats", NULL};
+    "schema",  "version",        "node",     "epoch",      "file",
+    "time",    "uptime_seconds", "workers",  "last_event", "processes",
+    "proxies", "cluster",        "services", "beats",      NULL};
 static const char *const process_fields[] = {
     "name", "pid", "starts", "uptime_seconds", "epoch", "beat", "turning", "memory_bytes", NULL};
 static const char *const worker_fields[] = {

@@ -7,6 +7,7 @@
 #include "cli/meaning.h"
 #include "cli/term.h"
 #include "conf/conf.h"
+#include "daemon/daemon.h"
 
 struct check_options {
     bool json;
@@ -82,11 +83,11 @@ static int print_json(const struct finding *f)
     json_t *problems = json_array();
     for (uint32_t i = 0; i < f->problems.n; i++)
         json_array_append_new(problems, problem_json(&f->problems.list[i]));
-    json_t *all = json_pack("{s:s, s:s, s:b, s:o, s:i, s:i, s:o, s:o}", "schema",
-                            "holdfast.check.v1", "file", f->path, "ok", f->rc == 0, "error",
-                            f->rc ? json_string(f->err.text) : json_null(), "errors",
-                            (int)f->problems.errors, "warnings", (int)f->problems.warnings,
-                            "problems", problems, "services", meaning_json(f->view));
+    json_t *all = json_pack(
+        "{s:s, s:s, s:b, s:o, s:i, s:i, s:o, s:o, s:o}", "schema", "holdfast.check.v1", "file",
+        f->path, "ok", f->rc == 0, "error", f->rc ? json_string(f->err.text) : json_null(),
+        "errors", (int)f->problems.errors, "warnings", (int)f->problems.warnings, "problems",
+        problems, "cluster", meaning_cluster_json(f->view), "services", meaning_json(f->view));
     int failed = !all || json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     json_decref(all);
     if (failed)
@@ -103,8 +104,7 @@ int command_check(int argc, char **argv)
     if (!cli_options(&usage, argc, argv, &o, operands, &code))
         return code;
     struct finding f = {.path = operands[0]};
-    struct conf_env env = conf_env_real();
-    env.node = o.node;
+    struct conf_env env = daemon_conf_env(o.node);
     f.rc = conf_load(f.path, &env, &f.view, &f.problems, &f.err);
     if (f.rc)
         f.view = NULL;

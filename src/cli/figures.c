@@ -229,9 +229,10 @@ json_t *figures_json(const json_t *now, const json_t *before, double seconds)
         json_array_append_new(out, service_json(one, was, seconds));
     }
     json_t *all =
-        order ? json_pack("{s:s, s:s, s:o, s:o, s:f, s:O}", "schema", "holdfast.top.v1", "node",
-                          json_text(now, "node"), "time", kept(now, "time"), "epoch",
-                          kept(now, "epoch"), "seconds", before ? seconds : 0.0, "services", out)
+        order ? json_pack("{s:s, s:s, s:o, s:o, s:f, s:o, s:O}", "schema", "holdfast.top.v1",
+                          "node", json_text(now, "node"), "time", kept(now, "time"), "epoch",
+                          kept(now, "epoch"), "seconds", before ? seconds : 0.0, "cluster",
+                          kept(now, "cluster"), "services", out)
               : NULL;
     json_decref(out);
     json_decref(order);

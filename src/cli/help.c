@@ -44,10 +44,10 @@ static int list(void)
           stdout);
     for (const struct command *c = cli_commands(); c->name; c++)
         if (!c->hidden)
-            printf("  %-10s  %s\n", c->name, c->help);
+            printf("  %-11s  %s\n", c->name, c->help);
     fputs("\nTopics:\n", stdout);
     for (size_t i = 0; i < ARRAY_LEN(topics); i++)
-        printf("  %-10s  %s\n", topics[i].name, topics[i].help);
+        printf("  %-11s  %s\n", topics[i].name, topics[i].help);
     fputs("\n'holdfast COMMAND --help' or 'holdfast help COMMAND' explains one.\n\n"
           "Example:\n  holdfast run web.conf\n",
           stdout);

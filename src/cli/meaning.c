@@ -93,6 +93,22 @@ static void add_way(const struct view_service *s, struct buf *out)
     add_retry(&s->retry, out);
 }
 
+static void add_cluster(const struct view *v, struct buf *out)
+{
+    char text[ADDR_TEXT_MAX];
+    const struct view_node *self = view_self(v);
+    if (!self)
+        return;
+    addr_format(&self->address, text);
+    buf_add_str(out, STR("  cluster "));
+    text_clean(out, v->cluster.name);
+    buf_add_str(out, STR(": "));
+    add_count(out, v->cluster.n_nodes, "node");
+    buf_add_str(out, STR(", this one is "));
+    text_clean(out, self->name);
+    buf_printf(out, " (%s%s)\n", text, self->role == NODE_WITNESS ? ", witness" : "");
+}
+
 void meaning_print(const struct view *v, struct buf *out)
 {
     uint32_t instances = 0;
@@ -103,6 +119,7 @@ void meaning_print(const struct view *v, struct buf *out)
     buf_add_str(out, STR(", "));
     add_count(out, instances, "instance");
     buf_add_str(out, STR("\n"));
+    add_cluster(v, out);
     for (uint32_t i = 0; i < v->n_services; i++) {
         const struct view_service *s = &v->services[i];
         buf_add_str(out, STR("  "));
@@ -149,4 +166,32 @@ json_t *meaning_json(const struct view *v)
                                              instances_json(s)));
     }
     return all;
+}
+
+static json_t *nodes_json(const struct view_cluster *k)
+{
+    json_t *all = json_array();
+    char address[ADDR_TEXT_MAX];
+    for (uint32_t i = 0; i < k->n_nodes; i++) {
+        const struct view_node *n = &k->nodes[i];
+        addr_format(&n->address, address);
+        json_array_append_new(
+            all, json_pack("{s:s%, s:s, s:s, s:o}", "name", n->name.p, n->name.n, "address",
+                           address, "role", n->role == NODE_WITNESS ? "witness" : "member", "zone",
+                           n->zone.n ? json_stringn(n->zone.p, n->zone.n) : json_null()));
+    }
+    return all;
+}
+
+json_t *meaning_cluster_json(const struct view *v)
+{
+    const struct view_node *self = v ? view_self(v) : NULL;
+    if (!self)
+        return json_null();
+    const struct view_cluster *k = &v->cluster;
+    return json_pack("{s:s%, s:s%, s:o, s:f, s:f, s:o}", "name", k->name.p, k->name.n, "self",
+                     self->name.p, self->name.n, "key",
+                     k->key_file.n ? json_stringn(k->key_file.p, k->key_file.n) : json_null(),
+                     "heartbeat_ms", (double)k->heartbeat / 1e6, "suspect_after_ms",
+                     (double)k->suspect_after / 1e6, "nodes", nodes_json(k));
 }

@@ -10,5 +10,7 @@
 void meaning_print(const struct view *v, struct buf *out);
 /* The services as an array; empty for NULL. NULL when memory is out. */
 json_t *meaning_json(const struct view *v);
+/* The cluster, or null. */
+json_t *meaning_cluster_json(const struct view *v);
 
 #endif

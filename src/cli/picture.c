@@ -93,6 +93,9 @@ void picture_node(const struct picture *p, struct buf *out)
         print_process(p, json_array_get(processes, i), out);
     for (size_t i = 0; i < json_array_size(proxies); i++)
         print_old_proxy(p, json_array_get(proxies, i), out);
+    picture_cluster(p, json_object_get(p->now, "cluster"), out);
+    if (p->live)
+        picture_members(p, json_object_get(p->now, "cluster"), out);
 }
 
 /* Not HTTP: what is counted are connections, or flows of datagrams. */
@@ -164,19 +167,20 @@ static void add_instance(struct table *t, const struct picture *p, const json_t 
     const char *verdict = json_text(i, "verdict");
     bool draining = json_flag(i, "draining");
     double errors = instance_errors(i);
-    table_add(t, COLOUR_NONE, "%s", json_text(i, "name"));
-    table_add(t, verdict_colour(verdict), "%s", verdict);
-    table_add(t, draining ? COLOUR_CYAN : COLOUR_NONE, "%s",
-              draining ? "draining" : json_text(i, "reason"));
-    table_add(t, COLOUR_NONE, "%s", amount_count(json_number(i, "inflight"), text));
-    table_add(t, COLOUR_NONE, "%s", amount_count(figures_requests(i, before, p->seconds), text));
+    text_table_add(t, COLOUR_NONE, "%s", json_text(i, "name"));
+    text_table_add(t, verdict_colour(verdict), "%s", verdict);
+    text_table_add(t, draining ? COLOUR_CYAN : COLOUR_NONE, "%s",
+                   draining ? "draining" : json_text(i, "reason"));
+    text_table_add(t, COLOUR_NONE, "%s", amount_count(json_number(i, "inflight"), text));
+    text_table_add(t, COLOUR_NONE, "%s",
+                   amount_count(figures_requests(i, before, p->seconds), text));
     latency(i, "p50", text);
-    table_add(t, COLOUR_NONE, "%s", text);
+    text_table_add(t, COLOUR_NONE, "%s", text);
     latency(i, "p99", text);
-    table_add(t, COLOUR_NONE, "%s", text);
+    text_table_add(t, COLOUR_NONE, "%s", text);
     double rate = figures_instance_errors(i, before, p->seconds);
-    table_add(t, rate > 0 ? COLOUR_RED : COLOUR_NONE, "%s",
-              amount_count(p->live ? rate : errors, text));
+    text_table_add(t, rate > 0 ? COLOUR_RED : COLOUR_NONE, "%s",
+                   amount_count(p->live ? rate : errors, text));
 }
 
 /* Why an instance is not healthy, in a sentence. */
@@ -212,8 +216,8 @@ static void print_instances(const struct picture *p, const json_t *service, cons
         const json_t *one = json_array_get(all, i);
         add_instance(&t, p, one, figures_named(old, "name", json_text(one, "name")));
     }
-    table_print(&t, p->term, out);
-    table_free(&t);
+    text_table_print(&t, p->term, out);
+    text_table_free(&t);
     for (size_t i = 0; i < json_array_size(all); i++)
         print_explanation(p, json_array_get(all, i), out);
 }
@@ -272,15 +276,15 @@ static void add_beat(struct table *t, const json_t *b)
     char text[AMOUNT_MAX];
     const char *verdict = json_text(b, "verdict");
     const json_t *last = json_object_get(b, "last_seconds");
-    table_add(t, COLOUR_NONE, "%s", json_text(b, "name"));
-    table_add(t, verdict_colour(verdict), "%s", verdict);
-    table_add(t, COLOUR_NONE, "%s", json_text(b, "reason"));
-    table_add(t, COLOUR_NONE, "%s",
-              json_is_number(last) ? amount_seconds(json_number_value(last), text) : "never");
-    table_add(t, COLOUR_NONE, "%s", amount_seconds(json_number(b, "every_seconds"), text));
-    table_add(t, COLOUR_NONE, "%s", amount_seconds(json_number(b, "grace_seconds"), text));
-    table_add(t, COLOUR_NONE, "%s", amount_count(json_number(b, "missed"), text));
-    table_add(t, COLOUR_NONE, "%s", amount_count(json_number(b, "failures"), text));
+    text_table_add(t, COLOUR_NONE, "%s", json_text(b, "name"));
+    text_table_add(t, verdict_colour(verdict), "%s", verdict);
+    text_table_add(t, COLOUR_NONE, "%s", json_text(b, "reason"));
+    text_table_add(t, COLOUR_NONE, "%s",
+                   json_is_number(last) ? amount_seconds(json_number_value(last), text) : "never");
+    text_table_add(t, COLOUR_NONE, "%s", amount_seconds(json_number(b, "every_seconds"), text));
+    text_table_add(t, COLOUR_NONE, "%s", amount_seconds(json_number(b, "grace_seconds"), text));
+    text_table_add(t, COLOUR_NONE, "%s", amount_count(json_number(b, "missed"), text));
+    text_table_add(t, COLOUR_NONE, "%s", amount_count(json_number(b, "failures"), text));
 }
 
 void picture_beats(const struct picture *p, struct buf *out)
@@ -289,8 +293,8 @@ void picture_beats(const struct picture *p, struct buf *out)
     struct table t = {.columns = beat_columns, .n_columns = ARRAY_LEN(beat_columns)};
     for (size_t i = 0; i < json_array_size(all); i++)
         add_beat(&t, json_array_get(all, i));
-    table_print(&t, p->term, out);
-    table_free(&t);
+    text_table_print(&t, p->term, out);
+    text_table_free(&t);
     for (size_t i = 0; i < json_array_size(all); i++)
         print_explanation(p, json_array_get(all, i), out);
 }

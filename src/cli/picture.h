@@ -15,8 +15,16 @@ struct picture {
     const struct term *term;
 };
 
-/* Who and since when; processes that were restarted or do not turn. */
+/* Who and since when; processes that were restarted or do not turn; the cluster, live with its
+ * members. */
 void picture_node(const struct picture *p, struct buf *out);
+/* How the nodes of a cluster are, in a line, and who cannot reach whom. cluster: an answer of GET
+ * /v1/members, or the `cluster` of a status; null says nothing. */
+void picture_cluster(const struct picture *p, const json_t *cluster, struct buf *out);
+/* A row for each of its members. */
+void picture_members(const struct picture *p, const json_t *cluster, struct buf *out);
+/* A member that is suspect or failed and not in maintenance, or NULL. */
+const char *picture_missing(const json_t *cluster);
 /* Every service with its instances, and why those that are not healthy are not. */
 void picture_services(const struct picture *p, struct buf *out);
 /* Every watched job; and only how many there are, with those that are not healthy. */

@@ -13,6 +13,11 @@ static const char text[] =
     "{'node': 'a', 'version': '1', 'uptime_seconds': 5, 'epoch': 7, 'file': 'f', 'processes': ["
     "{'name': 'control', 'pid': 2, 'turning': false},"
     "{'name': 'proxy', 'pid': 3, 'turning': true, 'starts': 3, 'uptime_seconds': 9}],"
+    "'cluster': {'cluster': 'c', 'isolated': true, 'explain': 'a\\nb', 'states': {'alive': 1, "
+    "'failed': "
+    "4}, 'members': [{'name': 'd', 'state': 'failed', 'reason': 'agreed', 'role': 'witness'},"
+    "{'name': 'e', 'state': 'failed'}, {'name': 'f', 'state': 'failed'}, {'name': 'g', 'state': "
+    "'failed'}, {'name': 'h', 'state': 'alive', 'maintenance': true, 'rtt_us': 7}]},"
     "'services': [{'name': 'web', 'verdict': 'degraded', 'balance': 'random', 'listen': ['x', 'y'],"
     "'requests': 100, 'tunnels': 1, 'no_instance': 2, 'latency_us': {'p50': 5, 'p99': 9}, "
     "'instances':"
@@ -41,7 +46,7 @@ static void draw(const struct picture *p, struct buf *out)
 static void test_whole_or_failed_at_every_allocation(void **state)
 {
     json_t *now = parse(text);
-    struct picture p = {.now = now, .before = now, .seconds = 1, .term = &coloured};
+    struct picture p = {.now = now, .before = now, .seconds = 1, .live = true, .term = &coloured};
     struct buf whole = {0};
     draw(&p, &whole);
     assert_false(whole.failed);

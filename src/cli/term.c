@@ -130,7 +130,7 @@ static bool table_grow(struct table *t)
     return true;
 }
 
-void table_add(struct table *t, enum colour c, const char *fmt, ...)
+void text_table_add(struct table *t, enum colour c, const char *fmt, ...)
 {
     char text[512];
     va_list ap;
@@ -146,7 +146,7 @@ void table_add(struct table *t, enum colour c, const char *fmt, ...)
     t->cells[t->n_cells++] = (struct table_cell){kept, c};
 }
 
-void table_free(struct table *t)
+void text_table_free(struct table *t)
 {
     arena_free(&t->arena);
     mem_free(t->cells);
@@ -204,7 +204,7 @@ static void print_row(const struct table *t, const struct term *term, const size
     buf_add(out, "\n", 1);
 }
 
-void table_print(const struct table *t, const struct term *term, struct buf *out)
+void text_table_print(const struct table *t, const struct term *term, struct buf *out)
 {
     size_t widths[TABLE_COLUMNS];
     struct table_cell titles[TABLE_COLUMNS];

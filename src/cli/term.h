@@ -71,10 +71,10 @@ struct table {
 };
 
 /* The next cell, row by row. */
-void table_add(struct table *t, enum colour c, const char *fmt, ...)
+void text_table_add(struct table *t, enum colour c, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-void table_print(const struct table *t, const struct term *term, struct buf *out);
-void table_free(struct table *t);
+void text_table_print(const struct table *t, const struct term *term, struct buf *out);
+void text_table_free(struct table *t);
 
 /* Short forms of amounts for columns: "812", "12.4k", "3.1M"; "1.2 ms", "870 us"; "4 s", "3 h 12
  * min". */

@@ -65,12 +65,12 @@ static const struct column columns[] = {
 static void fill(struct table *t)
 {
     *t = (struct table){.columns = columns, .n_columns = 3, .indent = 1};
-    table_add(t, COLOUR_NONE, "%s", "a-rather-long-name");
-    table_add(t, COLOUR_NONE, "%d", 5);
-    table_add(t, COLOUR_NONE, "ok");
-    table_add(t, COLOUR_NONE, "é");
-    table_add(t, COLOUR_NONE, "%d", 123);
-    table_add(t, COLOUR_RED, "bad");
+    text_table_add(t, COLOUR_NONE, "%s", "a-rather-long-name");
+    text_table_add(t, COLOUR_NONE, "%d", 5);
+    text_table_add(t, COLOUR_NONE, "ok");
+    text_table_add(t, COLOUR_NONE, "é");
+    text_table_add(t, COLOUR_NONE, "%d", 123);
+    text_table_add(t, COLOUR_RED, "bad");
 }
 
 static void test_table_lines_up(void **state)
@@ -78,11 +78,11 @@ static void test_table_lines_up(void **state)
     struct table t;
     struct buf out = {0};
     fill(&t);
-    table_print(&t, &plain, &out);
+    text_table_print(&t, &plain, &out);
     equal(&out, " NAME                  N  WHY\n"
                 " a-rather-long-name    5  ok\n"
                 " é                   123  bad\n");
-    table_free(&t);
+    text_table_free(&t);
 }
 
 static void test_table_gives_way(void **state)
@@ -91,11 +91,11 @@ static void test_table_gives_way(void **state)
     struct table t;
     struct buf out = {0};
     fill(&t);
-    table_print(&t, &narrow, &out);
+    text_table_print(&t, &narrow, &out);
     equal(&out, " NAME           N  WHY\n"
                 " a-rather-l…    5  ok\n"
                 " é            123  bad\n");
-    table_free(&t);
+    text_table_free(&t);
 }
 
 /* At every width: no line is wider than it may be, unless the flexible column is at its least. */
@@ -106,7 +106,7 @@ static void test_table_at_every_width(void **state)
         struct table t;
         struct buf out = {0};
         fill(&t);
-        table_print(&t, &term, &out);
+        text_table_print(&t, &term, &out);
         for (const char *p = out.p, *end = out.p + out.n; p < end;) {
             const char *stop = memchr(p, '\n', (size_t)(end - p));
             assert_non_null(stop);
@@ -114,7 +114,7 @@ static void test_table_at_every_width(void **state)
             p = stop + 1;
         }
         buf_free(&out);
-        table_free(&t);
+        text_table_free(&t);
     }
 }
 
@@ -126,12 +126,12 @@ static void test_table_without_memory(void **state)
         struct buf out = {0};
         mem_fail_at(n);
         fill(&t);
-        table_print(&t, &plain, &out);
+        text_table_print(&t, &plain, &out);
         clean = !mem_failed();
         mem_fail_at(0);
         assert_int_equal(out.failed, !clean);
         buf_free(&out);
-        table_free(&t);
+        text_table_free(&t);
         assert_true(n < 100);
     }
 }

@@ -256,8 +256,12 @@ static void check_key_file(struct conf *c, const struct value *v)
                       "everybody on this machine may read the cluster's key file " STR_FMT
                       " (mode %03o)",
                       STR_ARG(v->text), file.mode);
-    else if (c->env->check_key && c->env->check_key(c->env->self, v->text.p, &why))
-        conf_complain(c, &v->place, "", "%s", why.text);
+    else if (c->env->check_key && (rc = c->env->check_key(c->env->self, v->text.p, &why)) != 0) {
+        if (rc == -ERR_NOMEM)
+            c->nomem = true;
+        else
+            conf_complain(c, &v->place, "", "%s", why.text);
+    }
 }
 
 static void keep_key(struct conf *c, const struct value *v, struct view_cluster *k)

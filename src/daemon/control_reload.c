@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/control.h"
+#include "daemon/daemon.h"
 #include "daemon/paths.h"
 
 enum { RELOAD_MAX_WAITING = 8 };
@@ -258,12 +259,11 @@ void reload_merged(struct control *c, struct view *next)
 
 static void load(struct control *c)
 {
-    struct conf_env env = conf_env_real();
     char name[256];
+    struct conf_env env = daemon_conf_env(control_self(c, name));
     struct conf_problems problems = {0};
     struct view *next = NULL;
     struct err e = {0};
-    env.node = control_self(c, name);
     int r = conf_load(c->o.file, &env, &next, &problems, &e);
     log_problems(c, &problems);
     if (r) {

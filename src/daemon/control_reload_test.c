@@ -223,9 +223,154 @@ static void a_hangup_reloads(void **state)
     world_close(&w);
 }
 
+#define SERVICE "workers = 1\nservice web { listen = http://127.0.0.1:8080  backend 127.0.0.1:1 }\n"
+#define PROD(x) SERVICE "cluster prod {\nkey = file:cluster.key\n" x "\n}\n"
+#define A       "node a { address = 127.0.0.1:7301 }\n"
+#define B       "node b { address = 127.0.0.2:7301 }\n"
+
+/* One more reload of this file; its result is in w->code. */
+static void reload_to(struct world *w, const char *text)
+{
+    struct admin_reload r = asker();
+    unsigned answers = w->answers, offers = w->offers;
+    write_file(w, text);
+    assert_int_equal(reload_request(&w->c, &r, NULL), 0);
+    UNTIL(w, w->answers > answers || w->offers > offers);
+    if (w->offers > offers)
+        send_epoch(w, IPC_VIEW_TAKEN, w->offered->epoch);
+    UNTIL(w, w->answers > answers);
+}
+
+static void write_key(struct world *w, char path[128], unsigned mode)
+{
+    snprintf(path, 128, "%s/cluster.key", w->dir);
+    assert_int_equal(
+        file_replace(path, STR("630dcd29 use AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"), mode,
+                     NULL),
+        0);
+}
+
+/* Once in a cluster, always the same node of the same one; all else may change. */
+static void a_node_stays_who_it_is(void **state)
+{
+    static struct world w;
+    char key[128];
+    world_open(&w);
+    write_key(&w, key, 0600);
+    w.c.o.self = "b"; /* as --node says */
+    write_file(&w, PROD(A B));
+    first_view(&w);
+    assert_true(str_eq(view_self(w.c.view)->name, STR("b")));
+    reload_to(&w, PROD(A "node b { address = 127.0.0.3:7302 }\nnode c { address = 10.0.0.1 }\n"));
+    assert_int_equal(w.code, 0);
+    assert_int_equal(w.n_changes, 2);
+    assert_int_equal(view_self(w.c.view)->address.port, 7302);
+    uint64_t epoch = w.c.view->epoch;
+    reload_to(&w, SERVICE "cluster test {\nkey = file:cluster.key\n" A B "}\n");
+    assert_int_equal(w.code, -ERR_DENIED);
+    assert_non_null(strstr(w.text, "cluster prod becomes cluster test"));
+    reload_to(&w, SERVICE);
+    assert_int_equal(w.code, -ERR_INVAL);
+    assert_int_equal(w.n_problems, 1);
+    reload_to(&w, PROD(A));
+    assert_int_equal(w.code, -ERR_INVAL);
+    assert_int_equal(file_replace(key, STR("nonsense\n"), 0600, NULL), 0);
+    reload_to(&w, PROD(A B));
+    assert_int_equal(w.code, -ERR_INVAL);
+    write_key(&w, key, 0604);
+    reload_to(&w, PROD(A B));
+    assert_int_equal(w.code, -ERR_INVAL);
+    unlink(key);
+    reload_to(&w, PROD(A B));
+    assert_int_equal(w.code, -ERR_INVAL);
+    assert_int_equal(w.c.view->epoch, epoch);
+    world_close(&w);
+}
+
+/* A node that was alone, and was not told its name: its view says it from then on. */
+static void a_cluster_may_begin(void **state)
+{
+    static struct world w;
+    char key[128], name[256];
+    world_open(&w);
+    write_key(&w, key, 0600);
+    write_file(&w, SERVICE);
+    first_view(&w);
+    assert_null(control_self(&w.c, name));
+    reload_to(&w, PROD(A "node far { address = 192.0.2.1 }\n"));
+    assert_int_equal(w.code, 0);
+    assert_string_equal(control_self(&w.c, name), "a");
+    reload_to(&w, PROD(A B)); /* its addresses alone would not tell any more */
+    assert_int_equal(w.code, 0);
+    assert_true(str_eq(view_self(w.c.view)->name, STR("a")));
+    unlink(key);
+    world_close(&w);
+}
+
+/* The descriptor is a pipe's: what arrives in the place of a socket can be told apart. */
+static int end_of_pipe(struct world *w, uint64_t epoch, uint32_t index)
+{
+    int fds[2];
+    struct buf b = {0};
+    put_u64(&b, epoch);
+    put_u32(&b, 1);
+    put_u32(&b, index);
+    assert_int_equal(pipe(fds), 0);
+    send_message(&w->supervisor, IPC_VIEW_SOCKET, &b, fds[1]);
+    close(fds[1]);
+    assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+    return fds[0];
+}
+
+static bool is_closed(int fd)
+{
+    char c;
+    return read(fd, &c, 1) == 0;
+}
+
+static void sockets_for_other_nodes_arrive(void **state)
+{
+    static struct world w;
+    char key[128];
+    world_open(&w);
+    write_key(&w, key, 0600);
+    w.c.o.self = "b";
+    write_file(&w, PROD(A B));
+    send_epoch(&w, IPC_NO_VIEW, 0);
+    UNTIL(&w, w.offers == 1);
+    assert_int_equal(w.offered->sockets[1].use, SOCKET_LINK);
+    assert_int_equal(w.offered->sockets[2].use, SOCKET_GOSSIP);
+    int link = end_of_pipe(&w, 1, 1), gossip = end_of_pipe(&w, 1, 2);
+    int again = end_of_pipe(&w, 1, 2), proxy = end_of_pipe(&w, 1, 0);
+    send_epoch(&w, IPC_VIEW_TAKEN, 1);
+    UNTIL(&w, w.c.view != NULL);
+    assert_true(w.c.link_fd >= 0 && w.c.gossip_fd >= 0);
+    assert_true(is_closed(gossip) && is_closed(proxy)); /* the later one counts; not ours */
+    assert_false(is_closed(link) || is_closed(again));
+    /* they are sent with each view */
+    write_file(&w, PROD(A B "heartbeat = 100ms\n"));
+    struct admin_reload r = asker();
+    assert_int_equal(reload_request(&w.c, &r, NULL), 0);
+    UNTIL(&w, w.offers == 2);
+    int link2 = end_of_pipe(&w, 2, 1), gossip2 = end_of_pipe(&w, 2, 2);
+    send_epoch(&w, IPC_VIEW_TAKEN, 2);
+    UNTIL(&w, w.answers == 1);
+    assert_true(is_closed(link) && is_closed(again));
+    assert_false(is_closed(link2) || is_closed(gossip2));
+    unlink(key);
+    world_close(&w);
+    assert_true(is_closed(link2) && is_closed(gossip2)); /* at the end at the latest */
+    const int all[] = {link, gossip, again, proxy, link2, gossip2};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        close(all[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_node_stays_who_it_is),
+        cmocka_unit_test(a_cluster_may_begin),
+        cmocka_unit_test(sockets_for_other_nodes_arrive),
         cmocka_unit_test(a_fresh_start_compiles_the_file),
         cmocka_unit_test(a_refused_view_changes_nothing),
         cmocka_unit_test(a_taken_view_is_answered_with_its_changes),

@@ -8,6 +8,7 @@
 #define HF_DAEMON_H
 
 #include "base/base.h"
+#include "conf/conf.h"
 
 struct run_options {
     const char *file;      /* the configuration */
@@ -15,6 +16,10 @@ struct run_options {
     const char *node;      /* which of the cluster's nodes this is; NULL: to be found out */
     const char *log;       /* least level that is logged: a name of log.h; NULL: "info" */
 };
+
+/* How a node reads its configuration. node: which of the cluster's it is, NULL: to be found out; it
+ * must outlive the result. */
+struct conf_env daemon_conf_env(const char *node);
 
 /* Runs one node in the foreground until it is told to stop. 0 after an orderly end; else what kept
  * it from starting. The problems of a bad configuration are printed to standard error, and e then

@@ -22,7 +22,7 @@
  *   supervisor -> proxy    VIEW_END      epoch
  *   proxy -> supervisor    VIEW_TAKEN    epoch: every worker serves it; the supervisor closes the
  *                                        sockets that no view names any more
- *   supervisor -> control  VIEW_SOCKET   for control's uses (metrics)
+ *   supervisor -> control  VIEW_SOCKET   for control's uses (metrics, admin API, other nodes)
  *   supervisor -> control  VIEW_TAKEN    epoch
  *
  * If the proxy dies meanwhile, its successor gets the view at its start and takes it then.

@@ -16,8 +16,7 @@ enum { FD_STATE = 3, FD_VIEW = 4, FD_ANSWER = 5 };
 
 static int check_file(const char *file, const char *node, struct err *e)
 {
-    struct conf_env env = conf_env_real();
-    env.node = *node ? node : NULL;
+    struct conf_env env = daemon_conf_env(*node ? node : NULL);
     struct conf_problems problems = {0};
     struct view *v = NULL;
     int r = conf_load(file, &env, &v, &problems, e);

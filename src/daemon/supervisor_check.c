@@ -23,8 +23,7 @@ static void print(const struct conf_problems *p)
 
 int supervisor_check(struct supervisor *s, struct err *e)
 {
-    struct conf_env env = conf_env_real();
-    env.node = s->options->node;
+    struct conf_env env = daemon_conf_env(s->options->node);
     struct conf_problems problems = {0};
     int r = conf_load(s->options->file, &env, &s->checked.view, &problems, e);
     if (problems.n)

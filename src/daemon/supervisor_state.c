@@ -63,26 +63,35 @@ static bool directory_is_ours(const char *path)
     return empty || lock;
 }
 
-/* Makes the directory, and gives it to the children's user. One that held other things before (say,
- * somebody passed --state /tmp) keeps its owner. */
+/* To the children's user. One that held other things before (say, somebody passed --state /tmp)
+ * keeps its owner. */
+static int give_directory(struct supervisor *s, const char *path, struct err *e)
+{
+    if (!directory_is_ours(path))
+        log_warning(&s->log,
+                    "the state directory %s holds other things and keeps its owner: the user %s "
+                    "may not be able to write there",
+                    path, s->user.name);
+    else if (chown(path, s->user.uid, s->user.gid))
+        return err_errno(e, "cannot give the state directory %s to the user %s", path,
+                         s->user.name);
+    return 0;
+}
+
 static int make_directory(struct supervisor *s, struct err *e)
 {
+    char parent[PATHS_MAX];
     int r = dir_make(s->state, 0750, e);
     if (r)
         return err_wrap(e, "cannot use the state directory");
     if (!s->drops)
         return 0;
-    if (!directory_is_ours(s->state)) {
-        log_warning(&s->log,
-                    "the state directory %s holds other things and keeps its owner: the user %s "
-                    "may not be able to write there",
-                    s->state, s->user.name);
-        return 0;
+    if (s->options->node && !s->options->state_dir) { /* DIR/node-NAME: both are to be reached */
+        str_copy(parent, sizeof parent, str_of(s->state));
+        *strrchr(parent, '/') = 0;
+        r = *parent ? give_directory(s, parent, e) : 0;
     }
-    if (chown(s->state, s->user.uid, s->user.gid))
-        return err_errno(e, "cannot give the state directory %s to the user %s", s->state,
-                         s->user.name);
-    return 0;
+    return r ? r : give_directory(s, s->state, e);
 }
 
 /* We have the lock: who listens yet is the control of a supervisor that was killed just now. */

@@ -10,6 +10,11 @@ int file_read(const char *path, size_t max, struct buf *out, struct err *e);
 /* Replaces a file atomically: written beside it, fsynced, renamed, directory fsynced. Readers see
  * the old or the new one. */
 int file_replace(const char *path, struct str bytes, unsigned mode, struct err *e);
+/* As file_replace, of a file that is there: its mode and owner stay, and a symbolic link goes on to
+ * lead to it. ERR_ABSENT. */
+int file_update(const char *path, struct str bytes, struct err *e);
+/* A new file, there whole or not at all. ERR_EXISTS: there is one, and it stays as it is. */
+int file_create(const char *path, struct str bytes, unsigned mode, struct err *e);
 /* Makes the directory and its parents; no error if it is there. */
 int dir_make(const char *path, unsigned mode, struct err *e);
 

@@ -48,6 +48,47 @@ static void replaces_and_reads(void **state)
     buf_free(&b);
 }
 
+static void an_update_keeps_mode_and_links(void **state)
+{
+    struct buf b = {0};
+    struct stat st;
+    struct err e;
+    char other[160];
+    snprintf(other, sizeof other, "%s/link", dir);
+    assert_int_equal(file_update(path, STR("x"), &e), -ERR_ABSENT);
+    assert_int_equal(file_replace(path, STR("first"), 0640, NULL), 0);
+    assert_int_equal(symlink(path, other), 0);
+    assert_int_equal(file_update(other, STR("second"), &e), 0);
+    assert_int_equal(lstat(other, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    assert_int_equal(file_read(path, 100, &b, NULL), 0);
+    assert_true(str_eq(buf_str(&b), STR("second")));
+    unlink(other);
+    buf_free(&b);
+}
+
+static void a_new_file_replaces_none(void **state)
+{
+    struct buf b = {0};
+    struct stat st;
+    struct err e;
+    assert_int_equal(file_create(path, STR("first"), 0600, &e), 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(st.st_nlink, 1);
+    assert_int_equal(file_create(path, STR("second"), 0644, &e), -ERR_EXISTS);
+    assert_non_null(strstr(e.text, path));
+    assert_int_equal(file_read(path, 100, &b, NULL), 0);
+    assert_true(str_eq(buf_str(&b), STR("first")));
+    unlink(path);
+    assert_int_equal(symlink("nowhere", path), 0); /* nor a link, though it leads nowhere */
+    assert_int_equal(file_create(path, STR("third"), 0600, &e), -ERR_EXISTS);
+    assert_int_equal(file_create("/nonexistent/file", STR("x"), 0600, &e), -ERR_IO);
+    buf_free(&b);
+}
+
 static void too_large_and_absent_are_told_apart(void **state)
 {
     (void)state;
@@ -153,6 +194,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(replaces_and_reads, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_update_keeps_mode_and_links, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_new_file_replaces_none, setup, teardown),
         cmocka_unit_test_setup_teardown(too_large_and_absent_are_told_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_write_leaves_the_old_file, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_out_is_an_error, setup, teardown),

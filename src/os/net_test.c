@@ -44,6 +44,25 @@ static void wait_for(int fd, short events)
     assert_int_equal(poll(&p, 1, 5000), 1);
 }
 
+static void addresses_of_this_machine(void **state)
+{
+    struct addr six = address("[::1]:80"), none = address("unix:/run/a"),
+                any = address("0.0.0.0:1");
+    struct addr near = address("127.0.0.1:80"), nearby = address("127.9.9.9:1");
+    struct addr far = address("192.0.2.1:80"); /* for documentation */
+    struct addr six_far = address("[2001:db8::1]:80");
+    int fd = net_datagram_listen(&six, NULL); /* whether there is IPv6 */
+    assert_true(net_has_address(&near));
+    assert_true(net_has_address(&nearby));
+    assert_int_equal(net_has_address(&six), fd >= 0);
+    assert_false(net_has_address(&far));
+    assert_false(net_has_address(&six_far));
+    assert_false(net_has_address(&any));
+    assert_false(net_has_address(&none));
+    if (fd >= 0)
+        close(fd);
+}
+
 static void connects_and_names_the_client(void **state)
 {
     (void)state;
@@ -207,6 +226,7 @@ static void a_peer_that_does_not_read_makes_busy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(addresses_of_this_machine),
         cmocka_unit_test(connects_and_names_the_client),
         cmocka_unit_test(a_refused_connection_says_so),
         cmocka_unit_test(an_address_in_use_is_an_error_with_its_name),

@@ -195,9 +195,25 @@ static void a_service_is_found_wherever_it_is(void **state)
     view_free(v);
 }
 
+/* What is spoken on a listening socket does not matter; whether it carries datagrams does. */
+static void datagrams_and_streams_are_apart(void **state)
+{
+    struct addr a = {.kind = ADDR_IP4, .port = 7300, .ip = {10, 0, 0, 1}};
+    const struct view_socket now[] = {{SOCKET_LINK, a, 0}, {SOCKET_GOSSIP, a, 1}};
+    const struct view_socket next[] = {{SOCKET_UDP, a, 0}, {SOCKET_TCP, a, 1}};
+    int32_t from[2];
+    assert_true(view_keep_sockets(now, 2, next, 2, from));
+    assert_int_equal(from[0], 1);
+    assert_int_equal(from[1], 0);
+    assert_true(view_keep_sockets(now, 1, next, 2, from));
+    assert_int_equal(from[0], VIEW_SOCKET_NEW);
+    assert_int_equal(from[1], 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(datagrams_and_streams_are_apart),
         cmocka_unit_test(every_pair_of_small_lists),
         cmocka_unit_test(many_sockets_in_another_order),
         cmocka_unit_test(a_service_is_the_same_while_nothing_of_it_changes),

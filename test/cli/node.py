@@ -25,7 +25,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self):
         node = self.server.node
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if body:
+            node.bodies.append(body)
         path, _, query = self.path.partition("?")
         node.asked.append(f"{self.command} {self.path}")
         found = node.answers.get((self.command, path))
@@ -64,7 +66,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 class FakeNode:
     def __init__(self, state):
-        self.state, self.answers, self.asked, self.connections = str(state), {}, [], []
+        self.state, self.answers, self.asked, self.bodies, self.connections = str(state), {}, [], [], []
         self.server = Server(f"{state}/admin.sock", Handler)
         self.server.node, self.leaving = self, False
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -129,6 +131,24 @@ def status(services, processes=None, **more):
     return {"schema": "holdfast.status.v1", "version": "0.1.0", "node": "host-a", "epoch": 7, "file": "/etc/holdfast/holdfast.conf",
             "time": "2026-01-02T03:04:05.678Z", "uptime_seconds": 400.0, "workers": 1, "last_event": 118,
             "processes": processes, "services": services, **more}
+
+
+def member(name, state="alive", hearing=(), silent=(), **more):
+    reason = {"alive": "heard", "suspect": "silent", "failed": "agreed", "left": "goodbye"}[state]
+    return {"name": name, "address": "10.0.0.1:7300", "zone": "", "role": "member", "state": state, "reason": reason,
+            "since_seconds": 400.0, "heard_ago_seconds": 0.03, "incarnation": 1, "rtt_us": 187, "maintenance": False,
+            "observers": {"count": len(hearing) + len(silent), "hearing_count": len(hearing), "silent_count": len(silent),
+                          "hearing": list(hearing), "silent": list(silent)}, **more}
+
+
+def cluster(all_of_them, **more):
+    states = {s: sum(m["state"] == s for m in all_of_them) for s in ("alive", "suspect", "failed", "left")}
+    return {"cluster": "prod", "self": all_of_them[0]["name"], "health": 1, "isolated": False, "left": False, "explain": "",
+            "states": states, "members": all_of_them, **more}
+
+
+def members(all_of_them, **more):
+    return {"schema": "holdfast.members.v1", **cluster(all_of_them, **more)}
 
 
 def event(seq, **more):

@@ -1,10 +1,13 @@
 """check: good and bad files, all problems at once, and the same as JSON."""
 import json
+import os
 import re
+import shutil
+import subprocess
 
 import pytest
 
-from holdfast import TOP
+from holdfast import CLUSTER_KEY, TOP
 
 GOOD = """\
 service web {
@@ -93,6 +96,62 @@ def test_json_of_a_bad_file(run, conf):
     assert (got["ok"], got["errors"], got["error"], got["services"]) == (False, 1, f"{file} has 1 error", [])
     assert got["problems"] == [{"file": file, "line": 3, "column": 3, "width": 7, "severity": "error",
                                 "text": "unknown key 'balanec' in service", "hint": "did you mean 'balance'?"}]
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """The example, with a key beside it as it says."""
+    shutil.copy(f"{TOP}/examples/cluster.conf", tmp_path)
+    (tmp_path / "cluster.key").write_text(CLUSTER_KEY)
+    (tmp_path / "cluster.key").chmod(0o640)
+    return str(tmp_path / "cluster.conf")
+
+
+def test_a_cluster_is_explained_as_each_node_sees_it(run, cluster, tmp_path):
+    for name, last, role in ("a", 1, ""), ("c", 3, ", witness"):
+        r = run("check", cluster, "--node", name)
+        assert (r.returncode, r.stderr) == (0, "")
+        assert r.stdout.splitlines()[1] == f"  cluster prod: 3 nodes, this one is {name} (10.0.0.{last}:7300{role})"
+    got = json.loads(run("check", cluster, "--node", "b", "--json").stdout)
+    assert got["cluster"] == {
+        "name": "prod", "self": "b", "key": str(tmp_path / "cluster.key"), "heartbeat_ms": 50.0, "suspect_after_ms": 200.0,
+        "nodes": [{"name": "a", "address": "10.0.0.1:7300", "role": "member", "zone": "north"},
+                  {"name": "b", "address": "10.0.0.2:7300", "role": "member", "zone": "south"},
+                  {"name": "c", "address": "10.0.0.3:7300", "role": "witness", "zone": None}]}
+
+
+def test_which_node_it_is_must_be_found_out_or_said(run, cluster):
+    nobody = run("check", cluster)
+    assert nobody.returncode == 1 and "has the address and the name of none of the nodes a, b and c" in nobody.stderr
+    assert "say which one this machine is with --node NAME" in nobody.stderr
+    wrong = run("check", cluster, "--node", "nodeb")
+    assert wrong.returncode == 1 and "cluster prod has no node of that name; its nodes are a, b and c" in wrong.stderr
+
+
+def test_the_key_is_a_file_that_others_cannot_read(run, cluster, tmp_path):
+    key = tmp_path / "cluster.key"
+    key.chmod(0o644)
+    r = run("check", cluster, "--node", "a")
+    assert r.returncode == 1
+    remedy = re.search(r"may read the cluster's key file .* \(mode 644\); (chmod \S+ \S+)", r.stderr)
+    subprocess.run(remedy[1].split(), check=True)
+    assert run("check", cluster, "--node", "a").returncode == 0
+    key.write_text(f"# comment\n{CLUSTER_KEY}nonsense s3cret\n")
+    r = run("check", cluster, "--node", "a")
+    assert r.returncode == 1 and "the cluster's key file: line 3: a key begins with its id" in r.stderr and "s3cret" not in r.stderr
+    key.unlink()
+    r = run("check", cluster, "--node", "a")
+    assert r.returncode == 1 and f"key file {key} does not exist; 'holdfast key new' makes one" in r.stderr
+    os.mkfifo(key, 0o600)
+    r = run("check", cluster, "--node", "a")
+    assert r.returncode == 1 and f"the cluster's key {key} is not a file" in r.stderr
+
+
+def test_a_relative_path_is_made_whole(run, cluster, tmp_path):
+    r = run("check", "cluster.conf", "--node", "a", "--json", cwd=tmp_path)
+    assert json.loads(r.stdout)["cluster"]["key"] == str(tmp_path / "cluster.key")
+    r = run("check", "./cluster.conf", "--node", "a", "--json", cwd=tmp_path)
+    assert json.loads(r.stdout)["cluster"]["key"] == str(tmp_path / "cluster.key")
 
 
 @pytest.mark.parametrize("words", [[], ["--json"]])

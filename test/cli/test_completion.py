@@ -5,7 +5,7 @@ import pytest
 
 from conftest import environment
 from holdfast import BINARY, TOP
-from node import instance, service, status
+from node import instance, member, members, service, status
 
 
 def complete(*words, tmp_path=None, path=None):
@@ -29,10 +29,21 @@ def complete(*words, tmp_path=None, path=None):
     (["run", "--log", "d"], ["debug"]),
     (["events", "--since", ""], []),
     (["help", "ex"], ["exit-codes"]),
+    (["leave", "--wait", "--j"], ["--json"]),
+    (["maintenance", "o"], ["off", "on"]),
+    (["key", "n"], ["new"]),
+    (["key", "show", "x", "--"], ["--help", "--json"]),
     (["nonsense", ""], []),
 ])
 def test_words(words, expected):
     assert complete(*words) == expected
+
+
+def test_nodes_come_from_the_node(node, tmp_path):
+    (tmp_path / "holdfast").symlink_to(BINARY)
+    path = f"{tmp_path}:/usr/bin:/bin"
+    node.answer("GET", "/v1/members", members([member("first"), member("second"), member("flint")]))
+    assert complete("maintenance", "on", "--state", node.state, "f", path=path) == ["first", "flint"]
 
 
 def test_instances_come_from_the_node(node, tmp_path):

@@ -7,10 +7,12 @@ import pytest
 
 from holdfast import BINARY, TOP
 
-COMMANDS = ["run", "check", "reload", "status", "top", "events", "drain", "resume", "instance", "beat", "beats", "restart", "upgrade", "version", "help"]
+COMMANDS = ["run", "check", "reload", "status", "top", "events", "drain", "resume", "instance", "beat", "beats",
+            "members", "leave", "maintenance", "key", "restart", "upgrade", "version", "help"]
 NEEDS_NODE = [("status",), ("status", "--json"), ("top",), ("top", "--once"), ("events",), ("events", "--json"), ("reload",),
               ("drain", "web/a"), ("resume", "web/a"), ("instance", "list", "web"), ("instance", "add", "web", "10.0.0.1:80"),
-              ("beat", "backup"), ("beat", "backup", "--failed", "why"), ("beats",), ("restart", "proxy"), ("upgrade",)]
+              ("beat", "backup"), ("beat", "backup", "--failed", "why"), ("beats",),
+              ("members",), ("members", "--json"), ("leave",), ("maintenance",), ("maintenance", "on"), ("restart", "proxy"), ("upgrade",)]
 
 
 def read(*path):
@@ -62,6 +64,7 @@ def test_exit_codes_are_documented(run):
     (("run", "--sate", "x"), "did you mean --state?"),
     (("events", "--folow"), "did you mean --follow?"),
     (("status", "-json"), "did you mean --json?"),
+    (("key", "ad", "x"), "did you mean 'add'?"),
 ])
 def test_a_slip_gets_a_suggestion(run, words, meant):
     r = run(*words)
@@ -80,11 +83,18 @@ def test_a_slip_gets_a_suggestion(run, words, meant):
     (("drain", "web/"), "write SERVICE/INSTANCE"),
     (("events", "--since", "yesterday"), "needs a whole number"),
     (("events", "--last", "0"), "--last takes 1 to 1000"),
+    (("maintenance", "offf"), "did you mean 'off'?"),
+    (("maintenance", "b"), "is 'on' or 'off'"),
     (("status", "--state"), "--state needs a value"),
     (("status", "--state="), "not empty"),
     (("status", "--state", "/" + "x" * 200), "state directory"),
     (("beat",), "beat needs NAME"),
     (("beats", "x"), "what is 'x'?"),
+    (("key", "show"), "key needs new|show"),
+    (("key", "rename", "x"), "keys cannot be told to 'rename'"),
+    (("key", "use", "x"), "which key?"),
+    (("key", "drop", "x", "12345"), "8 digits"),
+    (("key", "show", "x", "12345678"), "takes a file alone"),
     (("frobnicate",), "there is no command 'frobnicate'"),
     (("stat\x1b[31mus\n",), "stat?[31mus?"),
 ])

@@ -12,7 +12,7 @@ import subprocess
 import jsonschema
 import pytest
 
-from holdfast import BINARY, PATIENCE, TOP, sample, until
+from holdfast import BINARY, CLUSTER_KEY, PATIENCE, TOP, sample, until
 
 SCHEMAS = {os.path.basename(p)[:-5]: p for p in glob.glob(os.path.join(TOP, "docs/schema/*.json"))}
 
@@ -77,13 +77,18 @@ PRINTS = [
     ("beat", ["beat", "backup", "--failed", "why"], ["beat"]),
     ("beat", ["beat", "nobody"], ["error"]),
     ("beats", ["beats"], ["beats"]),
+    ("members", ["members"], ["error"]),
+    ("leave", ["leave"], ["error"]),
+    ("maintenance", ["maintenance", "on"], ["error"]),
     ("reload", ["reload"], ["reload"]),
     ("restart", ["restart", "proxy"], ["handover"]),
     ("upgrade", ["upgrade"], ["handover"]),
     ("restart", ["restart", "proxy", "--now"], ["restart"]),
 ]
 ALONE = [("check", ["check", "FILE"], ["check"]), ("check", ["check", "BROKEN"], ["check"]),
-         ("version", ["version"], ["version"])]
+         ("check", ["check", "CLUSTER", "--node", "b"], ["check"]),
+         ("version", ["version"], ["version"]),
+         ("key", ["key", "new", "KEYS"], ["key"]), ("key", ["key", "show", "KEYS"], ["key"])]
 
 
 def test_no_command_is_missing():
@@ -124,8 +129,12 @@ def test_what_commands_print(node):
 def test_what_commands_print_without_a_node(site, tmp_path):
     (tmp_path / "good.conf").write_text(sample(1, ["127.0.0.1:2"]))
     (tmp_path / "broken.conf").write_text("service web { lisen = 3 }\n")
+    (tmp_path / "cluster.conf").write_text(read("examples/cluster.conf"))
+    (tmp_path / "cluster.key").touch(0o600)
+    (tmp_path / "cluster.key").write_text(CLUSTER_KEY)
     for command, words, names in ALONE:
         words = [w.replace("FILE", str(tmp_path / "good.conf")).replace("BROKEN", str(tmp_path / "broken.conf"))
+                 .replace("CLUSTER", str(tmp_path / "cluster.conf")).replace("KEYS", str(tmp_path / "new.key"))
                  for w in words]
         check(subprocess.run([BINARY, *words, "--json"], capture_output=True, text=True).stdout, *names)
 

@@ -63,6 +63,10 @@ def isolate():
     return True
 
 
+# What a cluster's key file holds, for nodes that need no secret: `holdfast key new` makes better ones.
+CLUSTER_KEY = "630dcd29 use AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"
+
+
 def until(condition, seconds=10, what="the condition"):
     """Polls until condition() is true and returns what it returned."""
     end = time.monotonic() + seconds * PATIENCE

@@ -33,12 +33,13 @@ void aead_free(struct aead *a)
 /* *c, with the key in it. NULL: memory is out. */
 static EVP_CIPHER_CTX *keyed(EVP_CIPHER_CTX **c, const uint8_t *key, int encrypt)
 {
-    if (*c)
-        return *c;
-    EVP_CIPHER_CTX *fresh = EVP_CIPHER_CTX_new();
-    if (fresh && EVP_CipherInit_ex(fresh, EVP_aes_256_gcm(), NULL, key, NULL, encrypt) == 1)
-        return *c = fresh;
-    EVP_CIPHER_CTX_free(fresh);
+    EVP_CIPHER_CTX *made = *c;
+    if (made)
+        return made;
+    made = EVP_CIPHER_CTX_new();
+    if (made && EVP_CipherInit_ex(made, EVP_aes_256_gcm(), NULL, key, NULL, encrypt) == 1)
+        return *c = made;
+    EVP_CIPHER_CTX_free(made);
     return NULL;
 }
 

@@ -70,25 +70,78 @@ static int sync_directory_of(const char *path)
     return r;
 }
 
-int file_replace(const char *path, struct str bytes, unsigned mode, struct err *e)
+/* A file beside path with these bytes, on the disk. owner: NULL, or whose it shall be. */
+static int write_beside(const char *path, struct str bytes, mode_t mode, const struct stat *owner,
+                        char temporary[4096], struct err *e)
 {
-    char temporary[4096];
-    int n = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
-    if (n < 0 || (size_t)n >= sizeof temporary)
+    int n = snprintf(temporary, 4096, "%s.XXXXXX", path);
+    if (n < 0 || n >= 4096)
         return err_set(e, ERR_INVAL, "the path %s is too long", path);
     int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
         return err_errno(e, "cannot make a file beside %s", path);
-    bool ok = write_all(fd, bytes) == 0 && fchmod(fd, (mode_t)mode) == 0 && fsync(fd) == 0;
+    bool ok = write_all(fd, bytes) == 0 &&
+              (!owner || fchown(fd, owner->st_uid, owner->st_gid) == 0) && fchmod(fd, mode) == 0 &&
+              fsync(fd) == 0;
     int saved = errno;
     ok = (close(fd) == 0) && ok;
-    if (ok && rename(temporary, path) == 0 && sync_directory_of(path) == 0)
-        return 0;
     if (ok)
-        saved = errno;
+        return 0;
+    unlink(temporary);
+    errno = saved;
+    return err_errno(e, "cannot write %s", path);
+}
+
+static int replace(const char *path, struct str bytes, mode_t mode, const struct stat *owner,
+                   struct err *e)
+{
+    char temporary[4096];
+    int rc = write_beside(path, bytes, mode, owner, temporary, e);
+    if (rc)
+        return rc;
+    if (rename(temporary, path) == 0 && sync_directory_of(path) == 0)
+        return 0;
+    int saved = errno;
     unlink(temporary); /* gone already when only the last sync failed */
     errno = saved;
     return err_errno(e, "cannot write %s", path);
+}
+
+int file_replace(const char *path, struct str bytes, unsigned mode, struct err *e)
+{
+    return replace(path, bytes, (mode_t)mode, NULL, e);
+}
+
+int file_update(const char *path, struct str bytes, struct err *e)
+{
+    struct stat st;
+    char *real = realpath(path, NULL);
+    int rc = 0;
+    if (!real || stat(real, &st))
+        rc = errno == ENOENT ? err_set(e, ERR_ABSENT, "%s does not exist", path)
+                             : err_errno(e, "cannot find %s", path);
+    else
+        rc = replace(real, bytes, st.st_mode & 07777, &st, e);
+    free(real); /* the C library's own */
+    return rc;
+}
+
+int file_create(const char *path, struct str bytes, unsigned mode, struct err *e)
+{
+    char temporary[4096];
+    int rc = write_beside(path, bytes, (mode_t)mode, NULL, temporary, e);
+    if (rc)
+        return rc;
+    /* Unlike a rename, this fails when there is one. */
+    int linked = link(temporary, path), saved = errno;
+    unlink(temporary);
+    if (linked == 0 && sync_directory_of(path) == 0)
+        return 0;
+    if (linked == 0)
+        saved = errno;
+    errno = saved;
+    return linked && saved == EEXIST ? err_set(e, ERR_EXISTS, "%s exists already", path)
+                                     : err_errno(e, "cannot write %s", path);
 }
 
 int dir_make(const char *path, unsigned mode, struct err *e)
