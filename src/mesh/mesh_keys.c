@@ -271,6 +271,7 @@ static bool do_own(struct rotation *r, uint32_t i)
             end(r, ROTATION_FAILED, e.text);
         else
             str_copy(r->text, sizeof r->text, str_of(e.text));
+        r->stuck = true;
         return false;
     }
     r->peers[i].done = r->done[i] = true;
@@ -300,7 +301,7 @@ static bool ask_all(struct rotation *r, uint64_t now)
         p->asked_at = MAX(now, UINT64_C(1));
         send_do(r, n->name, (enum rotation_step)r->step, r->secret);
     }
-    return all && r->state == ROTATION_RUNS;
+    return all;
 }
 
 static void finish(struct rotation *r)
@@ -344,8 +345,12 @@ void rotation_tick(struct rotation *r, uint64_t now)
     if (r->state != ROTATION_RUNS)
         return;
     look(r);
+    r->stuck = false;
+    bool all = ask_all(r, now);
+    if (r->state != ROTATION_RUNS || r->stuck)
+        return;
     wait_text(r);
-    if (ask_all(r, now))
+    if (all)
         next(r, now);
 }
 
