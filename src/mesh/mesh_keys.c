@@ -19,6 +19,7 @@ struct rotation {
     char path[4096];
     uint8_t state, step;
     bool force, left_out;        /* somebody was not alive */
+    bool stuck;                  /* this node itself cannot do the step: text tells */
     uint64_t number, settled_at; /* when everybody had done `use`; 0: not yet */
     uint32_t key;
     uint8_t secret[SEAL_SECRET];
