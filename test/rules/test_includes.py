@@ -24,7 +24,7 @@ FRONT_DOORS = {
     'detect': {'arrival.h', 'beat.h', 'detect.h', 'fuse.h', 'probe.h'},
     'balance': {'admit.h', 'balance.h', 'breaker.h', 'outlier.h', 'quantile.h', 'rate.h', 'sticky.h'},
     'member': {'member.h'},
-    'mesh': {'engine.h', 'mesh.h', 'seal.h'},      # the simulator runs the engine
+    'mesh': {'engine.h', 'mesh.h', 'mesh_join.h', 'mesh_keys.h', 'mesh_token.h', 'seal.h'},      # the simulator runs the engine
     'discover': {'discover.h'},
     'proxy': {'proxy.h'},
     'admin': {'access.h', 'admin.h'},
