@@ -162,11 +162,10 @@ static void probe_failed_one(struct membership *m)
 /* A patient node's probe may outlive what was wrong: who was heard since is not suspected. */
 static void probe_fails(struct membership *m, const struct probe *p, uint16_t slot)
 {
-    if (m->peers[slot].heard_at > p->began)
-        return;
     if (p->denied < p->asked || p->asked == 0)
         self_health(m, 1); /* not even the helpers answered */
-    swim_suspect(m, slot, m->peers[slot].incarnation, SELF);
+    if (m->peers[slot].heard_at <= p->began)
+        swim_suspect(m, slot, m->peers[slot].incarnation, SELF);
 }
 
 static void follow(struct membership *m, struct probe *p)
