@@ -116,6 +116,26 @@ static void who_was_heard_since_is_not_suspected(void **state)
     net_free(net);
 }
 
+/* Both have said that nobody hears node 2, while nobody was there to hear that. */
+static void what_nobody_heard_is_said_again(void **state)
+{
+    struct member_params p = member_defaults();
+    p.dense_max = 0;
+    struct net *net = net_with(3, 7, &p);
+    net_crash(net, 0);
+    net_crash(net, 1);
+    net_crash(net, 2);
+    net_cut(net, 0, 1, true);
+    net_start(net, 0);
+    net_start(net, 1);
+    net_run(net, 30 * SECOND);
+    net_cut(net, 0, 1, false);
+    net_run(net, 30 * SECOND);
+    net_expect(net, 0, 2, MEMBER_AGREED);
+    net_expect(net, 1, 2, MEMBER_AGREED);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +145,7 @@ int main(void)
         cmocka_unit_test(a_newcomer_hears_of_maintenance),
         cmocka_unit_test(what_was_said_long_ago_is_not_believed),
         cmocka_unit_test(who_was_heard_since_is_not_suspected),
+        cmocka_unit_test(what_nobody_heard_is_said_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

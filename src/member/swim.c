@@ -43,14 +43,19 @@ bool swim_fresh(const struct membership *m, const struct peer *p)
 
 /* --- suspicion --- */
 
+/* What this node found itself it says again each time that it finds it: nobody may have been there
+ * to hear it before. */
 static void accuse(struct membership *m, uint16_t slot, uint16_t accuser)
 {
     struct peer *p = &m->peers[slot];
     if (accuser == NOBODY || accuser == slot || p->n_accusers == ACCUSERS)
         return;
     for (uint32_t i = 0; i < p->n_accusers; i++)
-        if (p->accusers[i] == accuser)
+        if (p->accusers[i] == accuser) {
+            if (accuser == SELF && !p->tells)
+                rumour_tell(m, slot);
             return;
+        }
     p->accusers[p->n_accusers++] = accuser;
     rumour_tell(m, slot);
 }
