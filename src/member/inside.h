@@ -199,7 +199,7 @@ void rumour_round(struct membership *m); /* up to 32 nodes: all were told once *
 void rumour_hear(struct membership *m, uint16_t from, const struct gossip_rumour *r);
 
 /* dense.c */
-bool dense_start(struct membership *m); /* false when memory is out */
+bool dense_start(struct membership *m); /* false, and nothing has changed, when memory is out */
 void dense_add(struct membership *m, uint16_t slot);
 /* Forgets what was heard of it: it left, or others know a newer incarnation. */
 void dense_again(struct membership *m, uint16_t slot);

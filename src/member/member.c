@@ -115,9 +115,6 @@ void member_remove(struct membership *m, uint64_t id, uint64_t now)
     if (m->dense)
         dense_drop(m, slot, (uint16_t)(m->n - 1));
     table_remove(m, slot);
-    /* Without memory for it, probing goes on; the next change tries again. */
-    if (!m->dense && m->n <= DENSE_AGAIN && dense_start(m))
-        m->periods = 0;
     wake(m, m->now);
 }
 
@@ -127,6 +124,9 @@ void member_tick(struct membership *m, uint64_t now)
     if (m->left)
         return;
     m->due = UINT64_MAX;
+    /* Without memory for it, probing goes on. */
+    if (!m->dense && m->n <= DENSE_AGAIN)
+        dense_start(m);
     probe_tick(m);
     if (m->leaving)
         leave_tick(m);

@@ -271,7 +271,7 @@ void swim_tick(struct membership *m)
     for (uint32_t i = 0; i < PROBES; i++)
         if (m->probes[i].target)
             follow(m, &m->probes[i]);
-    if (m->now >= m->next_period)
+    if (m->now >= m->next_period && m->n > 1)
         period(m);
     wake(m, m->next_period);
 }
