@@ -45,8 +45,13 @@ static bool take_sender(struct membership *m, uint16_t slot, const struct gossip
             message_accuse(m, slot, (enum member_state)p->state);
         return false;
     }
-    if (m->dense && !dense_heard(m, slot, g))
-        return true; /* overtaken by a newer one: no sign of life, but perhaps an answer */
+    if (m->dense && !dense_heard(m, slot, g)) {
+        /* Overtaken by a newer one: no sign of life, but perhaps an answer. Or a restarted node
+         * that took an incarnation twice: a new one makes it heard. */
+        if (m->dense->peers[slot].silent_since && g->kind != GOSSIP_RUMOURS)
+            message_accuse(m, slot, MEMBER_SUSPECT);
+        return true;
+    }
     p->heard_at = MAX(m->now, 1);
     p->flags = (uint8_t)((p->flags & ~PEER_DENSE) | (g->flags & GOSSIP_DENSE ? PEER_DENSE : 0));
     measure(m, p, g);

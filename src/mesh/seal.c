@@ -1,11 +1,11 @@
 /* Who says what, when (A is who begins):
  *
- *     A has to send, has no session       -> HELLO, again every SEAL_HELLO_EVERY with the same
- * nonce B gets a HELLO                      -> a session is *offered*: WELCOME; the same again for
- * the same HELLO A gets the WELCOME of its HELLO     -> the session is in use; an empty SEALED says
- * so at once B opens a datagram of an offer      -> the offer is in use; what was in use only opens
- *     B gets a SEALED of no session it has, and has heard nothing that opens for a while
- *                                         -> HELLO: the peer believes in a session that is gone
+ *     A has to send, without a session   HELLO; each SEAL_HELLO_EVERY with the same nonce
+ *     B gets a HELLO                     a session is *offered*: WELCOME, for the same the same
+ *     A gets the WELCOME to its HELLO    the session is in use; an empty SEALED says so
+ *     B opens a datagram of its offer    the offer is in use; what was in use only opens
+ *     B gets a SEALED of no session that it has, and nothing has opened for a while
+ *                                        HELLO: the peer believes in one that is gone
  *
  * Both may begin at once. Then the lower id prevails: while its HELLO is under way, and a moment
  * after, it does not answer that of the other. A WELCOME that comes takes an offer back, and an
