@@ -159,6 +159,7 @@ struct meshing {
     struct mesh *mesh; /* owned; NULL: this node is alone */
     struct timer cuts_due;
     char cuts[1024]; /* what was told of cuts last; empty: all was well */
+    char seen[1024]; /* what was seen of them at the latest beat */
 };
 
 /* A view on its way from the supervisor, and control's own sockets of it. */

@@ -271,7 +271,9 @@ void control_health_message(struct control *c, struct str from, struct str bytes
     struct place at = {0, 0};
     uint32_t slot;
     if (!health_check(bytes)) {
-        c->health.malformed++;
+        if (c->health.malformed++ == 0)
+            log_warning(c->log, "node %.*s says of instances what is not understood here",
+                        (int)MIN(from.n, 63u), from.p);
         return;
     }
     struct health_peer *p = c->view ? find_or_add(c, from) : NULL;
