@@ -241,7 +241,7 @@ static int open_parts(struct mesh *m, const struct view_cluster *c, struct err *
 int mesh_new(struct mesh **out, struct loop *l, const struct view *v, struct str state_dir,
              const struct mesh_host *h, struct err *e)
 {
-    CHECK(v->cluster.n_nodes > 1);
+    CHECK(v->cluster.key_file.n);
     struct mesh *m = mem_zero(1, sizeof *m);
     if (!m)
         return err_set(e, ERR_NOMEM, "no memory for the mesh");
