@@ -220,7 +220,7 @@ void meshing_adopt(struct control *c)
     struct mesh_host host = {c, on_changed, on_message, on_link, on_complaint};
     struct err e = {0};
     int r = 0;
-    if (c->view->cluster.n_nodes < 2) {
+    if (c->view->cluster.key_file.n == 0) {
         if (g->mesh)
             control_health_connect(c, NULL);
         meshing_end(c);
