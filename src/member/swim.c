@@ -66,8 +66,11 @@ void swim_suspect(struct membership *m, uint16_t slot, uint64_t incarnation, uin
     struct standing s = standing_of(p);
     bool newer = incarnation > p->incarnation;
     bool final = p->state == MEMBER_FAILED || p->state == MEMBER_LEFT;
-    if (incarnation < p->incarnation || (final && !newer))
+    if (incarnation < p->incarnation || (final && !newer)) {
+        if (final && !p->tells)
+            rumour_tell(m, slot); /* somebody does not know it yet */
         return;
+    }
     if (accuser != SELF && !newer && swim_fresh(m, p)) {
         if (p->state == MEMBER_ALIVE)
             message_accuse(m, slot, MEMBER_SUSPECT);
