@@ -135,6 +135,7 @@ struct membership {
     uint32_t periods;
     uint32_t again;     /* the slot to look for failed ones from */
     uint32_t pull;      /* sequence of the request under way */
+    bool pulling;       /* what is heard now is an answer to it: others know it */
     uint64_t pull_from; /* the id to go on with */
     struct probe probes[PROBES];
     struct relay relays[RELAYS];
@@ -192,7 +193,8 @@ void message_accuse(struct membership *m, uint16_t slot, enum member_state state
 void message_add(const struct membership *m, struct gossip *g, uint16_t slot);
 
 /* rumour.c */
-void rumour_tell(struct membership *m, uint16_t slot);
+uint32_t rumour_times(const struct membership *m);
+void rumour_tell(struct membership *m, uint16_t slot, uint32_t times);
 void rumour_forget(struct membership *m, uint16_t slot);
 void rumour_fill(struct membership *m, struct gossip *g);
 void rumour_round(struct membership *m); /* up to 32 nodes: all were told once */

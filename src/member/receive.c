@@ -107,7 +107,9 @@ void member_receive(struct membership *m, uint64_t from, const void *p, size_t n
     uint32_t unheard = m->unheard;
     if (!take_sender(m, slot, &g))
         return;
+    m->pulling = g.kind == GOSSIP_RUMOURS && m->pull && g.answers == m->pull;
     for (uint32_t i = 0; i < g.n_rumours; i++)
         rumour_hear(m, slot, &g.rumours[i]);
+    m->pulling = false;
     take_kind(m, slot, &g, m->unheard < unheard);
 }

@@ -52,7 +52,7 @@ static void accuse(struct membership *m, uint16_t slot, uint16_t accuser)
         if (p->accusers[i] == accuser)
             return;
     p->accusers[p->n_accusers++] = accuser;
-    rumour_tell(m, slot);
+    rumour_tell(m, slot, rumour_times(m));
 }
 
 void swim_suspect(struct membership *m, uint16_t slot, uint64_t incarnation, uint16_t accuser)
