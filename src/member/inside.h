@@ -222,7 +222,7 @@ struct tally {
 };
 struct tally agree_tally(const struct membership *m, uint16_t subject);
 int agree_says(const struct membership *m, uint16_t observer, uint16_t subject);
-void agree_judge(struct membership *m, uint16_t subject);
+void agree_judge(struct membership *m, uint16_t slot);
 bool agree_isolated(const struct membership *m);
 bool agree_believed(const struct membership *m, uint16_t slot);
 bool agree_deaf(const struct membership *m, uint16_t slot);
