@@ -133,10 +133,11 @@ struct membership {
     uint64_t next_period;
     uint32_t at; /* in `order` */
     uint32_t periods;
-    uint32_t again;     /* the slot to look for failed ones from */
-    uint32_t pull;      /* sequence of the request under way */
-    bool pulling;       /* what is heard now is an answer to it: others know it */
-    uint64_t pull_from; /* the id to go on with */
+    uint32_t again;      /* the slot to look for failed ones from */
+    uint32_t pull;       /* sequence of the request under way */
+    bool pulling;        /* what is heard now is an answer to it: others know it */
+    uint64_t pull_from;  /* the id to go on with */
+    uint16_t heard_last; /* a slot */
     struct probe probes[PROBES];
     struct relay relays[RELAYS];
 };

@@ -53,6 +53,7 @@ static bool take_sender(struct membership *m, uint16_t slot, const struct gossip
         return true;
     }
     p->heard_at = MAX(m->now, 1);
+    m->heard_last = slot;
     p->flags = (uint8_t)((p->flags & ~PEER_DENSE) | (g->flags & GOSSIP_DENSE ? PEER_DENSE : 0));
     measure(m, p, g);
     /* Others may suspect it yet: it must say itself that it is alive. */

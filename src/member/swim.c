@@ -15,6 +15,8 @@
 #define MOST_LEAST    6 /* times the least: by one observer */
 #define AGAIN_EVERY   5 /* periods between probes of a failed one */
 #define PULL_EVERY    25
+#define SPARSE        8 /* rumours in an answer to PULL */
+#define TRIES         16
 #define SCAN          512 /* members looked at in one go */
 
 void swim_start(struct membership *m)
@@ -215,15 +217,31 @@ static void pull(struct membership *m, uint16_t from)
     m->pull = message_send(m, from, &g);
 }
 
+/* To the next member of whom nothing is known, if there is one near. */
+static void skip_known(struct membership *m)
+{
+    uint32_t at = table_from(m, m->pull_from);
+    for (uint32_t i = 0; m->unheard && i < MIN(m->n, SCAN); i++) {
+        at = at < m->n ? at : 0;
+        m->pull_from = m->peers[m->by_id[at]].id;
+        if (m->peers[m->by_id[at++]].reason == MEMBER_UNHEARD)
+            return;
+    }
+}
+
 static void pull_from_anybody(struct membership *m)
 {
-    for (uint32_t tries = 0; tries < 16; tries++) {
-        uint16_t slot = (uint16_t)(1 + prng_below(&m->prng, m->n - 1));
-        if (m->peers[slot].state != MEMBER_ALIVE)
+    uint16_t slot = m->heard_last < m->n ? m->heard_last : SELF; /* if nobody else comes up */
+    for (uint32_t tries = 0; tries < TRIES; tries++) {
+        uint16_t other = (uint16_t)(1 + prng_below(&m->prng, m->n - 1));
+        if (m->peers[other].state != MEMBER_ALIVE)
             continue;
-        pull(m, slot);
-        return;
+        slot = other;
+        break;
     }
+    skip_known(m);
+    if (slot != SELF)
+        pull(m, slot);
 }
 
 /* The members from an id on of whom something is known, and where to go on. */
@@ -246,7 +264,8 @@ void swim_told_table(struct membership *m, uint16_t from, const struct gossip *g
         return;
     m->pull = 0;
     m->pull_from = g->subject;
-    if (news && m->unheard && g->subject)
+    /* On where there is more: he knows something, or too little to take long. */
+    if ((news || g->n_rumours < SPARSE) && m->unheard && g->subject)
         pull(m, from);
 }
 
