@@ -9,19 +9,21 @@ PREFIX ?= /usr/local
 ROUNDS ?= 20
 RUNS   ?= 100000
 MINUTES ?= 120
+HOURS  ?= 1
+JOBS   ?= $(shell nproc)
 export CC
 
 MAKEFLAGS += --no-print-directory
-SOURCES := $(shell find src fuzz test bench -name '*.c' -o -name '*.h' | sort)
+SOURCES := $(shell find src sim fuzz test bench -name '*.c' -o -name '*.h' | sort)
 CHECKED := $(filter-out %_test.c %_bench.c,$(filter src/%.c,$(SOURCES)))
 STAMPS  := $(BUILD)/check
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: help build demo test check fresh sanitize soak mixed fuzz bench scale profile format install clean
+.PHONY: help build demo test check fresh sanitize soak mixed fuzz bench scale profile sim sim-plants format install clean
 
 help: ## what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 build: ## build/holdfast
 	@tools/need.sh build $(if $(findstring clang,$(CC)),clang)
@@ -98,6 +100,15 @@ profile: build ## user instructions per request, by function, of holdfast and th
 	@tools/need.sh bench
 	@bench/profiles.py $(ARGS)
 
+sim: ## clusters under virtual time, faults from fresh seeds, for HOURS; what is found is kept in build/found-seeds.txt
+	@tools/need.sh build
+	@tools/compile.sh $(BUILD)
+	@$(BUILD)/sim/holdfast-sim --hours $(HOURS) --jobs $(JOBS) --nodes 0 --save $(BUILD)/found-seeds.txt $(ARGS)
+
+sim-plants: ## plants four faults, one after the other, and shows that the simulator finds each within 1,000 seeds
+	@tools/need.sh build
+	@tools/sim-plants.sh
+
 format: ## clang-format, in place
 	@tools/need.sh lint
 	@clang-format -i $(SOURCES)
@@ -106,4 +117,4 @@ install: build ## install below PREFIX (default /usr/local; honours DESTDIR)
 	@meson configure $(BUILD) -Dprefix=$(PREFIX) && meson install -C $(BUILD) --quiet
 
 clean: ## remove everything that was built
-	@rm -rf build build-clang build-asan build-tsan build-fuzz build-fuzz-coverage
+	@rm -rf build build-plant build-clang build-asan build-tsan build-fuzz build-fuzz-coverage

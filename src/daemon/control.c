@@ -128,6 +128,9 @@ struct admin_host control_host(struct control *c)
         .restart_proxy = host_restart_proxy,
         .upgrade = host_upgrade,
         .change = host_change,
+        .cluster = meshing_cluster,
+        .leave = meshing_leave,
+        .maintenance = meshing_maintenance,
     };
 }
 
@@ -172,6 +175,7 @@ static void on_beat(struct timer *t)
     struct process_row *row = &c->cells.processes[PROCESS_CONTROL];
     cell_add(&row->beat, 1);
     cell_set(&row->memory, process_memory_read(c->o.memory_fd));
+    meshing_beat(c);
     loop_timer_set(c->loop, t, loop_now(c->loop) + BEAT_NS);
 }
 
@@ -230,7 +234,7 @@ static int open_parts(struct control *c, struct err *e)
 int control_open(struct control *c, struct loop *l, struct log *log,
                  const struct control_options *o, int supervisor_fd, int cells_fd, struct err *e)
 {
-    *c = (struct control){.o = *o, .loop = l, .log = log, .gossip_fd = -1, .link_fd = -1};
+    *c = (struct control){.o = *o, .loop = l, .log = log};
     arriving_init(&c->arriving, 0);
     c->supervisor = (struct ipc){
         .fd = -1, .on_message = control_hear_supervisor, .on_gone = on_supervisor_gone};
@@ -239,6 +243,7 @@ int control_open(struct control *c, struct loop *l, struct log *log,
             c, {.fd = -1, .on_message = control_hear_proxy, .on_gone = on_proxy_gone}};
     reloading_init(c);
     discovering_open(c);
+    meshing_init(c);
     timer_init(&c->beat, on_beat);
     int r = map_cells(c, cells_fd, e);
     if (r == 0)
@@ -272,10 +277,7 @@ void control_close(struct control *c)
     drains_end(c);
     events_free(&c->events);
     arriving_close(&c->arriving);
-    if (c->gossip_fd >= 0)
-        close(c->gossip_fd);
-    if (c->link_fd >= 0)
-        close(c->link_fd);
+    meshing_end(c);
     view_free(c->arriving.view);
     view_free(c->view);
     if (c->cells.header)

@@ -10,6 +10,7 @@
  *   control_reload.c  the reload transaction
  *   control_judge.c   one judge per instance: signals in, verdict cells and events out
  *   control_discover.c backends that come and go: when views are merged, what the API changes
+ *   control_mesh.c    the node among its peers
  *   control_pace.c    which instances are slower than their pool
  *   control_beat.c    jobs that say themselves that they live, kept in STATE/beats.json
  *   beat_door.c       where they say it over the network: the I/O around wire/beat.h
@@ -32,6 +33,7 @@
 #include "daemon/prober.h"
 #include "detect/beat.h"
 #include "discover/discover.h"
+#include "mesh/mesh.h"
 #include "os/os.h"
 #include "view/cells.h"
 #include "view/view.h"
@@ -110,6 +112,13 @@ struct control_options {
     int memory_fd;            /* of process_memory.h */
 };
 
+/* control_mesh.c's own. */
+struct meshing {
+    struct mesh *mesh; /* owned; NULL: this node is alone */
+    struct timer cuts_due;
+    char cuts[1024]; /* what was told of cuts last; empty: all was well */
+};
+
 /* A view on its way from the supervisor, and control's own sockets of it. */
 struct arriving {
     struct view *view; /* NULL: the one that control asked for */
@@ -145,7 +154,7 @@ struct control {
     struct reloading reloading;
     struct discovering discovering;
     struct arriving arriving;
-    int gossip_fd, link_fd; /* of the view in force, until the mesh takes them; owned, -1: none */
+    struct meshing meshing;
     struct timer beat, judge;
     struct pacing pacing;
     struct beating beating;
@@ -250,6 +259,24 @@ int drains_set(struct control *c, struct str service, struct str instance, bool 
 void drains_save(struct control *c);
 /* Forgets those that c->view does not name. */
 void drains_prune(struct control *c);
+
+/* control_mesh.c */
+void meshing_init(struct control *c); /* before anything may fail */
+void meshing_end(struct control *c);
+/* c->view is in force. */
+void meshing_adopt(struct control *c);
+/* The sockets of that view; owned from here. -1: keep what there is. */
+void meshing_sockets(struct control *c, int datagram_fd, int listen_fd);
+/* Control turns. */
+void meshing_beat(struct control *c);
+/* This node as a member; there is a mesh. */
+struct member_info meshing_self(const struct control *c);
+/* Sets this node's flag, or takes it back, and keeps it. by: who asked for it. */
+void meshing_maintain(struct control *c, bool on, struct str by);
+/* For struct admin_host. */
+int meshing_cluster(void *context, struct admin_cluster *out, struct err *e);
+int meshing_leave(void *context, struct err *e);
+int meshing_maintenance(void *context, struct str node, bool on, bool *changed, struct err *e);
 
 /* control_event.c */
 struct event *control_event(struct control *c, enum event_code code, enum event_level level);

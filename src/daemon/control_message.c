@@ -66,8 +66,8 @@ static void listen_all(struct control *c)
 /* Those of the view, or none. */
 static void take_mesh_sockets(struct control *c)
 {
-    put_fd(&c->gossip_fd, c->arriving.gossip);
-    put_fd(&c->link_fd, c->arriving.link);
+    meshing_adopt(c);
+    meshing_sockets(c, c->arriving.gossip, c->arriving.link);
     c->arriving.gossip = c->arriving.link = -1;
 }
 

@@ -43,7 +43,7 @@ struct tally agree_tally(const struct membership *m, uint16_t subject)
         const struct peer *p = &m->peers[subject];
         t.observers = m->in_state[MEMBER_ALIVE] + m->in_state[MEMBER_SUSPECT] -
                       (p->state == MEMBER_ALIVE || p->state == MEMBER_SUSPECT);
-        t.silent = p->n_accusers;
+        t.silent = MIN(p->n_accusers, t.observers); /* some may have gone since */
         return t;
     }
     for (uint16_t i = 0; i < m->n; i++) {
@@ -85,11 +85,14 @@ bool agree_deaf(const struct membership *m, uint16_t slot)
 }
 
 /* Somebody else hears it. He may only be late to notice: that he says so when the time for it is
- * over, or that the suspect answered through a helper, makes it alive. */
+ * over, or that the suspect answered through a helper, makes it alive. Not what has failed: he may
+ * read now what was sent before. He who hears it makes it say itself that it is back. */
 static enum member_reason vouched(struct membership *m, uint16_t slot)
 {
     const struct dense_peer *d = &m->dense->peers[slot];
     uint64_t until = d->silent_since + m->params.suspect_after;
+    if (m->peers[slot].state == MEMBER_FAILED)
+        return (enum member_reason)m->peers[slot].reason;
     if (m->now < d->vouched_until) {
         wake(m, d->vouched_until);
         return MEMBER_VOUCHED;
@@ -120,7 +123,7 @@ static enum member_reason unvouched(struct membership *m, uint16_t slot, const s
         return (enum member_reason)p->reason;
     if (p->flags & PEER_MAINTENANCE)
         return silent;
-    if (d->told_failed)
+    if (dense_told_lately(m, slot))
         return MEMBER_AGREED;
     if (members_in(m) == 2)
         return alone_for_long(m, slot) ? MEMBER_ALONE : silent;
@@ -137,9 +140,8 @@ static enum member_reason unvouched(struct membership *m, uint16_t slot, const s
 static enum member_reason unheard(const struct membership *m, uint16_t slot, const struct tally *t)
 {
     const struct peer *p = &m->peers[slot];
-    if (p->state == MEMBER_FAILED)
-        return t->hearing ? MEMBER_VOUCHED : (enum member_reason)p->reason;
-    if (m->dense->peers[slot].told_failed && !t->hearing && !(p->flags & PEER_MAINTENANCE))
+    if (p->state != MEMBER_FAILED && dense_told_lately(m, slot) && !t->hearing &&
+        !(p->flags & PEER_MAINTENANCE))
         return MEMBER_AGREED;
     return (enum member_reason)p->reason;
 }

@@ -120,7 +120,7 @@ bool dense_heard(struct membership *m, uint16_t slot, const struct gossip *g)
     d->sequence = g->sequence;
     d->stamp = g->stamp;
     d->stamp_at = m->now;
-    d->told_failed = false;
+    d->told_failed_at = 0;
     d->silent_since = d->vouched_until = 0;
     if (!(m->dense->hears & BIT(slot)))
         wake(m, m->now);
@@ -142,19 +142,31 @@ void dense_told_failed(struct membership *m, uint16_t from, uint16_t slot,
         state_set(m, slot, s);
     }
     if (agree_believed(m, from))
-        m->dense->peers[slot].told_failed = true;
+        m->dense->peers[slot].told_failed_at = MAX(m->now, 1);
     wake(m, m->now);
 }
 
-/* Never before suspect_after of silence, nor before what intervals so far make likely; both longer
- * for a node that trusts itself less. Whom nobody has heard yet may take its time to start. */
-uint64_t dense_silence(const struct membership *m, uint16_t slot)
+/* Whoever thinks so says it with each heartbeat: what was said longer ago is no longer thought. */
+bool dense_told_lately(const struct membership *m, uint16_t slot)
+{
+    uint64_t at = m->dense->peers[slot].told_failed_at;
+    return at && m->now - at <= m->params.suspect_after;
+}
+
+/* Never before suspect_after of silence, nor before what intervals so far make likely. Whom nobody
+ * has heard yet may take its time to start. */
+static uint64_t doubtful_after(const struct membership *m, uint16_t slot)
 {
     const struct dense_peer *d = &m->dense->peers[slot];
     struct arrival_params p = {m->params.heartbeat, m->params.suspect_after, m->params.phi_tenths};
-    if (!d->arrival.last)
-        return self_stretch(m, m->params.suspect_after * ARRIVAL_STRETCH);
-    return self_stretch(m, arrival_suspect_at(&d->arrival, &p) - d->arrival.last);
+    return d->arrival.last ? arrival_suspect_at(&d->arrival, &p) - d->arrival.last
+                           : m->params.suspect_after * ARRIVAL_STRETCH;
+}
+
+/* Longer for a node that trusts itself less. */
+uint64_t dense_silence(const struct membership *m, uint16_t slot)
+{
+    return self_stretch(m, doubtful_after(m, slot));
 }
 
 uint64_t dense_silent_from(const struct membership *m, uint16_t slot)
@@ -176,6 +188,17 @@ void dense_skip(struct membership *m, uint64_t unobserved)
     }
 }
 
+/* A node that is slow is patient before it says that somebody is silent, but it does not say either
+ * that it hears him: its patience must not keep the others from agreeing. */
+static void doubt(struct membership *m, uint16_t slot)
+{
+    uint64_t at = dense_silent_from(m, slot) + doubtful_after(m, slot);
+    if (m->now < at)
+        wake(m, at);
+    else
+        m->dense->hears &= ~BIT(slot);
+}
+
 static void listen(struct membership *m, uint16_t slot)
 {
     struct dense_peer *d = &m->dense->peers[slot];
@@ -183,6 +206,7 @@ static void listen(struct membership *m, uint16_t slot)
         return;
     uint64_t at = dense_silent_from(m, slot) + dense_silence(m, slot);
     if (m->now < at) {
+        doubt(m, slot);
         wake(m, at);
         return;
     }

@@ -78,11 +78,11 @@ struct dense_peer {
     uint64_t probed_at;
     uint64_t stamp_at; /* ns, when `stamp` came */
     uint32_t stamp;
-    uint64_t life;          /* the incarnation whose messages `sequence` counts */
-    uint32_t sequence;      /* its newest message */
-    uint32_t hears, silent; /* what it said last of others: bits by slot */
-    uint32_t probe;         /* sequence of the last probe of it */
-    bool told_failed;       /* somebody says so whom this node believes */
+    uint64_t life;           /* the incarnation whose messages `sequence` counts */
+    uint32_t sequence;       /* its newest message */
+    uint32_t hears, silent;  /* what it said last of others: bits by slot */
+    uint32_t probe;          /* sequence of the last probe of it */
+    uint64_t told_failed_at; /* when somebody said so last whom this node believes; 0: nobody */
 };
 struct dense {
     uint64_t next_round, last_round;
@@ -94,7 +94,7 @@ struct dense {
 /* A probe of swim.c under way. */
 struct probe {
     uint64_t target; /* id; 0: free */
-    uint64_t helpers_at, fails_at;
+    uint64_t began, helpers_at, fails_at;
     uint32_t sequence;
     uint8_t asked, denied; /* helpers; those who say that they got no answer either */
 };
@@ -213,6 +213,7 @@ void dense_urgent(struct membership *m);
 void dense_skip(struct membership *m, uint64_t unobserved);
 void dense_told_failed(struct membership *m, uint16_t from, uint16_t slot,
                        const struct gossip_rumour *r);
+bool dense_told_lately(const struct membership *m, uint16_t slot);
 /* How long it may be silent, and since when it is. */
 uint64_t dense_silence(const struct membership *m, uint16_t slot);
 uint64_t dense_silent_from(const struct membership *m, uint16_t slot);

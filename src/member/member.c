@@ -17,6 +17,7 @@ struct member_params member_defaults(void)
         .phi_tenths = 80,
         .indirect = 3,
         .period = 200 * MS,
+        .dense_max = MEMBER_DENSE_MAX,
     };
 }
 
@@ -32,6 +33,7 @@ void member_set_params(struct membership *m, const struct member_params *p)
     in.suspect_after = within(in.suspect_after, 3 * in.heartbeat, 3600 * SECOND);
     in.phi_tenths = (uint32_t)within(in.phi_tenths, ARRIVAL_PHI_MIN, ARRIVAL_PHI_MAX);
     in.indirect = (uint32_t)within(in.indirect, 0, 8);
+    in.dense_max = MIN(in.dense_max, MEMBER_DENSE_MAX);
     in.period = within(in.period, 10 * MS, 60 * SECOND);
     m->params = in;
     wake(m, m->now);
@@ -93,7 +95,7 @@ int member_add(struct membership *m, const struct member_node *n, uint64_t now, 
     int rc = table_insert(m, n, e);
     if (rc)
         return rc;
-    if (m->dense && m->n > MEMBER_DENSE_MAX) {
+    if (m->dense && m->n > m->params.dense_max) {
         mem_free(m->dense);
         m->dense = NULL;
         swim_start(m);
@@ -125,7 +127,7 @@ void member_tick(struct membership *m, uint64_t now)
         return;
     m->due = UINT64_MAX;
     /* Without memory for it, probing goes on. */
-    if (!m->dense && m->n <= DENSE_AGAIN)
+    if (!m->dense && m->n <= MIN(DENSE_AGAIN, m->params.dense_max))
         dense_start(m);
     probe_tick(m);
     if (m->leaving)

@@ -59,7 +59,8 @@ static void add_dense(const struct membership *m, uint16_t to, struct gossip *g)
     }
     add_hearing(m, g);
     for (uint16_t i = 1; i < m->n; i++)
-        if (m->peers[i].state == MEMBER_FAILED || m->peers[i].state == MEMBER_LEFT)
+        if (m->peers[i].state == MEMBER_FAILED || m->peers[i].state == MEMBER_LEFT ||
+            (m->peers[i].state == MEMBER_SUSPECT && m->peers[i].flags & PEER_MAINTENANCE))
             message_add(m, g, i);
 }
 

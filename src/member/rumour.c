@@ -102,6 +102,8 @@ static void told_failed(struct membership *m, uint16_t from, uint16_t slot,
         (!newer && (p->state == MEMBER_FAILED || p->state == MEMBER_LEFT)))
         return;
     if (m->dense && p->state != MEMBER_LEFT) {
+        if (!newer && p->reason == MEMBER_HEARD)
+            message_accuse(m, slot, MEMBER_FAILED);
         dense_told_failed(m, from, slot, r);
         return;
     }
@@ -116,6 +118,19 @@ static void told_failed(struct membership *m, uint16_t from, uint16_t slot,
         state_set(m, slot, (struct standing){r->incarnation, MEMBER_AGREED, false});
 }
 
+/* Up to 32 nodes: of a silent member in maintenance, which cannot say itself any more that it is.
+ */
+static void told_silent(struct membership *m, uint16_t slot, const struct gossip_rumour *r)
+{
+    struct standing s = standing_of(&m->peers[slot]);
+    if (r->incarnation <= s.incarnation || reason_state(s.reason) == MEMBER_FAILED ||
+        reason_state(s.reason) == MEMBER_LEFT)
+        return;
+    s.incarnation = r->incarnation;
+    s.maintenance = r->maintenance;
+    state_set(m, slot, s);
+}
+
 void rumour_hear(struct membership *m, uint16_t from, const struct gossip_rumour *r)
 {
     uint16_t slot = table_find(m, r->id);
@@ -128,7 +143,9 @@ void rumour_hear(struct membership *m, uint16_t from, const struct gossip_rumour
     switch ((enum gossip_state)r->state) {
     case GOSSIP_ALIVE: told_alive(m, slot, r); return;
     case GOSSIP_SUSPECT:
-        if (!m->dense)
+        if (m->dense)
+            told_silent(m, slot, r);
+        else
             swim_suspect(m, slot, r->incarnation, table_find(m, r->accuser));
         return;
     case GOSSIP_FAILED: told_failed(m, from, slot, r); return;

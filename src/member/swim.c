@@ -115,6 +115,7 @@ static void start_probe(struct membership *m, uint16_t slot)
             continue;
         *p = (struct probe){
             .target = m->peers[slot].id,
+            .began = m->now,
             .helpers_at = m->now + patience,
             .fails_at = m->now + 3 * patience,
             .sequence = message_plain(m, slot, GOSSIP_PROBE),
@@ -160,8 +161,11 @@ static void probe_failed_one(struct membership *m)
     }
 }
 
+/* A patient node's probe may outlive what was wrong: who was heard since is not suspected. */
 static void probe_fails(struct membership *m, const struct probe *p, uint16_t slot)
 {
+    if (m->peers[slot].heard_at > p->began)
+        return;
     if (p->denied < p->asked || p->asked == 0)
         self_health(m, 1); /* not even the helpers answered */
     swim_suspect(m, slot, m->peers[slot].incarnation, SELF);

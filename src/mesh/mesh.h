@@ -1,5 +1,10 @@
 /* mesh: a node among its peers. Sockets and timers around engine.h (heartbeats, membership) and
- * link.h (streams for what must arrive). Belongs to control: one thread, one loop.
+ * links.h (streams for what must arrive).
+ *
+ * Heartbeats have a thread of their own, which does nothing else and never touches the disk: a
+ * control that compiles a large file, or waits for a slow fsync, is not taken for a dead node.
+ * Should control not turn for MESH_PATIENCE_NS the heartbeats end, for then nobody is there who
+ * could act. Links, and all callbacks, are control's own loop's.
  *
  * Names outside, ids inside: callers speak of nodes by their name in the view. */
 #ifndef HF_MESH_H
@@ -13,14 +18,16 @@
 
 /* What nodes tell each other over links. The receiver ignores kinds that it does not know. */
 enum mesh_kind {
-    MESH_HEALTH = 1, /* verdicts about instances: control_health.c */
-    MESH_KEYS,       /* rotation: mesh_keys.c */
-    MESH_JOIN,       /* a node asks for the cluster's key with a token: mesh_join.c */
-    MESH_CARDS,      /* nodes that joined by token, beside the file's */
-    MESH_COORD,      /* reserved */
+    MESH_HEALTH = 1,  /* verdicts about instances: control_health.c */
+    MESH_KEYS,        /* rotation: mesh_keys.c */
+    MESH_JOIN,        /* a node asks for the cluster's key with a token: mesh_join.c */
+    MESH_CARDS,       /* nodes that joined by token, beside the file's */
+    MESH_MAINTENANCE, /* u8: the receiver is to set its own flag, or take it back */
+    MESH_COORD,       /* reserved */
     MESH_KINDS
 };
 enum { MESH_MESSAGE_MAX = 256 * 1024 };
+#define MESH_PATIENCE_NS (5ull * 1000000000)
 
 struct mesh_host {
     void *context;
@@ -42,7 +49,11 @@ int mesh_set_view(struct mesh *m, const struct view *v, struct err *e);
 /* The sockets of the view's gossip and link uses; owned from here. -1: keep what there is. */
 void mesh_set_sockets(struct mesh *m, int datagram_fd, int listen_fd);
 
-struct membership *mesh_members(struct mesh *m);
+/* Control turns: say so every second or so. */
+void mesh_beat(struct mesh *m);
+/* To look at the members, for a moment: the heartbeats wait for mesh_return. */
+struct membership *mesh_borrow(const struct mesh *m);
+void mesh_return(const struct mesh *m);
 /* "" for an id that is not known. */
 struct str mesh_name(const struct mesh *m, uint64_t id);
 /* To one node, or to all others (node empty). Reliable and in order while the link lives, else
@@ -51,6 +62,7 @@ struct str mesh_name(const struct mesh *m, uint64_t id);
 int mesh_send(struct mesh *m, struct str node, enum mesh_kind kind, struct str bytes,
               struct err *e);
 void mesh_leave(struct mesh *m);
+bool mesh_left(const struct mesh *m); /* the others know, or had a second to hear it */
 void mesh_maintenance(struct mesh *m, bool on);
 
 struct mesh_counts {

@@ -18,7 +18,8 @@ bool strangers_tell(struct strangers *s, const struct addr *from, unsigned why, 
     }
     if (!place)
         return false;
-    *place = (struct stranger){.kind = (uint8_t)from->kind, .why = (uint8_t)why, .told = MAX(now, 1)};
+    *place =
+        (struct stranger){.kind = (uint8_t)from->kind, .why = (uint8_t)why, .told = MAX(now, 1)};
     memcpy(place->ip, from->ip, sizeof place->ip);
     return true;
 }

@@ -12,7 +12,7 @@ enum { STRANGERS_MAX = 64 };
 struct strangers {
     struct stranger {
         uint8_t ip[16];
-        uint8_t kind;  /* enum addr_kind */
+        uint8_t kind; /* enum addr_kind */
         uint8_t why;
         uint64_t told; /* ns; 0: a free place */
     } list[STRANGERS_MAX];

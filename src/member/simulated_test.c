@@ -1,0 +1,125 @@
+/* What the simulator has found (sim/seeds.txt), each in its smallest form. */
+#include "member/net_test.h"
+
+/* Node 0 is stopped while node 4 dies, and reads afterwards what that sent before. */
+static void what_was_sent_before_brings_nobody_back(void **state)
+{
+    struct net *net = net_new(5, 1);
+    net_run(net, SECOND);
+    net_pause(net, 0, 8 * SECOND);
+    net_run(net, 3 * SECOND);
+    net_crash(net, 4);
+    net_run(net, 2 * SECOND);
+    uint64_t since = net->now;
+    for (uint32_t i = 1; i < 4; i++)
+        net_expect(net, i, 4, MEMBER_AGREED);
+    net_run(net, 5 * SECOND);
+    for (uint32_t i = 1; i < 4; i++)
+        assert_true(net_when(net, i, 4, MEMBER_ALIVE) < since);
+    for (uint32_t i = 0; i < 4; i++)
+        net_expect(net, i, 4, MEMBER_AGREED);
+    net_free(net);
+}
+
+/* But who is back, and heard by one of them only, is alive for all: he says so himself. */
+static void who_is_heard_by_one_says_that_he_is_back(void **state)
+{
+    struct net *net = net_new(5, 2);
+    net_run(net, SECOND);
+    net_cut_off(net, 4, true);
+    net_run(net, SECOND);
+    for (uint32_t i = 0; i < 4; i++)
+        net_expect(net, i, 4, MEMBER_AGREED);
+    net_cut(net, 4, 3, false);
+    net_run(net, SECOND);
+    net_expect(net, 3, 4, MEMBER_HEARD);
+    for (uint32_t i = 0; i < 3; i++)
+        net_expect(net, i, 4, MEMBER_VOUCHED);
+    net_free(net);
+}
+
+/* Late wake-ups make a node patient; the others need not wait for it. */
+static void a_slow_node_does_not_delay_the_others(void **state)
+{
+    struct net *net = net_new(5, 3);
+    net_run(net, SECOND);
+    for (uint32_t i = 0; i < 30; i++) {
+        net_pause(net, 3, 150 * MS);
+        net_run(net, 160 * MS);
+    }
+    assert_int_equal(member_health(net->nodes[3].m), MEMBER_HEALTH_MAX);
+    uint64_t since = net->now;
+    net_crash(net, 4);
+    net_run(net, 500 * MS);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_in_range(net_when(net, i, 4, MEMBER_FAILED), since, since + 400 * MS);
+    net_free(net);
+}
+
+/* Who restarts learns from the others that a dead node had been in maintenance. */
+static void a_newcomer_hears_of_maintenance(void **state)
+{
+    struct net *net = net_new(5, 4);
+    net_run(net, SECOND);
+    member_set_maintenance(net->nodes[4].m, true, net->now);
+    net_run(net, SECOND);
+    net_crash(net, 4);
+    net_run(net, SECOND);
+    net_crash(net, 3);
+    net_start(net, 3);
+    net_run(net, 10 * SECOND);
+    for (uint32_t i = 0; i < 4; i++) {
+        struct member_info info = net_see(net, i, 4);
+        assert_true(info.maintenance && info.state == MEMBER_SUSPECT);
+    }
+    net_free(net);
+}
+
+/* Node 1 was told that node 2 had failed, while it was stopped; it hears nobody when it judges. */
+static void what_was_said_long_ago_is_not_believed(void **state)
+{
+    struct net *net = net_new(5, 5);
+    net_run(net, SECOND);
+    net_pause(net, 1, 6 * SECOND);
+    net_crash(net, 2);
+    net_run(net, SECOND);
+    net_start(net, 2);
+    net_run(net, 4900 * MS);
+    net_cut_off(net, 1, true);
+    net_run(net, 5 * SECOND);
+    for (uint32_t i = 0; i < 5; i++)
+        if (i != 1)
+            net_expect(net, 1, i, MEMBER_UNCONFIRMED);
+    net_free(net);
+}
+
+/* A probe that began in a cut ends after it, at a node whose patience is long. */
+static void who_was_heard_since_is_not_suspected(void **state)
+{
+    struct member_params p = member_defaults();
+    p.dense_max = 0;
+    struct net *net = net_with(5, 6, &p);
+    net_run(net, 5 * SECOND);
+    net_cut_off(net, 0, true);
+    net_run(net, 20 * SECOND);
+    assert_true(member_health(net->nodes[0].m) > 4);
+    net_cut_off(net, 0, false);
+    net_run(net, 4 * SECOND);
+    uint64_t since = net->now;
+    net_run(net, 20 * SECOND);
+    assert_int_equal(net_count(net, MEMBER_SUSPECT, since), 0);
+    net_free(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_sent_before_brings_nobody_back),
+        cmocka_unit_test(who_is_heard_by_one_says_that_he_is_back),
+        cmocka_unit_test(a_slow_node_does_not_delay_the_others),
+        cmocka_unit_test(a_newcomer_hears_of_maintenance),
+        cmocka_unit_test(what_was_said_long_ago_is_not_believed),
+        cmocka_unit_test(who_was_heard_since_is_not_suspected),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

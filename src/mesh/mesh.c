@@ -1,0 +1,358 @@
+/* mesh.h: what control sees. pulse.c has the heartbeats' thread, links.c the streams, contacts.c
+ * knows who is who. */
+#include "mesh/mesh.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "mesh/contacts.h"
+#include "mesh/links.h"
+#include "mesh/pulse.h"
+#include "os/aead.h"
+
+struct mesh {
+    struct loop *loop;
+    struct mesh_host host;
+    struct pulse *pulse;
+    struct links *links;
+    struct contacts contacts; /* changed here only, with the pulse's lock */
+    char incarnation_file[4096];
+};
+
+static void complain(struct mesh *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void complain(struct mesh *m, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    m->host.complain(m->host.context, text);
+}
+
+/* --- this node's incarnation --- */
+
+static int keep_incarnation(const struct mesh *m, uint64_t incarnation, struct err *e)
+{
+    char text[32];
+    int n = snprintf(text, sizeof text, "%llu\n", (unsigned long long)incarnation);
+    return file_replace(m->incarnation_file, (struct str){text, (size_t)n}, 0600, e);
+}
+
+/* The last one, 0 where there is none. A file that cannot be read is no reason not to start: the
+ * others know the number too, and say so. */
+static uint64_t kept_incarnation(struct mesh *m)
+{
+    struct buf text = {0};
+    struct err e = {0};
+    uint64_t last = 0;
+    int r = file_read(m->incarnation_file, 64, &text, &e);
+    struct str digits = buf_str(&text);
+    if (digits.n && digits.p[digits.n - 1] == '\n')
+        digits.n--;
+    if (r == 0 && !str_u64(digits, UINT64_MAX / 2, &last))
+        r = err_set(&e, ERR_PROTO, "%s does not hold a number", m->incarnation_file);
+    if (r && r != -ERR_ABSENT)
+        complain(m, "this node's incarnation of before is lost: %s", e.text);
+    buf_free(&text);
+    return last;
+}
+
+/* --- what the heartbeats tell --- */
+
+static void on_change(struct mesh *m, const struct member_change *c)
+{
+    if (c->info.state >= MEMBER_FAILED)
+        links_close(m->links, c->info.id);
+    else if (c->info.state == MEMBER_ALIVE && !c->info.self)
+        links_retry(m->links, c->info.id);
+    m->host.changed(m->host.context, c, mesh_name(m, c->info.id));
+}
+
+static void on_news(void *context, const struct pulse_news *n)
+{
+    struct mesh *m = context;
+    struct err e = {0};
+    switch (n->kind) {
+    case NEWS_CHANGE: on_change(m, &n->change); return;
+    case NEWS_INCARNATION:
+        if (keep_incarnation(m, n->incarnation, &e))
+            complain(m, "this node's incarnation cannot be kept: %s", e.text);
+        return;
+    case NEWS_COMPLAINT: m->host.complain(m->host.context, n->text); return;
+    }
+}
+
+/* --- what the links ask --- */
+
+static struct str link_name(void *context, uint64_t id)
+{
+    return mesh_name(context, id);
+}
+
+static void link_message(void *context, uint64_t from, uint16_t kind, struct str bytes)
+{
+    struct mesh *m = context;
+    if (kind > 0 && kind < MESH_KINDS)
+        m->host.message(m->host.context, mesh_name(m, from), (enum mesh_kind)kind, bytes);
+}
+
+static void link_changed(void *context, uint64_t id, bool up)
+{
+    struct mesh *m = context;
+    m->host.link(m->host.context, mesh_name(m, id), up);
+}
+
+static void link_complain(void *context, const char *text)
+{
+    struct mesh *m = context;
+    m->host.complain(m->host.context, text);
+}
+
+/* --- the view --- */
+
+static struct member_params params_of(const struct view_cluster *c)
+{
+    struct member_params p = member_defaults();
+    p.heartbeat = c->heartbeat;
+    p.suspect_after = c->suspect_after;
+    return p;
+}
+
+/* Zones are told apart by number here: the first node of a zone gives it. */
+static uint32_t zone_of(const struct view_cluster *c, uint32_t index)
+{
+    struct str zone = c->nodes[index].zone;
+    for (uint32_t i = 0; zone.n && i < c->n_nodes; i++)
+        if (str_eq(c->nodes[i].zone, zone))
+            return i + 1;
+    return 0;
+}
+
+static struct member_node node_of(const struct view_cluster *c, uint32_t i)
+{
+    return (struct member_node){.id = node_id(c->name, c->nodes[i].name),
+                                .zone = zone_of(c, i),
+                                .witness = c->nodes[i].role == NODE_WITNESS};
+}
+
+static int read_keys(const struct view_cluster *c, struct keyring *keys, struct err *e)
+{
+    char path[4096];
+    struct buf text = {0};
+    if (!str_copy(path, sizeof path, c->key_file))
+        return err_set(e, ERR_LIMIT, "the key file's path is too long");
+    if (!buf_reserve(&text, KEYRING_TEXT_MAX)) /* no copy of it stays anywhere else */
+        return err_set(e, ERR_NOMEM, "no memory for the cluster's key file");
+    int r = file_read(path, KEYRING_TEXT_MAX - 1, &text, e);
+    if (r == 0)
+        r = keyring_parse(buf_str(&text), keys, e);
+    if (r)
+        err_wrap(e, "the cluster's key file %s", path);
+    if (text.p)
+        wipe(text.p, text.cap);
+    buf_free(&text);
+    return r;
+}
+
+struct taking {
+    struct mesh *m;
+    struct engine *engine;
+};
+
+static void forget(void *context, const struct contact *p)
+{
+    struct taking *t = context;
+    uint64_t now = clock_now();
+    links_drop_peer(t->m->links, p->id);
+    member_remove(engine_members(t->engine), p->id, now);
+    engine_forget(t->engine, p->id, now);
+}
+
+static int take_node(struct taking *t, const struct view_cluster *c, uint32_t i, struct err *e)
+{
+    struct mesh *m = t->m;
+    const struct view_node *v = &c->nodes[i];
+    struct member_node n = node_of(c, i);
+    int r = contacts_put(&m->contacts, n.id, v->name, &v->address, e);
+    if (r == 0 && i != c->self)
+        r = member_add(engine_members(t->engine), &n, clock_now(), e);
+    if (r == 0 && i != c->self)
+        r = links_set_peer(m->links, n.id, &v->address, e);
+    return r;
+}
+
+/* The nodes of the view, and no others. */
+static int take_nodes(struct mesh *m, struct engine *engine, const struct view_cluster *c,
+                      struct err *e)
+{
+    struct taking t = {m, engine};
+    int r = 0;
+    contacts_begin(&m->contacts);
+    for (uint32_t i = 0; r == 0 && i < c->n_nodes; i++)
+        r = take_node(&t, c, i, e);
+    if (r == 0)
+        contacts_end(&m->contacts, forget, &t);
+    return r;
+}
+
+int mesh_set_view(struct mesh *m, const struct view *v, struct err *e)
+{
+    struct keyring keys = {0};
+    struct member_params params = params_of(&v->cluster);
+    int r = read_keys(&v->cluster, &keys, e);
+    if (r == 0) {
+        struct engine *engine = pulse_lock(m->pulse);
+        seal_set_keys(engine_seal(engine), &keys);
+        member_set_params(engine_members(engine), &params);
+        links_set_keys(m->links, &keys);
+        r = take_nodes(m, engine, &v->cluster, e);
+        pulse_unlock(m->pulse);
+        pulse_stir(m->pulse);
+    }
+    keyring_wipe(&keys);
+    return r;
+}
+
+/* --- start and end --- */
+
+static int open_parts(struct mesh *m, const struct view_cluster *c, struct err *e)
+{
+    struct links_host links = {m, link_name, link_message, link_changed, link_complain, NULL, NULL};
+    struct pulse_options o = {.loop = m->loop, .context = m, .news = on_news};
+    struct err unsaved = {0};
+    o.engine = (struct engine_options){.cluster = c->name,
+                                       .self = node_of(c, c->self),
+                                       .params = params_of(c),
+                                       .incarnation = kept_incarnation(m) + 1};
+    entropy(&o.engine.seed, sizeof o.engine.seed);
+    if (keep_incarnation(m, o.engine.incarnation, &unsaved))
+        complain(m, "this node's incarnation cannot be kept: %s", unsaved.text);
+    int r = read_keys(c, &o.engine.keys, e);
+    if (r == 0)
+        r = links_new(&m->links, m->loop, c->name, o.engine.self.id, &o.engine.keys, &links, e);
+    if (r == 0)
+        r = pulse_new(&m->pulse, &o, &m->contacts, e);
+    keyring_wipe(&o.engine.keys);
+    return r;
+}
+
+int mesh_new(struct mesh **out, struct loop *l, const struct view *v, struct str state_dir,
+             const struct mesh_host *h, struct err *e)
+{
+    CHECK(v->cluster.n_nodes > 1);
+    struct mesh *m = mem_zero(1, sizeof *m);
+    if (!m)
+        return err_set(e, ERR_NOMEM, "no memory for the mesh");
+    m->loop = l;
+    m->host = *h;
+    int n = snprintf(m->incarnation_file, sizeof m->incarnation_file, "%.*s/incarnation",
+                     (int)state_dir.n, state_dir.p);
+    int r = n > 0 && (size_t)n < sizeof m->incarnation_file
+                ? 0
+                : err_set(e, ERR_LIMIT, "the state directory's path is too long");
+    if (r == 0)
+        r = open_parts(m, &v->cluster, e);
+    if (r == 0) {
+        r = take_nodes(m, pulse_lock(m->pulse), &v->cluster, e);
+        pulse_unlock(m->pulse);
+    }
+    if (r) {
+        mesh_free(m);
+        return r;
+    }
+    pulse_stir(m->pulse);
+    *out = m;
+    return 0;
+}
+
+void mesh_free(struct mesh *m)
+{
+    if (!m)
+        return;
+    pulse_free(m->pulse);
+    links_free(m->links);
+    contacts_free(&m->contacts);
+    mem_free(m);
+}
+
+void mesh_set_sockets(struct mesh *m, int datagram_fd, int listen_fd)
+{
+    struct err e = {0};
+    if (datagram_fd >= 0)
+        pulse_socket(m->pulse, datagram_fd);
+    if (listen_fd >= 0 && links_set_listener(m->links, listen_fd, &e))
+        complain(m, "no other node can connect: %s", e.text);
+}
+
+/* --- for control --- */
+
+void mesh_beat(struct mesh *m)
+{
+    pulse_beat(m->pulse);
+}
+
+struct membership *mesh_borrow(const struct mesh *m)
+{
+    return engine_members(pulse_lock(m->pulse));
+}
+
+void mesh_return(const struct mesh *m)
+{
+    pulse_unlock(m->pulse);
+}
+
+struct str mesh_name(const struct mesh *m, uint64_t id)
+{
+    const struct contact *p = contacts_find(&m->contacts, id);
+    return p ? p->name : STR("");
+}
+
+int mesh_send(struct mesh *m, struct str node, enum mesh_kind kind, struct str bytes, struct err *e)
+{
+    if (node.n) {
+        const struct contact *p = contacts_named(&m->contacts, node);
+        return p ? links_send(m->links, p->id, (uint16_t)kind, bytes, e)
+                 : err_set(e, ERR_ABSENT, "there is no node %.*s", (int)node.n, node.p);
+    }
+    uint32_t took = links_broadcast(m->links, (uint16_t)kind, bytes);
+    return took == links_counts(m->links).up
+               ? 0
+               : err_set(e, ERR_BUSY, "only %u of the other nodes took the message", took);
+}
+
+void mesh_leave(struct mesh *m)
+{
+    member_leave(mesh_borrow(m), clock_now());
+    mesh_return(m);
+    pulse_stir(m->pulse);
+}
+
+bool mesh_left(const struct mesh *m)
+{
+    bool left = member_left(mesh_borrow(m));
+    mesh_return(m);
+    return left;
+}
+
+void mesh_maintenance(struct mesh *m, bool on)
+{
+    member_set_maintenance(mesh_borrow(m), on, clock_now());
+    mesh_return(m);
+    pulse_stir(m->pulse);
+}
+
+struct mesh_counts mesh_counts(const struct mesh *m)
+{
+    struct pulse_counts p = pulse_counts(m->pulse);
+    struct mesh_counts c = {.sent = p.sent,
+                            .received = p.received,
+                            .sent_bytes = p.sent_bytes,
+                            .received_bytes = p.received_bytes,
+                            .refused_payload = p.refused_payload,
+                            .logged = p.told,
+                            .links = links_counts(m->links).up};
+    memcpy(c.refused, p.refused, sizeof c.refused);
+    return c;
+}
