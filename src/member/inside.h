@@ -97,6 +97,7 @@ struct probe {
     uint64_t began, helpers_at, fails_at;
     uint32_t sequence;
     uint8_t asked, denied; /* helpers; those who say that they got no answer either */
+    bool vouched;          /* one got an answer */
 };
 /* A probe on behalf of `origin` under way. */
 struct relay {
@@ -233,7 +234,8 @@ bool agree_deaf(const struct membership *m, uint16_t slot);
 void swim_start(struct membership *m);
 void swim_tick(struct membership *m);
 void swim_acked(struct membership *m, uint16_t target, const struct gossip *g);
-void swim_suspect(struct membership *m, uint16_t slot, uint64_t incarnation, uint16_t accuser);
+void swim_suspect(struct membership *m, uint16_t slot, uint64_t incarnation, bool maintenance,
+                  uint16_t accuser);
 void swim_skip(struct membership *m, uint64_t unobserved);
 bool swim_fresh(const struct membership *m, const struct peer *p); /* heard a moment ago */
 void swim_pulled(struct membership *m, uint16_t from, const struct gossip *g);

@@ -113,7 +113,7 @@ static void told_failed(struct membership *m, uint16_t from, uint16_t slot,
     if (!newer && swim_fresh(m, p))
         message_accuse(m, slot, MEMBER_FAILED); /* it is not: let it say so itself */
     else if (maintenance)
-        swim_suspect(m, slot, r->incarnation, table_find(m, r->accuser));
+        swim_suspect(m, slot, r->incarnation, r->maintenance, table_find(m, r->accuser));
     else
         state_set(m, slot, (struct standing){r->incarnation, MEMBER_AGREED, false});
 }
@@ -146,7 +146,7 @@ void rumour_hear(struct membership *m, uint16_t from, const struct gossip_rumour
         if (m->dense)
             told_silent(m, slot, r);
         else
-            swim_suspect(m, slot, r->incarnation, table_find(m, r->accuser));
+            swim_suspect(m, slot, r->incarnation, r->maintenance, table_find(m, r->accuser));
         return;
     case GOSSIP_FAILED: told_failed(m, from, slot, r); return;
     case GOSSIP_LEFT: leave_apply(m, slot, r->incarnation); return;

@@ -39,6 +39,7 @@ void self_observe(struct membership *m, uint64_t now)
         self_health(m, late > m->params.suspect_after ? 2 : 1);
         dense_skip(m, late);
         swim_skip(m, late);
+        m->leave_at = MIN(m->leave_at + late, m->now);
         m->due = m->now;
     }
     heal(m);

@@ -57,7 +57,8 @@ static void accuse(struct membership *m, uint16_t slot, uint16_t accuser)
     rumour_tell(m, slot, rumour_times(m));
 }
 
-void swim_suspect(struct membership *m, uint16_t slot, uint64_t incarnation, uint16_t accuser)
+void swim_suspect(struct membership *m, uint16_t slot, uint64_t incarnation, bool maintenance,
+                  uint16_t accuser)
 {
     struct peer *p = &m->peers[slot];
     struct standing s = standing_of(p);
@@ -71,6 +72,7 @@ void swim_suspect(struct membership *m, uint16_t slot, uint64_t incarnation, uin
         return;
     }
     s.incarnation = incarnation;
+    s.maintenance = newer ? maintenance : s.maintenance;
     if (newer || p->state != MEMBER_SUSPECT)
         s.reason = MEMBER_SILENT;
     state_set(m, slot, s);
@@ -166,9 +168,15 @@ static void probe_fails(struct membership *m, const struct probe *p, uint16_t sl
 {
     if (m->peers[slot].heard_at > p->began)
         return;
+    if (p->vouched) {
+        self_health(m, -1);
+        if (m->peers[slot].reason == MEMBER_HEARD)
+            state_reason(m, slot, MEMBER_VOUCHED);
+        return;
+    }
     if (p->denied < p->asked || p->asked == 0)
         self_health(m, 1); /* not even the helpers answered */
-    swim_suspect(m, slot, m->peers[slot].incarnation, SELF);
+    swim_suspect(m, slot, m->peers[slot].incarnation, false, SELF);
 }
 
 static void follow(struct membership *m, struct probe *p)
@@ -201,12 +209,13 @@ void swim_acked(struct membership *m, uint16_t target, const struct gossip *g)
             p->denied++;
             return;
         }
+        if (g->has_subject) {
+            p->vouched = true; /* its own answer may be on the way */
+            return;
+        }
         p->target = 0;
         self_health(m, -1);
-        if (!g->has_subject)
-            m->peers[target].flags |= PEER_HEARS_ME;
-        else if (m->peers[target].reason == MEMBER_HEARD)
-            state_reason(m, target, MEMBER_VOUCHED);
+        m->peers[target].flags |= PEER_HEARS_ME;
         return;
     }
 }

@@ -1,3 +1,4 @@
+/* The listening socket, and room for those who have proved nothing yet: links.h tells the bounds. */
 #include <errno.h>
 #include <unistd.h>
 

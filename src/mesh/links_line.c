@@ -1,3 +1,5 @@
+/* A line's life: who comes in, up, messages, gone, and trying again. What is complained of is told
+ * once for its source and reason. */
 #include <stdarg.h>
 #include <stdio.h>
 
