@@ -96,7 +96,7 @@ static void spread(struct membership *m, uint16_t slot, const struct peer *was)
     const struct peer *p = &m->peers[slot];
     if (!worth_telling(m, was, p))
         return;
-    if (was->incarnation || p->state != MEMBER_ALIVE || m->dense)
+    if (was->incarnation || p->state != MEMBER_ALIVE)
         rumour_tell(m, slot, rumour_times(m));
     else if (!m->pulling)
         rumour_tell(m, slot, NEW_TIMES);
