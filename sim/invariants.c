@@ -193,7 +193,7 @@ static void on_read(struct invariants *v, uint32_t i, const struct packet *p, bo
         struct member_info from;
         if (member_find(m, v->world->nodes[p->from].id, &from) &&
             from.heard_at == node_clock(&v->world->nodes[i]))
-            truth_heard(v, i, p->from);
+            truth_heard(v, i, p->from, p->sent);
         return;
     }
     if (v->world->o.plain)
@@ -237,7 +237,7 @@ static void tell(void *context, struct world *w, const struct happening *h)
 void invariants_end(struct invariants *v)
 {
     struct world *w = v->world;
-    if (!v->settled && v->healed)
+    if (!v->settled && w->now >= v->healed + v->bounds.agree + SEC)
         violated(v, I28_PROGRESS, "nobody ran after the last fault");
     for (uint32_t i = 0; i < v->n && v->remembered; i++) {
         int64_t grown = w->nodes[i].heap.bytes - v->truths[i].settled.bytes;
@@ -260,13 +260,16 @@ static void sort_by_id(struct invariants *v)
 }
 
 /* All pairs: 2 s to agree. Probing reaches everybody once a round of a probe a period; a suspicion
- * takes a round to be raised, and one to be answered and known to all. */
+ * takes a round to be raised, and one to be answered and known to all; and a node that was cut off
+ * for long is so patient that it takes eight seconds until it judges as others do. */
 struct bounds bounds_of(uint32_t nodes, bool probing, bool wan)
 {
     uint64_t round = probing ? nodes * member_defaults().period : 0, slow = wan ? SEC : 0;
     struct bounds b = {.notice = 3 * SEC + slow + 4 * round, .agree = 2 * SEC + slow};
-    if (probing)
-        b.agree += 2 * SEC + 2 * round;
+    if (probing) {
+        b.notice += 8 * SEC;
+        b.agree += 10 * SEC + 2 * round;
+    }
     b.quiet = b.agree * 3 / 2 + 2 * SEC;
     return b;
 }

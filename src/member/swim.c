@@ -45,14 +45,19 @@ bool swim_fresh(const struct membership *m, const struct peer *p)
 
 /* --- suspicion --- */
 
+/* What this node found itself it says again each time that it finds it: nobody may have been there
+ * to hear it before. */
 static void accuse(struct membership *m, uint16_t slot, uint16_t accuser)
 {
     struct peer *p = &m->peers[slot];
     if (accuser == NOBODY || accuser == slot || p->n_accusers == ACCUSERS)
         return;
     for (uint32_t i = 0; i < p->n_accusers; i++)
-        if (p->accusers[i] == accuser)
+        if (p->accusers[i] == accuser) {
+            if (accuser == SELF && !p->tells)
+                rumour_tell(m, slot, rumour_times(m));
             return;
+        }
     p->accusers[p->n_accusers++] = accuser;
     rumour_tell(m, slot, rumour_times(m));
 }
@@ -64,8 +69,11 @@ void swim_suspect(struct membership *m, uint16_t slot, uint64_t incarnation, boo
     struct standing s = standing_of(p);
     bool newer = incarnation > p->incarnation;
     bool final = p->state == MEMBER_FAILED || p->state == MEMBER_LEFT;
-    if (incarnation < p->incarnation || (final && !newer))
+    if (incarnation < p->incarnation || (final && !newer)) {
+        if (final && !p->tells)
+            rumour_tell(m, slot); /* somebody does not know it yet */
         return;
+    }
     if (accuser != SELF && !newer && swim_fresh(m, p)) {
         if (p->state == MEMBER_ALIVE)
             message_accuse(m, slot, MEMBER_SUSPECT);
@@ -166,17 +174,17 @@ static void probe_failed_one(struct membership *m)
 /* A patient node's probe may outlive what was wrong: who was heard since is not suspected. */
 static void probe_fails(struct membership *m, const struct probe *p, uint16_t slot)
 {
-    if (m->peers[slot].heard_at > p->began)
-        return;
+    bool heard = m->peers[slot].heard_at > p->began;
     if (p->vouched) {
         self_health(m, -1);
-        if (m->peers[slot].reason == MEMBER_HEARD)
+        if (!heard && m->peers[slot].reason == MEMBER_HEARD)
             state_reason(m, slot, MEMBER_VOUCHED);
         return;
     }
     if (p->denied < p->asked || p->asked == 0)
         self_health(m, 1); /* not even the helpers answered */
-    swim_suspect(m, slot, m->peers[slot].incarnation, false, SELF);
+    if (!heard)
+        swim_suspect(m, slot, m->peers[slot].incarnation, false, SELF);
 }
 
 static void follow(struct membership *m, struct probe *p)
