@@ -122,10 +122,9 @@ struct membership {
     uint32_t unheard;     /* members of which nothing is known */
     uint16_t first, last; /* the queue of rumours; NOBODY: empty */
     uint32_t health;      /* 1 .. MEMBER_HEALTH_MAX */
-    uint64_t health_at;
-    uint64_t stale_until;
-    /* ns: this node slept, and reads what was said long ago */ /* ns, when it changed */
-    uint32_t rtt; /* us, of answers whoever gave them; 0: none yet */
+    uint64_t health_at;   /* ns, when it changed */
+    uint64_t stale_until; /* ns: this node slept, and reads what was said long ago */
+    uint32_t rtt;         /* us, of answers whoever gave them; 0: none yet */
     uint64_t refused;
     /* leave.c */
     uint64_t leave_at, goodbye_at; /* ns, when it began; of the next goodbye */

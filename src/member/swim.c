@@ -71,7 +71,7 @@ void swim_suspect(struct membership *m, uint16_t slot, uint64_t incarnation, boo
     bool final = p->state == MEMBER_FAILED || p->state == MEMBER_LEFT;
     if (incarnation < p->incarnation || (final && !newer)) {
         if (final && !p->tells)
-            rumour_tell(m, slot); /* somebody does not know it yet */
+            rumour_tell(m, slot, rumour_times(m)); /* somebody does not know it yet */
         return;
     }
     if (accuser != SELF && !newer && swim_fresh(m, p)) {
