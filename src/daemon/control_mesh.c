@@ -77,8 +77,8 @@ static void on_message(void *context, struct str from, enum mesh_kind kind, stru
         if (bytes.n == 1 && (unsigned char)bytes.p[0] <= 1)
             meshing_maintain(c, bytes.p[0] != 0, from);
         return;
+    case MESH_KEYS: keying_message(c, from, bytes); return;
     case MESH_HEALTH:
-    case MESH_KEYS:
     case MESH_JOIN:
     case MESH_CARDS:
     case MESH_COORD:
@@ -90,6 +90,8 @@ static void on_link(void *context, struct str node, bool up)
 {
     struct control *c = context;
     log_debug(c->log, "the link to node %.*s is %s", (int)node.n, node.p, up ? "up" : "gone");
+    if (up)
+        keying_link(c, node);
 }
 
 static void on_complaint(void *context, const char *text)
@@ -158,6 +160,7 @@ void meshing_init(struct control *c)
 void meshing_end(struct control *c)
 {
     loop_timer_stop(c->loop, &c->meshing.cuts_due);
+    keying_end(c);
     mesh_free(c->meshing.mesh);
     c->meshing.mesh = NULL;
 }
@@ -165,7 +168,8 @@ void meshing_end(struct control *c)
 void meshing_adopt(struct control *c)
 {
     struct meshing *g = &c->meshing;
-    struct mesh_host host = {c, on_changed, on_message, on_link, on_complaint};
+    struct mesh_host host = {
+        c, on_changed, on_message, on_link, on_complaint, keying_guest_key, keying_guest};
     struct err e = {0};
     int r = 0;
     if (c->view->cluster.n_nodes < 2) {
@@ -176,8 +180,10 @@ void meshing_adopt(struct control *c)
         r = mesh_set_view(g->mesh, c->view, &e);
     } else {
         r = mesh_new(&g->mesh, c->loop, c->view, str_of(c->o.state_dir), &host, &e);
-        if (r == 0)
+        if (r == 0) {
             load_flag(c);
+            keying_begin(c);
+        }
     }
     if (r)
         refused(c, &e);
@@ -199,6 +205,7 @@ void meshing_beat(struct control *c)
 {
     if (c->meshing.mesh)
         mesh_beat(c->meshing.mesh);
+    keying_beat(c);
 }
 
 struct member_info meshing_self(const struct control *c)
