@@ -260,13 +260,16 @@ static void sort_by_id(struct invariants *v)
 }
 
 /* All pairs: 2 s to agree. Probing reaches everybody once a round of a probe a period; a suspicion
- * takes a round to be raised, and one to be answered and known to all. */
+ * takes a round to be raised, and one to be answered and known to all; and a node that was cut off
+ * for long is so patient that it takes eight seconds until it judges as others do. */
 struct bounds bounds_of(uint32_t nodes, bool probing, bool wan)
 {
     uint64_t round = probing ? nodes * member_defaults().period : 0, slow = wan ? SEC : 0;
     struct bounds b = {.notice = 3 * SEC + slow + 4 * round, .agree = 2 * SEC + slow};
-    if (probing)
-        b.agree += 2 * SEC + 2 * round;
+    if (probing) {
+        b.notice += 8 * SEC;
+        b.agree += 10 * SEC + 2 * round;
+    }
     b.quiet = b.agree * 3 / 2 + 2 * SEC;
     return b;
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The main job, live: holdfast before three real HTTP backends that die, hang and return under load.
+"""The main job, live: three nodes of holdfast before three real HTTP backends, and all of them die, hang and return under load.
 
 usage: demo.py [--story] [--holdfast BINARY]
 
@@ -9,10 +9,12 @@ with 0 if no request was lost, else with 1.
 
 A GET or PUT must never fail. A POST may not be sent twice, so one that a dying backend took with it
 is refused with 502, 503 or 504: that is counted apart, and the backends' own logs must show none
-twice. What the proxy process itself takes with it when it is killed is counted apart, too.
+twice. What a node or its proxy process takes with it when it is killed is counted apart, too. A client
+has a node of its own, and goes to the next one while that one refuses connections.
 
-Uses only the standard library; the ports are free ones, everything lives in a temporary folder, and
-all of it goes away at the end, also after Ctrl-C.
+The nodes are a, b and c at 127.0.0.1, .2 and .3, with one file for all. Uses only the standard library;
+the ports are free ones, everything lives in a temporary folder, and all of it goes away at the end,
+also after Ctrl-C.
 """
 
 import argparse
@@ -36,10 +38,17 @@ import tty
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CLIENTS = 8
 PAUSE = 0.008  # of a client between two requests
+NODES = {"a": "127.0.0.1", "b": "127.0.0.2", "c": "127.0.0.3"}
+HOME_AGAIN = 50  # requests after which a client that had to go elsewhere tries its own node
 
 CONFIGURATION = """\
+cluster demo {{
+  key  = file:cluster.key
+  port = {mesh}
+{nodes}
+}}
 service web {{
-  listen  = http://127.0.0.1:{port}
+  listen  = "http://${{HERE}}:{port}"
   balance = least-requests
 {backends}
   check   {{ http = /health  every = {every}  rise = 2  fall = 3 }}
@@ -127,21 +136,33 @@ class Backend:
             return f.read().splitlines()
 
 
-def connects(port):
+def connects(port, host="127.0.0.1"):
     try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
+        socket.create_connection((host, port), 1).close()
         return True
     except OSError:
         return False
 
 
+def is_free(host, port):
+    for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+        with socket.socket(socket.AF_INET, kind) as s:
+            try:
+                s.bind((host, port))
+            except OSError:
+                return False
+    return True
+
+
 def free_ports(n):
-    sockets = [socket.socket() for _ in range(n)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
+    """Ports that are free at every node's address."""
+    ports = []
+    while len(ports) < n:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        if port not in ports and all(is_free(host, port) for host in NODES.values()):
+            ports.append(port)
     return ports
 
 
@@ -172,19 +193,39 @@ class Load:
 
     def __init__(self, port):
         self.port, self.lock = port, threading.Lock()
-        self.counts = collections.Counter()  # ok, lost, refused (POST), died (with the proxy)
+        self.counts = collections.Counter()  # ok, lost, refused (POST), died (with a proxy or a node)
         self.times, self.recent = [], collections.deque()
         self.lost, self.marked = [], 0
         self.last_ok, self.gap = time.monotonic(), 0.0
-        self.proxy_killed_at = []
+        self.kills = []  # (host, when) of proxies and nodes
+        self.down = set()  # hosts of nodes that do not run
         self.going = True
         self.threads = [threading.Thread(target=self._client, args=(i,), daemon=True)
                         for i in range(CLIENTS)]
         for t in self.threads:
             t.start()
 
+    def killed(self, host, node=False):
+        self.kills.append((host, time.monotonic()))
+        if node:
+            self.down.add(host)
+
+    def _connect(self, home):
+        """To the client's own node, or the next one that takes connections."""
+        hosts = list(NODES.values())
+        for host in hosts[home:] + hosts[:home]:
+            connection = http.client.HTTPConnection(host, self.port, timeout=10)
+            try:
+                connection.connect()
+                connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return connection
+            except ConnectionRefusedError:
+                if host not in self.down:
+                    raise
+        raise ConnectionRefusedError("by every node")
+
     def _client(self, number):
-        connection, serial = None, 0
+        connection, opened, serial, home = None, 0.0, 0, number % len(NODES)
         while self.going:
             method = ("GET", "GET", "POST", "GET", "PUT")[serial % 5]
             ident = f"{number}-{serial}"
@@ -192,19 +233,20 @@ class Load:
             began = time.monotonic()
             try:
                 if connection is None:
-                    connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-                    connection.connect()
-                    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    opened = began
+                    connection = self._connect(home)
                 body = None if method == "GET" else b"x" * 200
                 connection.request(method, "/", body, {"X-Request-Id": ident})
                 answer = connection.getresponse()
                 text = answer.read().decode()
                 right = text.split()[1:] == [method, ident, str(len(body or b""))]
                 self._count(method, began, answer.status, right)
-                if answer.will_close:
+                away = connection.host != list(NODES.values())[home]
+                if answer.will_close or (away and serial % HOME_AGAIN == 0):
+                    connection.close()
                     connection = None
             except (OSError, http.client.HTTPException) as e:
-                self._broken(method, began, e)
+                self._broken(method, opened, e, connection.host if connection else None)
                 connection = None
             time.sleep(PAUSE)
 
@@ -222,11 +264,11 @@ class Load:
             else:
                 self._lose(f"{method}: status {status}" if status != 200 else f"{method}: wrong answer")
 
-    def _broken(self, method, began, error):
+    def _broken(self, method, opened, error, host):
         now = time.monotonic()
         with self.lock:
-            # Connections end with the proxy process: only that, and only those that it had.
-            if any(began <= t + 0.05 and now >= t for t in self.proxy_killed_at) \
+            # Connections end with what had them, a proxy process or a node: only that, and only its own.
+            if any(opened <= t + 0.05 and now >= t and host in (None, killed) for killed, t in self.kills) \
                     and not isinstance(error, (ConnectionRefusedError, TimeoutError)):
                 self.counts["died"] += 1
             else:
@@ -270,31 +312,46 @@ class Load:
 
 
 class Node:
-    def __init__(self, binary, folder, port, backends):
-        self.binary, self.folder, self.port, self.backends = binary, folder, port, backends
-        self.file, self.state = os.path.join(folder, "demo.conf"), os.path.join(folder, "state")
-        self.log = os.path.join(folder, "holdfast.log")
+    def __init__(self, binary, folder, name, port):
+        self.binary, self.name, self.port, self.host = binary, name, port, NODES[name]
+        self.file, self.state = os.path.join(folder, "demo.conf"), os.path.join(folder, name)
+        self.log = os.path.join(folder, name + ".log")
         self.process = None
-        self.write(backends, "1s")
-
-    def write(self, backends, every):
-        text = CONFIGURATION.format(port=self.port, every=every, backends="\n".join(
-            f"  backend {b.address}" for b in backends))
-        with open(self.file, "w") as f:
-            f.write(text)
 
     def start(self):
-        with open(self.log, "wb") as log:
-            self.process = subprocess.Popen([self.binary, "run", self.file, "--state", self.state],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            start_new_session=True)
-        wait_for(self._ready, 15, "holdfast to be ready")
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [self.binary, "run", self.file, "--node", self.name, "--state", self.state],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                env=dict(os.environ, HERE=self.host))
+        wait_for(self._ready, 15, f"node {self.name} to be ready")
 
     def _ready(self):
-        if self.process.poll() is not None:
+        if not self.running:
             with open(self.log, errors="replace") as f:
-                raise Disappointed(f"holdfast ended with {self.process.returncode}:\n{f.read()}")
-        return self.status() is not None and connects(self.port)
+                raise Disappointed(f"node {self.name} ended with {self.process.returncode}:\n{f.read()}")
+        return self.status() is not None and connects(self.port, self.host)
+
+    @property
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self):
+        """All of its processes at once, as a machine that loses its power."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def member(self, name):
+        """What it thinks of a node."""
+        members = ((self.status() or {}).get("cluster") or {}).get("members", [])
+        return next((m for m in members if m["name"] == name), {"state": "-", "reason": ""})
+
+    def heard_of(self, code, name, since):
+        """When an event about a node came, if it was after that; seconds of the boot clock."""
+        for e in self.events(50):
+            if e["code"] == code and e["subject"] == name and e["boot_ns"] / 1e9 >= since:
+                return e["boot_ns"] / 1e9
+        return None
 
     def _run(self, *words):
         return subprocess.run([self.binary, *words, "--state", self.state], capture_output=True,
@@ -354,17 +411,21 @@ class Stage:
 
     def __init__(self, binary):
         self.folder = tempfile.mkdtemp(prefix="holdfast-demo.")
-        port, *ports = free_ports(4)
+        self.port, self.mesh, *ports = free_ports(5)
         self.backends = [Backend(f"backend-{i + 1}", p, self.folder) for i, p in enumerate(ports)]
-        self.node = Node(binary, self.folder, port, self.backends)
-        self.load = None
+        self.nodes = [Node(binary, self.folder, name, self.port) for name in NODES]
+        self.binary, self.load = binary, None
 
     def __enter__(self):
         try:
             for b in self.backends:
                 b.start()
-            self.node.start()
-            self.load = Load(self.node.port)
+            subprocess.run([self.binary, "key", "new", os.path.join(self.folder, "cluster.key")], check=True,
+                           stdout=subprocess.DEVNULL)
+            self.write(self.backends, "1s")
+            for n in self.nodes:
+                n.start()
+            self.load = Load(self.port)
             return self
         except BaseException:
             self.__exit__()
@@ -373,10 +434,30 @@ class Stage:
     def __exit__(self, *exc):
         if self.load:
             self.load.going = False
-        self.node.stop()
+        for n in self.nodes:
+            n.stop()
         for b in self.backends:
             b.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def write(self, backends, every):
+        """The file of all nodes."""
+        text = CONFIGURATION.format(
+            port=self.port, mesh=self.mesh, every=every,
+            nodes="\n".join(f"  node {name} {{ address = {host} }}" for name, host in NODES.items()),
+            backends="\n".join(f"  backend {b.address}" for b in backends))
+        with open(self.nodes[0].file, "w") as f:
+            f.write(text)
+
+    def reload(self):
+        for n in self.nodes:
+            if n.running:
+                n.reload()
+
+    @property
+    def node(self):
+        """One to ask: the first that runs."""
+        return next((n for n in self.nodes if n.running), self.nodes[0])
 
     def twice(self):
         """POSTs that were delivered more than once, all backends together."""
@@ -390,7 +471,7 @@ class Stage:
 
 class Story:
     def __init__(self, stage):
-        self.stage, self.load, self.node = stage, stage.load, stage.node
+        self.stage, self.load, self.node = stage, stage.load, stage.nodes[0]
         self.began = time.monotonic()
         self.rows = []
 
@@ -425,11 +506,11 @@ class Story:
     def kill_proxy(self):
         pid = self.node.pid("proxy")
         self.load.mark()
-        self.load.proxy_killed_at.append(time.monotonic())
+        self.load.killed(self.node.host)
         os.kill(pid, signal.SIGKILL)
         self.carry(200)
         gap = self.load.longest_gap()
-        self.say(f"kill -9 the proxy process: serving again after {gap * 1000:.0f} ms")
+        self.say(f"kill -9 the proxy process of node {self.node.name}: serving again after {gap * 1000:.0f} ms")
         self.rows.append(("kill -9 proxy", f"gap {gap * 1000:10.0f} ms", "", f"p99 {self.load.p99() * 1000:6.1f} ms",
                           f"died with it {self.load.counts['died']}"))
 
@@ -439,29 +520,58 @@ class Story:
         os.kill(before, signal.SIGKILL)
         took = wait_for(lambda: self.node.pid("control") not in (None, before), 15, "control to return")
         self.carry(100)
-        self.say(f"kill -9 the control process: answers again after {took * 1000:.0f} ms, traffic goes on")
+        self.say(f"kill -9 the control process of node {self.node.name}: answers again after {took * 1000:.0f} ms, traffic goes on")
         self.rows.append(("kill -9 control", f"back {took * 1000:9.0f} ms", "",
                           f"p99 {self.load.p99() * 1000:6.1f} ms", ""))
+
+    def notice(self, others, code, node, since):
+        """Seconds until the last of the others said so, by their own clocks."""
+        wait_for(lambda: all(n.heard_of(code, node.name, since) for n in others), 15,
+                 f"the others to say {code} of {node.name}")
+        return max(n.heard_of(code, node.name, since) for n in others) - since
+
+    def lose_node(self, node):
+        others = [n for n in self.stage.nodes if n is not node]
+        self.load.mark()
+        died = self.load.counts["died"]
+        since = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self.load.killed(node.host, node=True)
+        node.kill()
+        noticed = self.notice(others, "node-failed", node, since)
+        self.say(f"kill -9 node {node.name}: {others[0].name} and {others[1].name} agree after {noticed * 1000:.0f} ms, "
+                 "its clients go to them")
+        self.carry(400)
+        p99 = self.load.p99()
+        since = time.clock_gettime(time.CLOCK_BOOTTIME)
+        node.start()
+        self.load.down.discard(node.host)
+        back = self.notice(others, "node-alive", node, since)
+        self.carry(400)  # it has to hear the others for a while before it can judge them
+        self.say(f"  it is back: alive to both after {back * 1000:.0f} ms")
+        self.rows.append((f"kill -9 node {node.name}", f"noticed {noticed * 1000:6.0f} ms", f"back {back * 1000:6.0f} ms",
+                          f"p99 {p99 * 1000:6.1f} ms", f"died with it {self.load.counts['died'] - died}"))
 
     def reloads(self, n):
         self.load.mark()
         backends = self.stage.backends
         for i in range(n):
-            self.node.write([b for k, b in enumerate(backends) if k != i % 4], ("1s", "2s")[i % 2])
-            self.node.reload()
+            self.stage.write([b for k, b in enumerate(backends) if k != i % 4], ("1s", "2s")[i % 2])
+            self.stage.reload()
             self.carry(30)
-        self.node.write(backends, "1s")
-        self.node.reload()
+        self.stage.write(backends, "1s")
+        self.stage.reload()
         self.carry(100)
-        self.say(f"{n + 1} reloads that change backends and checks, under load")
+        self.say(f"{n + 1} reloads of every node that change backends and checks, under load")
         self.rows.append((f"{n + 1} reloads", "", "", f"p99 {self.load.p99() * 1000:6.1f} ms", ""))
 
     def tell(self):
         first, second, third = self.stage.backends
-        self.say(f"holdfast serves http://127.0.0.1:{self.node.port} from three backends; {CLIENTS} clients "
+        self.say(f"three nodes serve http://127.0.0.1, .2 and .3:{self.node.port} from three backends; {CLIENTS} clients "
                  "send GET, PUT and POST")
         for b in self.stage.backends:
             self.until(b, "healthy")
+        for n in self.stage.nodes:
+            wait_for(lambda n=n: all(n.member(m)["state"] == "alive" for m in NODES), 15, f"{n.name} to hear the others")
         self.load.mark()
         self.carry(800)
         self.say(f"all healthy, {self.load.rate()} requests a second")
@@ -470,13 +580,15 @@ class Story:
         self.scene("backend-2 hangs", second, second.hang, second.resume)
         self.kill_proxy()
         self.kill_control()
+        for node in self.stage.nodes:
+            self.lose_node(node)
         self.reloads(4)
         self.load.stop()
-        code = self.node.stop()
-        self.say(f"SIGTERM: drained and ended with {code}")
-        return self.verdict(code)
+        codes = [n.stop() for n in self.stage.nodes]
+        self.say(f"SIGTERM: drained and ended with {', '.join(map(str, codes))}")
+        return self.verdict(any(code != 0 for code in codes))
 
-    def verdict(self, code):
+    def verdict(self, unclean):
         c, twice = self.load.counts, self.stage.twice()
         print("\nWhat was measured")
         for row in self.rows:
@@ -486,10 +598,10 @@ class Story:
               f"  {c['refused']} POST refused at once: their backend died or hung with them, and they may not be "
               f"sent again\n"
               f"  {twice} POST delivered twice\n"
-              f"  {c['died']} ended together with the killed proxy process")
+              f"  {c['died']} ended together with a killed proxy process or node")
         for what in self.load.lost[:10]:
             print(f"    lost: {what}")
-        good = c["lost"] == 0 and twice == 0 and code == 0 and c["died"] <= CLIENTS
+        good = c["lost"] == 0 and twice == 0 and not unclean and c["died"] <= CLIENTS * len(self.load.kills)
         print(f"\n{'No request was lost.' if good else 'This did not go as it must.'}", flush=True)
         return 0 if good else 1
 
@@ -500,11 +612,12 @@ COLOURS = {"healthy": "32", "degraded": "33", "suspect": "33", "failed": "31"}
 
 
 class Screen:
-    KEYS = ("1 2 3 kill or restart    s 1..3 stop or go on (SIGSTOP)    p kill proxy    "
-            "c kill control    r reload    q quit")
+    KEYS = ("1 2 3 a b c  kill or restart a backend, a node    s 1..3  stop or go on (SIGSTOP)",
+            "p  kill a proxy    k  kill a control    r  reload    q  quit")
+    STATES = {"alive": "healthy", "suspect": "suspect", "failed": "failed"}
 
     def __init__(self, stage):
-        self.stage, self.load, self.node = stage, stage.load, stage.node
+        self.stage, self.load = stage, stage.load
         self.armed, self.message, self.going = False, "", True
         self.status, self.events = None, []
         self.variant = 0
@@ -514,29 +627,32 @@ class Screen:
 
     def watch(self):
         while self.going:
-            self.status, self.events = self.node.status(), self.node.events(8)
+            self.status, self.events = self.stage.node.status(), self.stage.node.events(8)
             time.sleep(0.2)
 
     def lines(self):
         c = self.load.counts
-        yield f"\x1b[1mholdfast\x1b[0m  http://127.0.0.1:{self.node.port}   {CLIENTS} clients, GET, PUT and POST"
+        yield (f"\x1b[1mholdfast\x1b[0m  http://127.0.0.1, .2 and .3:{self.stage.port}   {CLIENTS} clients, GET, PUT and POST")
         yield ""
         lost = self.colour(f"{c['lost']} lost", "failed" if c["lost"] else "healthy")
         yield (f"{self.load.rate():6} requests/s   {self.load.total()} in all   {lost}   "
-               f"{c['refused']} POST refused   {c['died']} ended with the proxy   "
+               f"{c['refused']} POST refused   {c['died']} ended with a proxy or node   "
                f"p99 {self.load.p99(last=2000) * 1000:.1f} ms")
         yield ""
         yield "      backend                      process   verdict    requests/s  why"
         yield from self.backend_lines()
         yield ""
-        yield "processes: " + "   ".join(
+        yield "      node                         process   state      round trip  why"
+        yield from self.node_lines()
+        yield ""
+        yield f"node {(self.status or {}).get('node', '-')} is asked: " + "   ".join(
             f"{p['name']} {p['pid']}" + (f" (start {p['starts']})" if p.get("starts", 1) > 1 else "")
             for p in (self.status or {}).get("processes", []) if not p["name"].startswith("worker"))
         yield ""
         for e in self.events:
             yield f"  {e.get('time', '')[11:19]}  {e.get('subject', '')}  {e.get('text', '')}"
         yield ""
-        yield self.KEYS
+        yield from self.KEYS
         yield self.message
 
     def backend_lines(self):
@@ -547,6 +663,14 @@ class Screen:
             verdict = self.colour(f"{i['verdict']:<9}", i["verdict"])
             yield (f"   {n}  {b.name} {b.address:<17}  {process:<9} {verdict}  {i.get('requests_per_second', 0):9.0f}"
                    f"   {why(i)}")
+
+    def node_lines(self):
+        found = {m["name"]: m for m in ((self.status or {}).get("cluster") or {}).get("members", [])}
+        for n in self.stage.nodes:
+            m = found.get(n.name, {"state": "-", "reason": ""})
+            state = self.colour(f"{m['state']:<9}", self.STATES.get(m["state"]))
+            rtt = f"{m['rtt_us']} us" if m.get("rtt_us") else "-"
+            yield (f"   {n.name}  {n.host:<27}  {'running' if n.running else 'dead':<9} {state}  {rtt:>10}   {m['reason']}")
 
     def draw(self):
         width = shutil.get_terminal_size().columns
@@ -568,16 +692,24 @@ class Screen:
                 (b.kill if b.running else b.start)()
         elif key == "s":
             self.armed, self.message = True, "stop or go on: which backend? 1, 2 or 3"
-        elif key in "pc":
-            pid = self.node.pid("proxy" if key == "p" else "control")
+        elif key in NODES:
+            node = next(n for n in stage.nodes if n.name == key)
+            if node.running:
+                self.load.killed(node.host, node=True)
+                node.kill()
+            else:
+                node.start()
+                self.load.down.discard(node.host)
+        elif key in "pk":
+            pid = stage.node.pid("proxy" if key == "p" else "control")
             if key == "p":
-                self.load.proxy_killed_at.append(time.monotonic())
+                self.load.killed(stage.node.host)
             if pid:
                 os.kill(pid, signal.SIGKILL)
         elif key == "r":
             self.variant += 1
-            self.node.write(stage.backends, ("1s", "2s")[self.variant % 2])
-            self.node.reload()
+            stage.write(stage.backends, ("1s", "2s")[self.variant % 2])
+            stage.reload()
             self.message = "reloaded with checks every " + ("1s", "2s")[self.variant % 2]
         elif key in "q\x03\x04":
             self.going = False
@@ -604,7 +736,7 @@ class Screen:
             watcher.join(12)
         c = self.load.counts
         print(f"{self.load.total()} requests, {c['lost']} lost, {c['refused']} POST refused, "
-              f"{c['died']} ended with the proxy, {self.stage.twice()} POST delivered twice")
+              f"{c['died']} ended with a proxy or node, {self.stage.twice()} POST delivered twice")
         return 0 if c["lost"] == 0 and self.stage.twice() == 0 else 1
 
 

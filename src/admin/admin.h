@@ -128,6 +128,23 @@ struct admin_keys {
     } nodes[VIEW_MAX_NODES];
 };
 
+/* What is in force for an instance. */
+struct admin_verdict {
+    uint8_t verdict, reason;
+    bool maintenance; /* its node is, and it is kept as it was */
+    uint64_t since;   /* ns */
+};
+
+/* What another node thinks of it. */
+struct admin_observer {
+    const char *node;
+    uint8_t verdict; /* enum verdict */
+    uint8_t reason;  /* may be unknown here */
+    bool certain;
+    bool counts;        /* fresh evidence, of one that is alive and not isolated */
+    uint64_t at, since; /* ns, when it said so, and since when it thinks so */
+};
+
 struct admin_host {
     void *context;
     struct events *events;
@@ -135,6 +152,11 @@ struct admin_host {
     const struct view *(*view)(void *context);   /* in force; NULL before the first */
     const struct cells *(*cells)(void *context); /* never NULL */
     const struct judge *(*judge)(void *context, uint32_t slot); /* NULL: nobody judges this slot */
+    /* What is in force for the instance of a slot, with the evidence in sentences, and what others
+     * see. All three may be NULL: then it is what the judge says. False, 0: as judge. */
+    bool (*shown)(void *context, uint32_t slot, struct admin_verdict *out);
+    size_t (*explain)(void *context, uint32_t slot, char *out, size_t size);
+    uint32_t (*observers)(void *context, uint32_t slot, struct admin_observer *out, uint32_t size);
     /* Queues a reload; done is called later, never from inside. ERR_BUSY when too many wait. */
     int (*reload)(void *context, struct admin_reload *r, struct err *e);
     /* Drains (or resumes) an instance of the view. *changed: it was not so before. */

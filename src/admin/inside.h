@@ -147,6 +147,8 @@ json_t *cluster_json(struct admin *a);
 
 /* status.c */
 json_t *status_json(struct admin *a);
+/* What is in force; suspect and unchecked where nobody judges the slot. */
+struct admin_verdict admin_shown(struct admin *a, uint32_t slot);
 json_t *instance_json(struct admin *a, const struct view_instance *in);
 uint64_t admin_uptime(const struct admin *a); /* ns since the supervisor started */
 /* "supervisor", "control", "proxy", "worker-0" */

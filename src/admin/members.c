@@ -140,7 +140,7 @@ static bool route_cluster(struct conn *c, struct admin_cluster *out)
     admin_cluster_free(out);
     if (e.code == -ERR_ABSENT)
         route_error(c, 404, "absent",
-                    "this node is in no cluster: its configuration has no 'cluster' block", NULL,
+                    "this node is in no cluster: its configuration names no other node", NULL,
                     NULL);
     else
         route_error_of(c, &e);

@@ -412,11 +412,9 @@ static void verdict_set(struct scrape *s, const struct instance_sample *i, enum 
 static void instance_verdicts(struct scrape *s, const struct instance_sample *list, size_t n)
 {
     exposition_family(&s->x, "holdfast_instance_verdict", METRIC_GAUGE,
-                      "Control's verdict: 1 for the one that holds.");
-    for (size_t i = 0; i < n; i++) {
-        const struct judge *j = s->a->host.judge(s->a->host.context, list[i].instance->slot);
-        verdict_set(s, &list[i], j ? j->verdict : VERDICT_SUSPECT);
-    }
+                      "The verdict in force: 1 for the one that holds.");
+    for (size_t i = 0; i < n; i++)
+        verdict_set(s, &list[i], (enum verdict)admin_shown(s->a, list[i].instance->slot).verdict);
     exposition_family(&s->x, "holdfast_instance_proxy_verdict", METRIC_GAUGE,
                       "Worst verdict of the proxy's workers: 1 for the one that holds.");
     for (size_t i = 0; i < n; i++)

@@ -108,17 +108,59 @@ static json_t *errors_json(const struct instance_totals *t)
     return json_end(&o);
 }
 
+struct admin_verdict admin_shown(struct admin *a, uint32_t slot)
+{
+    struct admin_verdict v = {VERDICT_SUSPECT, REASON_UNCHECKED, false, loop_now(a->loop)};
+    const struct judge *j = a->host.judge(a->host.context, slot);
+    if (j && (!a->host.shown || !a->host.shown(a->host.context, slot, &v)))
+        v = (struct admin_verdict){(uint8_t)j->verdict, (uint8_t)j->reason, false, j->since};
+    return v;
+}
+
+static json_t *observer_json(const struct admin_observer *n, uint64_t now)
+{
+    struct json_object o = json_begin();
+    json_put_text(&o, "node", n->node);
+    json_put_text(&o, "verdict", verdict_name((enum verdict)n->verdict));
+    json_put_text(&o, "reason", reason_name((enum reason)n->reason));
+    json_put_bool(&o, "certain", n->certain);
+    json_put_bool(&o, "counts", n->counts);
+    json_put_real(&o, "since_seconds", seconds(since(now, n->since)));
+    json_put_real(&o, "age_seconds", seconds(since(now, n->at)));
+    return json_end(&o);
+}
+
+static json_t *observers_json(struct admin *a, uint32_t slot)
+{
+    struct admin_observer all[VIEW_MAX_NODES];
+    json_t *list = json_array();
+    uint32_t n =
+        a->host.observers ? a->host.observers(a->host.context, slot, all, ARRAY_LEN(all)) : 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (!json_push(list, observer_json(&all[i], loop_now(a->loop)))) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
+
 static void put_verdict(struct json_object *o, struct admin *a, uint32_t slot)
 {
     const struct judge *j = a->host.judge(a->host.context, slot);
+    struct admin_verdict v = admin_shown(a, slot);
     uint64_t now = loop_now(a->loop);
-    char text[256] = "";
-    if (j)
+    char text[384] = "";
+    if (j && a->host.explain)
+        a->host.explain(a->host.context, slot, text, sizeof text);
+    else if (j)
         judge_explain(j, now, text, sizeof text);
-    json_put_text(o, "verdict", verdict_name(j ? j->verdict : VERDICT_SUSPECT));
-    json_put_text(o, "reason", reason_name(j ? j->reason : REASON_UNCHECKED));
+    json_put_text(o, "verdict", verdict_name((enum verdict)v.verdict));
+    json_put_text(o, "reason", reason_name((enum reason)v.reason));
     json_put_text(o, "explanation", text);
-    json_put_real(o, "since_seconds", j ? seconds(since(now, j->since)) : 0);
+    json_put_real(o, "since_seconds", seconds(since(now, v.since)));
+    json_put_text(o, "own_verdict", verdict_name(j ? j->verdict : VERDICT_SUSPECT));
+    json_put_bool(o, "maintenance", v.maintenance);
+    json_put(o, "observers", observers_json(a, slot));
 }
 
 static bool draining(const struct admin *a, uint32_t slot)
@@ -181,8 +223,7 @@ static enum verdict service_verdict(struct admin *a, const struct view_service *
 {
     enum verdict best = VERDICT_FAILED, worst = VERDICT_HEALTHY;
     for (uint32_t i = 0; i < s->n_instances; i++) {
-        const struct judge *j = a->host.judge(a->host.context, s->instances[i].slot);
-        enum verdict v = j ? j->verdict : VERDICT_SUSPECT;
+        enum verdict v = (enum verdict)admin_shown(a, s->instances[i].slot).verdict;
         if (draining(a, s->instances[i].slot))
             continue;
         best = MIN(best, v);

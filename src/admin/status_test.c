@@ -30,26 +30,12 @@ static const char *const service_fields[] = {"name",
                                              "latency_us",
                                              "instances",
                                              NULL};
-static const char *const instance_fields[] = {"name",
-                                              "address",
-                                              "weight",
-                                              "own_weight",
-                                              "priority",
-                                              "source",
-                                              "verdict",
-                                              "reason",
-                                              "explanation",
-                                              "since_seconds",
-                                              "draining",
-                                              "proxy_verdict",
-                                              "inflight",
-                                              "idle",
-                                              "connects",
-                                              "requests",
-                                              "requests_per_second",
-                                              "errors",
-                                              "latency_us",
-                                              NULL};
+static const char *const instance_fields[] = {
+    "name",        "address",     "weight",    "own_weight",  "priority",
+    "source",      "verdict",     "reason",    "explanation", "since_seconds",
+    "own_verdict", "maintenance", "observers", "draining",    "proxy_verdict",
+    "inflight",    "idle",        "connects",  "requests",    "requests_per_second",
+    "errors",      "latency_us",  NULL};
 
 /* Exactly these, in this order. */
 static void assert_fields(json_t *o, const char *const *names)

@@ -106,54 +106,26 @@ static int read_words(struct request *t, const char *const operands[OPERANDS_MAX
     return CLI_OK;
 }
 
-/* ---- files; their buffers are large enough from the start, so that no copy is left behind ---- */
-
-static bool secret_buffer(struct buf *b)
-{
-    return buf_reserve(b, 4 * (size_t)KEYRING_TEXT_MAX);
-}
-
-static void secret_free(struct buf *b)
-{
-    if (b->p)
-        wipe(b->p, b->cap);
-    buf_free(b);
-}
+/* ---- the file ---- */
 
 static int load(struct request *t, struct err *e)
 {
-    struct buf text = {0};
-    int rc = secret_buffer(&text) ? file_read(t->path, KEYRING_TEXT_MAX, &text, e)
-                                  : err_set(e, ERR_NOMEM, "out of memory");
-    if (rc == 0) {
-        rc = keyring_parse(buf_str(&text), &t->keys, e);
-        if (rc)
-            err_wrap(e, "%s", t->path);
-    } else if (rc == -ERR_ABSENT) {
-        rc = err_set(e, ERR_ABSENT, "%s does not exist: 'holdfast key new' makes it", t->path);
-    }
-    secret_free(&text);
-    return rc;
+    int rc = keyring_load(t->path, &t->keys, e);
+    return rc != -ERR_ABSENT
+               ? rc
+               : err_set(e, ERR_ABSENT, "%s does not exist: 'holdfast key new' makes it", t->path);
 }
 
 static int save(const struct request *t, struct err *e)
 {
-    struct buf text = {0};
-    int rc = 0;
-    if (secret_buffer(&text))
-        keyring_print(&t->keys, &text);
-    if (text.failed)
-        rc = err_set(e, ERR_NOMEM, "out of memory");
-    else if (t->action == NEW)
-        rc = file_create(t->path, buf_str(&text), 0600, e);
-    else
-        rc = file_update(t->path, buf_str(&text), e);
-    secret_free(&text);
-    if (rc == -ERR_EXISTS)
-        rc = err_set(e, ERR_EXISTS,
-                     "%s exists already and may be in use: 'holdfast key add' puts a new key in it",
-                     t->path);
-    return rc;
+    if (t->action != NEW)
+        return keyring_save(t->path, &t->keys, e);
+    int rc = keyring_create(t->path, &t->keys, e);
+    if (rc != -ERR_EXISTS)
+        return rc;
+    return err_set(e, ERR_EXISTS,
+                   "%s exists already and may be in use: 'holdfast key add' puts a new key in it",
+                   t->path);
 }
 
 /* Not refused, since a group of its own may be wanted; but the world is no group. */

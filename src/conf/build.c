@@ -327,7 +327,7 @@ static void build_services(struct builder *b, const struct node *top, bool damag
         build_service(b, k);
     }
     struct place start = {0, 0, 0};
-    if (n == 0 && !damaged && b->c->problems->errors == 0)
+    if (n == 0 && !damaged && b->c->problems->errors == 0 && !build_count(top, "cluster"))
         conf_complain(b->c, &start, "add 'service NAME { ... }'", "there is no service");
     if (b->instances > VIEW_MAX_SLOTS)
         conf_complain(b->c, &start, "", "%u backends in all services, more than %d", b->instances,
@@ -393,6 +393,17 @@ static uint32_t sockets_at_most(const struct node *top)
     return MIN(n + 2, (uint32_t)VIEW_MAX_SOCKETS); /* and those of the cluster */
 }
 
+/* A witness votes and observes. The file was checked whole, but what serves is not its to open. */
+static void host_nothing(struct view *v)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < v->n_sockets; i++)
+        if (socket_is_of_control(v->sockets[i].use))
+            v->sockets[kept++] = v->sockets[i];
+    v->n_sockets = kept;
+    v->n_services = 0;
+}
+
 void conf_build(struct conf *c, const struct node *top, bool damaged)
 {
     struct builder b = {.c = c, .v = c->view};
@@ -411,6 +422,9 @@ void conf_build(struct conf *c, const struct node *top, bool damaged)
     build_services(&b, top, damaged);
     links_resolve(&b);
     cluster_build(&b, top, settings_seen(&seen, BLOCK_TOP, "zone"));
+    const struct view_node *self = view_self(c->view);
+    if (self && self->role == NODE_WITNESS)
+        host_nothing(c->view);
     map_free(&b.services);
     map_free(&b.led);
     map_free(&b.sockets);

@@ -84,8 +84,33 @@ static void a_cluster(void **state)
     view_free(v);
     assert_int_equal(as_node("zone = x\n" CLUSTER SMALL, "c", &v, problem, sizeof problem), 0);
     assert_true(str_eq(view_self(v)->name, STR("c")));
-    assert_true(addr_eq(&v->sockets[2].addr, &view_self(v)->address));
     assert_true(str_eq(v->zone, STR("x"))); /* the file's own counts more */
+    view_free(v);
+}
+
+static void a_witness_hosts_nothing(void **state)
+{
+    struct view *v = NULL;
+    char problem[300];
+    assert_int_equal(as_node(CLUSTER SMALL, "c", &v, problem, sizeof problem), 0);
+    assert_int_equal(v->n_services, 0);
+    assert_int_equal(v->n_sockets, 2);
+    assert_int_equal(v->sockets[0].use, SOCKET_LINK);
+    assert_int_equal(v->sockets[1].use, SOCKET_GOSSIP);
+    assert_true(addr_eq(&v->sockets[1].addr, &view_self(v)->address));
+    view_free(v);
+    /* and what it will never open must be right all the same */
+    assert_int_equal(
+        as_node(CLUSTER "service web { backend 127.0.0.1:1 }\n", "c", &v, problem, sizeof problem),
+        -ERR_INVAL);
+}
+
+static void a_cluster_may_do_without_services(void **state)
+{
+    struct view *v = NULL;
+    char problem[300];
+    assert_int_equal(as_node(CLUSTER, "a", &v, problem, sizeof problem), 0);
+    assert_int_equal(v->n_services, 0);
     view_free(v);
 }
 
@@ -596,6 +621,8 @@ int main(void)
         cmocka_unit_test(defaults),
         cmocka_unit_test(every_setting),
         cmocka_unit_test(a_cluster),
+        cmocka_unit_test(a_witness_hosts_nothing),
+        cmocka_unit_test(a_cluster_may_do_without_services),
         cmocka_unit_test(heartbeats_set_what_is_silence),
         cmocka_unit_test(the_node_must_be_one_of_the_cluster),
         cmocka_unit_test(a_cluster_is_bounded),

@@ -49,6 +49,7 @@ static int host_drain(void *context, uint32_t slot, bool on, bool *did, struct e
     int r = drains_set(c, s->service->name, s->instance->name, on, e);
     if (r)
         return r;
+    judging_refresh(c, slot);
     judging_publish(c, slot);
     struct event *ev = control_event(c, on ? EVENT_DRAIN : EVENT_RESUME, EVENT_INFO);
     event_subject(ev, "%.*s/%.*s", (int)MIN(s->service->name.n, 80u), s->service->name.p,
@@ -63,6 +64,28 @@ static int host_tell(void *context, const struct told_change *change, struct adm
                      struct admin_told *told, struct err *e)
 {
     return discovering_tell(context, change, waits, told, e);
+}
+
+static bool host_shown(void *context, uint32_t slot, struct admin_verdict *out)
+{
+    const struct control *c = context;
+    if (slot >= c->n_subjects || !c->subjects[slot].used)
+        return false;
+    const struct subject *s = &c->subjects[slot];
+    *out = (struct admin_verdict){(uint8_t)s->shown.verdict, (uint8_t)s->shown.reason,
+                                  s->shown.kept, s->shown_since};
+    return true;
+}
+
+static size_t host_explain(void *context, uint32_t slot, char *out, size_t size)
+{
+    return health_explain(context, slot, out, size);
+}
+
+static uint32_t host_observers(void *context, uint32_t slot, struct admin_observer *out,
+                               uint32_t size)
+{
+    return health_observers(context, slot, out, size);
 }
 
 static const struct beat_watch *host_beat(void *context, uint32_t index)
@@ -122,6 +145,9 @@ struct admin_host control_host(struct control *c)
         .reload = host_reload,
         .drain = host_drain,
         .tell = host_tell,
+        .shown = host_shown,
+        .explain = host_explain,
+        .observers = host_observers,
         .beat = host_beat,
         .beaten = host_beaten,
         .beat_counts = host_beat_counts,
@@ -246,6 +272,7 @@ int control_open(struct control *c, struct loop *l, struct log *log,
             c, {.fd = -1, .on_message = control_hear_proxy, .on_gone = on_proxy_gone}};
     reloading_init(c);
     discovering_open(c);
+    health_init(c);
     meshing_init(c);
     timer_init(&c->beat, on_beat);
     int r = map_cells(c, cells_fd, e);
@@ -275,12 +302,13 @@ void control_close(struct control *c)
     prober_free(c->prober);
     reloading_end(c);
     discovering_end(c);
+    meshing_end(c);
     judging_end(c);
+    health_end(c);
     beating_end(c);
     drains_end(c);
     events_free(&c->events);
     arriving_close(&c->arriving);
-    meshing_end(c);
     view_free(c->arriving.view);
     view_free(c->view);
     if (c->cells.header)

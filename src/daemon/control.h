@@ -13,6 +13,7 @@
  *   control_mesh.c    the node among its peers
  *   control_keys.c    the cluster's keys: who gets them, and when they become others
  *   control_pace.c    which instances are slower than their pool
+ *   control_health.c  what the other nodes see of the instances, and what is made of it
  *   control_beat.c    jobs that say themselves that they live, kept in STATE/beats.json
  *   beat_door.c       where they say it over the network: the I/O around wire/beat.h
  *   control_drain.c   operators' drains, kept in STATE/drains.json
@@ -33,6 +34,7 @@
 #include "daemon/log.h"
 #include "daemon/prober.h"
 #include "detect/beat.h"
+#include "detect/fuse.h"
 #include "discover/discover.h"
 #include "mesh/mesh.h"
 #include "mesh/mesh_keys.h"
@@ -40,15 +42,54 @@
 #include "os/os.h"
 #include "view/cells.h"
 #include "view/view.h"
+#include "wire/health.h"
 
 struct subject {
     bool used;
     uint64_t epoch; /* of the latest view that names it */
     struct judge judge;
+    struct fused shown;   /* what is in force here: of the judge, and of what other nodes see */
+    uint64_t shown_since; /* ns */
+    uint8_t good, good_reason;          /* what stays while its node is in maintenance */
+    bool untold;                        /* the judge has changed since the other nodes were told */
     const struct view_service *service; /* in control.view */
     const struct view_instance *instance;
     uint64_t ok_seen; /* answered requests of all workers' rows that the judge knows of */
     uint64_t ok_told; /* of those, told by signals and not yet seen in the rows */
+};
+
+/* control_health.c's own. What another node said of a slot, and the node. */
+struct health_seen {
+    uint64_t at, since; /* ns; at 0: nothing */
+    uint8_t verdict, reason;
+    bool certain;
+};
+struct health_peer {
+    char name[64];
+    struct health_seen *seen; /* owned, by slot */
+    bool alive;               /* as the membership says */
+    bool isolated;            /* as it says itself */
+    bool resting;             /* in maintenance */
+    bool gone;                /* its place may be taken */
+};
+
+/* The mesh, as control_health.c knows it. */
+struct health_line {
+    void *context;
+    /* To a node, or to all others (empty). What does not arrive is said again later. */
+    void (*send)(void *context, struct str node, struct str bytes);
+    bool (*isolated)(void *context); /* whether this node hears too few to agree with; or NULL */
+};
+
+struct healthing {
+    struct health_line line; /* send is NULL: this node is alone */
+    struct health_peer peers[FUSE_OBSERVERS];
+    uint32_t n_peers;
+    struct addr resting[FUSE_OBSERVERS]; /* of nodes in maintenance */
+    uint32_t n_resting;
+    bool isolated, self_resting;
+    struct timer soon, full, age;
+    uint64_t malformed; /* messages */
 };
 
 /* control_beat.c's own: a watched job, in the order of the view. */
@@ -163,6 +204,7 @@ struct control {
     struct timer beat, judge;
     struct pacing pacing;
     struct beating beating;
+    struct healthing health;
     uint64_t rows_read_at;
     uint64_t nonsense; /* messages or signals from the proxy that were refused */
     bool unsaved;      /* the state directory could not be written: said once */
@@ -237,6 +279,8 @@ void judging_signal(struct control *c, const struct signal *s);
 /* The body of IPC_SIGNALS. */
 void judging_message(struct control *c, struct reader *body);
 void judging_publish(struct control *c, uint32_t slot);
+/* The same when what other nodes see, or time, may have changed it. */
+void judging_refresh(struct control *c, uint32_t slot);
 /* How the instance compares with its pool now. */
 void judging_pace(struct control *c, uint32_t slot, enum pace pace, const struct pace_report *r);
 
@@ -245,6 +289,27 @@ int pacing_init(struct control *c, struct err *e);
 void pacing_end(struct control *c);
 /* The slot has a new subject. */
 void pacing_begin(struct control *c, uint32_t slot);
+
+/* control_health.c. For the mesh: */
+/* It is there (its send and isolated are called from now on), or gone (NULL). */
+void control_health_connect(struct control *c, const struct health_line *line);
+/* The bytes of a MESH_HEALTH of an authenticated node. */
+void control_health_message(struct control *c, struct str from, struct str bytes);
+void control_health_link(struct control *c, struct str node, bool up);
+/* How a member is now, this node included; with every change, and for all at the start. */
+void control_health_member(struct control *c, struct str node, enum member_state state,
+                           bool maintenance);
+/* For judging: */
+void health_init(struct control *c);
+void health_end(struct control *c);
+void health_adopt(struct control *c); /* after judging_adopt */
+struct fused health_fuse(const struct control *c, uint32_t slot);
+void health_changed(struct control *c, uint32_t slot);     /* the judge has */
+void health_forget_slot(struct control *c, uint32_t slot); /* another instance has it */
+/* Who sees what, and the judge's own evidence, in sentences. */
+size_t health_explain(struct control *c, uint32_t slot, char *out, size_t size);
+uint32_t health_observers(struct control *c, uint32_t slot, struct admin_observer *out,
+                          uint32_t size);
 
 /* control_beat.c */
 int beating_init(struct control *c, struct err *e);

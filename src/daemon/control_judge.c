@@ -9,8 +9,10 @@
  * Before a failure of the proxy is judged, the rows are read: what was answered before it counts
  * before it.
  *
- * Each change goes to the instance's verdict cell, of which control is the only writer, and to the
- * events with the evidence. Numbers from another process are checked before they are believed. */
+ * With what the other nodes see, each verdict becomes the one in force here (control_health.c).
+ * Each change of that goes to the instance's verdict cell, of which control is the only writer, and
+ * to the events with the evidence. Numbers from another process are checked before they are
+ * believed. */
 #include <stdio.h>
 
 #include "daemon/control.h"
@@ -41,16 +43,39 @@ static uint64_t answered(const struct control *c, uint32_t slot)
     return sum;
 }
 
-void judging_publish(struct control *c, uint32_t slot)
+/* Makes what is in force of what the judge says and others see. */
+static void weigh(struct control *c, uint32_t slot)
+{
+    struct subject *s = &c->subjects[slot];
+    struct fused f = health_fuse(c, slot);
+    bool own = !f.others && !f.kept;
+    if (own)
+        s->shown_since = s->judge.since;
+    else if (f.verdict != s->shown.verdict)
+        s->shown_since = loop_now(c->loop);
+    s->shown = f;
+    if (!f.kept) {
+        s->good = (uint8_t)f.verdict;
+        s->good_reason = (uint8_t)f.reason;
+    }
+}
+
+static void write_cells(struct control *c, uint32_t slot)
 {
     struct instance_verdict *row = cells_verdict(&c->cells, slot);
     const struct subject *s = &c->subjects[slot];
-    cell_set(&row->verdict, s->judge.verdict);
-    cell_set(&row->reason, s->judge.reason);
-    cell_set(&row->certain, s->judge.certain);
+    cell_set(&row->verdict, s->shown.verdict);
+    cell_set(&row->reason, s->shown.reason);
+    cell_set(&row->certain, s->shown.certain);
     cell_set(&row->draining, drains_has(c, s->service->name, s->instance->name));
-    cell_set(&row->since, s->judge.since);
+    cell_set(&row->since, s->shown_since);
     cell_add(&row->changes, 1);
+}
+
+void judging_publish(struct control *c, uint32_t slot)
+{
+    weigh(c, slot);
+    write_cells(c, slot);
 }
 
 static enum event_level level_of(enum verdict v)
@@ -58,48 +83,55 @@ static enum event_level level_of(enum verdict v)
     return v == VERDICT_FAILED || v == VERDICT_DEGRADED ? EVENT_WARNING : EVENT_INFO;
 }
 
-static void tell(struct control *c, const struct subject *s, enum verdict from)
+static void tell(struct control *c, uint32_t slot, enum verdict from)
 {
+    const struct subject *s = &c->subjects[slot];
     char why[EVENT_TEXT_MAX - 64];
-    judge_explain(&s->judge, loop_now(c->loop), why, sizeof why);
-    struct event *ev = control_event(c, EVENT_INSTANCE_VERDICT, level_of(s->judge.verdict));
+    health_explain(c, slot, why, sizeof why);
+    struct event *ev = control_event(c, EVENT_INSTANCE_VERDICT, level_of(s->shown.verdict));
     event_subject(ev, "%.*s/%.*s", (int)MIN(s->service->name.n, 80u), s->service->name.p,
                   (int)MIN(s->instance->name.n, 120u), s->instance->name.p);
-    event_text(ev, "%s -> %s (%s): %s", verdict_name(from), verdict_name(s->judge.verdict),
-               reason_name(s->judge.reason), why);
+    event_text(ev, "%s -> %s (%s): %s", verdict_name(from), verdict_name(s->shown.verdict),
+               reason_name(s->shown.reason), why);
     ev->from = (uint8_t)from;
-    ev->to = (uint8_t)s->judge.verdict;
-    ev->reason = (uint8_t)s->judge.reason;
+    ev->to = (uint8_t)s->shown.verdict;
+    ev->reason = (uint8_t)s->shown.reason;
     event_evidence(ev, &s->judge);
     control_event_end(c, ev);
 }
 
-/* What every change does; before is the judge's state ahead of it. */
-static void changed(struct control *c, uint32_t slot, enum verdict verdict, enum reason reason)
+void judging_refresh(struct control *c, uint32_t slot)
 {
     const struct subject *s = &c->subjects[slot];
-    judging_publish(c, slot);
-    if (s->judge.verdict != verdict || s->judge.reason != reason)
-        tell(c, s, verdict);
+    struct fused was = s->shown;
+    weigh(c, slot);
+    bool told = s->shown.verdict != was.verdict || s->shown.reason != was.reason;
+    if (told || s->shown.certain != was.certain)
+        write_cells(c, slot);
+    if (told)
+        tell(c, slot, was.verdict);
+}
+
+/* What every change of a judge does. */
+static void changed(struct control *c, uint32_t slot)
+{
+    judging_refresh(c, slot);
+    health_changed(c, slot);
     prober_hurry(c->prober, slot);
 }
 
 static void feed(struct control *c, const struct signal *signal)
 {
     struct judge *j = &c->subjects[signal->slot].judge;
-    enum verdict verdict = j->verdict;
-    enum reason reason = j->reason;
     if (judge_signal(j, signal))
-        changed(c, signal->slot, verdict, reason);
+        changed(c, signal->slot);
 }
 
 void judging_pace(struct control *c, uint32_t slot, enum pace pace, const struct pace_report *r)
 {
     struct judge *j = &c->subjects[slot].judge;
-    enum verdict verdict = j->verdict;
-    enum reason reason = j->reason;
     if (judge_pace(j, pace, r, loop_now(c->loop)))
-        changed(c, slot, verdict, reason);
+        changed(c, slot);
 }
 
 /* Feeds what the rows say was answered since they were last read. */
@@ -175,10 +207,8 @@ static void on_tick(struct timer *t)
             continue;
         if (rows)
             read_row(c, slot, now);
-        enum verdict verdict = s->judge.verdict;
-        enum reason reason = s->judge.reason;
         if (judge_deadline(&s->judge) <= now && judge_tick(&s->judge, now))
-            changed(c, slot, verdict, reason);
+            changed(c, slot);
     }
     loop_timer_set(c->loop, t, now + TICK_NS);
 }
@@ -241,6 +271,8 @@ static void restore_slot(struct control *c, const struct view_service *s,
     if (cell_get(&row->changes) == 0)
         return;
     drains_set(c, s->name, in->name, cell_get(&row->draining) != 0, NULL);
+    if (reason == REASON_OWN_PATH) /* which of the two it was is not known any more */
+        reason = s->check.kind != CHECK_NONE ? REASON_CHECKS_FAIL : REASON_REQUESTS_FAIL;
     if (verdict < VERDICTS && reason < REASONS)
         judge_restore(&c->subjects[in->slot].judge, (enum verdict)verdict, (enum reason)reason,
                       MIN(since, now));
@@ -264,8 +296,11 @@ static void adopt_slot(struct control *c, const struct view_service *service,
     } else {
         *s = (struct subject){.used = true, .ok_seen = answered(c, in->slot)};
         judge_init(&s->judge, &params, loop_now(c->loop));
+        health_forget_slot(c, in->slot);
         if (restore)
             restore_slot(c, service, in);
+        s->good = (uint8_t)s->judge.verdict;
+        s->good_reason = (uint8_t)s->judge.reason;
         pacing_begin(c, in->slot);
     }
     s->epoch = c->view->epoch;
@@ -295,4 +330,5 @@ void judging_adopt(struct control *c, bool restore)
         }
     }
     forget_unnamed(c);
+    health_adopt(c);
 }

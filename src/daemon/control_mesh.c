@@ -44,6 +44,7 @@ static void on_changed(void *context, const struct member_change *m, struct str 
                    (m->info.state == MEMBER_SUSPECT && m->was_reason != m->info.reason);
     if (another && !m->info.self)
         tell_member(c, m, node);
+    control_health_member(c, node, (enum member_state)m->info.state, m->info.maintenance);
     loop_timer_set(c->loop, &c->meshing.cuts_due, loop_now(c->loop) + CUTS_NS);
 }
 
@@ -77,8 +78,8 @@ static void on_message(void *context, struct str from, enum mesh_kind kind, stru
         if (bytes.n == 1 && (unsigned char)bytes.p[0] <= 1)
             meshing_maintain(c, bytes.p[0] != 0, from);
         return;
+    case MESH_HEALTH: control_health_message(c, from, bytes); return;
     case MESH_KEYS: keying_message(c, from, bytes); return;
-    case MESH_HEALTH:
     case MESH_JOIN:
     case MESH_CARDS:
     case MESH_COORD:
@@ -90,6 +91,7 @@ static void on_link(void *context, struct str node, bool up)
 {
     struct control *c = context;
     log_debug(c->log, "the link to node %.*s is %s", (int)node.n, node.p, up ? "up" : "gone");
+    control_health_link(c, node, up);
     if (up)
         keying_link(c, node);
 }
@@ -143,6 +145,38 @@ void meshing_maintain(struct control *c, bool on, struct str by)
     control_event_end(c, ev);
 }
 
+/* --- what the nodes see of the instances --- */
+
+/* A queue that is full means that the node is slow: it is told again with the next full telling. */
+static void send_health(void *context, struct str node, struct str bytes)
+{
+    struct control *c = context;
+    mesh_send(c->meshing.mesh, node, MESH_HEALTH, bytes, NULL);
+}
+
+static bool is_isolated(void *context)
+{
+    struct control *c = context;
+    bool isolated = member_isolated(mesh_borrow(c->meshing.mesh));
+    mesh_return(c->meshing.mesh);
+    return isolated;
+}
+
+static void share_health(struct control *c)
+{
+    struct health_line line = {c, send_health, is_isolated};
+    struct member_info all[FUSE_OBSERVERS];
+    const struct membership *m = mesh_borrow(c->meshing.mesh);
+    uint32_t n = MIN(member_count(m), (uint32_t)FUSE_OBSERVERS);
+    for (uint32_t i = 0; i < n; i++)
+        all[i] = member_at(m, i);
+    mesh_return(c->meshing.mesh);
+    control_health_connect(c, &line);
+    for (uint32_t i = 0; i < n; i++)
+        control_health_member(c, mesh_name(c->meshing.mesh, all[i].id),
+                              (enum member_state)all[i].state, all[i].maintenance);
+}
+
 /* --- with the view --- */
 
 static void refused(struct control *c, const struct err *e)
@@ -173,6 +207,8 @@ void meshing_adopt(struct control *c)
     struct err e = {0};
     int r = 0;
     if (c->view->cluster.n_nodes < 2) {
+        if (g->mesh)
+            control_health_connect(c, NULL);
         meshing_end(c);
         return;
     }
@@ -182,6 +218,7 @@ void meshing_adopt(struct control *c)
         r = mesh_new(&g->mesh, c->loop, c->view, str_of(c->o.state_dir), &host, &e);
         if (r == 0) {
             load_flag(c);
+            share_health(c);
             keying_begin(c);
         }
     }

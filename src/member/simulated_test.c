@@ -38,16 +38,22 @@ static void who_is_heard_by_one_says_that_he_is_back(void **state)
     net_free(net);
 }
 
-/* Late wake-ups make a node patient; the others need not wait for it. */
+/* By waking up late. */
+static void make_patient(struct net *net, uint32_t i)
+{
+    for (int k = 0; k < 30; k++) {
+        net_pause(net, i, 150 * MS);
+        net_run(net, 160 * MS);
+    }
+    assert_int_equal(member_health(net->nodes[i].m), MEMBER_HEALTH_MAX);
+}
+
+/* The others need not wait for a patient one. */
 static void a_slow_node_does_not_delay_the_others(void **state)
 {
     struct net *net = net_new(5, 3);
     net_run(net, SECOND);
-    for (uint32_t i = 0; i < 30; i++) {
-        net_pause(net, 3, 150 * MS);
-        net_run(net, 160 * MS);
-    }
-    assert_int_equal(member_health(net->nodes[3].m), MEMBER_HEALTH_MAX);
+    make_patient(net, 3);
     uint64_t since = net->now;
     net_crash(net, 4);
     net_run(net, 500 * MS);
@@ -75,16 +81,15 @@ static void a_newcomer_hears_of_maintenance(void **state)
     net_free(net);
 }
 
-/* Node 1 was told that node 2 had failed, while it was stopped; it hears nobody when it judges. */
+/* A patient node is told that another has failed, and is cut off before it judges itself. */
 static void what_was_said_long_ago_is_not_believed(void **state)
 {
     struct net *net = net_new(5, 5);
     net_run(net, SECOND);
-    net_pause(net, 1, 6 * SECOND);
-    net_crash(net, 2);
-    net_run(net, SECOND);
-    net_start(net, 2);
-    net_run(net, 4900 * MS);
+    make_patient(net, 1);
+    net_cut_off(net, 2, true);
+    net_run(net, 500 * MS);
+    net_expect(net, 0, 2, MEMBER_AGREED);
     net_cut_off(net, 1, true);
     net_run(net, 5 * SECOND);
     for (uint32_t i = 0; i < 5; i++)
@@ -111,6 +116,26 @@ static void who_was_heard_since_is_not_suspected(void **state)
     net_free(net);
 }
 
+/* Both have said that nobody hears node 2, while nobody was there to hear that. */
+static void what_nobody_heard_is_said_again(void **state)
+{
+    struct member_params p = member_defaults();
+    p.dense_max = 0;
+    struct net *net = net_with(3, 7, &p);
+    net_crash(net, 0);
+    net_crash(net, 1);
+    net_crash(net, 2);
+    net_cut(net, 0, 1, true);
+    net_start(net, 0);
+    net_start(net, 1);
+    net_run(net, 30 * SECOND);
+    net_cut(net, 0, 1, false);
+    net_run(net, 30 * SECOND);
+    net_expect(net, 0, 2, MEMBER_AGREED);
+    net_expect(net, 1, 2, MEMBER_AGREED);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +145,7 @@ int main(void)
         cmocka_unit_test(a_newcomer_hears_of_maintenance),
         cmocka_unit_test(what_was_said_long_ago_is_not_believed),
         cmocka_unit_test(who_was_heard_since_is_not_suspected),
+        cmocka_unit_test(what_nobody_heard_is_said_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

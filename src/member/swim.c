@@ -43,14 +43,19 @@ bool swim_fresh(const struct membership *m, const struct peer *p)
 
 /* --- suspicion --- */
 
+/* What this node found itself it says again each time that it finds it: nobody may have been there
+ * to hear it before. */
 static void accuse(struct membership *m, uint16_t slot, uint16_t accuser)
 {
     struct peer *p = &m->peers[slot];
     if (accuser == NOBODY || accuser == slot || p->n_accusers == ACCUSERS)
         return;
     for (uint32_t i = 0; i < p->n_accusers; i++)
-        if (p->accusers[i] == accuser)
+        if (p->accusers[i] == accuser) {
+            if (accuser == SELF && !p->tells)
+                rumour_tell(m, slot);
             return;
+        }
     p->accusers[p->n_accusers++] = accuser;
     rumour_tell(m, slot);
 }
@@ -162,11 +167,10 @@ static void probe_failed_one(struct membership *m)
 /* A patient node's probe may outlive what was wrong: who was heard since is not suspected. */
 static void probe_fails(struct membership *m, const struct probe *p, uint16_t slot)
 {
-    if (m->peers[slot].heard_at > p->began)
-        return;
     if (p->denied < p->asked || p->asked == 0)
         self_health(m, 1); /* not even the helpers answered */
-    swim_suspect(m, slot, m->peers[slot].incarnation, SELF);
+    if (m->peers[slot].heard_at <= p->began)
+        swim_suspect(m, slot, m->peers[slot].incarnation, SELF);
 }
 
 static void follow(struct membership *m, struct probe *p)

@@ -2,6 +2,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -157,6 +159,41 @@ static void too_much_is_refused(void **state)
     buf_free(&many);
 }
 
+/* On disk: made, changed and read; each allocation fails once, and the file stays. */
+static void a_file_is_made_and_changed(void **state)
+{
+    char dir[] = "/tmp/keyring-test-XXXXXX", path[64];
+    struct keyring k = {0}, again;
+    struct err e;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/key", dir);
+    assert_int_equal(keyring_add(&k, (const uint8_t[SEAL_SECRET]){1}, &e), 0);
+    assert_int_equal(keyring_load(path, &again, &e), -ERR_ABSENT);
+    assert_int_equal(keyring_save(path, &k, &e), -ERR_ABSENT);
+    assert_int_equal(keyring_create(path, &k, &e), 0);
+    assert_int_equal(keyring_create(path, &k, &e), -ERR_EXISTS);
+    assert_int_equal(keyring_add(&k, (const uint8_t[SEAL_SECRET]){2}, &e), 0);
+    mem_fail_at(1);
+    assert_int_equal(keyring_save(path, &k, &e), -ERR_NOMEM);
+    mem_fail_at(1);
+    assert_int_equal(keyring_load(path, &again, &e), -ERR_NOMEM);
+    mem_fail_at(0);
+    assert_int_equal(keyring_load(path, &again, &e), 0);
+    assert_int_equal(again.n, 1);
+    assert_int_equal(keyring_save(path, &k, &e), 0);
+    assert_int_equal(keyring_load(path, &again, &e), 0);
+    assert_int_equal(again.n, 2);
+    assert_int_equal(again.keys[0].id, k.keys[0].id);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs("nonsense\n", f);
+    fclose(f);
+    assert_int_equal(keyring_load(path, &again, &e), -ERR_INVAL);
+    assert_non_null(strstr(e.text, "/key: line 1: a key begins with its id"));
+    unlink(path);
+    rmdir(dir);
+}
+
 /* printf 'prod\0a' | sha256sum, read as a little-endian number */
 static void a_node_has_an_id(void **state)
 {
@@ -177,6 +214,7 @@ int main(void)
         cmocka_unit_test(what_is_printed_is_read_again),
         cmocka_unit_test(keys_come_and_go),
         cmocka_unit_test(too_much_is_refused),
+        cmocka_unit_test(a_file_is_made_and_changed),
         cmocka_unit_test(a_node_has_an_id),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

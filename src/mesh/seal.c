@@ -1,15 +1,15 @@
 /* Who says what, when (A is who begins):
  *
- *     A has to send, has no session       -> HELLO, again every SEAL_HELLO_EVERY with the same
- * nonce B gets a HELLO                      -> a session is *offered*: WELCOME; the same again for
- * the same HELLO A gets the WELCOME of its HELLO     -> the session is in use; an empty SEALED says
- * so at once B opens a datagram of an offer      -> the offer is in use; what was in use only opens
- *     B gets a SEALED of no session it has, and has heard nothing that opens for a while
- *                                         -> HELLO: the peer believes in a session that is gone
+ *     A has to send, without a session   HELLO; each SEAL_HELLO_EVERY with the same nonce
+ *     B gets a HELLO                     a session is *offered*: WELCOME, for the same the same
+ *     A gets the WELCOME to its HELLO    the session is in use; an empty SEALED says so
+ *     B opens a datagram of its offer    the offer is in use; what was in use only opens
+ *     B gets a SEALED of no session that it has, and nothing has opened for a while
+ *                                        HELLO: the peer believes in one that is gone
  *
- * Both may begin at once. Then the lower id prevails: while its HELLO is under way it answers a
- * HELLO of the other only by its own. A WELCOME that comes takes an offer back, and an offer that
- * comes into use takes a HELLO back. So both always end with the same session in use.
+ * Both may begin at once. Then the lower id prevails: while its HELLO is under way, and a moment
+ * after, it does not answer that of the other. A WELCOME that comes takes an offer back, and an
+ * offer that comes into use takes a HELLO back. So both always end with the same session in use.
  *
  * What strangers can do: a forged datagram changes nothing. A recorded HELLO, played again, costs
  * an answer and replaces at most an offer; the session in use, and the one before, stay. Whoever
@@ -141,11 +141,6 @@ static struct peer *peer_of(struct seal *s, uint64_t id)
 
 /* ---- HELLO ---- */
 
-static bool under_way(const struct peer *p, uint64_t now, uint64_t within)
-{
-    return p->asked && p->asked_ever && now - p->asked_at < within;
-}
-
 static void ask_anew(struct seal *s, struct peer *p, uint32_t key)
 {
     p->asked = true;
@@ -236,11 +231,11 @@ static bool same_nonce(const uint8_t *a, const uint8_t *b)
     return same_bytes(a, b, HELLO_NONCE);
 }
 
-/* A datagram of the handshake that made s has come again: by the network, or played by
- * somebody? */
-static enum seal_result twin(const struct session *s, uint64_t now)
+/* A datagram of a handshake that is over, since then or a little later: is it late or doubled by
+ * the network, or played by somebody? */
+static enum seal_result twin(uint64_t since, uint64_t now)
 {
-    return now - s->born < TWIN ? SEAL_NOTHING : SEAL_REPLAYED;
+    return now - since < TWIN ? SEAL_NOTHING : SEAL_REPLAYED;
 }
 
 /* What both kinds have to pass: SEAL_OK, its peer and its key. */
@@ -288,15 +283,26 @@ static bool offer(struct seal *s, struct peer *p, const struct hello *heard,
     return true;
 }
 
+/* The peer's HELLO has crossed one of our own, which counts; or whose answer, already here, it was
+ * overtaken by. */
+static bool prevails(const struct seal *s, const struct peer *p, uint32_t key, uint64_t now)
+{
+    const struct session *n = &p->now;
+    if (s->self > p->id)
+        return false;
+    return (p->asked && p->ask_key == key && now - p->asked_at < PREVAILS) ||
+           (session_live(n) && n->mine && n->hello.key == key && now - n->born < SEAL_HELLO_EVERY);
+}
+
 static enum seal_result answer(struct seal *s, struct peer *p, const struct hello *h,
                                const struct seal_key *k, uint64_t now, struct seal_opened *out)
 {
     if (made(&p->now, h->a))
-        return twin(&p->now, now);
+        return twin(p->now.born, now);
     if (!p->offered && made(&p->other, h->a))
-        return twin(&p->other, now);
-    if (s->self < p->id && p->ask_key == h->key && under_way(p, now, PREVAILS)) {
-        out->reply_n = say_hello(s, p, now, out->reply);
+        return twin(p->other.born, now);
+    if (prevails(s, p, h->key, now)) {
+        out->reply_n = p->asked ? say_hello(s, p, now, out->reply) : 0;
         return out->reply_n ? SEAL_REPLY : SEAL_NOTHING;
     }
     if (!may_answer(p, now))
@@ -347,10 +353,10 @@ static enum seal_result read_welcome(struct seal *s, const uint8_t *p, size_t n,
     enum seal_result r = admit(s, p, n, now, &h, &peer, &k);
     if (r != SEAL_OK)
         return r;
-    if (session_live(&peer->now) && peer->now.mine && same_nonce(peer->now.hello.a, h.a))
-        return twin(&peer->now, now);
-    if (!peer->asked || peer->ask_key != h.key || !same_nonce(peer->ask_nonce, h.a))
+    if (!peer->asked_ever || peer->ask_key != h.key || !same_nonce(peer->ask_nonce, h.a))
         return SEAL_REPLAYED;
+    if (!peer->asked) /* answered before, or no longer needed */
+        return twin(peer->asked_at, now);
     if (!take(s, peer, &h, k, now))
         return SEAL_LIMITED;
     out->up = true;

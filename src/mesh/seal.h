@@ -49,6 +49,13 @@ int keyring_use(struct keyring *k, uint32_t id, struct err *e);
 int keyring_drop(struct keyring *k, uint32_t id, struct err *e);
 void keyring_wipe(struct keyring *k);
 
+/* Reads a key file; errors name it. ERR_ABSENT. */
+int keyring_load(const char *path, struct keyring *out, struct err *e);
+/* Replaces a key file that is there at once, with its mode and owner. ERR_ABSENT. */
+int keyring_save(const char *path, const struct keyring *k, struct err *e);
+/* Makes one that only its owner can read. ERR_EXISTS: there is one, and it stays. */
+int keyring_create(const char *path, const struct keyring *k, struct err *e);
+
 /* The id of a node on the wire; 0: memory is out. */
 uint64_t node_id(struct str cluster, struct str node);
 

@@ -68,7 +68,7 @@ def test_fail_tells_scripts(run, node, answer, sentence):
 
 
 def test_a_node_that_is_alone_says_so(run, node):
-    text = "this node is in no cluster: its configuration has no 'cluster' block"
+    text = "this node is in no cluster: its configuration names no other node"
     alone = 404, {"schema": "holdfast.error.v1", "error": {"code": "absent", "text": text}}
     for method, path in ("GET", "/v1/members"), ("POST", "/v1/leave"), ("POST", "/v1/maintenance"):
         node.answer(method, path, alone)

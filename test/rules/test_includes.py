@@ -18,10 +18,10 @@ ROOMS = sorted(p.name for p in SRC.iterdir() if p.is_dir())
 FRONT_DOORS = {
     'base': {'base.h'},
     'os': {'os.h'},
-    'wire': {'beat.h', 'cookie.h', 'dns.h', 'gossip.h', 'http1.h', 'proxy_protocol.h', 'trace_context.h'},
+    'wire': {'beat.h', 'cookie.h', 'dns.h', 'gossip.h', 'health.h', 'http1.h', 'proxy_protocol.h', 'trace_context.h'},
     'conf': {'conf.h'},
     'view': {'view.h', 'cells.h', 'log_format.h'},
-    'detect': {'arrival.h', 'beat.h', 'detect.h', 'probe.h'},
+    'detect': {'arrival.h', 'beat.h', 'detect.h', 'fuse.h', 'probe.h'},
     'balance': {'admit.h', 'balance.h', 'breaker.h', 'outlier.h', 'quantile.h', 'rate.h', 'sticky.h'},
     'member': {'member.h'},
     'mesh': {'engine.h', 'mesh.h', 'mesh_join.h', 'mesh_keys.h', 'mesh_token.h', 'seal.h'},      # the simulator runs the engine

@@ -12,6 +12,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'wire/http1_chunked': 'http1_chunked',
     'wire/proxy_protocol': 'proxy_protocol',
     'wire/beat': 'beat',
+    'wire/health': 'health',
     'wire/cookie': 'cookie',
     'wire/trace_context': 'trace_context',
     'wire/dns_read': 'dns',

@@ -16,6 +16,8 @@ def test_the_story(site):
                           timeout=60 * PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "No request was lost." in done.stdout
+    for what in "kill -9 backend-1", "backend-2 hangs", "kill -9 proxy", "kill -9 control", "kill -9 node a", "kill -9 node b", "kill -9 node c":
+        assert what in done.stdout.partition("What was measured")[2]
     assert os.listdir(site.directory) == []
 
 
