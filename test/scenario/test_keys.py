@@ -10,10 +10,11 @@ import signal
 import subprocess
 import time
 
+import jsonschema
 import pytest
 
 from cluster import Cluster, now
-from holdfast import BINARY, PATIENCE, until
+from holdfast import BINARY, PATIENCE, TOP, until
 
 USER = next((u for u in ("holdfast", "nobody") if u in {p.pw_name for p in pwd.getpwall()}), None) if os.geteuid() == 0 else None
 
@@ -52,6 +53,14 @@ def keys(cluster, names=None):
         shown = json.loads(subprocess.run([BINARY, "key", "show", cluster[name].key, "--json"], capture_output=True, check=True).stdout)
         found[name] = [(k["id"], k["state"]) for k in shown["keys"]]
     return found
+
+
+def checked(text):
+    """What is printed as JSON is as its schema says."""
+    answer = json.loads(text)
+    with open(os.path.join(TOP, "docs/schema", answer["schema"].split(".")[1] + ".json")) as f:
+        jsonschema.Draft202012Validator(json.load(f)).validate(answer)
+    return answer
 
 
 def metrics(node):
@@ -131,7 +140,8 @@ def test_it_waits_for_nobody_who_is_not_there_unless_forced(cluster):
     until(lambda: keys(cluster)["c"] == [(new, "use"), (old[0][0], "accept")], 20, "c to learn the new key")
     cluster.await_agreement(seconds=20)
     until(lambda: linked(cluster), 20, "links between all nodes")
-    cluster["c"].command("key", "rotate", seconds=60)
+    answer = checked(cluster["c"].command("key", "rotate", "--json", seconds=60).stdout)
+    assert (answer["rotation"]["state"], answer["rotation"]["step"]) == ("done", "drop") and len(answer["keys"]) == 1
     assert {len(k) for k in keys(cluster).values()} == {1}
 
 
@@ -168,8 +178,10 @@ def test_a_machine_joins_with_a_token_once(cluster):
     assert [e["level"] for e in joined] == ["info", "warning", "info", "warning"]
     expired = cluster["b"].command("token", "--ttl", "1s", "--json")
     time.sleep(1.2)
-    late = join(json.loads(expired.stdout)["token"], "--key", d.key + "2", "--node", "d")
+    late = join(checked(expired.stdout)["token"], "--key", d.key + "2", "--node", "d")
     assert late.returncode == 1 and "has expired" in late.stderr
+    other = checked(join(checked(cluster["b"].command("token", "--json").stdout)["token"], "--key", d.key + "3", "--node", "x", "--json").stdout)
+    assert not other["known"] and [n["name"] for n in other["nodes"]] == list("abcd")
     elsewhere = join(json.loads(expired.stdout)["token"][:-3] + "AAA", "--key", d.key + "2")
     assert elsewhere.returncode == 2 and "not whole" in elsewhere.stderr
 
