@@ -20,7 +20,7 @@ STAMPS  := $(BUILD)/check
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: help build demo test check fresh sanitize soak mixed fuzz bench scale profile sim sim-plants format install clean
+.PHONY: help build demo test check fresh sanitize soak mixed soak-mesh curve fuzz bench scale profile sim sim-plants format install clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -82,6 +82,16 @@ mixed: ## everything at once for MINUTES: all kinds of clients while all kinds o
 	@tools/compile.sh $(BUILD) -Dtests=enabled
 	@HOLDFAST_SOAK_MINUTES=$(MINUTES) HOLDFAST_SOAK_LOG=$(abspath $(BUILD))/soak.jsonl \
 	    tools/run-tests --build $(BUILD) --slower $(or $(HOLDFAST_PATIENCE),3) -- test/scenario/test_soak.py -s $(ARGS)
+
+soak-mesh: ## five nodes for MINUTES while all processors are busy with other work: nobody may be falsely failed
+	@tools/need.sh build test
+	@tools/compile.sh $(BUILD) -Dtests=enabled
+	@HOLDFAST_MESH_MINUTES=$(MINUTES) tools/run-tests --build $(BUILD) -- test/scenario/test_mesh_soak.py -s $(ARGS)
+
+curve: build ## detection time beside false suspicions, for many settings on a busy machine, into docs/detection-curve.md: half an hour
+	@tools/need.sh build test
+	@tools/compile.sh $(BUILD) -Dtests=enabled
+	@HOLDFAST=$(abspath $(BUILD))/holdfast HOLDFAST_TOOLS=$(abspath $(BUILD))/test bench/curve.py $(ARGS)
 
 fuzz: ## fuzz every decoder for RUNS executions, with coverage
 	@tools/need.sh build fuzz

@@ -10,13 +10,15 @@ HUES = {    # of each proxy: on a light page, on a dark one
     'holdfast': ('#0b7f8c', '#35b6c3'), 'nginx': ('#5f9e3f', '#8cc96a'), 'haproxy': ('#6d4fd8', '#a08bf5'),
     'haproxy-splice': ('#a35bb5', '#cf95de'),
 }
-OTHER_HUE = ('#b26a00', '#e0a243')
+OTHER_HUES = (('#b26a00', '#e0a243'), ('#0b7f8c', '#35b6c3'), ('#6d4fd8', '#a08bf5'), ('#5f9e3f', '#8cc96a'), ('#5d6778', '#a9b3c2'))
 FONT = "font-family=\"Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif\""
 
 
 def style(names):
-    light = ''.join(f'.{css(n)} {{ fill: {HUES.get(n, OTHER_HUE)[0]}; }} .l-{css(n)} {{ stroke: {HUES.get(n, OTHER_HUE)[0]}; }} ' for n in names)
-    dark = ''.join(f'.{css(n)} {{ fill: {HUES.get(n, OTHER_HUE)[1]}; }} .l-{css(n)} {{ stroke: {HUES.get(n, OTHER_HUE)[1]}; }} ' for n in names)
+    others = [n for n in names if n not in HUES]
+    hues = {**HUES, **{n: OTHER_HUES[i % len(OTHER_HUES)] for i, n in enumerate(others)}}
+    light, dark = (''.join(f'.{css(n)} {{ fill: {hues[n][page]}; }} .l-{css(n)} {{ stroke: {hues[n][page]}; }} ' for n in names)
+                   for page in (0, 1))
     return f"""<style>
   .page {{ fill: #ffffff; }} .title {{ fill: #152033; font-size: 17px; font-weight: 650; }} .text {{ fill: #47546a; font-size: 12.5px; }}
   .grid {{ stroke: #dfe5ee; }} .axis {{ stroke: #8a94a6; }} .whisker {{ stroke: #152033; stroke-width: 1.4; }}
@@ -29,7 +31,7 @@ def style(names):
 
 
 def css(name):
-    return 'p-' + name.replace('_', '-')
+    return 'p-' + name.replace('_', '-').replace(' ', '-')
 
 
 def page(width, height, title, words, names, body):
@@ -113,4 +115,30 @@ def curves(title, words, series, x_labels, unit):
         out.append(f'<polyline class="curve l-{css(name)}" points="{points}"/>')
         out += [f'<circle class="{css(name)}" cx="{x(i):.1f}" cy="{y(v):.1f}" r="3"/>' for i, v in enumerate(row)]
     out.append(text(width - right, height - 12, unit, anchor='end'))
+    return page(width, height, title, words, list(series), '\n'.join(out))
+
+
+def trade_off(title, words, series, none, x_unit, y_unit):
+    """series: {name: [(x, y, label)]}, both on logarithmic axes; a y of 0 is drawn at `none`, on a line that says so."""
+    width, height, left, right, top, bottom = 960, 520, 90, 40, 96, 70
+    xs = [x for row in series.values() for x, *_ in row]
+    ys = [max(y, none) for row in series.values() for _, y, _ in row]
+    span = lambda values, least: (math.log10(min(values) * 0.85), max(math.log10(max(values) * 1.2), math.log10(min(values)) + least))
+    (x0, x1), (y0, y1) = span(xs, 0.3), span([none, *ys], 1)
+    at_x = lambda v: left + (width - left - right) * (math.log10(v) - x0) / (x1 - x0)
+    at_y = lambda v: top + (height - top - bottom) * (y1 - math.log10(max(v, none))) / (y1 - y0)
+    out = [text(24, 34, title, 'title'), *legend(list(series), 24, 60), text(24, 84, y_unit)]
+    for low, high, axis in ((x0, x1, 'x'), (y0, y1, 'y')):
+        for v in (m * 10 ** e for e in range(math.floor(low), math.ceil(high) + 1) for m in (1, 2, 5)):
+            if low <= math.log10(v) <= high and (axis == 'x' or v > none * 1.3):
+                x, y = at_x(v), at_y(v)
+                out += [line(x, top, x, height - bottom, 'grid'), text(x, height - bottom + 18, f'{v:,g}', anchor='middle')] if axis == 'x' else \
+                       [line(left, y, width - right, y, 'grid'), text(left - 8, y + 4, f'{v:,g}', anchor='end')]
+    out += [line(left, at_y(none), width - right, at_y(none), 'axis'), text(left - 8, at_y(none) + 4, 'none', anchor='end')]
+    for name, row in series.items():
+        points = ' '.join(f'{at_x(x):.1f},{at_y(y):.1f}' for x, y, _ in row)
+        out.append(f'<polyline class="curve l-{css(name)}" points="{points}"/>')
+        for x, y, label in row:
+            out += [f'<circle class="{css(name)}" cx="{at_x(x):.1f}" cy="{at_y(y):.1f}" r="4"/>', text(at_x(x) + 7, at_y(y) - 7, label)]
+    out.append(text(width - right, height - 16, x_unit, anchor='end'))
     return page(width, height, title, words, list(series), '\n'.join(out))

@@ -193,7 +193,7 @@ static void on_read(struct invariants *v, uint32_t i, const struct packet *p, bo
         struct member_info from;
         if (member_find(m, v->world->nodes[p->from].id, &from) &&
             from.heard_at == node_clock(&v->world->nodes[i]))
-            truth_heard(v, i, p->from);
+            truth_heard(v, i, p->from, p->sent);
         return;
     }
     if (v->world->o.plain)
@@ -237,7 +237,7 @@ static void tell(void *context, struct world *w, const struct happening *h)
 void invariants_end(struct invariants *v)
 {
     struct world *w = v->world;
-    if (!v->settled && v->healed)
+    if (!v->settled && w->now >= v->healed + v->bounds.agree + SEC)
         violated(v, I28_PROGRESS, "nobody ran after the last fault");
     for (uint32_t i = 0; i < v->n && v->remembered; i++) {
         int64_t grown = w->nodes[i].heap.bytes - v->truths[i].settled.bytes;

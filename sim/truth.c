@@ -52,14 +52,17 @@ void truth_conditions(struct invariants *v)
     }
 }
 
-/* i has read a datagram of j. */
-void truth_heard(struct invariants *v, uint32_t i, uint32_t j)
+/* i has read a datagram of j that was sent then. */
+void truth_heard(struct invariants *v, uint32_t i, uint32_t j, uint64_t sent)
 {
+    uint64_t *lost = &v->truths[j].lost;
     struct sight *s = sight_of(v, i, j);
     uint64_t from = MAX(s->heard, v->truths[i].started);
     if (v->world->now - from >= v->world->o.params.suspect_after / 100 * 99)
         s->silent = v->world->now;
     s->heard = v->world->now;
+    if (*lost != NEVER && sent >= *lost)
+        *lost = v->world->now; /* its last words */
 }
 
 /* How long i has not heard j, by i's clock or a little more. */

@@ -37,7 +37,7 @@ for target; do
     # shellcheck disable=SC2086
     LLVM_PROFILE_FILE=$cover/$target.profraw $cover/fuzz/fuzz_"$target" -runs=0 "$grown" $seeds >/dev/null 2>&1 </dev/null
     llvm-profdata merge -sparse -o $cover/"$target".profdata $cover/"$target".profraw
-    lines=$(llvm-cov report $cover/fuzz/fuzz_"$target" -instr-profile=$cover/"$target".profdata src/wire src/view src/conf src/daemon |
+    lines=$(llvm-cov report $cover/fuzz/fuzz_"$target" -instr-profile=$cover/"$target".profdata src/wire src/view src/conf src/daemon src/mesh |
         awk '$1 ~ /\.c$/ && $8 > 0 && $8 != $9 { n += $8; missed += $9 } END { if (n) printf "%.1f%% of %d lines", 100 * (n - missed) / n, n }')
     echo "$target: $done_runs executions in $(($(date +%s) - start)) s, no finding; covers ${lines:-nothing} of the files it reaches"
 done

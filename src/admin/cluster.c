@@ -46,6 +46,12 @@ static bool name_member(struct admin_cluster *out, struct admin_member *one,
     return ok;
 }
 
+/* What somebody said who is not heard now is old: it does not count. */
+static bool speaks(const struct member_info *i)
+{
+    return i->self || (i->state == MEMBER_ALIVE && i->reason == MEMBER_HEARD);
+}
+
 /* Who says that he hears it, and who that he does not. Above the size where all nodes hear each
  * other there are no such lists. */
 static bool add_observers(struct admin_cluster *out, const struct membership *m,
@@ -59,8 +65,8 @@ static bool add_observers(struct admin_cluster *out, const struct membership *m,
         return false;
     for (uint32_t i = 0; i < out->n; i++) {
         const struct admin_member *who = &out->members[i];
-        if (who == one || who->info.state >= MEMBER_FAILED)
-            continue; /* what those said is of no account */
+        if (who == one || !speaks(&who->info))
+            continue;
         int says = member_says(m, who->info.id, one->info.id);
         if (says > 0 && one->n_hearing < CLUSTER_OBSERVERS_MAX)
             one->hearing[one->n_hearing++] = who->name;

@@ -10,7 +10,9 @@
 static struct view *load(const char *text)
 {
     const struct memory_file f[] = {{"web.conf", str_of(text)}, {"k", STR("")}, {"k2", STR("")}};
-    static const char *const variables[] = {"TOKEN", "hunter2", "OTHER", "hunter3", NULL};
+    static const char *const variables[] = {
+        "TOKEN",  "hunter2",           "OTHER", "hunter3", "LONG", "0123456789abcdef",
+        "LONGER", "0123456789abcdefg", NULL};
     struct memory_world w = {f, ARRAY_LEN(f), variables, 0};
     struct conf_env env = memory_env(&w);
     struct conf_problems p = {0};
@@ -75,6 +77,27 @@ static void nodes_of_a_cluster(void **state)
            "zone n -> s\n"
            "cluster prod: node a address 10.0.0.1:7300 -> 10.0.0.1:7301\n"
            "cluster prod: node a zone n -> s\n");
+}
+
+static void watched_jobs(void **state)
+{
+    expect(WEB("") "beat a { every = 1m }\n",
+           WEB("") "beat a { every = 60s grace = 30s }\nbeats { }\n", "");
+    expect(WEB("") "beat a { every = 1m }\nbeats { listen = udp://127.0.0.1:7301 }\n",
+           WEB("") "beat b { every = 1m }\nbeats { listen = {tcp://127.0.0.1:7301} }\n",
+           "beats: - listen udp://127.0.0.1:7301\n"
+           "beats: + listen tcp://127.0.0.1:7301\n"
+           "- beat a\n"
+           "+ beat b\n");
+    expect(WEB("") "beat a { every = 1m }\n",
+           WEB("") "beat a { every = 2m grace = 5s token = env:LONG }\n",
+           "beat a: every 1m -> 2m\n"
+           "beat a: grace 30s -> 5s\n"
+           "beat a: has a token now\n");
+    expect(WEB("") "beat a { every = 1m token = env:LONG }\n",
+           WEB("") "beat a { every = 1m token = env:LONGER }\n", "beat a: token changed\n");
+    expect(WEB("") "beat a { every = 1m token = env:LONG }\n", WEB("") "beat a { every = 1m }\n",
+           "beat a: has no token any more\n");
 }
 
 static void services_and_backends(void **state)
@@ -255,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_changes),
         cmocka_unit_test(nodes_of_a_cluster),
+        cmocka_unit_test(watched_jobs),
         cmocka_unit_test(services_and_backends),
         cmocka_unit_test(settings),
         cmocka_unit_test(checks),

@@ -14,6 +14,8 @@ static int check_key(void *self, const char *path, struct err *e)
     struct buf text = {0};
     struct keyring keys = {0};
     struct err why = {0};
+    if (!buf_reserve(&text, 4 * (size_t)KEY_FILE_MAX)) /* no copy of it stays anywhere else */
+        return err_set(e, ERR_NOMEM, "no memory for the cluster's key file");
     int r = file_read(path, KEY_FILE_MAX, &text, e);
     if (r == 0) {
         r = keyring_parse(buf_str(&text), &keys, &why);
@@ -21,8 +23,7 @@ static int check_key(void *self, const char *path, struct err *e)
             err_set(e, (enum err_code) - r, "the cluster's key file: %s", why.text);
     }
     keyring_wipe(&keys);
-    if (text.n)
-        wipe(text.p, text.n);
+    wipe(text.p, text.cap);
     buf_free(&text);
     return r;
 }

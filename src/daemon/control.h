@@ -85,6 +85,7 @@ struct healthing {
     struct health_line line; /* send is NULL: this node is alone */
     struct health_peer peers[FUSE_OBSERVERS];
     uint32_t n_peers;
+    uint8_t order[FUSE_OBSERVERS]; /* of peers, by name: what people read is sorted */
     struct addr resting[FUSE_OBSERVERS]; /* of nodes in maintenance */
     uint32_t n_resting;
     bool isolated, self_resting;
@@ -163,6 +164,7 @@ struct meshing {
     struct rotation *rotation; /* owned; NULL without a mesh */
     struct timer cuts_due;
     char cuts[1024]; /* what was told of cuts last; empty: all was well */
+    char seen[1024]; /* what was seen of them at the latest beat */
 };
 
 /* A view on its way from the supervisor, and control's own sockets of it. */

@@ -131,6 +131,16 @@ static struct health_peer *find(struct healthing *h, struct str node)
     return NULL;
 }
 
+static void sort(struct healthing *h)
+{
+    for (uint32_t i = 0; i < h->n_peers; i++) {
+        uint32_t at = i;
+        for (; at > 0 && strcmp(h->peers[h->order[at - 1]].name, h->peers[i].name) > 0; at--)
+            h->order[at] = h->order[at - 1];
+        h->order[at] = (uint8_t)i;
+    }
+}
+
 /* The place of one that is gone is another's; NULL: there is no room, or no memory. */
 static struct health_peer *find_or_add(struct control *c, struct str node)
 {
@@ -148,6 +158,7 @@ static struct health_peer *find_or_add(struct control *c, struct str node)
     str_copy(p->name, sizeof p->name, node);
     p->gone = p->seen == NULL;
     h->n_peers = MAX(h->n_peers, (uint32_t)(p - h->peers) + 1);
+    sort(h);
     return p->seen ? p : NULL;
 }
 
@@ -157,11 +168,11 @@ static uint32_t observers(const struct control *c, uint32_t slot,
     const struct healthing *h = &c->health;
     uint32_t n = 0;
     for (uint32_t i = 0; i < h->n_peers; i++) {
-        const struct health_peer *p = &h->peers[i];
+        const struct health_peer *p = &h->peers[h->order[i]];
         if (p->gone || p->seen[slot].at == 0)
             continue;
         out[n++] = (struct observation){
-            .node = i,
+            .node = h->order[i],
             .at = p->seen[slot].at,
             .since = p->seen[slot].since,
             .verdict = p->seen[slot].verdict,
@@ -260,7 +271,9 @@ void control_health_message(struct control *c, struct str from, struct str bytes
     struct place at = {0, 0};
     uint32_t slot;
     if (!health_check(bytes)) {
-        c->health.malformed++;
+        if (c->health.malformed++ == 0)
+            log_warning(c->log, "node %.*s says of instances what is not understood here",
+                        (int)MIN(from.n, 63u), from.p);
         return;
     }
     struct health_peer *p = c->view ? find_or_add(c, from) : NULL;

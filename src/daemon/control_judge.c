@@ -54,10 +54,8 @@ static void weigh(struct control *c, uint32_t slot)
     else if (f.verdict != s->shown.verdict)
         s->shown_since = loop_now(c->loop);
     s->shown = f;
-    if (!f.kept) {
-        s->good = (uint8_t)f.verdict;
-        s->good_reason = (uint8_t)f.reason;
-    }
+    s->good = (uint8_t)f.verdict; /* the same, where it is kept */
+    s->good_reason = (uint8_t)f.reason;
 }
 
 static void write_cells(struct control *c, uint32_t slot)

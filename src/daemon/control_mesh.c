@@ -53,13 +53,31 @@ static const char *name_of(void *context, uint64_t id)
     return mesh_name(((struct control *)context)->meshing.mesh, id).p;
 }
 
+static void explain(struct control *c, char *out, size_t size)
+{
+    *out = 0;
+    member_explain(mesh_borrow(c->meshing.mesh), name_of, c, out, size);
+    mesh_return(c->meshing.mesh);
+}
+
+/* A cut between two others, and its end, changes nobody's state here: it has to be looked for. */
+static void look_for_cuts(struct control *c)
+{
+    struct meshing *g = &c->meshing;
+    char now[sizeof g->seen];
+    explain(c, now, sizeof now);
+    if (strcmp(now, g->seen) == 0)
+        return;
+    str_copy(g->seen, sizeof g->seen, str_of(now));
+    loop_timer_set(c->loop, &g->cuts_due, loop_now(c->loop) + CUTS_NS);
+}
+
 static void on_cuts_due(struct timer *t)
 {
     struct control *c = CONTAINER_OF(t, struct control, meshing.cuts_due);
     struct meshing *g = &c->meshing;
-    char now[sizeof g->cuts] = "";
-    member_explain(mesh_borrow(g->mesh), name_of, c, now, sizeof now);
-    mesh_return(g->mesh);
+    char now[sizeof g->cuts];
+    explain(c, now, sizeof now);
     if (strcmp(now, g->cuts) == 0)
         return;
     bool healed = now[0] == 0;
@@ -206,7 +224,7 @@ void meshing_adopt(struct control *c)
         c, on_changed, on_message, on_link, on_complaint, keying_guest_key, keying_guest};
     struct err e = {0};
     int r = 0;
-    if (c->view->cluster.n_nodes < 2) {
+    if (c->view->cluster.key_file.n == 0) {
         if (g->mesh)
             control_health_connect(c, NULL);
         meshing_end(c);
@@ -240,8 +258,10 @@ void meshing_sockets(struct control *c, int datagram_fd, int listen_fd)
 
 void meshing_beat(struct control *c)
 {
-    if (c->meshing.mesh)
-        mesh_beat(c->meshing.mesh);
+    if (!c->meshing.mesh)
+        return;
+    mesh_beat(c->meshing.mesh);
+    look_for_cuts(c);
     keying_beat(c);
 }
 

@@ -243,6 +243,7 @@ static void propose_or_end(struct control *c, struct view *next, struct err *e)
     view_free(next);
     if (r == 1) {
         log_info(c->log, "reload: %s is unchanged", c->o.file);
+        meshing_adopt(c); /* the key file may not be */
         succeed(c);
     } else {
         fail(c, e, NULL, 0);

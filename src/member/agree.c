@@ -123,6 +123,10 @@ static enum member_reason unvouched(struct membership *m, uint16_t slot, const s
         return (enum member_reason)p->reason;
     if (p->flags & PEER_MAINTENANCE)
         return silent;
+    if (m->now < m->stale_until) {
+        wake(m, m->stale_until); /* newer ones come with the next heartbeats */
+        return silent;
+    }
     if (dense_told_lately(m, slot))
         return MEMBER_AGREED;
     if (members_in(m) == 2)
@@ -140,8 +144,8 @@ static enum member_reason unvouched(struct membership *m, uint16_t slot, const s
 static enum member_reason unheard(const struct membership *m, uint16_t slot, const struct tally *t)
 {
     const struct peer *p = &m->peers[slot];
-    if (p->state != MEMBER_FAILED && dense_told_lately(m, slot) && !t->hearing &&
-        !(p->flags & PEER_MAINTENANCE))
+    if (p->state != MEMBER_FAILED && m->now >= m->stale_until && dense_told_lately(m, slot) &&
+        !t->hearing && !(p->flags & PEER_MAINTENANCE))
         return MEMBER_AGREED;
     return (enum member_reason)p->reason;
 }

@@ -6,6 +6,7 @@
  * multiplies how long others may be silent. */
 #include "member/inside.h"
 
+#define SLEPT       5      /* suspect_after: what came meanwhile may be that old */
 #define HEALS_AFTER SECOND /* one step */
 
 void self_health(struct membership *m, int by)
@@ -37,8 +38,11 @@ void self_observe(struct membership *m, uint64_t now)
     uint64_t late = m->now > m->due ? m->now - m->due : 0;
     if (late > m->params.heartbeat) {
         self_health(m, late > m->params.suspect_after ? 2 : 1);
+        if (late > SLEPT * m->params.suspect_after)
+            m->stale_until = m->now + m->params.heartbeat;
         dense_skip(m, late);
         swim_skip(m, late);
+        m->leave_at = MIN(m->leave_at + late, m->now);
         m->due = m->now;
     }
     heal(m);

@@ -136,6 +136,49 @@ static void what_nobody_heard_is_said_again(void **state)
     net_free(net);
 }
 
+/* Node 0 sleeps for long and reads first that node 1 has failed, which is back since. */
+static void who_slept_does_not_judge_by_old_letters(void **state)
+{
+    struct net *net = net_new(5, 8);
+    net_run(net, SECOND);
+    net->cut[1][0] = true;
+    net_run(net, SECOND);
+    net_pause(net, 0, 8 * SECOND);
+    net_pause(net, 1, 4 * SECOND);
+    net_run(net, SECOND);
+    for (uint32_t i = 2; i < 5; i++) {
+        net_expect(net, i, 1, MEMBER_AGREED);
+        net->cut[i][0] = true; /* its buffer is full */
+    }
+    net_run(net, 7 * SECOND - MS);
+    for (uint32_t i = 1; i < 5; i++)
+        net->cut[i][0] = false;
+    net_expect(net, 2, 1, MEMBER_HEARD);
+    net_run(net, 3 * SECOND);
+    assert_int_equal(net_when(net, 0, 1, MEMBER_FAILED), 0);
+    net_expect_whole(net);
+    net_free(net);
+}
+
+/* Nobody knows an incarnation of node 0, which died before all others restarted. */
+static void who_never_was_there_has_failed_for_newcomers_too(void **state)
+{
+    struct member_params p = member_defaults();
+    p.dense_max = 0;
+    struct net *net = net_with(3, 9, &p);
+    for (uint32_t i = 0; i < 3; i++)
+        net_crash(net, i);
+    net_start(net, 1);
+    net_start(net, 2);
+    net_run(net, 20 * SECOND);
+    net_expect(net, 1, 0, MEMBER_AGREED);
+    net_crash(net, 1);
+    net_start(net, 1);
+    net_run(net, 20 * SECOND);
+    net_expect(net, 1, 0, MEMBER_AGREED);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +189,8 @@ int main(void)
         cmocka_unit_test(what_was_said_long_ago_is_not_believed),
         cmocka_unit_test(who_was_heard_since_is_not_suspected),
         cmocka_unit_test(what_nobody_heard_is_said_again),
+        cmocka_unit_test(who_slept_does_not_judge_by_old_letters),
+        cmocka_unit_test(who_never_was_there_has_failed_for_newcomers_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

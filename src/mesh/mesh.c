@@ -156,7 +156,7 @@ static int read_keys(const struct view_cluster *c, struct keyring *keys, struct 
     struct buf text = {0};
     if (!str_copy(path, sizeof path, c->key_file))
         return err_set(e, ERR_LIMIT, "the key file's path is too long");
-    if (!buf_reserve(&text, KEYRING_TEXT_MAX)) /* no copy of it stays anywhere else */
+    if (!buf_reserve(&text, 4 * (size_t)KEYRING_TEXT_MAX)) /* no copy of it stays anywhere else */
         return err_set(e, ERR_NOMEM, "no memory for the cluster's key file");
     int r = file_read(path, KEYRING_TEXT_MAX - 1, &text, e);
     if (r == 0)
@@ -255,7 +255,7 @@ static int open_parts(struct mesh *m, const struct view_cluster *c, struct err *
 int mesh_new(struct mesh **out, struct loop *l, const struct view *v, struct str state_dir,
              const struct mesh_host *h, struct err *e)
 {
-    CHECK(v->cluster.n_nodes > 1);
+    CHECK(v->cluster.key_file.n);
     struct mesh *m = mem_zero(1, sizeof *m);
     if (!m)
         return err_set(e, ERR_NOMEM, "no memory for the mesh");

@@ -128,6 +128,32 @@ static void recordings_of_the_same_session_do_not_open(void **state)
     pair_end(&p);
 }
 
+/* Nor does the HELLO of the one before, which still opens stragglers. */
+static void the_session_before_is_not_begun_again(void **state)
+{
+    struct pair p;
+    struct recorded r;
+    struct datagram d, straggler;
+    bool sealed;
+    pair_start(&p);
+    r = record(&p);
+    straggler = say(&p, &p.a, "slow", &sealed);
+    struct keyring newer = p.keys;
+    assert_int_equal(keyring_add(&newer, (const uint8_t[SEAL_SECRET]){9}, NULL), 0);
+    assert_int_equal(keyring_use(&newer, newer.keys[0].id, NULL), 0);
+    seal_set_keys(p.a.seal, &newer);
+    seal_set_keys(p.b.seal, &newer);
+    p.now += 5000 * MS;
+    d.n = seal_renew(p.a.seal, p.b.id, p.now, d.p);
+    assert_int_equal(carry(&p, &p.b, d), SEAL_REPLY);
+    assert_both_ways(&p);
+    assert_int_equal(hear(&p, &p.b, &r.hello), SEAL_REPLAYED);
+    assert_int_equal(p.b.opened.reply_n, 0);
+    assert_int_equal(hear(&p, &p.b, &straggler), SEAL_OK);
+    assert_both_ways(&p);
+    pair_end(&p);
+}
+
 static void recordings_of_an_older_session_change_nothing(void **state)
 {
     struct pair p;
@@ -425,6 +451,7 @@ int main(void)
         cmocka_unit_test(every_byte_counts),
         cmocka_unit_test(every_length_but_the_true_one_is_refused),
         cmocka_unit_test(recordings_of_the_same_session_do_not_open),
+        cmocka_unit_test(the_session_before_is_not_begun_again),
         cmocka_unit_test(recordings_of_an_older_session_change_nothing),
         cmocka_unit_test(a_recorded_hello_delays_at_most),
         cmocka_unit_test(what_comes_back_to_its_sender_is_refused),

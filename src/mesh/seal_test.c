@@ -130,6 +130,25 @@ static void both_may_begin_at_once(void **state)
     pair_end(&p);
 }
 
+/* The lower id insists on its own HELLO while that is under way; afterwards it answers. */
+static void insisting_ends(void **state)
+{
+    struct pair p;
+    bool sealed;
+    pair_start(&p);
+    struct datagram of_b = say(&p, &p.b, "x", &sealed);
+    assert_int_equal(say(&p, &p.a, "lost", &sealed).n, HELLO_SIZE);
+    p.now += 200 * MS;
+    assert_int_equal(hear(&p, &p.a, &of_b), SEAL_REPLY);
+    assert_int_equal(p.a.opened.reply[3], FRAME_HELLO); /* lost, too */
+    p.now += 250 * MS;
+    assert_int_equal(hear(&p, &p.a, &of_b), SEAL_REPLY);
+    assert_int_equal(p.a.opened.reply[3], FRAME_WELCOME);
+    carry(&p, &p.b, reply_of(&p.a));
+    assert_both_ways(&p);
+    pair_end(&p);
+}
+
 /* The HELLO of the higher id is overtaken by its answer to the other's: nothing comes of it. */
 static void a_late_hello_does_not_part_them(void **state)
 {
@@ -375,6 +394,7 @@ int main(void)
         cmocka_unit_test(a_slow_path_needs_no_more_than_one_nonce),
         cmocka_unit_test(datagrams_come_in_any_order_but_once),
         cmocka_unit_test(both_may_begin_at_once),
+        cmocka_unit_test(insisting_ends),
         cmocka_unit_test(a_late_hello_does_not_part_them),
         cmocka_unit_test(a_late_answer_does_not_part_them),
         cmocka_unit_test(a_straggler_does_not_call_a_session_back),

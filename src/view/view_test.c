@@ -138,6 +138,16 @@ static void add_cluster(struct view *v)
     v->sockets[4] = (struct view_socket){SOCKET_GOSSIP, k->nodes[1].address};
 }
 
+static void add_beats(struct view *v)
+{
+    v->n_beats = 2;
+    v->beats = arena_array(&v->arena, 2, sizeof *v->beats);
+    v->beats[0] = (struct view_beat){STR("backup"), 3600 * SECOND, 60 * SECOND, true, {1, 2, 3}};
+    v->beats[1] = (struct view_beat){STR("report"), SECOND, 0, false, {0}};
+    v->sockets[5] = (struct view_socket){SOCKET_BEAT, address("127.0.0.1:7301")};
+    v->sockets[6] = (struct view_socket){SOCKET_BEAT_DATAGRAM, address("127.0.0.1:7301")};
+}
+
 static struct view *full(void)
 {
     struct view *v = make(NAMES("web", "api"), NAMES("a", "b", "c"));
@@ -145,12 +155,13 @@ static struct view *full(void)
     v->workers = 3;
     v->file = STR("/etc/web.conf");
     v->zone = STR("a");
-    v->n_sockets = 5;
-    v->sockets = arena_array(&v->arena, 5, sizeof *v->sockets);
+    v->n_sockets = 7;
+    v->sockets = arena_array(&v->arena, 7, sizeof *v->sockets);
     v->sockets[0] = (struct view_socket){SOCKET_HTTP, address("0.0.0.0:8080")};
     v->sockets[1] = (struct view_socket){SOCKET_ACCESS_LOG, address("unix:/tmp/log")};
     v->sockets[2] = (struct view_socket){SOCKET_HTTP, address("[::1]:8081")};
     add_cluster(v);
+    add_beats(v);
     v->services[0].n_sockets = 2;
     v->services[0].sockets = arena_array(&v->arena, 2, sizeof(uint32_t));
     v->services[0].sockets[1] = 2;
@@ -193,6 +204,10 @@ static void round_trip(void **state)
     assert_true(str_eq(view_self(back)->name, STR("b")));
     assert_int_equal(view_node_find(back, STR("ba"))->role, NODE_WITNESS);
     assert_null(view_node_find(back, STR("c")));
+    assert_int_equal(back->n_beats, 2);
+    assert_true(str_eq(back->beats[0].name, STR("backup")) && back->beats[0].secret);
+    assert_int_equal(back->beats[0].grace, 60 * SECOND);
+    assert_int_equal(back->beats[0].digest[2], 3);
     assert_true(str_eq(back->cluster.key_file, STR("/etc/cluster.key")));
     const struct view_service *web = view_service_find(back, STR("web"));
     assert_non_null(web);
@@ -451,6 +466,13 @@ static void bounds_are_checked(void **state)
     REFUSED(v->sockets[0].use, (uint8_t)SOCKET_USES);
     REFUSED(v->sockets[1].addr.path[0], '@');
     REFUSED(v->sockets[2].addr, v->sockets[0].addr);
+    REFUSED(v->sockets[6].addr, address("unix:/run/beats"));
+    REFUSED(v->sockets[6].use, (uint8_t)SOCKET_BEAT); /* of the other's address */
+    REFUSED(v->beats[1].name, STR("backup"));
+    REFUSED(v->beats[1].name, STR(""));
+    REFUSED(v->beats[1].every, (uint64_t)0);
+    REFUSED(v->beats[1].every, VIEW_MAX_DURATION + 1);
+    REFUSED(v->beats[1].grace, VIEW_MAX_DURATION + 1);
     struct view_cluster *k = &v->cluster;
     REFUSED(k->name, STR(""));
     REFUSED(k->self, 3u);

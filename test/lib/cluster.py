@@ -187,10 +187,8 @@ class ClusterNode(Node):
 
     def ready(self):
         assert self.process.running, f"holdfast ended: {self.said()}"
-        try:
-            return bool(self.ask("/v1/status")["services"])
-        except (OSError, http.client.HTTPException, ValueError, KeyError):
-            return False
+        status = self.status(check=False)
+        return bool(status and status.get("services"))
 
     def kill(self):
         """SIGKILL to all its processes at once."""
@@ -215,6 +213,14 @@ class ClusterNode(Node):
         if check:
             assert done.returncode == 0, f"{words}: {done.returncode} {done.stdout}{done.stderr}"
         return done
+
+    def status(self, check=True):
+        try:
+            return self.ask("/v1/status")
+        except (OSError, http.client.HTTPException, ValueError):
+            if check:
+                raise
+            return None
 
     def members(self):
         """{name: member}, as this node sees them now; {} while it does not answer."""
@@ -245,7 +251,8 @@ class Origin:
 class Cluster:
     """Nodes of these names (at 10.77.0.1 and so on), two backends, and a client machine."""
 
-    EVENTS = ("node-suspect", "node-failed", "node-alive", "node-left", "partition")
+    EVENTS = ("node-suspect", "node-failed", "node-alive", "node-left", "partition", "partition-healed")
+    WELL = {"self", "heard"}  # reasons of who is alive when nothing is cut
 
     def __init__(self, site, names, settings="", more="", spare=""):
         """settings: of the cluster block; more: blocks after it; spare: names with a machine that are not in the file yet."""
@@ -347,21 +354,21 @@ service web {{
         return self.wait(found, seconds, f"{code} of {subject} by each of {', '.join(by)}")
 
     def agreed(self, states=None, by=None):
-        """Whether each of `by` sees the members as given (all alive unless told)."""
+        """Whether each of `by` sees the members as given (all alive unless told), and hears those that are alive itself."""
         states = states or dict.fromkeys(self.names, "alive")
-        return all(self.nodes[o].states() == states for o in by or self.names)
+
+        def agrees(members):
+            return ({name: m["state"] for name, m in members.items()} == states
+                    and all(m["reason"] in self.WELL for m in members.values() if m["state"] == "alive"))
+        return all(agrees(self.nodes[o].members()) for o in by or self.names)
 
     def await_agreement(self, states=None, by=None, seconds=10):
-        """Waits until each of `by` sees the states ({name: state}; all alive unless told)."""
+        """Waits until all of `by` agree; the moment at which that is certain, a few ms after it came to be."""
         try:
             until(lambda: self.agreed(states, by), seconds, f"agreement of {', '.join(by or self.names)}")
         except AssertionError as e:
             raise AssertionError(f"{e}\n{self.picture()}") from None
-
-    def last_event(self, since, *codes):
-        """The moment of the last event about members at any node since then; `since` if there was none."""
-        codes = codes or self.EVENTS
-        return max([since, *(e["boot_ns"] for n in self.names for e in self.nodes[n].events(*codes, since=since))])
+        return now()
 
     def events(self, *codes, since=0, by=None):
         """(observer, event) of all nodes, in order of time."""
@@ -370,7 +377,8 @@ service web {{
 
     def picture(self):
         """Who sees what, and what they said last, for a failure's text."""
-        lines = [f"{name} sees {self.nodes[name].states()}" for name in self.names]
+        lines = [f"{name} sees " + ", ".join(f"{m['name']} {m['state']} ({m['reason']})" for m in self.nodes[name].members().values())
+                 for name in self.names]
         first = min((e["boot_ns"] for _, e in self.events()), default=0)
         lines += [f"{(e['boot_ns'] - first) / 1e9:9.3f} s {o}: {e['code']} {e['subject']}: {e['text']}" for o, e in self.events()[-60:]]
         return "\n".join(lines)

@@ -128,6 +128,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "jitter: --busy is at most %d, --period-us at least 1\n", BUSY_MAX);
         return 2;
     }
+    setvbuf(stdout, NULL, _IOLBF, 0); /* what is killed has told what it saw */
     keep_busy(busy);
     if (seconds == 0)
         wait_for_end_of_input();

@@ -5,7 +5,7 @@ import json
 import jsonschema
 import pytest
 
-from cluster import Cluster
+from cluster import Cluster, both_ways
 from holdfast import TOP, until
 from metrics import metrics
 
@@ -78,6 +78,40 @@ def test_maintenance_of_a_node_is_known_to_all_and_nothing_is_judged(cluster):
     cluster.await_agreement()
     assert c.command("maintenance", "off").returncode == 0
     until(lambda: not any(members(cluster[n])[1]["c"]["maintenance"] for n in "abc"), what="all to know of its end")
+
+
+def test_maintenance_of_another_node_is_told_to_it(cluster):
+    a, b, c = (cluster[n] for n in "abc")
+    until(lambda: a.command("maintenance", "on", "b", check=False).returncode == 0, what="a link to b")
+    until(lambda: all(members(cluster[n])[1]["b"]["maintenance"] for n in "abc"), what="all to know of the maintenance")
+    assert [e["subject"] for e in b.events("maintenance")] == ["b"]
+    assert a.command("maintenance", "off", "b").stdout == "b is judged again\n"
+    until(lambda: not any(members(cluster[n])[1]["b"]["maintenance"] for n in "abc"), what="all to know of its end")
+    done = a.command("maintenance", "on", "bb", check=False)
+    assert done.returncode == 1 and 'node "bb" does not exist in cluster "prod"' in done.stderr
+    cluster.net.alone("c")
+    cluster.await_agreement({"a": "alive", "b": "alive", "c": "failed"}, by="ab")
+    until(lambda: a.command("maintenance", "on", "c", check=False).returncode == 1, what="the link to c to be gone")
+    assert not c.events("maintenance")
+
+
+def test_who_cannot_reach_whom_is_said(cluster):
+    cluster.net.cut(*both_ways("a", "b"))
+    said = {"a": "a does not hear b; c does", "b": "b does not hear a; c does", "c": "a and b cannot reach each other; c reaches both"}
+    for node, text in said.items():
+        until(lambda n=node, t=text: members(cluster[n])[0]["explain"] == t, what=f"{node} to name the cut")
+        assert cluster[node].command("members").stdout.splitlines()[1] == "  " + text
+        assert "  " + text in cluster[node].command("status").stdout.splitlines()
+    each = members(cluster["a"])[1]
+    assert each["b"]["reason"] == "vouched" and each["b"]["observers"]["hearing"] == ["c"] and each["b"]["observers"]["silent"] == ["a"]
+    assert each["a"]["observers"]["hearing"] == ["c"] and each["a"]["observers"]["hearing_count"] == 1
+    # Whoever is seen by another is not gone.
+    assert all(state != "failed" for node in "abc" for state in cluster[node].states().values())
+    cluster.wait(lambda: all(cluster[n].events("partition") for n in "abc"), 10, "the event of the partition")
+    cluster.net.heal()
+    cluster.await_agreement()
+    until(lambda: not any(members(cluster[n])[0]["explain"] for n in "abc"), what="the cut to be forgotten")
+    cluster.wait(lambda: all(cluster[n].events("partition-healed") for n in "abc"), 10, "the event of its end")
 
 
 def test_who_leaves_is_not_missed_and_may_return(cluster):
