@@ -142,8 +142,8 @@ static void a_damaged_file_is_passed_over(void **state)
         "[]",
         "{\"beats\": 7}",
         "{\"beats\": [7, {}, {\"name\": \"\"}]}",
-        "{\"beats\": [{\"name\": \"backup\", \"reason\": \"checks-pass\", \"last\": -5, "
-        "\"beats\": -1}]}",
+        "{\"beats\": [{\"name\": \"backup\", \"reason\": \"serving\", \"last\": -5}]}",
+        "{\"beats\": [{\"name\": \"backup\", \"reason\": \"beat\", \"beats\": -1}]}",
         "{\"beats\": [{\"name\": \"backup\", \"reason\": 5, \"last\": 99999999999999999}]}"};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         static struct world w;
