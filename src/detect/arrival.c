@@ -84,12 +84,26 @@ static uint64_t deviations(uint32_t phi_tenths)
     return tail[whole] + (tail[next] - tail[whole]) * (phi % 10) / 10;
 }
 
+/* The window as if heartbeats had come as they should before it, up to ARRIVAL_PRIOR of them while
+ * it has room: one late sign among the first few must not blind for seconds. */
+static struct arrival with_prior(const struct arrival *a, uint64_t interval_us)
+{
+    uint32_t more = MIN((uint32_t)ARRIVAL_PRIOR, (uint32_t)ARRIVAL_WINDOW - a->n);
+    uint64_t spread = interval_us / 4;
+    return (struct arrival){
+        .n = (uint16_t)(a->n + more),
+        .sum = a->sum + more * interval_us,
+        .squares = a->squares + more * (interval_us * interval_us + spread * spread),
+    };
+}
+
 uint64_t arrival_suspect_at(const struct arrival *a, const struct arrival_params *p)
 {
     if (!a->last)
         return UINT64_MAX;
-    uint64_t mean = MAX(arrival_mean(a) * US, p->interval);
-    uint64_t deviation = MAX(arrival_deviation(a) * US, p->interval / 4);
+    struct arrival w = with_prior(a, p->interval / US);
+    uint64_t mean = MAX(arrival_mean(&w) * US, p->interval);
+    uint64_t deviation = MAX(arrival_deviation(&w) * US, p->interval / 4);
     uint64_t silence = mean + deviation / 10000 * deviations(p->phi_tenths);
     silence = MIN(MAX(silence, p->suspect_after), p->suspect_after * ARRIVAL_STRETCH);
     return a->last + silence;

@@ -17,6 +17,7 @@
 
 enum {
     ARRIVAL_WINDOW = 200,
+    ARRIVAL_PRIOR = 20,  /* intervals as they should be that count before any was seen */
     ARRIVAL_STRETCH = 5, /* silence of suspect_after times this is suspect in any case */
     ARRIVAL_PHI_MIN = 10,
     ARRIVAL_PHI_MAX = 200, /* tenths */

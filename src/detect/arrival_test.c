@@ -105,6 +105,19 @@ static void one_outage_does_not_blind(void **state)
     assert_int_equal(silence(&a, &params), 1000 * MS);
 }
 
+/* As when a node is back: the first intervals hold its start. */
+static void one_late_sign_among_few_does_not_blind(void **state)
+{
+    struct arrival a;
+    arrival_init(&a);
+    arrival_heard(&a, START, true, UINT64_MAX);
+    uint64_t now = START + 380 * MS;
+    arrival_heard(&a, now, true, UINT64_MAX);
+    assert_in_range(silence(&a, &params), 400 * MS, 500 * MS);
+    beat(&a, now, 5, 50 * MS, 0);
+    assert_in_range(silence(&a, &params), 350 * MS, 450 * MS);
+}
+
 static void the_window_forgets(void **state)
 {
     struct arrival a;
@@ -170,6 +183,7 @@ int main(void)
         cmocka_unit_test(phi_is_the_normal_tail),
         cmocka_unit_test(nobody_waits_longer_than_five_times),
         cmocka_unit_test(one_outage_does_not_blind),
+        cmocka_unit_test(one_late_sign_among_few_does_not_blind),
         cmocka_unit_test(the_window_forgets),
         cmocka_unit_test(what_comes_out_of_turn_tells_nothing_of_intervals),
         cmocka_unit_test(time_that_we_did_not_run_is_not_silence),

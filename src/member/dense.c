@@ -15,8 +15,8 @@ bool dense_start(struct membership *m)
     if (!m->dense)
         return false;
     m->dense->next_round = m->now;
-    for (uint16_t i = 1; i < m->n; i++)
-        dense_add(m, i);
+    for (uint32_t i = 1; i < m->n; i++)
+        dense_add(m, (uint16_t)i);
     return true;
 }
 
@@ -221,12 +221,12 @@ static void send_round(struct membership *m, bool in_turn)
     struct dense *d = m->dense;
     d->urgent = false;
     d->last_round = m->now;
-    for (uint16_t i = 1; i < m->n; i++) {
+    for (uint32_t i = 1; i < m->n; i++) {
         if (m->peers[i].state == MEMBER_LEFT)
             continue;
         struct gossip g = message_begin(m, GOSSIP_HEARTBEAT);
         g.flags |= in_turn ? 0 : GOSSIP_EXTRA;
-        message_send(m, i, &g);
+        message_send(m, (uint16_t)i, &g);
     }
     rumour_round(m);
 }
@@ -249,9 +249,9 @@ static void rounds(struct membership *m)
 
 void dense_tick(struct membership *m)
 {
-    for (uint16_t i = 1; i < m->n; i++)
-        listen(m, i);
-    for (uint16_t i = 1; i < m->n; i++)
-        agree_judge(m, i);
+    for (uint32_t i = 1; i < m->n; i++)
+        listen(m, (uint16_t)i);
+    for (uint32_t i = 1; i < m->n; i++)
+        agree_judge(m, (uint16_t)i);
     rounds(m);
 }

@@ -97,6 +97,7 @@ struct probe {
     uint64_t began, helpers_at, fails_at;
     uint32_t sequence;
     uint8_t asked, denied; /* helpers; those who say that they got no answer either */
+    bool vouched;          /* one got an answer */
 };
 /* A probe on behalf of `origin` under way. */
 struct relay {
@@ -121,10 +122,9 @@ struct membership {
     uint32_t unheard;     /* members of which nothing is known */
     uint16_t first, last; /* the queue of rumours; NOBODY: empty */
     uint32_t health;      /* 1 .. MEMBER_HEALTH_MAX */
-    uint64_t health_at;
-    uint64_t stale_until;
-        /* ns: this node slept, and reads what was said long ago */ /* ns, when it changed */
-    uint32_t rtt; /* us, of answers whoever gave them; 0: none yet */
+    uint64_t health_at;   /* ns, when it changed */
+    uint64_t stale_until; /* ns: this node slept, and reads what was said long ago */
+    uint32_t rtt;         /* us, of answers whoever gave them; 0: none yet */
     uint64_t refused;
     /* leave.c */
     uint64_t leave_at, goodbye_at; /* ns, when it began; of the next goodbye */
@@ -135,9 +135,11 @@ struct membership {
     uint64_t next_period;
     uint32_t at; /* in `order` */
     uint32_t periods;
-    uint32_t again;     /* the slot to look for failed ones from */
-    uint32_t pull;      /* sequence of the request under way */
-    uint64_t pull_from; /* the id to go on with */
+    uint32_t again;      /* the slot to look for failed ones from */
+    uint32_t pull;       /* sequence of the request under way */
+    bool pulling;        /* what is heard now is an answer to it: others know it */
+    uint64_t pull_from;  /* the id to go on with */
+    uint16_t heard_last; /* a slot */
     struct probe probes[PROBES];
     struct relay relays[RELAYS];
 };
@@ -194,7 +196,8 @@ void message_accuse(struct membership *m, uint16_t slot, enum member_state state
 void message_add(const struct membership *m, struct gossip *g, uint16_t slot);
 
 /* rumour.c */
-void rumour_tell(struct membership *m, uint16_t slot);
+uint32_t rumour_times(const struct membership *m);
+void rumour_tell(struct membership *m, uint16_t slot, uint32_t times);
 void rumour_forget(struct membership *m, uint16_t slot);
 void rumour_fill(struct membership *m, struct gossip *g);
 void rumour_round(struct membership *m); /* up to 32 nodes: all were told once */
@@ -223,7 +226,7 @@ struct tally {
 };
 struct tally agree_tally(const struct membership *m, uint16_t subject);
 int agree_says(const struct membership *m, uint16_t observer, uint16_t subject);
-void agree_judge(struct membership *m, uint16_t subject);
+void agree_judge(struct membership *m, uint16_t slot);
 bool agree_isolated(const struct membership *m);
 bool agree_believed(const struct membership *m, uint16_t slot);
 bool agree_deaf(const struct membership *m, uint16_t slot);
@@ -232,7 +235,8 @@ bool agree_deaf(const struct membership *m, uint16_t slot);
 void swim_start(struct membership *m);
 void swim_tick(struct membership *m);
 void swim_acked(struct membership *m, uint16_t target, const struct gossip *g);
-void swim_suspect(struct membership *m, uint16_t slot, uint64_t incarnation, uint16_t accuser);
+void swim_suspect(struct membership *m, uint16_t slot, uint64_t incarnation, bool maintenance,
+                  uint16_t accuser);
 void swim_skip(struct membership *m, uint64_t unobserved);
 bool swim_fresh(const struct membership *m, const struct peer *p); /* heard a moment ago */
 void swim_pulled(struct membership *m, uint16_t from, const struct gossip *g);

@@ -369,6 +369,16 @@ static void goodbye_needs_a_majority_or_a_second(void **state)
     assert_true(member_left(net->nodes[1].m));
     net_free(net);
 
+    net = net_new(3, 9); /* nobody is told while it does not run */
+    net_run(net, SECOND);
+    net_pause(net, 2, 5 * SECOND);
+    net_run(net, SECOND);
+    member_leave(net->nodes[2].m, net->now);
+    net_run(net, 4100 * MS);
+    assert_true(member_left(net->nodes[2].m));
+    net_expect(net, 0, 2, MEMBER_SAID_GOODBYE);
+    net_free(net);
+
     net = net_new(1, 9);
     member_leave(net->nodes[0].m, net->now);
     net_run(net, MS);

@@ -53,6 +53,7 @@ static bool take_sender(struct membership *m, uint16_t slot, const struct gossip
         return true;
     }
     p->heard_at = MAX(m->now, 1);
+    m->heard_last = slot;
     p->flags = (uint8_t)((p->flags & ~PEER_DENSE) | (g->flags & GOSSIP_DENSE ? PEER_DENSE : 0));
     measure(m, p, g);
     /* Others may suspect it yet: it must say itself that it is alive. */
@@ -107,7 +108,9 @@ void member_receive(struct membership *m, uint64_t from, const void *p, size_t n
     uint32_t unheard = m->unheard;
     if (!take_sender(m, slot, &g))
         return;
+    m->pulling = g.kind == GOSSIP_RUMOURS && m->pull && g.answers == m->pull;
     for (uint32_t i = 0; i < g.n_rumours; i++)
         rumour_hear(m, slot, &g.rumours[i]);
+    m->pulling = false;
     take_kind(m, slot, &g, m->unheard < unheard);
 }

@@ -1,16 +1,10 @@
 /* What is passed on, and what is believed of it.
  *
  * Rumours ride on whatever is sent (SWIM, A. Das et al., DSN 2002): newest first, each about
- * 3 log2(n) times; that somebody is alive, about log2(n) times, since what is missed of it comes by
- * asking (swim.c). The queue is a list through the slots: a newer rumour of a member replaces the
- * older one, and nothing is allocated. */
+ * 3 log2(n) times; of whom nothing was known, that he is alive, a few times only, since what is
+ * missed of it comes by asking (swim.c). The queue is a list through the slots: a newer rumour of a
+ * member replaces the older one, and nothing is allocated. */
 #include "member/inside.h"
-
-static uint8_t budget(const struct membership *m, const struct peer *p)
-{
-    uint32_t log = 33 - (uint32_t)__builtin_clz(m->n);
-    return (uint8_t)(p->state == MEMBER_ALIVE ? log + 2 : 3 * log);
-}
 
 static void unlink(struct membership *m, uint16_t slot)
 {
@@ -36,10 +30,15 @@ void rumour_forget(struct membership *m, uint16_t slot)
     unlink(m, slot);
 }
 
-void rumour_tell(struct membership *m, uint16_t slot)
+uint32_t rumour_times(const struct membership *m)
+{
+    return 3 * (33 - (uint32_t)__builtin_clz(m->n));
+}
+
+void rumour_tell(struct membership *m, uint16_t slot, uint32_t times)
 {
     rumour_forget(m, slot);
-    m->peers[slot].tells = budget(m, &m->peers[slot]);
+    m->peers[slot].tells = (uint8_t)times;
     link_between(m, slot, NOBODY, m->first);
 }
 
@@ -114,7 +113,7 @@ static void told_failed(struct membership *m, uint16_t from, uint16_t slot,
     if (!newer && swim_fresh(m, p))
         message_accuse(m, slot, MEMBER_FAILED); /* it is not: let it say so itself */
     else if (maintenance)
-        swim_suspect(m, slot, r->incarnation, table_find(m, r->accuser));
+        swim_suspect(m, slot, r->incarnation, r->maintenance, table_find(m, r->accuser));
     else
         state_set(m, slot, (struct standing){r->incarnation, MEMBER_AGREED, false});
 }
@@ -147,7 +146,7 @@ void rumour_hear(struct membership *m, uint16_t from, const struct gossip_rumour
         if (m->dense)
             told_silent(m, slot, r);
         else
-            swim_suspect(m, slot, r->incarnation, table_find(m, r->accuser));
+            swim_suspect(m, slot, r->incarnation, r->maintenance, table_find(m, r->accuser));
         return;
     case GOSSIP_FAILED: told_failed(m, from, slot, r); return;
     case GOSSIP_LEFT: leave_apply(m, slot, r->incarnation); return;

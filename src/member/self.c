@@ -42,6 +42,7 @@ void self_observe(struct membership *m, uint64_t now)
             m->stale_until = m->now + m->params.heartbeat;
         dense_skip(m, late);
         swim_skip(m, late);
+        m->leave_at = MIN(m->leave_at + late, m->now);
         m->due = m->now;
     }
     heal(m);

@@ -7,6 +7,7 @@
 #define SUSPECT     FROM(MEMBER_SUSPECT)
 #define FAILED      FROM(MEMBER_FAILED)
 #define LEFT        FROM(MEMBER_LEFT)
+#define NEW_TIMES   4 /* that somebody new is there is told so often */
 
 static const struct row {
     enum member_state state;
@@ -95,7 +96,10 @@ static void spread(struct membership *m, uint16_t slot, const struct peer *was)
     const struct peer *p = &m->peers[slot];
     if (!worth_telling(m, was, p))
         return;
-    rumour_tell(m, slot);
+    if (was->incarnation || p->state != MEMBER_ALIVE)
+        rumour_tell(m, slot, rumour_times(m));
+    else if (!m->pulling)
+        rumour_tell(m, slot, NEW_TIMES);
     if (p->state == MEMBER_FAILED || p->state == MEMBER_LEFT || slot == SELF)
         dense_urgent(m);
 }

@@ -15,6 +15,8 @@
 #define MOST_LEAST    6 /* times the least: by one observer */
 #define AGAIN_EVERY   5 /* periods between probes of a failed one */
 #define PULL_EVERY    25
+#define SPARSE        8 /* rumours in an answer to PULL */
+#define TRIES         16
 #define SCAN          512 /* members looked at in one go */
 
 void swim_start(struct membership *m)
@@ -53,14 +55,15 @@ static void accuse(struct membership *m, uint16_t slot, uint16_t accuser)
     for (uint32_t i = 0; i < p->n_accusers; i++)
         if (p->accusers[i] == accuser) {
             if (accuser == SELF && !p->tells)
-                rumour_tell(m, slot);
+                rumour_tell(m, slot, rumour_times(m));
             return;
         }
     p->accusers[p->n_accusers++] = accuser;
-    rumour_tell(m, slot);
+    rumour_tell(m, slot, rumour_times(m));
 }
 
-void swim_suspect(struct membership *m, uint16_t slot, uint64_t incarnation, uint16_t accuser)
+void swim_suspect(struct membership *m, uint16_t slot, uint64_t incarnation, bool maintenance,
+                  uint16_t accuser)
 {
     struct peer *p = &m->peers[slot];
     struct standing s = standing_of(p);
@@ -68,7 +71,7 @@ void swim_suspect(struct membership *m, uint16_t slot, uint64_t incarnation, uin
     bool final = p->state == MEMBER_FAILED || p->state == MEMBER_LEFT;
     if (incarnation < p->incarnation || (final && !newer)) {
         if (final && !p->tells)
-            rumour_tell(m, slot); /* somebody does not know it yet */
+            rumour_tell(m, slot, rumour_times(m)); /* somebody does not know it yet */
         return;
     }
     if (accuser != SELF && !newer && swim_fresh(m, p)) {
@@ -77,6 +80,7 @@ void swim_suspect(struct membership *m, uint16_t slot, uint64_t incarnation, uin
         return;
     }
     s.incarnation = incarnation;
+    s.maintenance = newer ? maintenance : s.maintenance;
     if (newer || p->state != MEMBER_SUSPECT)
         s.reason = MEMBER_SILENT;
     state_set(m, slot, s);
@@ -170,10 +174,17 @@ static void probe_failed_one(struct membership *m)
 /* A patient node's probe may outlive what was wrong: who was heard since is not suspected. */
 static void probe_fails(struct membership *m, const struct probe *p, uint16_t slot)
 {
+    bool heard = m->peers[slot].heard_at > p->began;
+    if (p->vouched) {
+        self_health(m, -1);
+        if (!heard && m->peers[slot].reason == MEMBER_HEARD)
+            state_reason(m, slot, MEMBER_VOUCHED);
+        return;
+    }
     if (p->denied < p->asked || p->asked == 0)
         self_health(m, 1); /* not even the helpers answered */
-    if (m->peers[slot].heard_at <= p->began)
-        swim_suspect(m, slot, m->peers[slot].incarnation, SELF);
+    if (!heard)
+        swim_suspect(m, slot, m->peers[slot].incarnation, false, SELF);
 }
 
 static void follow(struct membership *m, struct probe *p)
@@ -206,12 +217,13 @@ void swim_acked(struct membership *m, uint16_t target, const struct gossip *g)
             p->denied++;
             return;
         }
+        if (g->has_subject) {
+            p->vouched = true; /* its own answer may be on the way */
+            return;
+        }
         p->target = 0;
         self_health(m, -1);
-        if (!g->has_subject)
-            m->peers[target].flags |= PEER_HEARS_ME;
-        else if (m->peers[target].reason == MEMBER_HEARD)
-            state_reason(m, target, MEMBER_VOUCHED);
+        m->peers[target].flags |= PEER_HEARS_ME;
         return;
     }
 }
@@ -226,15 +238,31 @@ static void pull(struct membership *m, uint16_t from)
     m->pull = message_send(m, from, &g);
 }
 
+/* To the next member of whom nothing is known, if there is one near. */
+static void skip_known(struct membership *m)
+{
+    uint32_t at = table_from(m, m->pull_from);
+    for (uint32_t i = 0; m->unheard && i < MIN(m->n, SCAN); i++) {
+        at = at < m->n ? at : 0;
+        m->pull_from = m->peers[m->by_id[at]].id;
+        if (m->peers[m->by_id[at++]].reason == MEMBER_UNHEARD)
+            return;
+    }
+}
+
 static void pull_from_anybody(struct membership *m)
 {
-    for (uint32_t tries = 0; tries < 16; tries++) {
-        uint16_t slot = (uint16_t)(1 + prng_below(&m->prng, m->n - 1));
-        if (m->peers[slot].state != MEMBER_ALIVE)
+    uint16_t slot = m->heard_last < m->n ? m->heard_last : SELF; /* if nobody else comes up */
+    for (uint32_t tries = 0; tries < TRIES; tries++) {
+        uint16_t other = (uint16_t)(1 + prng_below(&m->prng, m->n - 1));
+        if (m->peers[other].state != MEMBER_ALIVE)
             continue;
-        pull(m, slot);
-        return;
+        slot = other;
+        break;
     }
+    skip_known(m);
+    if (slot != SELF)
+        pull(m, slot);
 }
 
 /* The members from an id on of whom something is known, and where to go on. */
@@ -257,7 +285,8 @@ void swim_told_table(struct membership *m, uint16_t from, const struct gossip *g
         return;
     m->pull = 0;
     m->pull_from = g->subject;
-    if (news && m->unheard && g->subject)
+    /* On where there is more: he knows something, or too little to take long. */
+    if ((news || g->n_rumours < SPARSE) && m->unheard && g->subject)
         pull(m, from);
 }
 

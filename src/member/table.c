@@ -126,7 +126,7 @@ void table_remove(struct membership *m, uint16_t slot)
 {
     CHECK(slot != SELF && slot < m->n);
     uint16_t last = (uint16_t)(m->n - 1);
-    bool told = m->peers[last].tells > 0;
+    uint32_t times = m->peers[last].tells;
     rumour_forget(m, slot);
     rumour_forget(m, last);
     m->in_state[m->peers[slot].state]--;
@@ -138,6 +138,6 @@ void table_remove(struct membership *m, uint16_t slot)
     replace(m->order, m->n - 1, last, slot);
     rename_accusers(m, slot, last);
     m->peers[slot] = m->peers[last];
-    if (told && slot != last)
-        rumour_tell(m, slot);
+    if (times && slot != last)
+        rumour_tell(m, slot, times);
 }
