@@ -26,14 +26,14 @@ _holdfast_nodes()
 _holdfast()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
-    local commands='run check reload status top events drain resume instance beat beats members leave maintenance key restart upgrade version help'
+    local commands='run check reload status top events drain resume instance beat beats members leave maintenance token join key restart upgrade version help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$word")
         return
     fi
     case $before in
-    --binary)
+    --binary | --key)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
         ;;
@@ -48,7 +48,7 @@ _holdfast()
     --wait | -w)
         [[ ${COMP_WORDS[1]} == leave ]] || return
         ;;
-    --since | --last | -n | --weight | --priority | --name | --node | --failed) return ;;
+    --since | --last | -n | --weight | --priority | --name | --node | --failed | --ttl) return ;;
     esac
     case ${COMP_WORDS[1]} in
     run) options='--log --node --state' ;;
@@ -65,7 +65,11 @@ _holdfast()
     members) options='--fail --json --node --state --admin --token-file' ;;
     leave) options='--wait --json --node --state --admin --token-file' ;;
     maintenance) options='on off --json --node --state --admin --token-file' ;;
-    key) options='new show add use drop --json' ;;
+    key) options='new show add use drop rotate --json'
+        [[ ${COMP_WORDS[2]} == rotate ]] && options='--force --wait --json --node --state --admin --token-file'
+        ;;
+    token) options='--ttl --name --json --node --state --admin --token-file' ;;
+    join) options='--key --node --json' ;;
     restart) options='proxy --now --wait --json --node --state --admin --token-file' ;;
     upgrade) options='--binary --wait --json --node --state --admin --token-file' ;;
     version) options='--json' ;;
@@ -76,6 +80,7 @@ _holdfast()
     *:-*) ;;
     key:*)
         ((COMP_CWORD > 2)) && options='--json'
+        [[ ${COMP_WORDS[2]} != rotate ]] || ((COMP_CWORD == 2)) || return
         ((COMP_CWORD != 3)) || mapfile -t COMPREPLY < <(compgen -f -- "$word")
         ((COMP_CWORD != 3)) || return
         ;;

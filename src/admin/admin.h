@@ -22,6 +22,9 @@
  *   GET  /v1/members                              the nodes of the cluster, as this one sees them
  *   POST /v1/leave                                this node says goodbye to the others
  *   POST /v1/maintenance                          {"on": true, "node": NAME}: is not judged failed
+ *   POST /v1/tokens                               a one-time token for a machine that joins
+ *   GET  /v1/keys                                 the cluster's keys, by id, and their rotation
+ *   POST /v1/keys/rotate[?force=1]                another key for all nodes
  *   GET  /metrics                                 for Prometheus, as text or protobuf; alone
  *                                                 on the optional TCP listener
  *
@@ -96,6 +99,35 @@ struct admin_beat_counts {
     uint64_t taken, malformed, denied, dropped;
 };
 
+/* A one-time token for a machine that joins the cluster. */
+struct admin_ticket {
+    struct buf text; /* owned, and secret: wiped and freed by who asked */
+    uint64_t id;
+    struct addr at;
+    struct str cluster;
+    uint64_t expires_at; /* wall ns */
+};
+
+/* The cluster's keys as this node has them, and the rotation that it drives or drove last. */
+struct admin_keys {
+    struct str file;
+    uint32_t n;
+    struct {
+        uint32_t id;
+        bool use;
+    } keys[16];
+    uint64_t number; /* 0: it drove none */
+    const char *state, *step;
+    bool force;
+    uint32_t key;
+    char text[512];
+    uint32_t n_nodes;
+    struct {
+        struct str name;
+        bool done;
+    } nodes[VIEW_MAX_NODES];
+};
+
 /* What is in force for an instance. */
 struct admin_verdict {
     uint8_t verdict, reason;
@@ -151,6 +183,12 @@ struct admin_host {
     /* A member's flag; node: its name, of one that `cluster` has. *changed: it was not so before.
      * ERR_BUSY when that node cannot be told now. */
     int (*maintenance)(void *context, struct str node, bool on, bool *changed, struct err *e);
+    /* A token for `node`, or for any where that is empty; it lives for ttl (ns). */
+    int (*ticket)(void *context, struct str node, uint64_t ttl, struct admin_ticket *out,
+                  struct err *e);
+    int (*keys)(void *context, struct admin_keys *out, struct err *e);
+    /* Begins; how it goes is seen in `keys`. */
+    int (*rotate)(void *context, bool force, struct err *e);
 };
 
 struct admin;

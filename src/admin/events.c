@@ -33,6 +33,8 @@ static const char *const code_names[EVENT_CODES] = {
     [EVENT_PARTITION] = "partition",
     [EVENT_PARTITION_HEALED] = "partition-healed",
     [EVENT_MESH_REFUSED] = "mesh-refused",
+    [EVENT_CLUSTER_KEY] = "cluster-key",
+    [EVENT_JOIN] = "join",
 };
 
 const char *event_code_name(enum event_code c)

@@ -43,6 +43,8 @@ enum event_code {
     EVENT_PARTITION,          /* some nodes do not hear each other: who, as far as it is known */
     EVENT_PARTITION_HEALED,
     EVENT_MESH_REFUSED, /* somebody sends datagrams that are not the cluster's */
+    EVENT_CLUSTER_KEY,  /* a rotation of the cluster's key: what was done here, how it went */
+    EVENT_JOIN,         /* a one-time token was made, used, or refused */
     EVENT_CODES
 };
 /* "instance-verdict" */

@@ -38,6 +38,10 @@ struct fixture {
     unsigned leaves;
     bool maintained[3];
     int maintenance_refuses; /* error code of the next maintenance() */
+    int keys_refuse;         /* error code of the next ticket(), keys() or rotate() */
+    unsigned rotations, forced;
+    uint64_t ttl; /* of the latest ticket */
+    char ticket_node[64];
 };
 
 static inline const struct view *fixture_view(void *context)
@@ -193,6 +197,51 @@ static inline int fixture_maintenance(void *context, struct str node, bool on, b
     return 0;
 }
 
+static inline int fixture_ticket(void *context, struct str node, uint64_t ttl,
+                                 struct admin_ticket *out, struct err *e)
+{
+    struct fixture *f = context;
+    if (f->keys_refuse)
+        return err_set(e, (enum err_code)f->keys_refuse, "not now");
+    f->ttl = ttl;
+    str_copy(f->ticket_node, sizeof f->ticket_node, node);
+    *out = (struct admin_ticket){.id = 0xa1, .cluster = STR("prod"), .expires_at = ttl};
+    assert_true(addr_parse(STR("10.0.0.1:7300"), &out->at));
+    assert_true(buf_add_str(&out->text, STR("hf1.secret")));
+    return 0;
+}
+
+static inline int fixture_keys(void *context, struct admin_keys *out, struct err *e)
+{
+    struct fixture *f = context;
+    if (f->keys_refuse)
+        return err_set(e, (enum err_code)f->keys_refuse, "not now");
+    out->file = STR("/etc/cluster.key");
+    out->n = 2;
+    out->keys[0].id = 0xbeef;
+    out->keys[1].id = 0xcafe;
+    out->keys[1].use = true;
+    out->number = f->rotations;
+    out->state = "running";
+    out->step = "accept";
+    out->force = f->forced > 0;
+    out->key = 0xbeef;
+    str_copy(out->text, sizeof out->text, STR("waits for b"));
+    out->n_nodes = 1;
+    out->nodes[0].name = STR("b");
+    return 0;
+}
+
+static inline int fixture_rotate(void *context, bool force, struct err *e)
+{
+    struct fixture *f = context;
+    if (f->keys_refuse)
+        return err_set(e, (enum err_code)f->keys_refuse, "not now");
+    f->rotations++;
+    f->forced += force;
+    return 0;
+}
+
 static inline const struct beat_watch *fixture_beat(void *context, uint32_t index)
 {
     struct fixture *f = context;
@@ -319,6 +368,9 @@ static inline void fixture_open(struct fixture *f, struct view *view)
         .cluster = fixture_cluster,
         .leave = fixture_leave,
         .maintenance = fixture_maintenance,
+        .ticket = fixture_ticket,
+        .keys = fixture_keys,
+        .rotate = fixture_rotate,
         .beat = fixture_beat,
         .beaten = fixture_beaten,
         .beat_counts = fixture_beat_counts,

@@ -134,6 +134,11 @@ void answer_instance_remove(struct conn *c, const struct captures *m);
 void answer_members(struct conn *c, const struct captures *m);
 void answer_leave(struct conn *c, const struct captures *m);
 void answer_maintenance(struct conn *c, const struct captures *m);
+
+/* keys.c */
+void answer_token(struct conn *c, const struct captures *m);
+void answer_keys(struct conn *c, const struct captures *m);
+void answer_rotate(struct conn *c, const struct captures *m);
 /* False: this node is alone, or memory is out; *e says which. *out is to be freed in any case. */
 bool cluster_picture(const struct admin *a, struct admin_cluster *out, struct err *e);
 enum { STATUS_MEMBERS_MAX = 32 };

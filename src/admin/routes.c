@@ -393,6 +393,9 @@ static const struct route routes[] = {
     {false, "/v1/members", answer_members, RIGHT_READ, 0},
     {true, "/v1/leave", answer_leave, RIGHT_CLUSTER, 0},
     {true, "/v1/maintenance", answer_maintenance, RIGHT_CLUSTER, 0},
+    {true, "/v1/tokens", answer_token, RIGHT_KEYS, 0},
+    {false, "/v1/keys", answer_keys, RIGHT_READ, 0},
+    {true, "/v1/keys/rotate", answer_rotate, RIGHT_KEYS, 0},
 };
 
 static const char *method_of(const struct route *r)

@@ -44,6 +44,8 @@ int command_members(int argc, char **argv);
 int command_leave(int argc, char **argv);
 int command_maintenance(int argc, char **argv);
 int command_key(int argc, char **argv);
+int command_token(int argc, char **argv);
+int command_join(int argc, char **argv);
 int command_restart(int argc, char **argv);
 int command_upgrade(int argc, char **argv);
 int command_version(int argc, char **argv);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "cli/cli.h"
+#include "cli/key_rotate.h"
 #include "mesh/seal.h"
 #include "os/os.h"
 
@@ -28,7 +29,7 @@ static const struct usage usage = {
         "accept. 'new' makes a file, 'show' lists ids and states, 'add' puts in a new key\n"
         "that is accepted, 'use' seals with another one, 'drop' takes one away. To change\n"
         "keys, do each of add, use and drop on all nodes before the next. Secrets are\n"
-        "never printed.",
+        "never printed. 'holdfast key rotate' does it all on a running cluster.",
     .examples = "  holdfast key new /etc/holdfast/cluster.key\n"
                 "  holdfast key show cluster.key\n"
                 "  holdfast key add cluster.key\n"
@@ -244,6 +245,8 @@ int command_key(int argc, char **argv)
     struct request t = {0};
     struct err e = {0};
     int code;
+    if (argc > 1 && strcmp(argv[1], "rotate") == 0)
+        return key_rotate(argc - 1, argv + 1);
     if (!cli_options(&usage, argc, argv, &o, operands, &code))
         return code;
     code = read_words(&t, operands);

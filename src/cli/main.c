@@ -22,6 +22,8 @@ static const struct command commands[] = {
     {"members", "the nodes of the cluster, and who hears whom", command_members, false},
     {"leave", "let this node say goodbye to the cluster", command_leave, false},
     {"maintenance", "judge nothing on a node failed, for a while", command_maintenance, false},
+    {"token", "let a new machine join the cluster, once", command_token, false},
+    {"join", "get the cluster's keys on a new machine, with a token", command_join, false},
     {"key", "make, show and change the keys of a cluster", command_key, false},
     {"restart", "let a new proxy process take over", command_restart, false},
     {"upgrade", "let a new version of the program take over", command_upgrade, false},

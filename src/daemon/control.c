@@ -157,6 +157,9 @@ struct admin_host control_host(struct control *c)
         .cluster = meshing_cluster,
         .leave = meshing_leave,
         .maintenance = meshing_maintenance,
+        .ticket = keying_token,
+        .keys = keying_keys,
+        .rotate = keying_rotate,
     };
 }
 

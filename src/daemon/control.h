@@ -11,6 +11,7 @@
  *   control_judge.c   one judge per instance: signals in, verdict cells and events out
  *   control_discover.c backends that come and go: when views are merged, what the API changes
  *   control_mesh.c    the node among its peers
+ *   control_keys.c    the cluster's keys: who gets them, and when they become others
  *   control_pace.c    which instances are slower than their pool
  *   control_health.c  what the other nodes see of the instances, and what is made of it
  *   control_beat.c    jobs that say themselves that they live, kept in STATE/beats.json
@@ -36,6 +37,8 @@
 #include "detect/fuse.h"
 #include "discover/discover.h"
 #include "mesh/mesh.h"
+#include "mesh/mesh_keys.h"
+#include "mesh/mesh_token.h"
 #include "os/os.h"
 #include "view/cells.h"
 #include "view/view.h"
@@ -156,7 +159,9 @@ struct control_options {
 
 /* control_mesh.c's own. */
 struct meshing {
-    struct mesh *mesh; /* owned; NULL: this node is alone */
+    struct mesh *mesh;         /* owned; NULL: this node is alone */
+    struct tokens *tokens;     /* owned; NULL without a mesh, or when STATE's file is damaged */
+    struct rotation *rotation; /* owned; NULL without a mesh */
     struct timer cuts_due;
     char cuts[1024]; /* what was told of cuts last; empty: all was well */
     char seen[1024]; /* what was seen of them at the latest beat */
@@ -344,6 +349,21 @@ void meshing_maintain(struct control *c, bool on, struct str by);
 int meshing_cluster(void *context, struct admin_cluster *out, struct err *e);
 int meshing_leave(void *context, struct err *e);
 int meshing_maintenance(void *context, struct str node, bool on, bool *changed, struct err *e);
+
+/* control_keys.c: with the mesh */
+void keying_begin(struct control *c);
+void keying_end(struct control *c);
+void keying_beat(struct control *c);
+void keying_message(struct control *c, struct str from, struct str bytes);
+void keying_link(struct control *c, struct str node);
+bool keying_guest_key(void *context, uint64_t token, uint8_t secret[SEAL_SECRET]);
+void keying_guest(void *context, uint64_t token, const struct addr *from, struct str bytes,
+                  struct buf *answer);
+/* What the admin API asks. */
+int keying_token(void *context, struct str node, uint64_t ttl, struct admin_ticket *out,
+                 struct err *e);
+int keying_keys(void *context, struct admin_keys *out, struct err *e);
+int keying_rotate(void *context, bool force, struct err *e);
 
 /* control_event.c */
 struct event *control_event(struct control *c, enum event_code code, enum event_level level);

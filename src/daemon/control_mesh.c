@@ -97,7 +97,7 @@ static void on_message(void *context, struct str from, enum mesh_kind kind, stru
             meshing_maintain(c, bytes.p[0] != 0, from);
         return;
     case MESH_HEALTH: control_health_message(c, from, bytes); return;
-    case MESH_KEYS:
+    case MESH_KEYS: keying_message(c, from, bytes); return;
     case MESH_JOIN:
     case MESH_CARDS:
     case MESH_COORD:
@@ -110,6 +110,8 @@ static void on_link(void *context, struct str node, bool up)
     struct control *c = context;
     log_debug(c->log, "the link to node %.*s is %s", (int)node.n, node.p, up ? "up" : "gone");
     control_health_link(c, node, up);
+    if (up)
+        keying_link(c, node);
 }
 
 static void on_complaint(void *context, const char *text)
@@ -210,6 +212,7 @@ void meshing_init(struct control *c)
 void meshing_end(struct control *c)
 {
     loop_timer_stop(c->loop, &c->meshing.cuts_due);
+    keying_end(c);
     mesh_free(c->meshing.mesh);
     c->meshing.mesh = NULL;
 }
@@ -217,7 +220,8 @@ void meshing_end(struct control *c)
 void meshing_adopt(struct control *c)
 {
     struct meshing *g = &c->meshing;
-    struct mesh_host host = {c, on_changed, on_message, on_link, on_complaint};
+    struct mesh_host host = {
+        c, on_changed, on_message, on_link, on_complaint, keying_guest_key, keying_guest};
     struct err e = {0};
     int r = 0;
     if (c->view->cluster.key_file.n == 0) {
@@ -233,6 +237,7 @@ void meshing_adopt(struct control *c)
         if (r == 0) {
             load_flag(c);
             share_health(c);
+            keying_begin(c);
         }
     }
     if (r)
@@ -257,6 +262,7 @@ void meshing_beat(struct control *c)
         return;
     mesh_beat(c->meshing.mesh);
     look_for_cuts(c);
+    keying_beat(c);
 }
 
 struct member_info meshing_self(const struct control *c)

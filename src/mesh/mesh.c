@@ -110,6 +110,19 @@ static void link_complain(void *context, const char *text)
     m->host.complain(m->host.context, text);
 }
 
+static bool link_guest_key(void *context, uint64_t token, uint8_t secret[SEAL_SECRET])
+{
+    struct mesh *m = context;
+    return m->host.guest_key && m->host.guest_key(m->host.context, token, secret);
+}
+
+static void link_guest(void *context, uint64_t token, const struct addr *from, struct str bytes,
+                       struct buf *answer)
+{
+    struct mesh *m = context;
+    m->host.guest(m->host.context, token, from, bytes, answer);
+}
+
 /* --- the view --- */
 
 static struct member_params params_of(const struct view_cluster *c)
@@ -219,7 +232,8 @@ int mesh_set_view(struct mesh *m, const struct view *v, struct err *e)
 
 static int open_parts(struct mesh *m, const struct view_cluster *c, struct err *e)
 {
-    struct links_host links = {m, link_name, link_message, link_changed, link_complain, NULL, NULL};
+    struct links_host links = {
+        m, link_name, link_message, link_changed, link_complain, link_guest_key, link_guest};
     struct pulse_options o = {.loop = m->loop, .context = m, .news = on_news};
     struct err unsaved = {0};
     o.engine = (struct engine_options){.cluster = c->name,
@@ -320,6 +334,12 @@ int mesh_send(struct mesh *m, struct str node, enum mesh_kind kind, struct str b
     return took == links_counts(m->links).up
                ? 0
                : err_set(e, ERR_BUSY, "only %u of the other nodes took the message", took);
+}
+
+uint32_t mesh_link_key(const struct mesh *m, struct str node)
+{
+    const struct contact *p = contacts_named(&m->contacts, node);
+    return p ? links_key(m->links, p->id) : 0;
 }
 
 void mesh_leave(struct mesh *m)

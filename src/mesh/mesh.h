@@ -37,6 +37,11 @@ struct mesh_host {
     void (*link)(void *context, struct str node, bool up);
     /* One sentence for the log and the events; rate-limited by the mesh. */
     void (*complain)(void *context, const char *text);
+    /* Whoever comes with a one-time token: the secret that his link grows from (false: no such
+     * token), and what he says, which gets one answer (links.h). NULL: nobody does. */
+    bool (*guest_key)(void *context, uint64_t token, uint8_t secret[SEAL_SECRET]);
+    void (*guest)(void *context, uint64_t token, const struct addr *from, struct str bytes,
+                  struct buf *answer);
 };
 
 struct mesh;
@@ -61,6 +66,8 @@ struct str mesh_name(const struct mesh *m, uint64_t id);
  * full. */
 int mesh_send(struct mesh *m, struct str node, enum mesh_kind kind, struct str bytes,
               struct err *e);
+/* The id of the key that the link to the node grew from; 0: no link is up. */
+uint32_t mesh_link_key(const struct mesh *m, struct str node);
 void mesh_leave(struct mesh *m);
 bool mesh_left(const struct mesh *m); /* the others know, or had a second to hear it */
 void mesh_maintenance(struct mesh *m, bool on);

@@ -142,7 +142,9 @@ static int do_step(struct rotation *r, enum rotation_step step, const uint8_t se
     is = was;
     if (rc == 0)
         rc = apply(&is, step, secret, id, e);
-    if (rc == 0 && !same(&was, &is)) {
+    if (rc == 0 && same(&was, &is)) {
+        rc = r->host.adopt(r->host.context, e);
+    } else if (rc == 0) {
         rc = r->host.write(r->host.context, &is, e);
         if (rc == 0)
             tell(r, false, "key %08x %s", id, what[step]);

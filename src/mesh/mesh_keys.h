@@ -51,6 +51,9 @@ struct rotation_host {
     /* This node's key file; writing puts it into force. */
     int (*read)(void *context, struct keyring *out, struct err *e);
     int (*write)(void *context, const struct keyring *keys, struct err *e);
+    /* The file is as it is to be: perhaps it was changed by somebody else (nodes of one machine may
+     * share it), and is not in force. */
+    int (*adopt)(void *context, struct err *e);
     void (*entropy)(void *context, void *out, size_t n);
     /* For the events: a step was done here, a rotation began, ended or failed. */
     void (*tell)(void *context, bool bad, const char *text);

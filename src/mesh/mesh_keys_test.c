@@ -22,7 +22,7 @@ struct site {
     struct rotation *r; /* NULL while it is down */
     struct keyring keys;
     bool broken; /* its key file cannot be written */
-    unsigned writes, bad;
+    unsigned writes, adopted, bad;
     char said[512];
 };
 struct world {
@@ -94,6 +94,14 @@ static int on_write(void *context, const struct keyring *keys, struct err *e)
     return 0;
 }
 
+static int on_adopt(void *context, struct err *e)
+{
+    struct site *x = context;
+    (void)e;
+    x->adopted++;
+    return 0;
+}
+
 static void on_entropy(void *context, void *out, size_t n)
 {
     struct site *x = context;
@@ -110,7 +118,8 @@ static void on_tell(void *context, bool bad, const char *text)
 
 static void start(struct site *x)
 {
-    struct rotation_host h = {x, on_nodes, on_send, on_read, on_write, on_entropy, on_tell};
+    struct rotation_host h = {x,        on_nodes, on_send,    on_read,
+                              on_write, on_adopt, on_entropy, on_tell};
     assert_int_equal(rotation_open(&x->r, x->path, &h, NULL), 0);
 }
 
@@ -424,6 +433,10 @@ static void malformed_messages_change_nothing(void **state)
     good.p[9] = 0;
     rotation_hear(w.sites[1].r, STR("a"), buf_str(&good), w.now);
     assert_int_equal(w.sites[1].writes, 1);
+    assert_int_equal(w.sites[1].adopted, 0);
+    rotation_hear(w.sites[1].r, STR("a"), buf_str(&good), w.now); /* twice is harmless */
+    assert_int_equal(w.sites[1].writes, 1);
+    assert_int_equal(w.sites[1].adopted, 1);
     buf_free(&good);
     world_close(&w);
 }

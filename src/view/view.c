@@ -26,8 +26,9 @@ void view_free(struct view *v)
 
 const char *view_right_name(unsigned i)
 {
-    static const char *const names[RIGHTS] = {
-        "read", "metrics", "drain", "instances", "reload", "restart", "upgrade", "cluster", "beat"};
+    static const char *const names[RIGHTS] = {"read",   "metrics", "drain",   "instances",
+                                              "reload", "restart", "upgrade", "cluster",
+                                              "beat",   "keys"};
     CHECK(i < RIGHTS);
     return names[i];
 }

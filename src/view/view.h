@@ -362,7 +362,8 @@ enum {
     RIGHT_UPGRADE = 64,  /* the program */
     RIGHT_CLUSTER = 128, /* leave, maintenance */
     RIGHT_BEAT = 256,    /* say that a job lives */
-    RIGHTS = 9           /* how many */
+    RIGHT_KEYS = 512,    /* the cluster's keys: rotate them, let machines join */
+    RIGHTS = 10          /* how many */
 };
 /* Of 1 << i. */
 const char *view_right_name(unsigned i);

@@ -8,11 +8,11 @@ import pytest
 from holdfast import BINARY, TOP
 
 COMMANDS = ["run", "check", "reload", "status", "top", "events", "drain", "resume", "instance", "beat", "beats",
-            "members", "leave", "maintenance", "key", "restart", "upgrade", "version", "help"]
+            "members", "leave", "maintenance", "token", "join", "key", "restart", "upgrade", "version", "help"]
 NEEDS_NODE = [("status",), ("status", "--json"), ("top",), ("top", "--once"), ("events",), ("events", "--json"), ("reload",),
               ("drain", "web/a"), ("resume", "web/a"), ("instance", "list", "web"), ("instance", "add", "web", "10.0.0.1:80"),
               ("beat", "backup"), ("beat", "backup", "--failed", "why"), ("beats",),
-              ("members",), ("members", "--json"), ("leave",), ("maintenance",), ("maintenance", "on"), ("restart", "proxy"), ("upgrade",)]
+              ("members",), ("members", "--json"), ("leave",), ("maintenance",), ("maintenance", "on"), ("token",), ("key", "rotate"), ("restart", "proxy"), ("upgrade",)]
 
 
 def read(*path):
