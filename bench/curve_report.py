@@ -10,8 +10,9 @@ Written by `make curve`. Of three nodes at a bridge one is lost silently: nothin
 the others dare to say so, the more often they say it of a node that is only late: this is the trade-off of every failure detector.
 
 Method: {machine}, kept busy by other work (`test/lib/jitter.c`: arithmetic, memory, system calls, bursts), real daemons in network
-namespaces. For each pair of settings {seconds:.0f} s in which nothing happens, so that each suspicion and failure is false; then {losses}
-losses at random times. The time runs from the bridge's rule until the last survivor's event. *Suspicions* are one observer's
+namespaces. For each pair of settings {seconds:.0f} s in which nothing happens but that one of the three is starved (`nice`), so that its
+heartbeats are late where the others' are in time: each suspicion and failure is false, or the node's own fault. Then {losses} losses at
+random times, of nodes of equal priority. The time runs from the bridge's rule until the last survivor's event. *Suspicions* are one observer's
 impression and change nothing for anybody; *failures* are what the observers agreed upon.
 
 ![detection time and false suspicions](detection-curve.svg)

@@ -2,8 +2,6 @@
 
 #include <math.h>
 
-enum { FEWEST = 50 };
-
 void tail_add(struct tail *t, uint64_t ns)
 {
     uint64_t bin = ns / (TAIL_BIN_US * US);
@@ -47,8 +45,8 @@ static uint32_t threshold_bin(const struct tail *t, uint64_t most, uint64_t *ove
 bool tail_fit(const struct tail *t, struct tail_fit *out)
 {
     uint64_t over, rank = 0;
-    uint32_t from = threshold_bin(t, MIN(TAIL_FITTED, t->n / 1000), &over);
-    if (over < FEWEST || from == 0)
+    uint32_t from = threshold_bin(t, MAX(TAIL_FEWEST, MIN(TAIL_FITTED, t->n / 20000)), &over);
+    if (over < TAIL_FEWEST / 2 || from == 0)
         return false;
     double threshold = (double)from * (double)(TAIL_BIN_US * US), a0 = 0, a1 = 0;
     for (uint32_t i = from; i < TAIL_BINS; i++)

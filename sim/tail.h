@@ -11,8 +11,9 @@
 
 enum {
     TAIL_BIN_US = 10,
-    TAIL_BINS = 200000, /* to 2 s; longer ones are in the last */
-    TAIL_FITTED = 20000,
+    TAIL_BINS = 200000,  /* to 2 s; longer ones are in the last */
+    TAIL_FITTED = 20000, /* at most so many are fitted, and one in 20,000, but not below */
+    TAIL_FEWEST = 1000,
 };
 struct tail {
     uint64_t bins[TAIL_BINS];

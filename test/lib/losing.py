@@ -2,8 +2,13 @@
 
 import random
 import statistics
+import time
 
 from cluster import now
+
+# What a lost node stays away at least. An outage of less than two `suspect-after` is taken for a habit of the network: with a link
+# that flaps so, all get used to silences of that length, and a loss is noticed later.
+AWAY_S = 0.6
 
 
 def ms(ns):
@@ -13,9 +18,10 @@ def ms(ns):
 class Losses:
     """Loses nodes of a cluster, one at a time, and keeps what was measured: times in ms."""
 
-    def __init__(self, cluster, seed=1, strict=True):
-        """strict: that a survivor says of another one that it failed ends the test; else it is counted in `wrong`."""
+    def __init__(self, cluster, seed=1, strict=True, away=AWAY_S):
+        """strict: that a survivor says of another one that it failed ends the test; else it is counted in `wrong`. away: seconds that a cut lasts at least."""
         self.cluster, self.random, self.strict, self.wrong = cluster, random.Random(seed), strict, 0
+        self.away = away
         self.times, self.first, self.agreed, self.back = [], [], [], []
 
     def survivors(self, victim):
@@ -25,6 +31,7 @@ class Losses:
         """Silently, at the bridge; until all survivors have said so, and then until it is back."""
         at = self.cluster.net.alone(victim)
         self._await(victim, at)
+        time.sleep(max(0, self.away - (now() - at) / 1e9))
         self._await_back(victim, self.cluster.net.heal())
 
     def kill(self, victim):

@@ -97,6 +97,20 @@ def test_control_may_die_and_hang_while_the_proxy_serves(site):
         assert {e["subject"] for _, e in cluster.events("node-failed")} <= {"c"}
 
 
+def test_an_upgrade_is_no_failure(site):
+    """All of the node's processes are replaced one after the other: whoever suspects it believes in it again at once."""
+    with Cluster(site, "abc") as cluster:
+        cluster.start()
+        load = cluster.load("c")
+        for _ in range(max(2, ROUNDS // 4)):
+            at = now()
+            cluster["c"].command("upgrade", seconds=60)
+            cluster.await_agreement()
+            site.report(f"upgraded: {'; '.join(seen_of(cluster, 'c', at)) or 'nobody noticed'}")
+        answered(load)
+        assert not cluster.events("node-failed")
+
+
 def test_a_reload_brings_a_node_and_takes_it_away(site):
     with Cluster(site, "abc", spare="d") as cluster:
         cluster.start()
