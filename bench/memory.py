@@ -46,7 +46,7 @@ def settled(pids, pause):
 def fits(wanted, open_files):
     """As many connections as every proxy holds with so many open files: each takes two or three descriptors, and
     proxies keep some back. In hundreds."""
-    return max(100, min(wanted, (open_files * 9 // 20 - 200) // 100 * 100))
+    return max(100, min(wanted, (open_files * 9 // 20 - 150) // 100 * 100))
 
 
 def measure(session, listener, proxy, count):

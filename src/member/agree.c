@@ -150,12 +150,26 @@ static enum member_reason unheard(const struct membership *m, uint16_t slot, con
     return (enum member_reason)p->reason;
 }
 
+/* Not silent yet for one who is so patient, but no longer heard: what the others agreed counts. */
+static bool conceded(const struct membership *m, uint16_t slot)
+{
+    const struct peer *p = &m->peers[slot];
+    if (m->dense->hears & BIT(slot))
+        return false;
+    return p->state == MEMBER_FAILED ||
+           (m->now >= m->stale_until && dense_told_lately(m, slot) &&
+            !(p->flags & PEER_MAINTENANCE) && !agree_tally(m, slot).hearing);
+}
+
 static enum member_reason judged(struct membership *m, uint16_t slot)
 {
     const struct dense_peer *d = &m->dense->peers[slot];
     struct tally t;
-    if (!d->silent_since && d->arrival.last)
+    if (!d->silent_since && d->arrival.last) {
+        if (conceded(m, slot))
+            return MEMBER_AGREED;
         return agree_deaf(m, slot) ? MEMBER_DEAF : MEMBER_HEARD;
+    }
     t = agree_tally(m, slot);
     if (!d->silent_since)
         return unheard(m, slot, &t);

@@ -81,23 +81,6 @@ static void a_newcomer_hears_of_maintenance(void **state)
     net_free(net);
 }
 
-/* A patient node is told that another has failed, and is cut off before it judges itself. */
-static void what_was_said_long_ago_is_not_believed(void **state)
-{
-    struct net *net = net_new(5, 5);
-    net_run(net, SECOND);
-    make_patient(net, 1);
-    net_cut_off(net, 2, true);
-    net_run(net, 500 * MS);
-    net_expect(net, 0, 2, MEMBER_AGREED);
-    net_cut_off(net, 1, true);
-    net_run(net, 5 * SECOND);
-    for (uint32_t i = 0; i < 5; i++)
-        if (i != 1)
-            net_expect(net, 1, i, MEMBER_UNCONFIRMED);
-    net_free(net);
-}
-
 /* A probe that began in a cut ends after it, at a node whose patience is long. */
 static void who_was_heard_since_is_not_suspected(void **state)
 {
@@ -179,6 +162,22 @@ static void who_never_was_there_has_failed_for_newcomers_too(void **state)
     net_free(net);
 }
 
+/* A patient node does not hold out against what all others have agreed. */
+static void a_patient_node_follows_the_others(void **state)
+{
+    struct net *net = net_new(5, 10);
+    net_run(net, SECOND);
+    make_patient(net, 3);
+    uint64_t since = net->now;
+    net_crash(net, 4);
+    net_run(net, 700 * MS);
+    assert_in_range(net_when(net, 3, 4, MEMBER_FAILED), since, since + 700 * MS);
+    net_run(net, 10 * SECOND);
+    net_expect(net, 3, 4, MEMBER_AGREED);
+    assert_true(net_when(net, 3, 4, MEMBER_ALIVE) < since);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,11 +185,11 @@ int main(void)
         cmocka_unit_test(who_is_heard_by_one_says_that_he_is_back),
         cmocka_unit_test(a_slow_node_does_not_delay_the_others),
         cmocka_unit_test(a_newcomer_hears_of_maintenance),
-        cmocka_unit_test(what_was_said_long_ago_is_not_believed),
         cmocka_unit_test(who_was_heard_since_is_not_suspected),
         cmocka_unit_test(what_nobody_heard_is_said_again),
         cmocka_unit_test(who_slept_does_not_judge_by_old_letters),
         cmocka_unit_test(who_never_was_there_has_failed_for_newcomers_too),
+        cmocka_unit_test(a_patient_node_follows_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -198,7 +198,7 @@ def test_profiles_count_what_a_function_costs_itself():
 
 def test_idle_connections_are_as_many_as_open_files_allow():
     assert memory.fits(8000, 1 << 20) == 8000
-    assert memory.fits(8000, 20000) == 7900
+    assert memory.fits(8000, 20000) == 8000
     assert memory.fits(8000, 1024) == 300
 
 

@@ -26,6 +26,9 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'mesh/keyring': 'keyring',
     'mesh/seal': 'seal',
     'mesh/link_frame': 'link',
+    'mesh/mesh_join': 'join',
+    'mesh/mesh_keys': 'join',
+    'mesh/mesh_token': 'join',
 }
 AMERICAN = {
     'behavior': 'behaviour', 'behaviors': 'behaviours', 'color': 'colour', 'colors': 'colours', 'favor': 'favour',
