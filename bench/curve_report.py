@@ -13,7 +13,9 @@ Method: {machine}, kept busy by other work (`test/lib/jitter.c`: arithmetic, mem
 namespaces. For each pair of settings {seconds:.0f} s in which nothing happens but that one of the three is starved (`nice`), so that its
 heartbeats are late where the others' are in time: each suspicion and failure is false, or the node's own fault. Then {losses} losses at
 random times, of nodes of equal priority. The time runs from the bridge's rule until the last survivor's event. *Suspicions* are one observer's
-impression and change nothing for anybody; *failures* are what the observers agreed upon.
+impression and change nothing for anybody; *failures* are what the observers agreed upon. 0.0 says that none came in {pairs:.0f} s of
+pairs, no more; `make soak-mesh` watches the defaults for hours. Where the interval is below the delays of the machine itself, nodes find
+their own timers late and grow more patient (local health): then a shorter one notices a loss later.
 
 ![detection time and false suspicions](detection-curve.svg)
 
@@ -59,7 +61,7 @@ def write(top, found):
     with open(os.path.join(top, 'docs/detection-curve.svg'), 'w') as f:
         f.write(svg)
     worst = max(rows, key=lambda r: r['suspected'])
-    text = HEAD.format(machine=found['machine'], seconds=seconds, losses=losses) + table(rows)
+    text = HEAD.format(machine=found['machine'], pairs=seconds * rows[0]['pairs'], seconds=seconds, losses=losses) + table(rows)
     text += f"\n\nThe defaults are in bold. How busy the machine was, at the setting with the most suspicions: {worst['busy']}.\n"
     with open(os.path.join(top, 'docs/detection-curve.md'), 'w') as f:
         f.write(text)

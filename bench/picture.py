@@ -134,11 +134,13 @@ def trade_off(title, words, series, none, x_unit, y_unit):
                 x, y = at_x(v), at_y(v)
                 out += [line(x, top, x, height - bottom, 'grid'), text(x, height - bottom + 18, f'{v:,g}', anchor='middle')] if axis == 'x' else \
                        [line(left, y, width - right, y, 'grid'), text(left - 8, y + 4, f'{v:,g}', anchor='end')]
+    lying = sorted(x for row in series.values() for x, y, _ in row if y == 0)   # their labels take turns, so as not to hide each other
+    lift = lambda x, y: 7 + 14 * (lying.index(x) % 4 if y == 0 else 0)
     out += [line(left, at_y(none), width - right, at_y(none), 'axis'), text(left - 8, at_y(none) + 4, 'none', anchor='end')]
     for name, row in series.items():
         points = ' '.join(f'{at_x(x):.1f},{at_y(y):.1f}' for x, y, _ in row)
         out.append(f'<polyline class="curve l-{css(name)}" points="{points}"/>')
         for x, y, label in row:
-            out += [f'<circle class="{css(name)}" cx="{at_x(x):.1f}" cy="{at_y(y):.1f}" r="4"/>', text(at_x(x) + 7, at_y(y) - 7, label)]
+            out += [f'<circle class="{css(name)}" cx="{at_x(x):.1f}" cy="{at_y(y):.1f}" r="4"/>', text(at_x(x) + 7, at_y(y) - lift(x, y), label)]
     out.append(text(width - right, height - 16, x_unit, anchor='end'))
     return page(width, height, title, words, list(series), '\n'.join(out))
