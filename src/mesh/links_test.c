@@ -619,6 +619,33 @@ static void a_guest_asks_once_and_is_answered(void **state)
     rig_close(&r);
 }
 
+/* It has the key, and yet it is not its turn: else two links could replace each other for ever. */
+static void who_connects_out_of_turn_is_refused(void **state)
+{
+    static const struct link_host host = {NULL, guest_up, guest_message, guest_gone};
+    struct rig r;
+    struct guest g = {.gone = false};
+    char text[IDENTITY_MAX + 1];
+    (void)state;
+    rig_open(&r);
+    struct site *a = &r.sites[0], *b = &r.sites[1];
+    meet(a, b);
+    site_stop(b);
+    struct identity who = {
+        .key = 1, .cluster = node_id(STR("prod"), STR("")), .from = b->id, .to = a->id};
+    struct str identity = {text, identity_write(&who, text)};
+    assert_int_equal(link_tls_new(&g.tls, NULL), 0);
+    assert_int_equal(link_connect(&g.k, g.tls, r.loop, &a->at, identity, b->keys.keys[0].secret,
+                                  &host, &g, NULL),
+                     0);
+    UNTIL(&r, g.gone);
+    assert_int_equal(g.why, LINK_KEY);
+    assert_non_null(strstr(a->told, "for this node to connect"));
+    assert_int_equal(a->ups, 0);
+    link_tls_free(g.tls);
+    rig_close(&r);
+}
+
 /* --- memory --- */
 
 static void every_allocation_may_fail(void **state)
@@ -689,6 +716,7 @@ int main(void)
         cmocka_unit_test(who_slept_through_a_rotation_comes_in_by_the_old_key),
         cmocka_unit_test(a_key_that_is_gone_ends_its_links),
         cmocka_unit_test(a_guest_asks_once_and_is_answered),
+        cmocka_unit_test(who_connects_out_of_turn_is_refused),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(a_start_without_memory_leaves_nothing),
     };
