@@ -155,24 +155,26 @@ def test_a_whole_conversation_said_again_changes_nothing(wired, stranger):
 
 
 def test_a_node_with_another_key_learns_nothing(site, wired):
-    """It has the cluster's name, a place in its own file, a node's address and a copy of every datagram; not the key."""
+    """It has the place of a node that is lost: its name, machine and address, a file that differs in the key alone."""
     cluster, _ = wired
-    machine = cluster.stranger()
-    cluster.addresses["d"] = machine.address
-    other = site.path("other.key")
+    other, at = site.path("other.key"), now()
     cluster.new_key(other)
-    intruder = ClusterNode(cluster, "d", machine)
-    intruder.file = site.path("other.conf")
+    cluster["c"].kill()
+    cluster.await_event("node-failed", "c", "ab", at)
+    cluster.await_agreement({"a": "alive", "b": "alive", "c": "failed"}, by="ab")
+    intruder = ClusterNode(cluster, "c", cluster["c"].machine)
+    intruder.state, intruder.file, intruder.errors = (site.path(f"intruder.{what}") for what in ("state", "conf", "err"))
     with open(intruder.file, "w") as f:
-        f.write(cluster.config("abcd", key=other))
+        f.write(cluster.config(key=other))
     site.nodes.append(intruder)
-    untouched, before = Untouched(cluster), {o: refused(cluster[o]) for o in "abc"}
+    cluster.names = ["a", "b"]
+    untouched, before = Untouched(cluster), {o: refused(cluster[o]) for o in "ab"}
     intruder.start()
-    until(lambda: all(more_refused(cluster[o], before[o]) for o in "abc"), 20, "the intruder to be refused by all")
+    until(lambda: all(more_refused(cluster[o], before[o]).get("key") for o in "ab"), 20, "the intruder to be refused by all")
     untouched.check()
     members = intruder.members()
-    assert {m["state"] for name, m in members.items() if name != "d"} == {"suspect"}, members
-    assert not any(m["incarnation"] or m["rtt_us"] for name, m in members.items() if name != "d"), members
+    assert {m["state"] for name, m in members.items() if name != "c"} == {"suspect"}, members
+    assert not any(m["incarnation"] or m["rtt_us"] for name, m in members.items() if name != "c"), members
     assert not intruder.events("node-alive")
     site.report(f"a node with another key: refused as {more_refused(cluster['a'], before['a'])}")
     intruder.follower.ending = True
