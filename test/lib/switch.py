@@ -4,8 +4,8 @@ In that namespace is one bridge. `join` makes a namespace for a machine and plug
 in the bridge's forward chain then decide what passes from which machine to which: nothing that a machine does, has or sees
 tells it that it was cut off. `Net` in cluster.py is the other end.
 
-Nothing here has a name outside: namespaces live as long as the processes that hold them, which are children of this program and
-die with it; it ends with its socket, whose other end dies with the test run. What else runs in a namespace is the test's.
+Nothing here has a name outside: namespaces live as long as the processes in them. This program ends with its socket, whose other end
+dies with the test run, and takes with it whatever still runs in the namespaces that it made.
 
 As root the namespaces belong to the machine; otherwise they belong to a user namespace, in which this program is root.
 
@@ -117,17 +117,37 @@ def open_socket(channel, pid, family, kind, protocol):
         os._exit(0)
 
 
+def namespace_of(pid):
+    try:
+        return os.stat(f"/proc/{pid}/ns/net").st_ino
+    except OSError:
+        return None  # it has just ended
+
+
+def end_all(made):
+    """Until nobody is left in these namespaces: a process may have started another meanwhile."""
+    while left := [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and namespace_of(pid) in made and not zombie(pid)]:
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.01)
+
+
+def zombie(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 def answer(channel, what):
     channel.send(json.dumps(what).encode())
 
 
-def main():
-    channel = socket.socket(fileno=int(sys.argv[1]))
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    run(["ip", "-batch", "-"], f"link set lo up\nlink add {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n"
-        f"link set {BRIDGE} addrgenmode none\nlink set {BRIDGE} up\n")
-    rules = Rules()
-    answer(channel, {"pid": os.getpid()})
+def serve(channel, rules, made):
     while asked := channel.recv(1 << 20):
         asked = json.loads(asked)
         what = asked.pop("do")
@@ -137,9 +157,24 @@ def main():
             elif what == "rules":
                 answer(channel, rules.apply(asked["text"]))
             else:
-                answer(channel, join(**asked))
+                joined = join(**asked)
+                made.add(namespace_of(joined["pid"]))
+                answer(channel, joined)
         except Refused as e:
             answer(channel, {"error": str(e)})
+
+
+def main():
+    channel, made = socket.socket(fileno=int(sys.argv[1])), set()
+    libc.prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0)  # the end of the socket tells as well, and leaves time to clean up
+    run(["ip", "-batch", "-"], f"link set lo up\nlink add {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n"
+        f"link set {BRIDGE} addrgenmode none\nlink set {BRIDGE} up\n")
+    rules = Rules()
+    answer(channel, {"pid": os.getpid()})
+    try:
+        serve(channel, rules, made)
+    finally:  # a reset, too, is how a test run may end
+        end_all(made)
 
 
 if __name__ == "__main__":
