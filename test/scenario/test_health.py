@@ -79,7 +79,7 @@ def test_what_is_dead_is_dead_everywhere(cluster):
     assert "own-path" not in {reason for _, reason in verdicts(cluster, first.address).values()}
     cluster.origins[0] = Origin(cluster, "origin0", cluster.net.machines["origin0"])
     until(lambda: everywhere(cluster, first.address, "healthy"), 60, "it to be back everywhere")
-    answered(load)
+    answered(load, killed=True)
 
 
 def test_a_node_that_is_cut_off_decides_nothing_for_others(cluster):
