@@ -5,6 +5,8 @@
 #include "measure.h"
 #include "world.h"
 
+#define SETTLE (120ull * 1000000000)
+
 enum {
     FRAME = 28, /* IPv4 and UDP */
     STEADY_S = 20,
@@ -122,6 +124,7 @@ static struct figures measure(uint32_t nodes, uint64_t seed)
     f.formed = form(w, &c, (uint64_t)nodes * (nodes - 1));
     c.formed = true;
     f.forming = (double)(w->now - o.spread) / 1e9;
+    world_run(w, w->now + SETTLE); /* until what was news when it formed is none */
     steady(w, &f);
     lose(w, &c, &f);
     f.false_failures = c.false_failures;
