@@ -79,6 +79,7 @@ def finish(soak, minute, held):
     """Ends the clients, and waits until nothing is left of them."""
     while soak.fault or soak.drained or soak.attacks:
         soak.undo_due(all_of_it=True)
+        time.sleep(0.05)
     for c in soak.clients:
         c.stop()
     for c in soak.clients:
