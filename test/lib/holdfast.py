@@ -102,7 +102,7 @@ class Process:
             os.setpgid(0, 0)
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
-        self.popen = subprocess.Popen(command, preexec_fn=child, **options)
+        self.ended, self.popen = False, subprocess.Popen(command, preexec_fn=child, **options)
 
     @property
     def pid(self):
@@ -119,7 +119,10 @@ class Process:
         return self.popen.wait(seconds * PATIENCE)
 
     def end(self):
-        """Kills the whole group, stopped or not, and reaps the child."""
+        """Kills the whole group, stopped or not, and reaps the child. Once: later the number may be another's."""
+        if self.ended:
+            return
+        self.ended = True
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -233,6 +236,7 @@ class Load(Talker):
         self.last_phase = self._answer()
         total = self._answer()
         self.process.wait()
+        self.process.end()
         return total
 
     @staticmethod
@@ -254,6 +258,7 @@ class Tunnels(Talker):
     def stop(self):
         figures = self.ask("stop")
         self.process.wait()
+        self.process.end()
         return figures
 
 
@@ -280,6 +285,7 @@ class Attack(Talker):
     def stop(self):
         figures = self.ask("stop")
         self.process.wait()
+        self.process.end()
         return figures
 
 

@@ -278,9 +278,11 @@ class Soak:
         now = time.monotonic()
         if self.fault and self.fault[1] and (all_of_it or self.fault[0] <= now):
             self.fault[1]()
-            self.fault[1] = None
-        if self.fault and not self.fault[1] and self.instances("web")[self.fault[2].address]["verdict"] == "healthy":
-            self.fault = None
+            self.fault[:2] = [now + 0.5, None]
+        if self.fault and not self.fault[1] and self.fault[0] <= now:
+            self.fault[0] = now + 0.5  # asked for twice a second
+            if self.instances("web")[self.fault[2].address]["verdict"] == "healthy":
+                self.fault = None
         if self.drained and (all_of_it or self.drained[0] <= now):
             self.judge("resume", self.command("resume", self.drained[1]))
             self.drained = None

@@ -25,7 +25,7 @@ MINUTES = float(os.environ.get("HOLDFAST_SOAK_MINUTES", "0.4"))
 SEED = int(os.environ.get("HOLDFAST_SOAK_SEED", str(random.SystemRandom().randrange(10**6))))
 # What a log may say above info, since it is what happens here. (A verdict on an instance that never failed is the judgement of a
 # machine that is too busy; it has cost nobody a request.)
-EXPECTED = re.compile(r"was killed by signal 9|starts again in|cannot be read by the user nobody|instance-verdict: |source-(failed|back)")
+EXPECTED = re.compile(r"was killed by signal 9|starts again in|drain already|cannot be read by the user nobody|instance-verdict: |source-(failed|back)")
 
 
 def say(line):
@@ -79,6 +79,7 @@ def finish(soak, minute, held):
     """Ends the clients, and waits until nothing is left of them."""
     while soak.fault or soak.drained or soak.attacks:
         soak.undo_due(all_of_it=True)
+        time.sleep(0.05)
     for c in soak.clients:
         c.stop()
     for c in soak.clients:
