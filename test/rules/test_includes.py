@@ -26,6 +26,7 @@ FRONT_DOORS = {
     'member': {'member.h'},
     'mesh': {'engine.h', 'mesh.h', 'mesh_join.h', 'mesh_keys.h', 'mesh_token.h', 'seal.h'},      # the simulator runs the engine
     'discover': {'discover.h'},
+    'coord': {'coord.h'},
     'proxy': {'proxy.h'},
     'admin': {'access.h', 'admin.h'},
     'daemon': {'daemon.h', 'paths.h'},      # a client finds the node's directory as the daemon does
@@ -44,10 +45,11 @@ MAY_INCLUDE = {
     'member': {'wire', 'detect'},
     'mesh': {'os', 'wire', 'detect', 'view', 'balance', 'member'},
     'discover': {'os', 'wire', 'view', 'balance', 'detect', 'conf'},
+    'coord': {'os'},
     'proxy': {'os', 'wire', 'view', 'balance', 'detect'},
     'admin': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member'},
-    'daemon': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member', 'mesh', 'proxy', 'admin'},
-    'cli': {'os', 'wire', 'view', 'conf', 'daemon', 'detect', 'admin', 'member', 'mesh'},
+    'daemon': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member', 'mesh', 'coord', 'proxy', 'admin'},
+    'cli': {'os', 'wire', 'view', 'conf', 'daemon', 'detect', 'admin', 'member', 'mesh', 'coord'},
 }
 SERVICES = {'proxy', 'admin'}
 PURE = {'wire', 'detect', 'balance', 'view', 'member'}
