@@ -28,6 +28,7 @@ FRONT_DOORS = {
     'discover': {'discover.h'},
     'coord': {'coord.h'},
     'proxy': {'proxy.h'},
+    'audit': {'audit.h'},
     'admin': {'access.h', 'admin.h'},
     'daemon': {'daemon.h', 'paths.h'},      # a client finds the node's directory as the daemon does
     'cli': set(),       # the program itself: nobody includes it
@@ -47,8 +48,9 @@ MAY_INCLUDE = {
     'discover': {'os', 'wire', 'view', 'balance', 'detect', 'conf'},
     'coord': {'os'},
     'proxy': {'os', 'wire', 'view', 'balance', 'detect'},
-    'admin': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member'},
-    'daemon': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member', 'mesh', 'coord', 'proxy', 'admin'},
+    'audit': {'os'},
+    'admin': {'audit', 'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member'},
+    'daemon': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member', 'mesh', 'coord', 'proxy', 'audit', 'admin'},
     'cli': {'os', 'wire', 'view', 'conf', 'daemon', 'detect', 'admin', 'member', 'mesh', 'coord'},
 }
 SERVICES = {'proxy', 'admin'}
