@@ -239,7 +239,8 @@ static void check_key_file(struct conf *c, const struct value *v)
 {
     struct conf_file file = {0};
     struct err why = {0};
-    int rc = c->env->inspect(c->env->self, v->text.p, &file, &why);
+    const struct conf_env *env = conf_env_at(c, &v->place);
+    int rc = env->inspect(env->self, v->text.p, &file, &why);
     if (rc == -ERR_NOMEM)
         c->nomem = true;
     else if (rc == -ERR_ABSENT)
@@ -256,7 +257,7 @@ static void check_key_file(struct conf *c, const struct value *v)
                       "everybody on this machine may read the cluster's key file " STR_FMT
                       " (mode %03o)",
                       STR_ARG(v->text), file.mode);
-    else if (c->env->check_key && (rc = c->env->check_key(c->env->self, v->text.p, &why)) != 0) {
+    else if (env->check_key && (rc = env->check_key(env->self, v->text.p, &why)) != 0) {
         if (rc == -ERR_NOMEM)
             c->nomem = true;
         else
@@ -268,7 +269,8 @@ static void keep_key(struct conf *c, const struct value *v, struct view_cluster 
 {
     struct buf path = {0};
     struct err why = {0};
-    int rc = c->env->absolute(c->env->self, v->text.p, &path, &why);
+    const struct conf_env *env = conf_env_at(c, &v->place);
+    int rc = env->absolute(env->self, v->text.p, &path, &why);
     if (rc && rc != -ERR_NOMEM)
         conf_complain(c, &v->place, "", "%s", why.text);
     k->key_file = rc ? STR("") : arena_str(&c->view->arena, buf_str(&path));
