@@ -3,8 +3,9 @@
  *
  * Two kinds. What describes the machine or lets somebody in is the own file's alone: a shared
  * configuration can neither open nor close a node's admin API, and what it says of `workers` or
- * `zone` means the machine that it was written on. What is the same nearly everywhere but may differ
- * (where the key lies, where a log is written) is the own file's only if that says something. */
+ * `zone` means the machine that it was written on. What is the same nearly everywhere but may
+ * differ (where the key lies, where a log is written) is the own file's only if that says
+ * something. */
 #include "conf/schema.h"
 #include "conf/tree.h"
 
@@ -18,6 +19,11 @@ static const struct {
     {BLOCK_TOP, "admin", LOCAL_OWN},
     {BLOCK_CLUSTER, "key", LOCAL_FIRST},
     {BLOCK_CLUSTER, "coordinator", LOCAL_FIRST},
+    {BLOCK_CLUSTER, "coordinator-ca", LOCAL_FIRST},
+    {BLOCK_CLUSTER, "coordinator-cert", LOCAL_FIRST},
+    {BLOCK_CLUSTER, "coordinator-key", LOCAL_FIRST},
+    {BLOCK_CLUSTER, "coordinator-user", LOCAL_FIRST},
+    {BLOCK_CLUSTER, "coordinator-password", LOCAL_FIRST},
     {BLOCK_SERVICE, "access-log", LOCAL_FIRST},
 };
 
@@ -29,10 +35,17 @@ enum locality schema_locality(enum block_id id, struct str name)
     return LOCAL_NOT;
 }
 
+/* Settings that mean nothing without each other are the own file's together. */
+static struct str family(struct str name)
+{
+    static const struct str coordinator = {"coordinator", 11};
+    return str_starts(name, coordinator) ? coordinator : name;
+}
+
 static bool has(const struct node *list, struct str name)
 {
     for (; list; list = list->next)
-        if (str_eq(list->name, name))
+        if (str_eq(family(list->name), family(name)))
             return true;
     return false;
 }
@@ -109,8 +122,8 @@ struct node *conf_local_merge(struct conf *c, struct node *shared, struct node *
         else if (is(n, "cluster"))
             mine = cluster;
         if (mine)
-            n->children =
-                merge(is(n, "service") ? BLOCK_SERVICE : BLOCK_CLUSTER, n->children, mine->children);
+            n->children = merge(is(n, "service") ? BLOCK_SERVICE : BLOCK_CLUSTER, n->children,
+                                mine->children);
     }
     map_free(&services);
     return merge(BLOCK_TOP, shared, own);

@@ -13,8 +13,7 @@ static bool is_local(const struct block *b)
     for (int id = BLOCK_TOP + 1; id < BLOCKS; id++)
         if (b->parents >> id & 1 && is_local(schema_block((enum block_id)id)))
             return true;
-    return b->parents & 1u << BLOCK_TOP &&
-           schema_locality(BLOCK_TOP, str_of(b->name)) == LOCAL_OWN;
+    return b->parents & 1u << BLOCK_TOP && schema_locality(BLOCK_TOP, str_of(b->name)) == LOCAL_OWN;
 }
 
 static const char *local_text(enum block_id id, const struct setting *s)

@@ -1,5 +1,5 @@
-/* What of a change takes something away: whoever makes it is asked first. In words, beside the whole
- * of it that diff.c tells. */
+/* What of a change takes something away: whoever makes it is asked first. In words, beside the
+ * whole of it that diff.c tells. */
 #include "conf/diff.h"
 
 static void line(struct diff *d, struct str service, const char *what)

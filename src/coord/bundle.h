@@ -5,19 +5,19 @@
  * node. Names are as the configuration wrote them, seen from the directory of the main file
  * ("conf.d/web.conf", or absolute as written); they are keys here and never opened.
  *
- * Encoded: "HFB1", the main file's name, and every file as name and contents, ordered by name. Equal
- * files give equal bytes, and so an equal digest (SHA-256 of the bytes, in hex). The decoder takes
- * nothing that the encoder would not write: an encoded bundle has one form.
+ * Encoded: "HFB1", the main file's name, and every file as name and contents, ordered by name.
+ * Equal files give equal bytes, and so an equal digest (SHA-256 of the bytes, in hex). The decoder
+ * takes nothing that the encoder would not write: an encoded bundle has one form.
  *
- * Pure; the caller owns what it is given. Sizes are bounded so that a bundle, in base64, fits into a
- * value of the coordinator beside what is told of its version. */
+ * Pure; the caller owns what it is given. Sizes are bounded so that a bundle, in base64, fits into
+ * a value of the coordinator beside what is told of its version. */
 #ifndef HF_COORD_BUNDLE_H
 #define HF_COORD_BUNDLE_H
 
 #include "base/base.h"
 
 enum {
-    BUNDLE_MAX = 564 * 1024, /* bytes, encoded: 752 KiB in base64 */
+    BUNDLE_MAX = 560 * 1024, /* bytes, encoded: 747 KiB in base64 */
     BUNDLE_FILES = 2048,
     BUNDLE_NAME = 1024, /* bytes of a name */
     BUNDLE_DIGEST = 65, /* hex and its end */
