@@ -124,13 +124,14 @@ static void expect_problem(const char *own, const char *shared, const char *file
     conf_problems_free(&p);
 }
 
+#define ALONE "cluster prod { node a { address = 10.0.0.1 } }\n"
+
 static void problems_name_the_file_that_they_are_in(void **state)
 {
-    expect_problem("workers = 0\n", CLUSTER WEB(""), "/etc/own.conf", "workers");
-    expect_problem("", "cluster prod { node a { address = 10.0.0.1 } }\n" WEB("balance = x"),
-                   "main.conf", "balance");
-    expect_problem("oops {", WEB(""), "/etc/own.conf", "never closed");
-    expect_problem("", "include \"absent.conf\"\n" WEB(""), "main.conf", "absent.conf");
+    expect_problem("workers = 0\n", ALONE WEB(""), "/etc/own.conf", "out of range");
+    expect_problem("", ALONE WEB("balance = x"), "main.conf", "balance");
+    expect_problem("oops {", ALONE WEB(""), "/etc/own.conf", "never closed");
+    expect_problem("", "include \"absent.conf\"\n" ALONE WEB(""), "main.conf", "absent.conf");
     /* A file of the other world is not there. */
     expect_problem("", "cluster prod { key = file:/etc/own.conf\n" NODES "}\n" WEB(""), "main.conf",
                    "does not exist");
