@@ -89,10 +89,11 @@ static void tell(struct audit *a, enum audit_news what, uint64_t n, const char *
     for (uint32_t i = 0; i < a->n_news; i++)
         if (a->news[i].what == what)
             at = &a->news[i];
-    if (!at)
+    if (!at) {
         at = a->n_news < NEWS ? &a->news[a->n_news++] : &a->news[NEWS - 1];
-    at->n = at->what == what ? at->n + n : n;
-    at->what = what;
+        *at = (struct news){.what = what};
+    }
+    at->n += n;
     str_copy(at->text, sizeof at->text, str_of(text));
     ring(a->wake_fd);
 }
@@ -297,6 +298,8 @@ static void answer_all(struct audit *a)
         pthread_mutex_unlock(&a->lock);
         if (!job)
             return;
+        if (a->retry_at <= clock_now())
+            write_all(a); /* what was added before the question came */
         answer(a, job);
     }
 }
