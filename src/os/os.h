@@ -12,10 +12,12 @@
 
 #include "base/base.h"
 #include "os/aead.h"
+#include "os/cert.h"
 #include "os/digest.h"
 #include "os/file.h"
 #include "os/loop.h"
 #include "os/net.h"
+#include "os/priority.h"
 #include "os/watch.h"
 
 #endif
