@@ -35,7 +35,8 @@ sed -i "s/^\( *version: '\).*\(',\)$/\1$version\2/" "$work/meson.build"
 cat >"$work/debian/changelog" <<CHANGELOG
 holdfast ($version) unstable; urgency=medium
 
-  * This version, as built from its own source; /usr/share/doc/holdfast/NEWS.md.gz has what changed.
+  * Built from its own source; what changed is in
+    /usr/share/doc/holdfast/CHANGELOG.md.gz.
 
  -- The holdfast developers <holdfast@packages.invalid>  $(date -u -R -d "@$SOURCE_DATE_EPOCH")
 CHANGELOG
