@@ -26,7 +26,8 @@ FRONT_DOORS = {
     'member': {'member.h'},
     'mesh': {'engine.h', 'mesh.h', 'mesh_join.h', 'mesh_keys.h', 'mesh_token.h', 'seal.h'},      # the simulator runs the engine
     'discover': {'discover.h'},
-    'coord': {'bundle.h', 'coord.h', 'store.h'},    # the simulator keeps its map in the store
+    'coord': {'bundle.h', 'coord.h', 'store.h', 'versions.h'},    # the simulator keeps its map in the store
+    'recover': {'agents/process.h'},
     'proxy': {'proxy.h'},
     'audit': {'audit.h'},
     'admin': {'access.h', 'admin.h'},
@@ -47,10 +48,11 @@ MAY_INCLUDE = {
     'mesh': {'os', 'wire', 'detect', 'view', 'balance', 'member'},
     'discover': {'os', 'wire', 'view', 'balance', 'detect', 'conf'},
     'coord': {'os'},
+    'recover': {'os'},
     'proxy': {'os', 'wire', 'view', 'balance', 'detect'},
     'audit': {'os'},
     'admin': {'audit', 'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member'},
-    'daemon': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member', 'mesh', 'coord', 'proxy', 'audit', 'admin'},
+    'daemon': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member', 'mesh', 'coord', 'recover', 'proxy', 'audit', 'admin'},
     'cli': {'os', 'wire', 'view', 'conf', 'daemon', 'detect', 'admin', 'member', 'mesh', 'coord'},
 }
 SERVICES = {'proxy', 'admin'}
