@@ -53,12 +53,12 @@ class Installed:
 
     def copy(self, node, package):
         """The package lies where the commands are run, and no other."""
-        node.run("rm -f /root/holdfast_*.deb")
-        node.put(package, f"/root/{os.path.basename(package)}")
+        node.run("rm -f /srv/holdfast_*.deb")
+        node.put(package, f"/srv/{os.path.basename(package)}")
 
     def install(self, node, package, check=True):
         self.copy(node, package)
-        return node.run(f"cd /root\n{re.sub('apt install', 'apt-get install -y', self.every)}", check=check, seconds=300)
+        return node.run(f"cd /srv\n{re.sub('apt install', 'apt-get install -y', self.every)}", check=check, seconds=300)
 
     def follow(self):
         for node in self:

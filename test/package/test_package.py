@@ -97,7 +97,7 @@ def test_upgraded_node_by_node_under_load(installed, packages):
     for node in installed:
         load.carry(node.name)
         installed.copy(node, packages.new[0])
-        said = node.run(f"cd /root\n{re.sub('apt install', 'apt-get install -y', installed.upgrade)}", seconds=300).stdout
+        said = node.run(f"cd /srv\n{re.sub('apt install', 'apt-get install -y', installed.upgrade)}", seconds=300).stdout
         assert packages.new[1] in said
         assert installed.version(node) == packages.new[1]
         load.carry(node.name)
@@ -139,7 +139,7 @@ def test_a_broken_version_leaves_the_old_one_serving(installed, packages, tmp_pa
     load.carry("b")
     # The way back that the message names.
     installed.install(node, packages.new[0], check=False)
-    node.run("cd /root && apt-get install -y --allow-downgrades ./holdfast_*.deb", seconds=300)
+    node.run("cd /srv && apt-get install -y --allow-downgrades ./holdfast_*.deb", seconds=300)
     assert "install ok installed" in node.run("dpkg -s holdfast").stdout
     assert installed.version(node) == packages.new[1]
     load.carry("b")
@@ -151,7 +151,7 @@ def test_a_downgrade(installed, packages):
     node, load = installed["c"], installed.busy()
     pid = node.main_pid()
     installed.copy(node, packages.old[0])
-    node.run("cd /root && apt-get install -y --allow-downgrades ./holdfast_*.deb", seconds=300)
+    node.run("cd /srv && apt-get install -y --allow-downgrades ./holdfast_*.deb", seconds=300)
     assert installed.version(node) == packages.old[1] and node.main_pid() == pid
     load.carry("c")
     load.end()
@@ -214,7 +214,7 @@ def test_removed_and_purged(installed):
     assert node.main_pid() == 0 and not node.run("pidof holdfast", check=False).stdout.strip()
     node.run("test -f /etc/holdfast/holdfast.conf -a -f /var/lib/holdfast/cluster.key -a ! -e /usr/bin/holdfast")
     node.run("apt-get purge -y holdfast", seconds=300)
-    left = node.run("find / -xdev -name '*holdfast*' -not -path '/proc/*' -not -path '/sys/*' -not -path '/root/*' "
+    left = node.run("find / -xdev -name '*holdfast*' -not -path '/proc/*' -not -path '/sys/*' -not -path '/srv/*' "
                     "-not -path '/var/log/journal/*' -not -path '/tmp/*'").stdout.split()
     assert left == [], left
     node.run("getent passwd holdfast")      # users stay, as Debian's do
