@@ -16,7 +16,7 @@ static const char *const acts[MANAGED_DOS] = {
     [MANAGED_ADD] = "adds %s to the members, as a learner",
     [MANAGED_PROMOTE] = "%s has caught up and becomes a full member",
     [MANAGED_REMOVE] = "removes the member of %s",
-    [MANAGED_HAND_OVER] = "hands the lead over to %s",
+    [MANAGED_HAND_OVER] = "lets %s lead from now on",
     [MANAGED_SET_VOTERS] = "%s: the voters change",
 };
 
