@@ -270,7 +270,7 @@ static int ask_names(struct store *s, struct str name, struct store_answer *out,
     for (unsigned i = 0; out->near && i < near.n; i++)
         add_name(out, near.name[i]);
     if (out->near)
-        out->subject[0] = 0;
+        str_copy(out->subject, sizeof out->subject, name);
     arena_free(&arena);
     return code == 0 && (!fits || out->names.failed) ? no_memory(e) : code;
 }
