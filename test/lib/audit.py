@@ -1,5 +1,6 @@
 """audit: what a node's audit holds, read as anybody can who has SQLite: docs/audit.md."""
 
+import glob
 import json
 import os
 import sqlite3
@@ -21,6 +22,11 @@ def records(state, where="1", *values):
     db.close()
     kinds = "verdict", "decision", "action", "event"
     return [{**dict(r), "kind": kinds[r["kind"]], "evidence": json.loads(r["evidence"])} for r in rows]
+
+
+def all_below(directory):
+    """The state directories of all nodes that ran there."""
+    return [os.path.dirname(path) for path in glob.glob(f"{glob.escape(directory)}/**/audit.db", recursive=True)]
 
 
 def unexplained(state):

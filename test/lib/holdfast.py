@@ -394,7 +394,7 @@ class Site:
         self._reap_orphans()
         bugs = [m.group(0) for n in self.nodes for m in BUGS.finditer(n.said())]
         assert not bugs, "\n".join(bugs[:20] + [f"in {n.errors}" for n in self.nodes])
-        bare = [f"{n.name}: {line}" for n in self.nodes for line in audit.unexplained(n.state)]
+        bare = [f"{state}: {line}" for state in audit.all_below(self.directory) for line in audit.unexplained(state)]
         assert not bare, "I6: " + "\n".join(bare[:20])
 
     def _reap_orphans(self):
