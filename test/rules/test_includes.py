@@ -27,7 +27,7 @@ FRONT_DOORS = {
     'mesh': {'engine.h', 'mesh.h', 'mesh_join.h', 'mesh_keys.h', 'mesh_token.h', 'seal.h'},      # the simulator runs the engine
     'discover': {'discover.h'},
     'coord': {'bundle.h', 'coord.h', 'store.h', 'versions.h'},    # the simulator keeps its map in the store
-    'recover': {'agents/process.h'},
+    'recover': {'agents/process.h', 'lease.h', 'role.h'},
     'proxy': {'proxy.h'},
     'admin': {'access.h', 'admin.h'},
     'daemon': {'daemon.h', 'paths.h'},      # a client finds the node's directory as the daemon does
@@ -47,7 +47,7 @@ MAY_INCLUDE = {
     'mesh': {'os', 'wire', 'detect', 'view', 'balance', 'member'},
     'discover': {'os', 'wire', 'view', 'balance', 'detect', 'conf'},
     'coord': {'os'},
-    'recover': {'os'},
+    'recover': {'os', 'wire'},
     'proxy': {'os', 'wire', 'view', 'balance', 'detect'},
     'admin': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member'},
     'daemon': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member', 'mesh', 'coord', 'recover', 'proxy', 'admin'},
