@@ -23,9 +23,8 @@ static struct lease_message sample(uint64_t i)
 static void assert_same(const struct lease_message *a, const struct lease_message *b)
 {
     assert_true(a->kind == b->kind && a->refusal == b->refusal && a->role == b->role &&
-                a->epoch == b->epoch && a->incarnation == b->incarnation &&
-                a->round == b->round && a->voters == b->voters && a->seen == b->seen &&
-                a->wait == b->wait);
+                a->epoch == b->epoch && a->incarnation == b->incarnation && a->round == b->round &&
+                a->voters == b->voters && a->seen == b->seen && a->wait == b->wait);
 }
 
 static void messages_come_back(void **state)
@@ -70,7 +69,8 @@ static void what_is_malformed_is_nothing(void **state)
 static void what_is_newer_is_passed_over(void **state)
 {
     struct lease_message in[2] = {sample(1), sample(2)}, out[LEASE_BATCH];
-    uint8_t bytes[LEASE_DATAGRAM_MAX], longer[3 + 2 * (LEASE_MESSAGE + 5)] = {LEASE_VERSION, 2, LEASE_MESSAGE + 5};
+    uint8_t bytes[LEASE_DATAGRAM_MAX],
+        longer[3 + 2 * (LEASE_MESSAGE + 5)] = {LEASE_VERSION, 2, LEASE_MESSAGE + 5};
     (void)state;
     in[0].kind = LEASE_KINDS;
     lease_write(in, 2, bytes);
