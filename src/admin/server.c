@@ -43,6 +43,7 @@ static void conn_close(struct conn *c)
     list_remove(&c->poll);
     list_remove(&c->reload.link);
     list_remove(&c->telling.link);
+    audit_forget(&c->ask);
     close(c->fd);
     buf_free(&c->in);
     buf_free(&c->chunks);
