@@ -141,6 +141,26 @@ json_t *config_json(struct admin *a)
     return out;
 }
 
+void metrics_config(struct admin *a, struct exposition *x)
+{
+    static const struct labels no_labels;
+    struct admin_config k;
+    struct err e = {0};
+    if (config_picture(a, &k, &e)) {
+        exposition_family(x, "holdfast_config_version", METRIC_GAUGE,
+                          "Version of the shared configuration that runs here; 0: the own file.");
+        exposition_count(x, &no_labels, k.used.number);
+        exposition_family(x, "holdfast_config_head", METRIC_GAUGE,
+                          "Version that is in force, as far as this node knows.");
+        exposition_count(x, &no_labels, k.head.number);
+        exposition_family(x, "holdfast_config_problem", METRIC_GAUGE,
+                          "1 while this node cannot run the version that is in force.");
+        exposition_count(x, &no_labels, k.problem[0] != 0);
+    }
+    x->out->failed |= e.code == -ERR_NOMEM;
+    admin_config_free(&k);
+}
+
 /* ---- what is answered later ---- */
 
 static json_t *planned_json(const struct admin_config_result *r)

@@ -151,6 +151,7 @@ void answer_config_history(struct conn *c, const struct captures *m);
 void answer_config_plan(struct conn *c, const struct captures *m);
 void answer_config_apply(struct conn *c, const struct captures *m);
 void answer_config_rollback(struct conn *c, const struct captures *m);
+void metrics_config(struct admin *a, struct exposition *x);
 json_t *config_json(struct admin *a); /* in short; null when there is none to tell of */
 
 /* keys.c */
