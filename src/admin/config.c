@@ -166,8 +166,8 @@ void metrics_config(struct admin *a, struct exposition *x)
 static json_t *planned_json(const struct admin_config_result *r)
 {
     struct json_object o = json_begin_schema("plan");
-    json_put(&o, "version", r->version.number ? json_integer((json_int_t)r->version.number)
-                                              : json_null());
+    json_put(&o, "version",
+             r->version.number ? json_integer((json_int_t)r->version.number) : json_null());
     json_put_u64(&o, "base", r->revision);
     json_put_bool(&o, "differs", r->n_changes > 0);
     json_put_bool(&o, "same_files", r->same);
@@ -278,7 +278,7 @@ static void ask(struct conn *c, struct admin_config_ask *a)
 
 /* ---- what is asked ---- */
 
-static bool get_u64(const json_t *o, const char *key, bool *given, uint64_t *out)
+static bool get_number(const json_t *o, const char *key, bool *given, uint64_t *out)
 {
     const json_t *v = json_object_get(o, key);
     *given = v != NULL;
@@ -293,8 +293,8 @@ static struct str text_of(const json_t *v)
     return (struct str){json_string_value(v), json_string_length(v)};
 }
 
-/* {"bundle": BASE64, "version": N, "base": N, "note": TEXT, "yes": BOOL}; a key that is not known is
- * refused, since it may be a mistake. */
+/* {"bundle": BASE64, "version": N, "base": N, "note": TEXT, "yes": BOOL}; a key that is not known
+ * is refused, since it may be a mistake. */
 static bool read_ask(const json_t *o, struct admin_config_ask *a, struct buf *bundle)
 {
     static const char *const known[] = {"bundle", "version", "base", "note", "yes"};
@@ -306,9 +306,9 @@ static bool read_ask(const json_t *o, struct admin_config_ask *a, struct buf *bu
         n += json_object_get(o, known[i]) != NULL;
     if (!json_is_object(o) || json_object_size(o) != n || (yes && !json_is_boolean(yes)) ||
         (note && (!json_is_string(note) || json_string_length(note) > NOTE_MAX)) ||
-        !get_u64(o, "base", &a->has_base, &a->base) ||
-        !get_u64(o, "version", &numbered, &a->number) ||
-        numbered != (a->what == CONFIG_ROLLBACK) || (b != NULL) == numbered)
+        !get_number(o, "base", &a->has_base, &a->base) ||
+        !get_number(o, "version", &numbered, &a->number) || numbered != (a->what == CONFIG_ROLLBACK) ||
+        (b != NULL) == numbered)
         return false;
     a->yes = json_is_true(yes);
     a->note = note ? text_of(note) : STR("");

@@ -65,8 +65,8 @@ struct admin_config_result {
     const struct admin_problem *problems;
     size_t n_problems;
     uint64_t revision;            /* PLAN: the base for an apply */
-    struct admin_version version; /* PLAN: what it was compared with; APPLY, ROLLBACK: what was made;
-                                     FILES */
+    struct admin_version version; /* PLAN: what it was compared with; APPLY, ROLLBACK: what was
+                                     made; FILES */
     bool same;                    /* PLAN, APPLY: the files are those of the version in force */
     const struct str *changes, *risks, *left; /* left: differences that are local to a node */
     size_t n_changes, n_risks, n_left;

@@ -294,9 +294,8 @@ static enum step write_answer(struct conn *c)
 /* A peer that is gone must not keep a place while its long poll waits. */
 static enum step watch_waiting(struct conn *c)
 {
-    if (read_some(c) == STEP_END ||
-        (c->eof && list_empty(&c->reload.link) && list_empty(&c->telling.link) &&
-         list_empty(&c->config.link)))
+    if (read_some(c) == STEP_END || (c->eof && list_empty(&c->reload.link) &&
+                                     list_empty(&c->telling.link) && list_empty(&c->config.link)))
         return STEP_END;
     return STEP_MORE;
 }

@@ -45,7 +45,7 @@ struct version {
     char id[VERSION_ID];         /* random, hexadecimal: of the application that made it */
     char who[VERSION_NAME], node[VERSION_NAME], note[VERSION_NOTE]; /* UTF-8 of one line; note may
                                                                        be empty */
-    char changes[VERSION_CHANGES]; /* UTF-8, lines; may be empty */
+    char changes[VERSION_CHANGES];                                  /* UTF-8, lines; may be empty */
 };
 bool version_same(const struct version *a, const struct version *b); /* number, digest and id */
 void version_key(uint64_t number, char out[VERSION_KEY]);

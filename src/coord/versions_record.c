@@ -246,8 +246,7 @@ int version_adopted_read(struct str text, struct version_adopted *out, struct er
         return memory(e);
     bool fine = json_is_object(o) && get_number(o, "version", &out->number) &&
                 out->number <= VERSION_MOST &&
-                get_text(o, "problem", out->problem, sizeof out->problem) &&
-                one_line(out->problem);
+                get_text(o, "problem", out->problem, sizeof out->problem) && one_line(out->problem);
     json_decref(o);
     if (fine)
         return 0;

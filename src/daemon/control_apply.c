@@ -269,9 +269,8 @@ static void tell_result(struct asking *a, struct admin_config_result *r)
 
 static void tell_plan(struct asking *a)
 {
-    struct admin_config_result r = {.revision = a->head.revision,
-                                    .same = same_files(a),
-                                    .warning = warning_of(a->c)};
+    struct admin_config_result r = {
+        .revision = a->head.revision, .same = same_files(a), .warning = warning_of(a->c)};
     admin_version_of(&a->head.version, &r.version);
     tell_result(a, &r);
 }
@@ -298,7 +297,7 @@ static void tell_applied(struct asking *a)
     const char *end = strchr(v->changes, '\n');
     struct event *ev = control_event(a->c, EVENT_CONFIG_APPLIED, EVENT_INFO);
     event_subject(ev, "version %llu", (unsigned long long)v->number);
-    event_text(ev, "by %s%s%s: %.*s%s", v->who, v->note[0] ? ", " : "", v->note,
+    event_text(ev, "by %.60s%s%.80s: %.*s%s", v->who, v->note[0] ? ", " : "", v->note,
                (int)MIN(end ? (size_t)(end - v->changes) : strlen(v->changes), 150u),
                v->changes[0] ? v->changes : "no differences", end && end[1] ? ", ..." : "");
     control_event_end(a->c, ev);

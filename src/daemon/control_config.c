@@ -14,8 +14,9 @@
 
 #include "daemon/control.h"
 #include "daemon/control_coord.h"
+#include "daemon/daemon.h"
 
-#define SAY_WITHIN (5 * NS_PER_S)
+#define SAY_WITHIN   (5 * NS_PER_S)
 #define FETCH_WITHIN (5 * NS_PER_S)
 
 struct conf_place configuring_place(const struct control *c, char name[256])
@@ -188,7 +189,7 @@ static void tell_adopted(struct control *c)
 {
     const struct version *v = &c->configuring.used.version;
     char text[EVENT_TEXT_MAX];
-    snprintf(text, sizeof text, "runs here now: applied by %s on %s%s%s", v->who, v->node,
+    snprintf(text, sizeof text, "runs here now: applied by %.60s on %.60s%s%.150s", v->who, v->node,
              v->note[0] ? ": " : "", v->note);
     tell(c, EVENT_CONFIG_ADOPTED, EVENT_INFO, v, text);
 }
@@ -297,7 +298,8 @@ static void say(struct control *c)
     struct version_adopted is = {.number = g->used.version.number};
     char key[256];
     struct buf text = {0};
-    snprintf(is.problem, sizeof is.problem, "%s", g->adopter.problem.code ? g->adopter.problem.text : "");
+    snprintf(is.problem, sizeof is.problem, "%s",
+             g->adopter.problem.code ? g->adopter.problem.text : "");
     for (char *p = is.problem; *p; p++)
         *p = (unsigned char)*p < 0x20 || *p == 0x7f ? ' ' : *p;
     if (!g->coord || !g->begun || g->saying || (g->own_said && same_said(&is, &g->own)))
@@ -446,7 +448,7 @@ void configuring_end(struct control *c)
 
 void admin_version_of(const struct version *v, struct admin_version *out)
 {
-    *out = (struct admin_version){v->number, v->from, v->when,     v->digest,
+    *out = (struct admin_version){v->number, v->from, v->when, v->digest,
                                   v->who,    v->node, v->note, v->changes};
 }
 

@@ -48,8 +48,7 @@ void reload_go_on(struct control *c)
 static void tell_subject(struct control *c, struct event *ev)
 {
     if (c->configuring.running)
-        event_subject(ev, "version %llu",
-                      (unsigned long long)c->configuring.target.version.number);
+        event_subject(ev, "version %llu", (unsigned long long)c->configuring.target.version.number);
     else
         event_subject(ev, "%s", c->discovering.runs ? "discovery" : c->o.file);
 }

@@ -169,8 +169,8 @@ static void note(struct buf *notes, uint64_t number, const struct conf_problems 
     for (uint32_t i = 0; i < problems->n && !first; i++)
         if (problems->list[i].severity == CONF_ERROR)
             first = &problems->list[i];
-    buf_printf(notes, "version %llu of the configuration cannot be used: ",
-               (unsigned long long)number);
+    buf_printf(notes,
+               "version %llu of the configuration cannot be used: ", (unsigned long long)number);
     if (first)
         buf_printf(notes, "%s:%u:%u: %s\n", first->file, first->line, first->column, first->text);
     else

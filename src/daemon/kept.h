@@ -42,8 +42,8 @@ void kept_forget(const char *state, uint64_t number);
 /* It is damaged: out of the way, under another name. */
 void kept_set_aside(const char *state, uint64_t number);
 
-/* As conf_load, of the version with what is local to the node; number 0: of the own file. `whole` as
- * in struct conf_env. The view has the version's number. */
+/* As conf_load, of the version with what is local to the node; number 0: of the own file. `whole`
+ * as in struct conf_env. The view has the version's number. */
 int shared_conf_load(const struct conf_place *p, const struct shared_conf *s, bool whole,
                      struct view **out, struct conf_problems *problems, struct err *e);
 /* What the node is to run when it starts. *used is what it is by, the caller's also on failure.
