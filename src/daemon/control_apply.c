@@ -294,12 +294,12 @@ static void tell_version(struct asking *a, const struct version *v, bool same)
 static void tell_applied(struct asking *a)
 {
     const struct version *v = &a->application.version;
-    const char *end = strchr(v->changes, '\n');
+    const char *changes = v->changes[0] ? v->changes : "no differences";
+    const char *end = strchr(changes, '\n');
     struct event *ev = control_event(a->c, EVENT_CONFIG_APPLIED, EVENT_INFO);
     event_subject(ev, "version %llu", (unsigned long long)v->number);
     event_text(ev, "by %.60s%s%.80s: %.*s%s", v->who, v->note[0] ? ", " : "", v->note,
-               (int)MIN(end ? (size_t)(end - v->changes) : strlen(v->changes), 150u),
-               v->changes[0] ? v->changes : "no differences", end && end[1] ? ", ..." : "");
+               (int)MIN(strcspn(changes, "\n"), (size_t)150), changes, end ? ", ..." : "");
     control_event_end(a->c, ev);
 }
 

@@ -247,6 +247,8 @@ static void hear_node(struct configuring *g, const struct coord_item *item)
     struct str name = {item->key.p + prefix.n, item->key.n - MIN(prefix.n, item->key.n)};
     struct version_adopted says = {0};
     uint32_t i = 0;
+    if (!g->said && !(g->said = mem_zero(VIEW_MAX_NODES, sizeof *g->said)))
+        return; /* people see less */
     while (i < g->n_said && !str_eq(str_of(g->said[i].name), name))
         i++;
     if (item->gone && i < g->n_said)

@@ -347,7 +347,8 @@ void reload_taken(struct control *c, uint64_t epoch)
         event_text(ev, "%zu change%s: %.*s%s", n, n == 1 ? "" : "s", (int)MIN(list[0].n, 200u),
                    list[0].p, n > 1 ? ", ..." : "");
     else
-        event_text(ev, "no changes; access logs opened anew");
+        event_text(ev,
+                   c->configuring.running ? "no changes" : "no changes; access logs opened anew");
     control_event_end(c, ev);
     mem_free(list);
     succeed(c);
