@@ -25,6 +25,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'daemon/upgrade_state': 'upgrade',
     'admin/server': 'admin',
     'mesh/keyring': 'keyring',
+    'coord/standing': 'standing',
     'mesh/seal': 'seal',
     'mesh/link_frame': 'link',
     'mesh/mesh_join': 'join',
