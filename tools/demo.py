@@ -44,6 +44,7 @@ HOME_AGAIN = 50  # requests after which a client that had to go elsewhere tries 
 CONFIGURATION = """\
 cluster demo {{
   key  = file:cluster.key
+  coordinator = none
   port = {mesh}
 {nodes}
 }}

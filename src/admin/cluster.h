@@ -33,6 +33,7 @@ struct admin_mesh_counts {
     } refused[CLUSTER_REFUSALS_MAX];
     uint32_t n_refused;
     uint32_t links; /* up now */
+    bool real_time; /* heartbeats come before all ordinary work of the machine */
 };
 
 struct admin_cluster {

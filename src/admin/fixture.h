@@ -170,8 +170,12 @@ static inline int fixture_cluster(void *context, struct admin_cluster *out, stru
     out->explain = STR("host-a and host-c cannot reach each other");
     out->health = 2;
     out->left = f->leaves > 1;
-    out->mesh = (struct admin_mesh_counts){
-        .sent = 10, .received = 9, .sent_bytes = 1000, .received_bytes = 900, .links = 1};
+    out->mesh = (struct admin_mesh_counts){.sent = 10,
+                                           .received = 9,
+                                           .sent_bytes = 1000,
+                                           .received_bytes = 900,
+                                           .links = 1,
+                                           .real_time = true};
     out->mesh.refused[0].reason = "forged";
     out->mesh.refused[0].n = 3;
     out->mesh.refused[1].reason = "replayed";

@@ -66,6 +66,9 @@ static void mesh_families(struct exposition *x, const struct admin_mesh_counts *
     exposition_family(x, "holdfast_mesh_links", METRIC_GAUGE,
                       "Encrypted streams to other nodes that are up.");
     exposition_count(x, &no_labels, c->links);
+    exposition_family(x, "holdfast_mesh_real_time", METRIC_GAUGE,
+                      "1 while heartbeats come before all ordinary work of this machine.");
+    exposition_count(x, &no_labels, c->real_time);
 }
 
 void metrics_cluster(struct admin *a, struct exposition *x)

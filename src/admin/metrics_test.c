@@ -305,6 +305,7 @@ static void numbers_are_the_cells(void **state)
         "\nholdfast_mesh_bytes_total{direction=\"sent\"} 1000\n",
         "\nholdfast_mesh_refused_total{reason=\"forged\"} 3\n",
         "\nholdfast_mesh_links 1\n",
+        "\nholdfast_mesh_real_time 1\n",
         "\nholdfast_node_health 2\n",
         "\nholdfast_node_isolated 0\n",
         "\nholdfast_service_requests_total{service=\"web\"} 201\n",

@@ -63,6 +63,12 @@ bool tokens_secret(struct conf *c, const struct node *n, uint8_t digest[32]);
 void beats_build(struct builder *b, const struct node *top);
 /* cluster.c: the nodes, and which of them this is. */
 void cluster_build(struct builder *b, const struct node *top, const struct node *zone);
+/* A file that the block names and whose contents stay there: its absolute path, or "". secret: it
+ * must be closed to others. what: "the cluster's key". */
+struct str cluster_file(struct conf *c, const struct value *v, const char *what, bool secret);
+/* coordinator.c: who keeps what the nodes agree on, and who votes. k has its nodes and key. */
+void coordinator_build(struct builder *b, const struct seen *seen, const struct node *at,
+                       struct view_cluster *k);
 
 void pages_build(struct builder *b, const struct node *service, struct view_service *s);
 

@@ -15,6 +15,9 @@
 
 enum { NAMES_SHOWN = 8, OTHERS = 0007 /* permission bits */ };
 #define SUSPECT_LEAST (200ull * 1000000)
+#define CLUSTER_KEY   "the cluster's key"
+
+static const char how_new[] = "'holdfast key new' makes one, and every node gets a copy of it";
 
 bool conf_names_file(struct str key)
 {
@@ -24,7 +27,7 @@ bool conf_names_file(struct str key)
 
 /* --- nodes --- */
 
-/* A node, and the statement that made it. */
+/* A node, and the statement that made it; the node's place is the statement's. */
 struct made {
     struct view_node node;
     const struct node *from;
@@ -89,6 +92,7 @@ static void add_node(struct nodes *k, const struct node *n)
     if (!at || at->kind == VALUE_LIST || !address_node(c, at, k->port, &m->node.address) ||
         is_near_taken(k, at, &m->node.address))
         ok = false;
+    m->node.place = (uint16_t)k->n;
     k->n += ok;
 }
 
@@ -235,7 +239,8 @@ static bool choose(struct conf *c, struct view_cluster *k, const struct node *at
 
 /* --- the key --- */
 
-static void check_key_file(struct conf *c, const struct value *v)
+/* It is there, and closed to others if it is secret. */
+static bool check_file(struct conf *c, const struct value *v, const char *what, bool secret)
 {
     struct conf_file file = {0};
     struct err why = {0};
@@ -243,56 +248,67 @@ static void check_key_file(struct conf *c, const struct value *v)
     if (rc == -ERR_NOMEM)
         c->nomem = true;
     else if (rc == -ERR_ABSENT)
-        conf_complain(c, &v->place,
-                      "'holdfast key new' makes one, and every node gets a copy of it",
-                      "the cluster's key file " STR_FMT " does not exist", STR_ARG(v->text));
+        conf_complain(c, &v->place, strcmp(what, CLUSTER_KEY) == 0 ? how_new : "",
+                      "%s file " STR_FMT " does not exist", what, STR_ARG(v->text));
     else if (rc)
         conf_complain(c, &v->place, "", "%s", why.text);
     else if (!file.regular)
-        conf_complain(c, &v->place, "", "the cluster's key " STR_FMT " is not a file",
-                      STR_ARG(v->text));
-    else if (file.mode & OTHERS)
+        conf_complain(c, &v->place, "", "%s " STR_FMT " is not a file", what, STR_ARG(v->text));
+    else if (secret && file.mode & OTHERS)
         conf_complain(c, &v->place, conf_text(c, "chmod o= " STR_FMT, STR_ARG(v->text)),
-                      "everybody on this machine may read the cluster's key file " STR_FMT
-                      " (mode %03o)",
+                      "everybody on this machine may read %s file " STR_FMT " (mode %03o)", what,
                       STR_ARG(v->text), file.mode);
-    else if (c->env->check_key && (rc = c->env->check_key(c->env->self, v->text.p, &why)) != 0) {
-        if (rc == -ERR_NOMEM)
-            c->nomem = true;
-        else
-            conf_complain(c, &v->place, "", "%s", why.text);
-    }
+    else
+        return true;
+    return false;
 }
 
-static void keep_key(struct conf *c, const struct value *v, struct view_cluster *k)
+static struct str absolute(struct conf *c, const struct value *v)
 {
     struct buf path = {0};
     struct err why = {0};
     int rc = c->env->absolute(c->env->self, v->text.p, &path, &why);
     if (rc && rc != -ERR_NOMEM)
         conf_complain(c, &v->place, "", "%s", why.text);
-    k->key_file = rc ? STR("") : arena_str(&c->view->arena, buf_str(&path));
-    c->nomem |= rc == -ERR_NOMEM || path.failed || !k->key_file.p;
+    struct str out = rc ? STR("") : arena_str(&c->view->arena, buf_str(&path));
+    c->nomem |= rc == -ERR_NOMEM || path.failed || !out.p;
     buf_free(&path);
+    return out.p ? out : STR("");
+}
+
+struct str cluster_file(struct conf *c, const struct value *v, const char *what, bool secret)
+{
+    if (!v || v->bad || v->kind == VALUE_LIST)
+        return STR("");
+    if (!v->refers) {
+        conf_complain(c, &v->place, "write file:PATH", "%s stands in a file of its own", what);
+        return STR("");
+    }
+    check_file(c, v, what, secret);
+    return absolute(c, v);
+}
+
+/* The mesh looks into it. */
+static void check_key(struct conf *c, const struct value *v)
+{
+    struct err why = {0};
+    int rc = c->env->check_key ? c->env->check_key(c->env->self, v->text.p, &why) : 0;
+    if (rc == -ERR_NOMEM)
+        c->nomem = true;
+    else if (rc)
+        conf_complain(c, &v->place, "", "%s", why.text);
 }
 
 static void build_key(struct conf *c, const struct node *n, bool several, const struct node *at,
                       struct view_cluster *k)
 {
-    const struct value *v = n ? n->value : NULL;
-    k->key_file = STR("");
+    uint32_t errors = c->problems->errors;
     if (!n && several)
         conf_complain(c, &at->place, "add 'key = file:cluster.key'; 'holdfast key new' makes one",
                       "the cluster has several nodes and no key");
-    if (!v || v->bad || v->kind == VALUE_LIST)
-        return;
-    if (!v->refers) {
-        conf_complain(c, &v->place, "write 'key = file:PATH'",
-                      "the cluster's key stands in a file of its own");
-        return;
-    }
-    check_key_file(c, v);
-    keep_key(c, v, k);
+    k->key_file = cluster_file(c, n ? n->value : NULL, CLUSTER_KEY, true);
+    if (k->key_file.n && c->problems->errors == errors)
+        check_key(c, n->value);
 }
 
 /* --- the block --- */
@@ -353,6 +369,7 @@ static void build(struct builder *b, const struct node *n, struct view_cluster *
               &block.cluster);
     if (!all || n->damaged || !keep_nodes(&nodes, &block.cluster) || !choose(c, &block.cluster, n))
         return;
+    coordinator_build(b, &seen, n, &block.cluster);
     *k = block.cluster;
     const struct addr *own = &k->nodes[k->self].address;
     const char *who = conf_text(c, "node " STR_FMT, STR_ARG(k->nodes[k->self].name));

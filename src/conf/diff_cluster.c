@@ -60,17 +60,81 @@ static void duration_change(struct diff *d, const char *key, uint64_t was, uint6
     diff_end(d);
 }
 
+static void path_change(struct diff *d, const char *key, struct str was, struct str is)
+{
+    if (str_eq(was, is))
+        return;
+    line(d, &d->next->cluster);
+    buf_printf(d->out, "%s " STR_FMT " -> " STR_FMT, key, STR_ARG(was.n ? was : STR("-")),
+               STR_ARG(is.n ? is : STR("-")));
+    diff_end(d);
+}
+
+static void print_coordinator(const struct view_coordinator *k, struct buf *out)
+{
+    static const char *const names[COORDINATOR_KINDS] = {[COORDINATOR_LOCAL] = "local",
+                                                         [COORDINATOR_NONE] = "none",
+                                                         [COORDINATOR_MANAGED] = "managed"};
+    if (k->kind != COORDINATOR_EXTERNAL)
+        buf_printf(out, "%s", names[k->kind]);
+    for (uint32_t i = 0; i < k->n_endpoints; i++)
+        buf_printf(out, "%s" STR_FMT, i ? ", " : "", STR_ARG(k->endpoints[i]));
+}
+
+static void print_voters(const struct view_cluster *k, struct buf *out)
+{
+    const char *before = "";
+    if (k->n_voters == 0)
+        buf_printf(out, "chosen");
+    for (uint32_t i = 0; i < k->n_nodes; i++) {
+        if (!k->nodes[i].votes)
+            continue;
+        buf_printf(out, "%s" STR_FMT, before, STR_ARG(k->nodes[i].name));
+        before = ", ";
+    }
+}
+
+/* A line for what is written differently than it was. */
+static void text_line(struct diff *d, const char *key, const struct buf *was, const struct buf *is)
+{
+    if (was->failed || is->failed)
+        d->out->failed = true;
+    else if (!str_eq(buf_str(was), buf_str(is))) {
+        line(d, &d->next->cluster);
+        buf_printf(d->out, "%s " STR_FMT " -> " STR_FMT, key, STR_ARG(buf_str(was)),
+                   STR_ARG(buf_str(is)));
+        diff_end(d);
+    }
+}
+
+static void coordination(struct diff *d, const struct view_cluster *was,
+                         const struct view_cluster *is)
+{
+    const struct view_coordinator *a = &was->coordinator, *b = &is->coordinator;
+    struct buf from = {0}, to = {0};
+    print_coordinator(a, &from);
+    print_coordinator(b, &to);
+    text_line(d, "coordinator", &from, &to);
+    buf_clear(&from);
+    buf_clear(&to);
+    print_voters(was, &from);
+    print_voters(is, &to);
+    text_line(d, "voters", &from, &to);
+    buf_free(&from);
+    buf_free(&to);
+    path_change(d, "coordinator-ca", a->ca_file, b->ca_file);
+    path_change(d, "coordinator-cert", a->cert_file, b->cert_file);
+    path_change(d, "coordinator-key", a->key_file, b->key_file);
+    path_change(d, "coordinator-user", a->user, b->user);
+    path_change(d, "coordinator-password", a->password_file, b->password_file);
+}
+
 static void settings(struct diff *d, const struct view_cluster *was, const struct view_cluster *is)
 {
     duration_change(d, "heartbeat", was->heartbeat, is->heartbeat);
     duration_change(d, "suspect-after", was->suspect_after, is->suspect_after);
-    if (str_eq(was->key_file, is->key_file))
-        return;
-    line(d, is);
-    buf_printf(d->out, "key " STR_FMT " -> " STR_FMT,
-               STR_ARG(was->key_file.n ? was->key_file : STR("-")),
-               STR_ARG(is->key_file.n ? is->key_file : STR("-")));
-    diff_end(d);
+    path_change(d, "key", was->key_file, is->key_file);
+    coordination(d, was, is);
 }
 
 static void appears(struct diff *d)

@@ -72,6 +72,15 @@ static void nodes_of_a_cluster(void **state)
            "cluster prod: heartbeat 50ms -> 100ms\n"
            "cluster prod: suspect-after 200ms -> 2s\n"
            "cluster prod: key /k -> /k2\n");
+    expect(CLUSTER(NODE_A NODE_B), CLUSTER(NODE_A NODE_B "coordinator = none; voters = {b}"),
+           "cluster prod: coordinator managed -> none\n"
+           "cluster prod: voters chosen -> b\n");
+    expect(CLUSTER(NODE_A "coordinator = {http://a:1, http://b:2}"),
+           CLUSTER(NODE_A "coordinator = https://c:1; coordinator-user = u\n"
+                          "coordinator-password = file:k"),
+           "cluster prod: coordinator http://a:1, http://b:2 -> https://c:1\n"
+           "cluster prod: coordinator-user - -> u\n"
+           "cluster prod: coordinator-password - -> /k\n");
     expect(CLUSTER(NODE_B "node a { address = 10.0.0.1 zone = n }"),
            CLUSTER(NODE_B "node a { address = 10.0.0.1:7301 zone = s }"),
            "zone n -> s\n"

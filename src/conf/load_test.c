@@ -81,10 +81,49 @@ static void a_cluster(void **state)
     assert_int_equal(v->sockets[1].use, SOCKET_LINK);
     assert_int_equal(v->sockets[2].use, SOCKET_GOSSIP);
     assert_true(addr_eq(&v->sockets[2].addr, &k->nodes[0].address));
+    assert_int_equal(k->coordinator.kind, COORDINATOR_MANAGED);
+    assert_int_equal(k->n_voters, 0);
+    assert_int_equal(k->nodes[0].place, 1); /* of the file */
+    assert_int_equal(k->nodes[1].place, 0);
     view_free(v);
     assert_int_equal(as_node("zone = x\n" CLUSTER SMALL, "c", &v, problem, sizeof problem), 0);
     assert_true(str_eq(view_self(v)->name, STR("c")));
     assert_true(str_eq(v->zone, STR("x"))); /* the file's own counts more */
+    view_free(v);
+}
+
+#define NODES                                                                                      \
+    "node a { address = 10.0.0.1 }\nnode b { address = 10.0.0.2 }\n"                               \
+    "node c { address = 10.0.0.3 }\n}\n" SMALL
+
+static void who_keeps_and_who_votes(void **state)
+{
+    struct view *v = NULL;
+    char problem[300];
+    assert_int_equal(as_node("cluster p {\nkey = file:cluster.key; coordinator = none\n" NODES, "a",
+                             &v, problem, sizeof problem),
+                     0);
+    assert_int_equal(v->cluster.coordinator.kind, COORDINATOR_NONE);
+    view_free(v);
+    assert_int_equal(
+        as_node("cluster p {\nkey = file:cluster.key; voters = b\n"
+                "coordinator = {https://10.0.0.9:2379/, http://etcd.example:80}\n"
+                "coordinator-password = file:cluster.key; coordinator-user = x\n" NODES,
+                "a", &v, problem, sizeof problem),
+        0);
+    const struct view_coordinator *k = &v->cluster.coordinator;
+    assert_int_equal(k->kind, COORDINATOR_EXTERNAL);
+    assert_int_equal(k->n_endpoints, 2);
+    assert_true(str_eq(k->endpoints[0], STR("https://10.0.0.9:2379")));
+    assert_true(str_eq(k->endpoints[1], STR("http://etcd.example:80")));
+    assert_true(str_eq(k->password_file, STR("/d/cluster.key")));
+    assert_true(str_eq(k->user, STR("x")));
+    assert_int_equal(v->cluster.n_voters, 1);
+    assert_true(v->cluster.nodes[1].votes && !v->cluster.nodes[0].votes);
+    view_free(v);
+    assert_int_equal(
+        as_node("cluster p { node a { address = 10.0.0.9 } }\n" SMALL, NULL, &v, problem, 300), 0);
+    assert_int_equal(v->cluster.coordinator.kind, COORDINATOR_LOCAL);
     view_free(v);
 }
 
@@ -621,6 +660,7 @@ int main(void)
         cmocka_unit_test(defaults),
         cmocka_unit_test(every_setting),
         cmocka_unit_test(a_cluster),
+        cmocka_unit_test(who_keeps_and_who_votes),
         cmocka_unit_test(a_witness_hosts_nothing),
         cmocka_unit_test(a_cluster_may_do_without_services),
         cmocka_unit_test(heartbeats_set_what_is_silence),

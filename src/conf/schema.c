@@ -85,6 +85,18 @@ static const struct setting cluster[] = {
     NUMBER("suspect-after", KIND_DURATION, struct cluster_block, cluster.suspect_after, 30 * MS, M,
            "(four heartbeats, at least 200ms)",
            "silence before which nobody is suspected; at least three heartbeats"),
+    SPECIAL("coordinator", KIND_COORDINATOR, "(managed, if there is a key)",
+            "who keeps what all nodes agree on: etcd on the voters that holdfast runs itself, "
+            "nobody, or an etcd that is there already, by its endpoints (docs/coordinator.md)"),
+    SPECIAL("voters", KIND_VOTERS, "(chosen: at most 5, odd, across zones)",
+            "the nodes that vote: 1, 3 or 5 of them"),
+    SPECIAL("coordinator-ca", KIND_KEY, "(the system's)",
+            "of endpoints: the file of the authority that their certificates are from"),
+    SPECIAL("coordinator-cert", KIND_KEY, "", "of endpoints: the file of this node's certificate"),
+    SPECIAL("coordinator-key", KIND_KEY, "", "of endpoints: the file of the certificate's key"),
+    FIELD("coordinator-user", KIND_NAME, struct cluster_block, cluster.coordinator.user, "",
+          "of endpoints: the user's name there"),
+    SPECIAL("coordinator-password", KIND_KEY, "", "of endpoints: the file of the user's password"),
 };
 static const struct setting node[] = {
     SPECIAL("address", KIND_NODE, "", "where the other nodes reach it; required"),
@@ -528,6 +540,9 @@ static const struct {
     [KIND_SERVERS] = {"an address, as in 10.0.0.53 or [::1]:5353", true, FIELD_NONE},
     [KIND_NODE] = {"an address, as in 10.0.0.1 or [fd00::1]:7301", false, FIELD_NONE},
     [KIND_KEY] = {"file:PATH", false, FIELD_NONE},
+    [KIND_COORDINATOR] = {"managed, none or endpoints, as in https://10.0.0.9:2379", true,
+                          FIELD_NONE},
+    [KIND_VOTERS] = {"names of nodes, as in {a, b, c}", true, FIELD_NONE},
 };
 
 enum field_type schema_field(const struct setting *s)

@@ -49,6 +49,8 @@ enum kind {
     KIND_SERVERS,  /* 10.0.0.53, or several */
     KIND_NODE,     /* 10.0.0.1 or 10.0.0.1:7300: where a node of the cluster is */
     KIND_KEY,      /* file:cluster.key: a file that is named and not read */
+    KIND_COORDINATOR, /* managed, none or {"https://10.0.0.9:2379"} */
+    KIND_VOTERS,      /* {a, b, c}: nodes */
     KINDS
 };
 

@@ -245,6 +245,8 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_SERVERS:
     case KIND_NODE:
     case KIND_KEY:
+    case KIND_COORDINATOR:
+    case KIND_VOTERS:
     case KINDS: return; /* the caller's */
     }
 }

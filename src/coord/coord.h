@@ -53,6 +53,8 @@ struct coord_op {
     enum coord_do act;
 };
 
+/* A cas that changes nothing (it only compares, or removes what is not there) is DONE at the
+ * revision that is. A range is never UNKNOWN: without an answer in time it has FAILED. */
 enum coord_outcome {
     COORD_DONE,     /* all of it happened, at `revision`, and survives the loss of a minority */
     COORD_CONFLICT, /* a key was not as expected: nothing happened */
@@ -86,8 +88,9 @@ void coord_cancel(struct coord *c, uint64_t ticket);
 /* Watching begins with all there is (`whole`: one call, also of nothing; keys that it does not name
  * are not there) and goes on with every change, in order, each once: a call has all changes of one
  * or several whole revisions and ends at `revision`. It survives any outage; where the engine's
- * history does not reach back to it (compaction), values of a key in between are left out, never
- * the last one, nor that a key is gone. */
+ * history does not reach back to it (compaction), it is told the whole once more: values of a key
+ * in between are left out, never the last one, nor that a key is gone. Whoever watches takes every
+ * `whole` for all there is, and can be told one at any time. */
 struct coord_watcher {
     void *context;
     void (*changes)(void *context, const struct coord_item *items, uint32_t n, uint64_t revision,

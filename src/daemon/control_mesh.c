@@ -287,7 +287,8 @@ static void count(struct admin_mesh_counts *to, const struct mesh_counts *from)
                                      .received = from->received,
                                      .sent_bytes = from->sent_bytes,
                                      .received_bytes = from->received_bytes,
-                                     .links = from->links};
+                                     .links = from->links,
+                                     .real_time = from->priority == PRIORITY_REAL_TIME};
     for (uint32_t r = SEAL_SHORT; r < SEAL_RESULTS; r++) {
         to->refused[to->n_refused].reason = seal_result_name((enum seal_result)r);
         to->refused[to->n_refused++].n = from->refused[r];

@@ -307,6 +307,12 @@ void control_hear_supervisor(struct ipc *ipc, struct ipc_message *m)
     case IPC_ACCEPT:
     case IPC_HAND_OVER:
     case IPC_UPGRADE:
+    case IPC_AGENT:
+    case IPC_AGENT_START:
+    case IPC_AGENT_STOP:
+    case IPC_AGENT_TASK:
+    case IPC_AGENT_STATE:
+    case IPC_AGENT_DONE:
     case IPC_TYPES: break;
     }
     log_warning(c->log, "the supervisor sent a message of type %u, which is not for us", m->type);

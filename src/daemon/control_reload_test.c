@@ -224,7 +224,7 @@ static void a_hangup_reloads(void **state)
 }
 
 #define SERVICE "workers = 1\nservice web { listen = http://127.0.0.1:8080  backend 127.0.0.1:1 }\n"
-#define PROD(x) SERVICE "cluster prod {\nkey = file:cluster.key\n" x "\n}\n"
+#define PROD(x) SERVICE "cluster prod {\nkey = file:cluster.key; coordinator = none\n" x "\n}\n"
 #define A       "node a { address = 127.0.0.1:7301 }\n"
 #define B       "node b { address = 127.0.0.2:7301 }\n"
 
@@ -266,7 +266,7 @@ static void a_node_stays_who_it_is(void **state)
     assert_int_equal(w.n_changes, 2);
     assert_int_equal(view_self(w.c.view)->address.port, 7302);
     uint64_t epoch = w.c.view->epoch;
-    reload_to(&w, SERVICE "cluster test {\nkey = file:cluster.key\n" A B "}\n");
+    reload_to(&w, SERVICE "cluster test {\nkey = file:cluster.key; coordinator = none\n" A B "}\n");
     assert_int_equal(w.code, -ERR_DENIED);
     assert_non_null(strstr(w.text, "cluster prod becomes cluster test"));
     reload_to(&w, SERVICE);

@@ -3,7 +3,8 @@
  *
  *                    supervisor          control compiles views and judges; the supervisor opens
  *                   /          \         sockets and keeps the last view; the proxy serves it.
- *            control -------- proxy      Each line is one socketpair.
+ *            control -------- proxy      Each line is one socketpair. The agent (agent.h) has one
+ * to the supervisor and one to control.
  *
  * A message is a header (u32 type, u32 length of the body, little-endian) and the body, in one
  * datagram of at most IPC_MAX_BYTES. A header that does not fit its datagram ends the connection.
@@ -87,6 +88,13 @@ enum ipc_type {
     IPC_UPGRADE, /* control -> supervisor: str path of the new program, or empty: the path of this
                   * one
                   */
+    /* agent.h tells of these */
+    IPC_AGENT,       /* supervisor -> control, agent: fd: socket to the other */
+    IPC_AGENT_START, /* control -> agent */
+    IPC_AGENT_STOP,  /* control -> agent */
+    IPC_AGENT_TASK,  /* control -> agent */
+    IPC_AGENT_STATE, /* agent -> control */
+    IPC_AGENT_DONE,  /* agent -> control */
     IPC_TYPES
 };
 

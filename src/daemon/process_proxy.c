@@ -229,6 +229,12 @@ static int handle(struct proxy_process *p, struct ipc_message *m, struct err *e)
     case IPC_NO_VIEW:
     case IPC_CHANGE:
     case IPC_UPGRADE:
+    case IPC_AGENT:
+    case IPC_AGENT_START:
+    case IPC_AGENT_STOP:
+    case IPC_AGENT_TASK:
+    case IPC_AGENT_STATE:
+    case IPC_AGENT_DONE:
     case IPC_TYPES: break;
     }
     return err_set(e, ERR_PROTO, "a message of type %u is not for the proxy", m->type);

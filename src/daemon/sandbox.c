@@ -1,5 +1,6 @@
 #include "daemon/sandbox.h"
 
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,14 +28,21 @@ static int common(enum sandbox_role role, struct err *e)
     return 0;
 }
 
+/* Its heartbeats must not wait for a processor. */
+static uint32_t rights_of_control(void)
+{
+    const char *read_all = getenv(SANDBOX_READ_ALL);
+    bool reads_all = read_all && strcmp(read_all, "1") == 0;
+    return 1u << CAP_SYS_NICE | (reads_all ? 1u << CAP_DAC_READ_SEARCH : 0);
+}
+
 int sandbox_enter(enum sandbox_role role, struct sandbox_notes *notes, struct err *e)
 {
     if (notes)
         notes->text[0] = 0;
     bool control = role == SANDBOX_CONTROL;
     prctl(PR_SET_NAME, control ? "holdfast-ctrl" : "holdfast-proxy", 0, 0, 0);
-    const char *read_all = getenv(SANDBOX_READ_ALL);
-    int r = sandbox_drop_user(control && read_all && strcmp(read_all, "1") == 0, notes, e);
+    int r = sandbox_drop_user(control ? rights_of_control() : 0, notes, e);
     if (r == 0)
         r = common(role, e);
     if (r == 0 && !control)

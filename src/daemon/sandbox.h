@@ -3,7 +3,8 @@
  * Called by control_main and proxy_main at their start, before any thread. In this order:
  *   - its name for ps, no core dumps' worth of secrets to others (not dumpable), no new privileges;
  *   - when started as root: the user `holdfast`, or `nobody` where there is none; all capabilities
- *     go, except that control keeps CAP_DAC_READ_SEARCH if it was told to (see below);
+ *     go, except that control keeps CAP_SYS_NICE, for its heartbeats (mesh/pulse.c), and
+ *     CAP_DAC_READ_SEARCH if it was told to (see below);
  *   - control: a death signal, so that it ends with its supervisor. The proxy has none: when its
  *     supervisor dies it drains and leaves by itself (docs/processes.md);
  *   - the proxy: Landlock (no file system at all) and a seccomp filter (no exec, no ptrace, no

@@ -20,8 +20,9 @@
 /* Appends to the notes; NULL is allowed. */
 void sandbox_note(struct sandbox_notes *n, const char *what);
 
-/* 0 when dropped, when there is nothing to drop, or when this container cannot (noted). */
-int sandbox_drop_user(bool keep_read_all, struct sandbox_notes *n, struct err *e);
+/* 0 when dropped, when there is nothing to drop, or when this container cannot (noted). keep: bits
+ * of capabilities below 32, of those that there are. */
+int sandbox_drop_user(uint32_t keep, struct sandbox_notes *n, struct err *e);
 /* Denies every use of the file system from here on. Open descriptors stay usable. */
 int sandbox_landlock(struct sandbox_notes *n, struct err *e);
 /* The proxy's filter of system calls. Needs no_new_privs. */

@@ -25,12 +25,16 @@ bool sandbox_target(struct sandbox_user *u)
     return true;
 }
 
-static int set_capabilities(uint32_t low, struct err *e)
+/* A container may have had less than all to begin with. */
+static int keep_capabilities(uint32_t wanted, struct err *e)
 {
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct sets[2] = {
-        {.effective = low, .permitted = low, .inheritable = 0},
-    };
+    struct __user_cap_data_struct sets[2] = {0};
+    if (syscall(SYS_capget, &head, sets))
+        return err_errno(e, "cannot ask for capabilities");
+    uint32_t low = wanted & sets[0].permitted;
+    sets[0] = (struct __user_cap_data_struct){.effective = low, .permitted = low};
+    sets[1] = (struct __user_cap_data_struct){0};
     if (syscall(SYS_capset, &head, sets))
         return err_errno(e, "cannot set capabilities");
     return 0;
@@ -53,7 +57,7 @@ static int become(const struct sandbox_user *u, struct sandbox_notes *n, struct 
     return 0;
 }
 
-int sandbox_drop_user(bool keep_read_all, struct sandbox_notes *n, struct err *e)
+int sandbox_drop_user(uint32_t keep, struct sandbox_notes *n, struct err *e)
 {
     struct sandbox_user u;
     if (geteuid() != 0)
@@ -62,12 +66,12 @@ int sandbox_drop_user(bool keep_read_all, struct sandbox_notes *n, struct err *e
         sandbox_note(n, "there is neither a user holdfast nor nobody: staying root");
         return 0;
     }
-    if (keep_read_all && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
+    if (keep && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
         return err_errno(e, "cannot keep a capability");
     int r = become(&u, n, e);
     if (r || geteuid() == 0)
         return r;
-    r = set_capabilities(keep_read_all ? 1u << CAP_DAC_READ_SEARCH : 0, e);
+    r = keep_capabilities(keep, e);
     prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
     return r;
 }

@@ -68,6 +68,12 @@ static void from_control(struct supervisor *s, struct ipc_message *m)
     case IPC_ACCEPT:
     case IPC_HAND_OVER:
     case IPC_CHANGE:
+    case IPC_AGENT:
+    case IPC_AGENT_START:
+    case IPC_AGENT_STOP:
+    case IPC_AGENT_TASK:
+    case IPC_AGENT_STATE:
+    case IPC_AGENT_DONE:
     case IPC_TYPES: break;
     }
     log_warning(&s->log, "control sent a message of type %u that makes no sense", m->type);

@@ -5,12 +5,15 @@
  * and hears somebody: what others said last may be old. Failed is whom this node does not hear,
  * nobody believed hears, and a majority of the observers does not hear, when this node hears a
  * majority of all members: of any cut at most one side has that. It also is what somebody believed
- * says to be agreed. Between suspicion and failure lies at least one more heartbeat, in which the
- * suspect is probed, here and through helpers: whoever answers them is alive. */
+ * says to be agreed. Between a node's own suspicion and failure lie at least two more heartbeats,
+ * in which the suspect is probed, by it and through helpers: whoever answers them is alive. Each
+ * node waits them itself, whatever the others say meanwhile: so the one whose ears were shut a
+ * little longer than those of the rest does not draw them along. */
 #include "member/inside.h"
 
 #define BIT(slot)      (UINT32_C(1) << (slot))
 #define ALONE_STRETCH  4
+#define CONFIRM_BEATS  2 /* heartbeats between suspicion and failure, at least */
 #define PROBE_STRETCH  2 /* heartbeats between probes of a suspect */
 #define PROBES_AT_ONCE 5 /* so long, in suspect_after; then so seldom */
 
@@ -127,17 +130,17 @@ static enum member_reason unvouched(struct membership *m, uint16_t slot, const s
         wake(m, m->stale_until); /* newer ones come with the next heartbeats */
         return silent;
     }
-    if (dense_told_lately(m, slot))
-        return MEMBER_AGREED;
     if (members_in(m) == 2)
         return alone_for_long(m, slot) ? MEMBER_ALONE : silent;
-    if (agree_isolated(m))
+    bool told = dense_told_lately(m, slot);
+    if (!told && agree_isolated(m))
         return MEMBER_UNCONFIRMED;
-    if (m->now < d->silent_since + m->params.heartbeat) {
-        wake(m, d->silent_since + m->params.heartbeat);
+    uint64_t confirmed = d->silent_since + CONFIRM_BEATS * m->params.heartbeat;
+    if (m->now < confirmed) {
+        wake(m, confirmed);
         return silent;
     }
-    return 2 * t->silent > t->observers ? MEMBER_AGREED : silent;
+    return told || 2 * t->silent > t->observers ? MEMBER_AGREED : silent;
 }
 
 /* Not heard since this node began, or since it came back, and not for long yet. */

@@ -38,6 +38,25 @@ static void who_is_heard_by_one_says_that_he_is_back(void **state)
     net_free(net);
 }
 
+/* Node 0 hears the lost one last, and so suspects it last: what the others agreed meanwhile does
+ * not spare it the two heartbeats in which the suspect may answer. */
+static void each_waits_after_its_own_suspicion(void **state)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct net *net = net_new(5, seed);
+        net_run(net, SECOND);
+        for (uint32_t i = 1; i < 4; i++)
+            net_cut(net, 4, i, true);
+        net_run(net, 60 * MS);
+        net_cut(net, 4, 0, true);
+        net_run(net, SECOND);
+        uint64_t suspected = net_when(net, 0, 4, MEMBER_SUSPECT);
+        assert_true(net_when(net, 0, 4, MEMBER_FAILED) >= suspected + 100 * MS);
+        assert_true(net_when(net, 1, 4, MEMBER_FAILED) < suspected + 90 * MS); /* it was told */
+        net_free(net);
+    }
+}
+
 /* By waking up late. */
 static void make_patient(struct net *net, uint32_t i)
 {
@@ -183,6 +202,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_sent_before_brings_nobody_back),
         cmocka_unit_test(who_is_heard_by_one_says_that_he_is_back),
+        cmocka_unit_test(each_waits_after_its_own_suspicion),
         cmocka_unit_test(a_slow_node_does_not_delay_the_others),
         cmocka_unit_test(a_newcomer_hears_of_maintenance),
         cmocka_unit_test(who_was_heard_since_is_not_suspected),

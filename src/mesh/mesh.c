@@ -372,7 +372,8 @@ struct mesh_counts mesh_counts(const struct mesh *m)
                             .received_bytes = p.received_bytes,
                             .refused_payload = p.refused_payload,
                             .logged = p.told,
-                            .links = links_counts(m->links).up};
+                            .links = links_counts(m->links).up,
+                            .priority = p.priority};
     memcpy(c.refused, p.refused, sizeof c.refused);
     return c;
 }

@@ -76,6 +76,7 @@ struct mesh_counts {
     uint64_t sent, received, sent_bytes, received_bytes;
     uint64_t refused[SEAL_RESULTS], refused_payload, logged;
     uint32_t links;
+    enum priority priority; /* of the thread of the heartbeats */
 };
 struct mesh_counts mesh_counts(const struct mesh *m);
 

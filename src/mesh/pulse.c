@@ -258,6 +258,10 @@ static void *run(void *argument)
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, NULL); /* signals are the owner's */
+    enum priority priority = priority_raise();
+    pthread_mutex_lock(&p->lock);
+    p->counts.priority = priority;
+    pthread_mutex_unlock(&p->lock);
     int r = loop_run(p->loop, &e);
     CHECK(r == 0);
     return NULL;
@@ -283,6 +287,18 @@ static int open_parts(struct pulse *p, struct err *e)
     return r;
 }
 
+/* Whoever holds it runs as urgently as the thread that waits for it: an owner that other processes
+ * keep off its processor must not hold up the heartbeats. */
+static void lock_init(pthread_mutex_t *lock)
+{
+    pthread_mutexattr_t a;
+    pthread_mutexattr_init(&a);
+    int r = pthread_mutexattr_setprotocol(&a, PTHREAD_PRIO_INHERIT);
+    CHECK(r == 0);
+    pthread_mutex_init(lock, &a);
+    pthread_mutexattr_destroy(&a);
+}
+
 int pulse_new(struct pulse **out, const struct pulse_options *o, struct contacts *contacts,
               struct err *e)
 {
@@ -293,7 +309,8 @@ int pulse_new(struct pulse **out, const struct pulse_options *o, struct contacts
     p->contacts = contacts;
     p->next_fd = p->wake_fd = p->command_fd = -1;
     p->owner_at = clock_now();
-    pthread_mutex_init(&p->lock, NULL);
+    lock_init(&p->lock);
+    p->counts.priority = PRIORITY_ORDINARY;
     io_init(&p->io, on_readable);
     io_init(&p->command, on_command);
     io_init(&p->wake, on_wake);

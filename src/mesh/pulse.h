@@ -26,6 +26,7 @@ struct pulse_counts {
     uint64_t sent, received, sent_bytes, received_bytes;
     uint64_t refused[SEAL_RESULTS], refused_payload, told;
     uint64_t lost_news; /* the owner did not come for them */
+    enum priority priority; /* of the thread */
 };
 struct pulse;
 struct pulse_options {

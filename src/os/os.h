@@ -16,6 +16,7 @@
 #include "os/file.h"
 #include "os/loop.h"
 #include "os/net.h"
+#include "os/priority.h"
 #include "os/watch.h"
 
 #endif

@@ -197,6 +197,19 @@ static void get_beats(struct decoder *d)
     }
 }
 
+static void get_coordinator(struct decoder *d, struct view_coordinator *c)
+{
+    c->kind = get_u8(&d->r);
+    c->endpoints = get_array(d, &c->n_endpoints, 4, sizeof *c->endpoints);
+    for (uint32_t i = 0; i < c->n_endpoints && !d->r.failed; i++)
+        c->endpoints[i] = get_text(d);
+    c->ca_file = get_text(d);
+    c->cert_file = get_text(d);
+    c->key_file = get_text(d);
+    c->password_file = get_text(d);
+    c->user = get_text(d);
+}
+
 static void get_cluster(struct decoder *d, struct view_cluster *k)
 {
     k->name = get_text(d);
@@ -206,11 +219,15 @@ static void get_cluster(struct decoder *d, struct view_cluster *k)
         k->nodes[i].zone = get_text(d);
         get_addr(d, &k->nodes[i].address);
         k->nodes[i].role = get_u8(&d->r);
+        k->nodes[i].place = get_u16(&d->r);
+        k->nodes[i].votes = get_bool(d);
     }
     k->self = get_u32(&d->r);
     k->key_file = get_text(d);
     k->heartbeat = get_u64(&d->r);
     k->suspect_after = get_u64(&d->r);
+    k->n_voters = get_u32(&d->r);
+    get_coordinator(d, &k->coordinator);
 }
 
 static void get_view(struct decoder *d)

@@ -145,6 +145,19 @@ static void put_beats(struct buf *b, const struct view *v)
     }
 }
 
+static void put_coordinator(struct buf *b, const struct view_coordinator *c)
+{
+    put_u8(b, c->kind);
+    put_u32(b, c->n_endpoints);
+    for (uint32_t i = 0; i < c->n_endpoints; i++)
+        put_str(b, c->endpoints[i]);
+    put_str(b, c->ca_file);
+    put_str(b, c->cert_file);
+    put_str(b, c->key_file);
+    put_str(b, c->password_file);
+    put_str(b, c->user);
+}
+
 static void put_cluster(struct buf *b, const struct view_cluster *k)
 {
     put_str(b, k->name);
@@ -154,11 +167,15 @@ static void put_cluster(struct buf *b, const struct view_cluster *k)
         put_str(b, k->nodes[i].zone);
         put_addr(b, &k->nodes[i].address);
         put_u8(b, k->nodes[i].role);
+        put_u16(b, k->nodes[i].place);
+        put_u8(b, k->nodes[i].votes);
     }
     put_u32(b, k->self);
     put_str(b, k->key_file);
     put_u64(b, k->heartbeat);
     put_u64(b, k->suspect_after);
+    put_u32(b, k->n_voters);
+    put_coordinator(b, &k->coordinator);
 }
 
 /* Eight bytes at a time; every step can be undone, so no change of one word is lost. */

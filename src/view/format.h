@@ -10,7 +10,7 @@ enum {
     VIEW_TOKEN_MIN = 4 + 32 + 4,
     VIEW_BEAT_MIN = 4 + 8 + 8 + 1 + 32,
     VIEW_ADDR_MIN = 1 + 2 + 16 + 4,
-    VIEW_NODE_MIN = 4 + 4 + VIEW_ADDR_MIN + 1,
+    VIEW_NODE_MIN = 4 + 4 + VIEW_ADDR_MIN + 1 + 2 + 1,
     VIEW_SOCKET_MIN = 1 + VIEW_ADDR_MIN + 4,
     VIEW_INSTANCE_MIN = 4 + 4 + VIEW_ADDR_MIN + 4 + 4 + 4 + 4 + 4 + 1 + 4,
     VIEW_SOURCE_MIN = 1 + 4 + 2 + VIEW_INSTANCE_MIN,

@@ -12,7 +12,8 @@ static bool before(struct str a, struct str b)
 
 static int verify_alone(const struct view_cluster *k, struct err *e)
 {
-    if (k->n_nodes || k->self || k->key_file.n || k->heartbeat || k->suspect_after)
+    if (k->n_nodes || k->self || k->key_file.n || k->heartbeat || k->suspect_after || k->n_voters ||
+        k->coordinator.kind != COORDINATOR_LOCAL || k->coordinator.n_endpoints)
         return verify_bad(e, STR(""), "parts of a cluster, and no cluster");
     return 0;
 }
@@ -38,6 +39,8 @@ static bool node_valid(const struct view_node *n)
 static int verify_nodes(const struct view_cluster *k, struct err *e)
 {
     struct map addresses = {0};
+    uint64_t places[VIEW_MAX_NODES / 64] = {0};
+    uint32_t voters = 0;
     int rc = 0;
     for (uint32_t i = 0; i < k->n_nodes && !rc; i++) {
         char text[ADDR_TEXT_MAX];
@@ -46,12 +49,18 @@ static int verify_nodes(const struct view_cluster *k, struct err *e)
             rc = verify_bad(e, STR(""), "an invalid node");
         else if (i && !before(k->nodes[i - 1].name, n->name))
             rc = verify_bad(e, STR(""), "nodes out of order");
+        else if (n->place >= k->n_nodes || places[n->place / 64] >> n->place % 64 & 1)
+            rc = verify_bad(e, STR(""), "two nodes at one place of the file");
         if (rc)
             break;
+        places[n->place / 64] |= 1ull << n->place % 64;
+        voters += n->votes;
         struct str key = {text, addr_format(&n->address, text)};
         rc = verify_unique(&addresses, key, STR(""), "two nodes of one address", e);
     }
     map_free(&addresses);
+    if (!rc && (voters != k->n_voters || (voters && voters % 2 == 0) || voters > VIEW_MAX_VOTERS))
+        rc = verify_bad(e, STR(""), "an impossible number of voters");
     return rc;
 }
 
@@ -73,6 +82,29 @@ static int verify_mesh_sockets(const struct view *v, struct err *e)
                : verify_bad(e, STR(""), "not the sockets that its cluster needs");
 }
 
+static bool file_valid(struct str path)
+{
+    return path.n == 0 || path.p[0] == '/';
+}
+
+/* Who keeps it must be there to keep it. */
+static bool coordinator_valid(const struct view_cluster *k)
+{
+    const struct view_coordinator *c = &k->coordinator;
+    bool outside = c->kind == COORDINATOR_EXTERNAL;
+    bool more = c->ca_file.n || c->cert_file.n || c->key_file.n || c->password_file.n || c->user.n;
+    bool named = true;
+    for (uint32_t i = 0; i < c->n_endpoints; i++)
+        named &= c->endpoints[i].n > 0;
+    return c->kind < COORDINATOR_KINDS && named && outside == (c->n_endpoints > 0) &&
+           c->n_endpoints <= VIEW_MAX_ENDPOINTS && (outside || !more) &&
+           (c->cert_file.n > 0) == (c->key_file.n > 0) &&
+           (c->user.n > 0) == (c->password_file.n > 0) && file_valid(c->ca_file) &&
+           file_valid(c->cert_file) && file_valid(c->key_file) && file_valid(c->password_file) &&
+           (c->kind != COORDINATOR_MANAGED || k->key_file.n) &&
+           (c->kind != COORDINATOR_LOCAL || k->n_nodes == 1);
+}
+
 int verify_cluster(const struct view *v, struct err *e)
 {
     const struct view_cluster *k = &v->cluster;
@@ -80,7 +112,7 @@ int verify_cluster(const struct view *v, struct err *e)
     if (k->name.n == 0)
         rc = verify_alone(k, e);
     else if (k->n_nodes < 1 || k->n_nodes > VIEW_MAX_NODES || k->self >= k->n_nodes ||
-             !key_valid(k) || !timing_valid(k))
+             !key_valid(k) || !timing_valid(k) || !coordinator_valid(k))
         rc = verify_bad(e, STR(""), "an impossible cluster");
     else
         rc = verify_nodes(k, e);

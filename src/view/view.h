@@ -20,8 +20,10 @@ enum {
     VIEW_MAX_REPLIES = 1000000,
     VIEW_MAX_TOKENS = 256,
     VIEW_MAX_NODES = 128,
+    VIEW_MAX_VOTERS = 5,
+    VIEW_MAX_ENDPOINTS = 16,
     VIEW_MAX_BEATS = 1024,
-    VIEW_FORMAT = 2, /* of the encoding; a decoder refuses others */
+    VIEW_FORMAT = 3, /* of the encoding; a decoder refuses others */
     VIEW_MAX_WORKERS = 64,
     VIEW_MAX_WEIGHT = 1000,
     VIEW_MAX_ATTEMPTS = 16,
@@ -393,7 +395,27 @@ struct view_node {
     struct str name, zone; /* zone may be empty */
     struct addr address;   /* of its gossip (UDP) and links (TCP), port included */
     uint8_t role;          /* enum node_role */
+    uint16_t place;        /* in the file, from 0: no two are the same */
+    bool votes;            /* named by `voters` */
 };
+/* Who keeps what all nodes agree on (docs/coordinator.md). */
+enum coordinator_kind {
+    COORDINATOR_LOCAL,    /* a file on this machine: of a node that is alone */
+    COORDINATOR_NONE,     /* nobody */
+    COORDINATOR_MANAGED,  /* etcd on the voters, which holdfast runs */
+    COORDINATOR_EXTERNAL, /* an etcd that is there already */
+    COORDINATOR_KINDS
+};
+struct view_coordinator {
+    uint8_t kind; /* enum coordinator_kind */
+    /* Of an external one; the contents of the files never come into a view. */
+    struct str *endpoints;                                  /* "https://10.0.0.9:2379" */
+    uint32_t n_endpoints;                                   /* 1 to VIEW_MAX_ENDPOINTS */
+    struct str ca_file, cert_file, key_file, password_file; /* absolute; empty: none */
+    struct str user;                                        /* empty: none */
+};
+/* With a managed one a node also has these ports at its address. */
+enum { VIEW_COORD_CLIENT = 1, VIEW_COORD_PEER = 2, VIEW_COORD_PORTS = 3 };
 struct view_cluster {
     struct str name;         /* empty: this node is alone */
     struct view_node *nodes; /* in the order of their names, which differ, as do their addresses */
@@ -402,6 +424,9 @@ struct view_cluster {
     struct str key_file; /* absolute, its contents never come into a view; empty: one node alone */
     uint64_t heartbeat;  /* ns, 10 ms to 10 s */
     uint64_t suspect_after; /* ns, at least 3 heartbeats */
+    uint32_t n_voters;      /* nodes that vote because the file says so: 0 (holdfast chooses), 1, 3
+                               or 5 */
+    struct view_coordinator coordinator;
 };
 /* A cluster with a key has one SOCKET_GOSSIP and one SOCKET_LINK, both at the address of self. */
 enum { VIEW_LEAST_SILENCE = 3 /* heartbeats */ };

@@ -127,13 +127,27 @@ static void add_cluster(struct view *v)
     k->name = STR("prod");
     k->n_nodes = 3;
     k->nodes = arena_array(&v->arena, 3, sizeof *k->nodes);
-    k->nodes[0] = (struct view_node){STR("a"), STR("z1"), address("10.0.0.1:7300"), NODE_MEMBER};
-    k->nodes[1] = (struct view_node){STR("b"), STR(""), address("[fd00::2]:7301"), NODE_MEMBER};
-    k->nodes[2] = (struct view_node){STR("ba"), STR(""), address("10.0.0.1:7302"), NODE_WITNESS};
+    k->nodes[0] =
+        (struct view_node){STR("a"), STR("z1"), address("10.0.0.1:7300"), NODE_MEMBER, 2, false};
+    k->nodes[1] =
+        (struct view_node){STR("b"), STR(""), address("[fd00::2]:7301"), NODE_MEMBER, 0, true};
+    k->nodes[2] =
+        (struct view_node){STR("ba"), STR(""), address("10.0.0.1:7302"), NODE_WITNESS, 1, false};
     k->self = 1;
     k->key_file = STR("/etc/cluster.key");
     k->heartbeat = 50 * (SECOND / 1000);
     k->suspect_after = 200 * (SECOND / 1000);
+    k->n_voters = 1;
+    k->coordinator = (struct view_coordinator){.kind = COORDINATOR_EXTERNAL,
+                                               .n_endpoints = 2,
+                                               .ca_file = STR("/etc/ca.pem"),
+                                               .cert_file = STR("/etc/cert.pem"),
+                                               .key_file = STR("/etc/key.pem"),
+                                               .password_file = STR("/etc/password"),
+                                               .user = STR("holdfast")};
+    k->coordinator.endpoints = arena_array(&v->arena, 2, sizeof(struct str));
+    k->coordinator.endpoints[0] = STR("https://10.0.0.9:2379");
+    k->coordinator.endpoints[1] = STR("https://10.0.0.10:2379");
     v->sockets[3] = (struct view_socket){SOCKET_LINK, k->nodes[1].address};
     v->sockets[4] = (struct view_socket){SOCKET_GOSSIP, k->nodes[1].address};
 }
@@ -204,6 +218,13 @@ static void round_trip(void **state)
     assert_true(str_eq(view_self(back)->name, STR("b")));
     assert_int_equal(view_node_find(back, STR("ba"))->role, NODE_WITNESS);
     assert_null(view_node_find(back, STR("c")));
+    assert_true(view_self(back)->votes && !view_node_find(back, STR("a"))->votes);
+    assert_int_equal(view_node_find(back, STR("a"))->place, 2);
+    const struct view_coordinator *k = &back->cluster.coordinator;
+    assert_int_equal(k->kind, COORDINATOR_EXTERNAL);
+    assert_true(str_eq(k->endpoints[1], STR("https://10.0.0.10:2379")));
+    assert_true(str_eq(k->password_file, STR("/etc/password")));
+    assert_true(str_eq(k->user, STR("holdfast")));
     assert_int_equal(back->n_beats, 2);
     assert_true(str_eq(back->beats[0].name, STR("backup")) && back->beats[0].secret);
     assert_int_equal(back->beats[0].grace, 60 * SECOND);
@@ -490,6 +511,18 @@ static void bounds_are_checked(void **state)
     REFUSED(k->nodes[0].address, k->nodes[2].address);
     REFUSED(k->nodes[0].address, address("unix:/run/a"));
     REFUSED(k->nodes[0].address.port, (uint16_t)0);
+    REFUSED(k->nodes[0].place, (uint16_t)0);
+    REFUSED(k->nodes[0].place, (uint16_t)3);
+    REFUSED(k->nodes[0].votes, true); /* two */
+    REFUSED(k->n_voters, 3u);
+    REFUSED(k->coordinator.kind, (uint8_t)COORDINATOR_KINDS);
+    REFUSED(k->coordinator.kind, (uint8_t)COORDINATOR_MANAGED);
+    REFUSED(k->coordinator.kind, (uint8_t)COORDINATOR_LOCAL);
+    REFUSED(k->coordinator.n_endpoints, 0u);
+    REFUSED(k->coordinator.endpoints[1], STR(""));
+    REFUSED(k->coordinator.ca_file, STR("ca.pem"));
+    REFUSED(k->coordinator.key_file, STR(""));
+    REFUSED(k->coordinator.user, STR(""));
     REFUSED(v->sockets[3].use, (uint8_t)SOCKET_TCP);
     REFUSED(v->sockets[4].use, (uint8_t)SOCKET_UDP);
     REFUSED(v->sockets[4].addr, k->nodes[2].address);
@@ -503,12 +536,15 @@ static void a_cluster_may_be_small(void **state)
     struct view *v = full();
     struct err e;
     v->cluster.nodes += 1;
+    v->cluster.coordinator = (struct view_coordinator){.kind = COORDINATOR_MANAGED};
     v->cluster.n_nodes = 1;
     v->cluster.self = 0;
     assert_int_equal(view_verify(v, &e), 0);
     v->cluster.key_file = STR("");
     assert_int_equal(view_verify(v, &e), -ERR_PROTO);
     v->n_sockets = 3;
+    assert_int_equal(view_verify(v, &e), -ERR_PROTO);
+    v->cluster.coordinator.kind = COORDINATOR_LOCAL;
     assert_int_equal(view_verify(v, &e), 0);
     v->cluster = (struct view_cluster){.key_file = STR("/k")};
     assert_int_equal(view_verify(v, &e), -ERR_PROTO);
@@ -526,7 +562,7 @@ static void format_and_size(void **state)
     b.p[4] = 9;
     repair(&b);
     assert_int_equal(view_decode(buf_str(&b), &out, &e), -ERR_PROTO);
-    assert_string_equal(e.text, "the view has format 9, this program reads format 2");
+    assert_string_equal(e.text, "the view has format 9, this program reads format 3");
     assert_int_equal(view_decode((struct str){b.p, VIEW_MAX_BYTES + 1u}, &out, &e), -ERR_LIMIT);
     buf_free(&b);
     view_free(v);

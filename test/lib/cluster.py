@@ -256,8 +256,9 @@ class Cluster:
     EVENTS = ("node-suspect", "node-failed", "node-alive", "node-left", "partition", "partition-healed")
     WELL = {"self", "heard"}  # reasons of who is alive when nothing is cut
 
-    def __init__(self, site, names, settings="", more="", spare=""):
+    def __init__(self, site, names, settings="", more="", spare="", coordinator="none"):
         """settings: of the cluster block; more: blocks after it; spare: names with a machine that are not in the file yet."""
+        self.coordinator = coordinator
         self.site, self.names, self.settings, self.more = site, list(names), settings, more
         self.net, self.changed = Net(site), threading.Condition()
         self.file, self.key = site.path("cluster.conf"), site.path("cluster.key")
@@ -297,6 +298,7 @@ class Cluster:
         return f"""workers = 1
 cluster prod {{
   key = file:{key or self.key}
+  coordinator = {self.coordinator}
   {self.settings}
 {nodes}
 }}

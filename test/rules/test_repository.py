@@ -21,6 +21,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'conf/parse': 'conf',
     'detect/probe': 'probe',
     'daemon/ipc': 'ipc',
+    'daemon/agent_message': 'agent',
     'daemon/upgrade_state': 'upgrade',
     'admin/server': 'admin',
     'mesh/keyring': 'keyring',

@@ -31,6 +31,7 @@ class Cluster:
         with open(self.file + ".new", "w") as f:
             f.write(f"""cluster {name} {{
   key = file:cluster.key
+  coordinator = none
 {nodes}{more}}}
 service web {{
   listen = "http://127.0.0.1:${{PORT}}"

@@ -1,0 +1,31 @@
+#include "os/priority.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { RAISED = -11, LEAST_REAL_TIME = 1 };
+
+enum priority priority_raise(void)
+{
+    struct sched_param p = {.sched_priority = LEAST_REAL_TIME};
+    if (pthread_setschedparam(pthread_self(), SCHED_RR, &p) == 0)
+        return PRIORITY_REAL_TIME;
+    /* On Linux a thread has a nice value of its own, and its id names it. */
+    if (setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), RAISED) == 0)
+        return PRIORITY_RAISED;
+    return PRIORITY_ORDINARY;
+}
+
+const char *priority_name(enum priority p)
+{
+    static const char *const names[] = {
+        [PRIORITY_REAL_TIME] = "real-time",
+        [PRIORITY_RAISED] = "raised",
+        [PRIORITY_ORDINARY] = "ordinary",
+    };
+    CHECK(p < ARRAY_LEN(names));
+    return names[p];
+}
