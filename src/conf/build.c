@@ -423,7 +423,7 @@ void conf_build(struct conf *c, const struct node *top, bool damaged)
     links_resolve(&b);
     cluster_build(&b, top, settings_seen(&seen, BLOCK_TOP, "zone"));
     const struct view_node *self = view_self(c->view);
-    if (self && self->role == NODE_WITNESS)
+    if (self && self->role == NODE_WITNESS && !c->env->whole)
         host_nothing(c->view);
     map_free(&b.services);
     map_free(&b.led);

@@ -244,7 +244,8 @@ static bool check_file(struct conf *c, const struct value *v, const char *what, 
 {
     struct conf_file file = {0};
     struct err why = {0};
-    int rc = c->env->inspect(c->env->self, v->text.p, &file, &why);
+    const struct conf_env *env = conf_env_at(c, &v->place);
+    int rc = env->inspect(env->self, v->text.p, &file, &why);
     if (rc == -ERR_NOMEM)
         c->nomem = true;
     else if (rc == -ERR_ABSENT)
@@ -267,7 +268,8 @@ static struct str absolute(struct conf *c, const struct value *v)
 {
     struct buf path = {0};
     struct err why = {0};
-    int rc = c->env->absolute(c->env->self, v->text.p, &path, &why);
+    const struct conf_env *env = conf_env_at(c, &v->place);
+    int rc = env->absolute(env->self, v->text.p, &path, &why);
     if (rc && rc != -ERR_NOMEM)
         conf_complain(c, &v->place, "", "%s", why.text);
     struct str out = rc ? STR("") : arena_str(&c->view->arena, buf_str(&path));
@@ -292,7 +294,8 @@ struct str cluster_file(struct conf *c, const struct value *v, const char *what,
 static void check_key(struct conf *c, const struct value *v)
 {
     struct err why = {0};
-    int rc = c->env->check_key ? c->env->check_key(c->env->self, v->text.p, &why) : 0;
+    const struct conf_env *env = conf_env_at(c, &v->place);
+    int rc = env->check_key ? env->check_key(env->self, v->text.p, &why) : 0;
     if (rc == -ERR_NOMEM)
         c->nomem = true;
     else if (rc)

@@ -41,6 +41,8 @@ struct conf_env {
     void *self;
     /* A whole file of at most max bytes into out. */
     int (*read)(void *self, const char *path, size_t max, struct buf *out, struct err *e);
+    /* The same of what `file:` refers to, which may be secret; NULL: read. */
+    int (*reference)(void *self, const char *path, size_t max, struct buf *out, struct err *e);
     /* Calls found for every file that the pattern matches, in any order; none is no error. */
     int (*glob)(void *self, const char *pattern, void (*found)(void *arg, const char *path),
                 void *arg, struct err *e);
@@ -55,6 +57,7 @@ struct conf_env {
     /* What is wrong with the contents of a cluster's key file; NULL: they are not looked at. */
     int (*check_key)(void *self, const char *path, struct err *e);
     uint32_t cpus;                /* the default number of workers */
+    bool whole;                   /* services too that this node, a witness, does not host */
     const char *node;             /* which of the cluster this one is; NULL: to be found out */
     char host[CONF_MAX_HOST + 1]; /* this machine's name; may be empty */
 };
@@ -93,6 +96,12 @@ int conf_load(const char *path, const struct conf_env *env, struct view **out,
  * no more than the instances of its one service. */
 int conf_load_backends(const char *path, const struct conf_env *env, struct view **out,
                        struct conf_problems *problems, struct err *e);
+/* As conf_load, of a configuration that all nodes share: from the node's own file comes only what
+ * is local to a node (the table of settings marks it), all else from `shared`, which is read
+ * through shared_env. The view's file is the own one. Problems name files of both. */
+int conf_load_shared(const char *own, const struct conf_env *env, const char *shared,
+                     const struct conf_env *shared_env, struct view **out,
+                     struct conf_problems *problems, struct err *e);
 void conf_problems_free(struct conf_problems *p);
 
 /* "web.conf:7:3: error: unknown setting 'blance' in service; did you mean 'balance'?", then the
@@ -104,6 +113,10 @@ void conf_problems_print(const struct conf_problems *p, bool colour, struct buf 
 /* What changes from now (may be NULL: everything is new) to next, in words, one change a line, each
  * ended by '\n': "service web: timeout first-byte 2s -> 1s". Returns how many, or -ERR_NOMEM. */
 int conf_diff(const struct view *now, const struct view *next, struct buf *out);
+
+/* What of that takes something away from users, a line each as above: "service web stops: it is
+ * removed". Both views are `whole`. Returns how many, or -ERR_NOMEM. */
+int conf_risks(const struct view *now, const struct view *next, struct buf *out);
 
 /* The table of all settings as Markdown, for docs/configuration.md. */
 void conf_reference(struct buf *out);

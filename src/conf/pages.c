@@ -37,7 +37,8 @@ static const struct str *read_page(struct builder *b, const struct value *v, str
     struct err why = {0};
     struct buf bytes = {0};
     struct str *page = arena_alloc(&c->arena, sizeof *page);
-    int rc = page ? c->env->read(c->env->self, path.p, VIEW_MAX_PAGE, &bytes, &why) : -ERR_NOMEM;
+    const struct conf_env *env = conf_env_at(c, &v->place);
+    int rc = page ? env->read(env->self, path.p, VIEW_MAX_PAGE, &bytes, &why) : -ERR_NOMEM;
     if (rc == 0)
         *page = bytes.n ? arena_str(&b->v->arena, buf_str(&bytes)) : STR("");
     if (rc == -ERR_NOMEM || (rc == 0 && !page->p)) {

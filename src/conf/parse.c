@@ -396,7 +396,8 @@ static void include(struct parser *p, const struct node *n, struct node ***tail)
     }
     struct found f = {.c = c, .from = v->place};
     struct err why = {0};
-    int rc = c->env->glob(c->env->self, path.p, found_add, &f, &why);
+    const struct conf_env *env = conf_env_at(c, &v->place);
+    int rc = env->glob(env->self, path.p, found_add, &f, &why);
     if (rc == -ERR_NOMEM)
         c->nomem = true;
     else if (rc)

@@ -82,7 +82,9 @@ static void add_file(struct conf *c, struct value *v, struct str path, struct bu
     struct str full = conf_path_beside(c, v->place.file, path);
     if (!full.p)
         return;
-    int rc = c->env->read(c->env->self, full.p, CONF_MAX_VALUE, out, &why);
+    const struct conf_env *env = conf_env_at(c, &v->place);
+    int rc = (env->reference ? env->reference : env->read)(env->self, full.p, CONF_MAX_VALUE, out,
+                                                           &why);
     if (rc == -ERR_NOMEM) {
         c->nomem = true;
         return;

@@ -145,6 +145,13 @@ enum field_type schema_field(const struct setting *s);
 bool schema_takes_list(const struct setting *s);
 /* The block of this name directly below, or BLOCKS. */
 enum block_id schema_child(enum block_id parent, struct str name);
+/* Whose a statement of a block is, once nodes share a configuration (local.c). */
+enum locality {
+    LOCAL_NOT,   /* the shared configuration's */
+    LOCAL_OWN,   /* the node's own file's, which may leave it out */
+    LOCAL_FIRST, /* the own file's if it says something, else the shared one's */
+};
+enum locality schema_locality(enum block_id id, struct str name);
 /* What a setting takes: "1 to 100", "50ms to 1h". Terminated. */
 void schema_range(const struct setting *s, char *to, size_t size);
 

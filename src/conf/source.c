@@ -51,6 +51,11 @@ struct str conf_path_beside(struct conf *c, uint32_t file, struct str path)
     return (struct str){p, base.n + path.n};
 }
 
+const struct conf_env *conf_env_at(const struct conf *c, const struct place *at)
+{
+    return at->file < c->n_sources ? c->sources[at->file].env : c->env;
+}
+
 static bool grow(struct conf *c)
 {
     if (c->n_sources < c->cap_sources)
@@ -97,7 +102,8 @@ static int add(struct conf *c, struct str path, const struct buf *bytes, const s
     }
     uint32_t depth = from ? c->sources[from->file].depth + 1 : 0;
     c->sources[c->n_sources] =
-        (struct source){name, text, from ? (int32_t)from->file : -1, depth, false};
+        (struct source){name, text, from ? conf_env_at(c, from) : c->env,
+                        from ? (int32_t)from->file : -1, depth, false};
     c->total += bytes->n;
     check_text(c, c->n_sources);
     return (int)c->n_sources++;
@@ -117,7 +123,8 @@ int conf_source_read(struct conf *c, struct str path, const struct place *from, 
     }
     if (!grow(c))
         return -1;
-    int rc = c->env->read(c->env->self, path.p, CONF_MAX_FILE, &bytes, &why);
+    const struct conf_env *env = from ? conf_env_at(c, from) : c->env;
+    int rc = env->read(env->self, path.p, CONF_MAX_FILE, &bytes, &why);
     if (rc == -ERR_NOMEM)
         c->nomem = true;
     else if (rc && from)

@@ -10,6 +10,7 @@
 struct source {
     struct str path; /* terminated */
     struct str text;
+    const struct conf_env *env; /* that it was read through, and what it names is */
     int32_t from;    /* the source that includes this one, or -1 */
     uint32_t depth;  /* includes between the first source and this one */
     bool unreadable; /* not text: reported, not parsed */
@@ -74,6 +75,8 @@ const char *conf_text(struct conf *c, const char *fmt, ...) __attribute__((forma
 /* source.c: the source's index, or -1 after a problem was reported at `from`, or, without `from`,
  * with the reason in e. */
 int conf_source_read(struct conf *c, struct str path, const struct place *from, struct err *e);
+/* The world of the source that the place lies in. */
+const struct conf_env *conf_env_at(const struct conf *c, const struct place *at);
 /* The path as seen from the file that names it; .p is NULL when memory is out. */
 struct str conf_path_beside(struct conf *c, uint32_t file, struct str path);
 /* The first byte that a text must not hold, s.n if there is none: texts are UTF-8 without control
@@ -93,6 +96,9 @@ struct str conf_shown(const struct value *v);
 /* parse.c: the statements of a source and of what it includes. *damaged is set when some could not
  * be read. depth is the number of blocks that the source is included in. */
 struct node *conf_parse(struct conf *c, uint32_t file, uint32_t depth, bool *damaged);
+
+/* local.c: the statements of `shared`, with what is local to a node from `own` instead. */
+struct node *conf_local_merge(struct conf *c, struct node *shared, struct node *own);
 
 /* build.c: fills c->view and reports every problem. */
 void conf_build(struct conf *c, const struct node *top, bool damaged);

@@ -30,6 +30,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'mesh/mesh_join': 'join',
     'mesh/mesh_keys': 'join',
     'mesh/mesh_token': 'join',
+    'coord/bundle': 'bundle',
 }
 AMERICAN = {
     'behavior': 'behaviour', 'behaviors': 'behaviours', 'color': 'colour', 'colors': 'colours', 'favor': 'favour',
