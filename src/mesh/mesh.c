@@ -153,20 +153,9 @@ static struct member_node node_of(const struct view_cluster *c, uint32_t i)
 static int read_keys(const struct view_cluster *c, struct keyring *keys, struct err *e)
 {
     char path[4096];
-    struct buf text = {0};
     if (!str_copy(path, sizeof path, c->key_file))
         return err_set(e, ERR_LIMIT, "the key file's path is too long");
-    if (!buf_reserve(&text, 4 * (size_t)KEYRING_TEXT_MAX)) /* no copy of it stays anywhere else */
-        return err_set(e, ERR_NOMEM, "no memory for the cluster's key file");
-    int r = file_read(path, KEYRING_TEXT_MAX - 1, &text, e);
-    if (r == 0)
-        r = keyring_parse(buf_str(&text), keys, e);
-    if (r)
-        err_wrap(e, "the cluster's key file %s", path);
-    if (text.p)
-        wipe(text.p, text.cap);
-    buf_free(&text);
-    return r;
+    return keyring_load(path, keys, e) ? err_wrap(e, "the cluster's key file") : 0;
 }
 
 struct taking {

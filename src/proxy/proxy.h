@@ -3,8 +3,8 @@
  * One main thread talks to the rest of holdfast through the host's functions; `view.workers`
  * threads serve, each with a loop, connections and pools of its own, sharing on the data path only
  * the listening sockets, the cells, and, where limits must hold for all of them, a few atomics. A
- * worker reads only the view that it took last and
- * the verdicts in the cells: nobody above it needs to be alive (static stability).
+ * worker reads only the view that it took last and the verdicts in the cells: nobody above it needs
+ * to be alive (static stability).
  *
  *   proxy.c       main thread: views in, acknowledgements out, drain
  *   worker.c      a thread: its loop and listeners; adopt.c takes a view
@@ -13,10 +13,14 @@
  *   pressure.c    who makes room when descriptors or places are short
  *   service.c     a service as one worker sees it: pool, targets with their judges, retry budget
  *   client.c      a client's connection: requests in, one after the other
- *   begin.c       from a parsed head to the first attempt: route.c finds the way (pure), rules.c
- * the header edits (pure), session.c the instance that a cookie names answer.c      what the proxy
- * says itself hedge.c       a second instance when the first is silent; mirror.c copies for another
- * service exchange.c    one request and its attempts; request.c and response.c move its bytes
+ *   begin.c       from a parsed head to the first attempt
+ *   route.c       which way a request goes (pure)
+ *   rules.c       the header edits (pure)
+ *   session.c     the instance that a cookie names
+ *   answer.c      what the proxy says itself
+ *   hedge.c       a second instance when the first is silent
+ *   mirror.c      copies for another service
+ *   exchange.c    one request and its attempts; request.c and response.c move its bytes
  *   upstream.c    a connection to an instance, in use or pooled
  *   stream.c      what the two kinds of connection have in common: a socket and a block
  *   relay.c       bytes both ways without a look: TCP services, upgraded connections

@@ -138,7 +138,7 @@ def test_the_key_is_a_file_that_others_cannot_read(run, cluster, tmp_path):
     assert run("check", cluster, "--node", "a").returncode == 0
     key.write_text(f"# comment\n{CLUSTER_KEY}nonsense s3cret\n")
     r = run("check", cluster, "--node", "a")
-    assert r.returncode == 1 and "the cluster's key file: line 3: a key begins with its id" in r.stderr and "s3cret" not in r.stderr
+    assert r.returncode == 1 and "cluster.key: line 3: a key begins with its id" in r.stderr and "s3cret" not in r.stderr
     key.unlink()
     r = run("check", cluster, "--node", "a")
     assert r.returncode == 1 and f"key file {key} does not exist; 'holdfast key new' makes one" in r.stderr

@@ -1,3 +1,4 @@
+/* Linux: SCHED_RR, or a nice value of the thread. */
 #include "os/priority.h"
 
 #include <pthread.h>
