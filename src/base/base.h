@@ -9,6 +9,7 @@
 
 #include "base/addr.h"
 #include "base/arena.h"
+#include "base/base64.h"
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/codec.h"

@@ -135,8 +135,7 @@ bool etcd_ask_watch(struct str prefix, uint64_t from, struct buf *out)
     put_begin(out, prefix);
     put_text(out, ",");
     put_end(out, prefix);
-    buf_printf(out,
-               ",\"start_revision\":\"%llu\",\"progress_notify\":true,\"fragment\":true}}",
+    buf_printf(out, ",\"start_revision\":\"%llu\",\"progress_notify\":true,\"fragment\":true}}",
                (unsigned long long)from);
     return !out->failed;
 }

@@ -42,6 +42,13 @@ struct etcd_header {
     uint64_t cluster, member, revision, term;
 };
 
+/* What was asked for: all keys with an absolute prefix, of which callers do not know the first
+ * `strip` bytes. A key without it makes the whole answer broken. */
+struct etcd_scope {
+    struct str prefix;
+    size_t strip;
+};
+
 /* Keys and values point into bytes. */
 struct etcd_items {
     struct coord_item *p;
@@ -60,7 +67,8 @@ struct etcd_page {
     uint32_t present; /* keys that came, left out ones included */
     bool more;
 };
-int etcd_read_range(struct str body, struct str prefix, struct etcd_page *out, struct err *e);
+int etcd_read_range(struct str body, const struct etcd_scope *scope, struct etcd_page *out,
+                    struct err *e);
 int etcd_read_token(struct str body, struct buf *out, struct err *e);
 
 /* Why a request was refused: the body of an answer that is not 200, or the error of a watch. */
@@ -79,11 +87,12 @@ struct etcd_line {
     enum etcd_line_kind kind;
     struct etcd_header header;
     struct etcd_items changes;
-    bool fragment; /* more of this answer follows, perhaps of the same revision */
+    bool fragment;   /* more of this answer follows, perhaps of the same revision */
     uint64_t newest; /* the highest revision of a change in it, of those left out too */
     struct etcd_refusal why;
 };
-int etcd_read_line(struct str line, struct str prefix, struct etcd_line *out, struct err *e);
+int etcd_read_line(struct str line, const struct etcd_scope *scope, struct etcd_line *out,
+                   struct err *e);
 
 /* --- what a refusal means --- */
 

@@ -11,11 +11,12 @@ static const struct {
     enum etcd_meaning meaning;
 } BY_TEXT[] = {
     /* Said after the proposal went out: it may be decided later. */
-    {"etcdserver: request timed out", ETCD_UNSURE}, /* also with ", possibly due to ..." behind it */
-    {"etcdserver: leader changed", ETCD_UNSURE},    /* while it waited for what it proposed */
-    {"etcdserver: server stopped", ETCD_UNSURE},    /* the same, while it went down */
-    {"etcdserver: corrupt cluster", ETCD_UNSURE},   /* one member refuses to apply; others do not */
-    {"context canceled", ETCD_UNSURE},              /* the gateway gave up waiting */
+    {"etcdserver: request timed out",
+     ETCD_UNSURE},                                /* also with ", possibly due to ..." behind it */
+    {"etcdserver: leader changed", ETCD_UNSURE},  /* while it waited for what it proposed */
+    {"etcdserver: server stopped", ETCD_UNSURE},  /* the same, while it went down */
+    {"etcdserver: corrupt cluster", ETCD_UNSURE}, /* one member refuses to apply; others do not */
+    {"context canceled", ETCD_UNSURE},            /* the gateway gave up waiting */
     {"context deadline exceeded", ETCD_UNSURE},
     {"transport is closing", ETCD_UNSURE}, /* between the gateway and its own server */
 
