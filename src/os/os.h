@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "os/aead.h"
+#include "os/cert.h"
 #include "os/digest.h"
 #include "os/file.h"
 #include "os/loop.h"
