@@ -26,7 +26,7 @@ FRONT_DOORS = {
     'member': {'member.h'},
     'mesh': {'engine.h', 'mesh.h', 'mesh_join.h', 'mesh_keys.h', 'mesh_token.h', 'seal.h'},      # the simulator runs the engine
     'discover': {'discover.h'},
-    'coord': {'bundle.h', 'coord.h', 'store.h'},    # the simulator keeps its map in the store
+    'coord': {'bundle.h', 'coord.h', 'store.h', 'versions.h'},    # the simulator keeps its map in the store
     'proxy': {'proxy.h'},
     'admin': {'access.h', 'admin.h'},
     'daemon': {'daemon.h', 'paths.h'},      # a client finds the node's directory as the daemon does

@@ -33,6 +33,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'mesh/mesh_keys': 'join',
     'mesh/mesh_token': 'join',
     'coord/bundle': 'bundle',
+    'coord/versions_record': 'versions',
 }
 AMERICAN = {
     'behavior': 'behaviour', 'behaviors': 'behaviours', 'color': 'colour', 'colors': 'colours', 'favor': 'favour',
