@@ -68,6 +68,7 @@ static void forget(struct coord_request *r)
 {
     list_remove(&r->link);
     r->coord->pending--;
+    mem_free(r->ops);
     mem_free(r);
 }
 
@@ -153,32 +154,50 @@ static struct str copy(char **at, struct str s)
     return to;
 }
 
-static struct coord_request *request_new(size_t bytes, const struct coord_op *ops, uint32_t n,
-                                         struct str prefix)
+/* One block: the operations, then their keys and values. */
+static struct coord_op *ops_copy(const struct coord_op *ops, uint32_t n)
 {
-    struct coord_request *r = mem_alloc(sizeof *r + bytes);
-    if (!r)
+    size_t bytes = n * sizeof *ops;
+    for (uint32_t i = 0; i < n; i++)
+        bytes += ops[i].key.n + (ops[i].act == COORD_PUT ? ops[i].value.n : 0);
+    struct coord_op *to = mem_alloc(bytes);
+    if (!to)
         return NULL;
-    *r = (struct coord_request){.n = n, .is_range = !ops};
+    char *at = (char *)(to + n);
+    for (uint32_t i = 0; i < n; i++) {
+        to[i] = ops[i];
+        to[i].key = copy(&at, ops[i].key);
+        to[i].value = copy(&at, ops[i].act == COORD_PUT ? ops[i].value : STR(""));
+    }
+    return to;
+}
+
+static int request_new(struct coord *c, struct coord_request **out, struct str prefix,
+                       uint64_t deadline, coord_done *done, void *context, struct err *e)
+{
+    if (c->pending >= COORD_PENDING)
+        return err_set(e, ERR_BUSY, "%d requests to the coordinator are under way; try again later",
+                       COORD_PENDING);
+    struct coord_request *r = mem_alloc(sizeof *r + prefix.n);
+    if (!r)
+        return err_set(e, ERR_NOMEM, "no memory for a request to the coordinator");
+    *r = (struct coord_request){
+        .coord = c, .deadline = deadline, .done = done, .context = context, .is_range = true};
     char *at = (char *)(r + 1);
     r->prefix = copy(&at, prefix);
-    for (uint32_t i = 0; i < n; i++) {
-        r->ops[i] = ops[i];
-        r->ops[i].key = copy(&at, ops[i].key);
-        r->ops[i].value = copy(&at, ops[i].act == COORD_PUT ? ops[i].value : STR(""));
-    }
-    return r;
+    list_push_back(&c->requests, &r->link);
+    c->pending++;
+    *out = r;
+    return 0;
 }
 
 /* Takes r over. */
-static int begin(struct coord *c, struct coord_request *r, uint64_t *ticket, struct err *e)
+static int begin(struct coord_request *r, uint64_t *ticket, struct err *e)
 {
+    struct coord *c = r->coord;
     uint64_t now = clock_now();
     int bad = 0;
-    r->coord = c;
     r->ticket = ++c->tickets;
-    list_push_back(&c->requests, &r->link);
-    c->pending++;
     if (r->deadline > now) {
         r->begun = now;
         c->inside++;
@@ -197,47 +216,31 @@ static int begin(struct coord *c, struct coord_request *r, uint64_t *ticket, str
     return 0;
 }
 
-static int make_room(const struct coord *c, struct err *e)
-{
-    if (c->pending < COORD_PENDING)
-        return 0;
-    return err_set(e, ERR_BUSY, "%d requests to the coordinator are under way; try again later",
-                   COORD_PENDING);
-}
-
 int coord_cas(struct coord *c, const struct coord_op *ops, uint32_t n, uint64_t deadline,
               coord_done *done, void *context, uint64_t *ticket, struct err *e)
 {
-    size_t bytes = 0;
+    struct coord_request *r = NULL;
     int bad = coord_check_ops(ops, n, e);
-    bad = bad ? bad : make_room(c, e);
+    bad = bad ? bad : request_new(c, &r, STR(""), deadline, done, context, e);
     if (bad)
         return bad;
-    for (uint32_t i = 0; i < n; i++)
-        bytes += ops[i].key.n + (ops[i].act == COORD_PUT ? ops[i].value.n : 0);
-    struct coord_request *r = request_new(bytes, ops, n, STR(""));
-    if (!r)
+    r->is_range = false;
+    r->n = n;
+    r->ops = ops_copy(ops, n);
+    if (!r->ops) {
+        forget(r);
         return err_set(e, ERR_NOMEM, "no memory for a request to the coordinator");
-    r->deadline = deadline;
-    r->done = done;
-    r->context = context;
-    return begin(c, r, ticket, e);
+    }
+    return begin(r, ticket, e);
 }
 
 int coord_range(struct coord *c, struct str prefix, uint64_t deadline, coord_done *done,
                 void *context, uint64_t *ticket, struct err *e)
 {
+    struct coord_request *r = NULL;
     int bad = coord_check_prefix(prefix, e);
-    bad = bad ? bad : make_room(c, e);
-    if (bad)
-        return bad;
-    struct coord_request *r = request_new(prefix.n, NULL, 0, prefix);
-    if (!r)
-        return err_set(e, ERR_NOMEM, "no memory for a request to the coordinator");
-    r->deadline = deadline;
-    r->done = done;
-    r->context = context;
-    return begin(c, r, ticket, e);
+    bad = bad ? bad : request_new(c, &r, prefix, deadline, done, context, e);
+    return bad ? bad : begin(r, ticket, e);
 }
 
 void coord_cancel(struct coord *c, uint64_t ticket)

@@ -28,8 +28,9 @@ struct coord_request {
     coord_done *done;
     void *context;
     bool is_range;
-    struct str prefix; /* of a range */
-    struct coord_op ops[COORD_OPS];
+    struct str prefix;    /* of a range */
+    struct coord_op *ops; /* of a cas: one block with its keys and values. An engine may take it
+                             over (sets this to NULL, and ends it with mem_free) */
     uint32_t n;
     void *own;
 };

@@ -1,3 +1,4 @@
+/* What etcd is asked, as JSON (etcd_json.h). */
 #include "coord/etcd_json.h"
 
 #include "base/base64.h"

@@ -1,3 +1,4 @@
+/* All keys with a prefix, in pages of one revision, asked again until somebody stops it. */
 #include "coord/etcd.h"
 
 static void on_page(struct etcd_call *c);

@@ -1,3 +1,4 @@
+/* What etcd answers, from JSON (etcd_json.h). */
 #include "coord/etcd_json.h"
 
 #include <stdio.h>

@@ -1,3 +1,12 @@
+/* Requests: a change is sent once, a range as often as it takes (etcd.h).
+ *
+ *   what came of sending a change                         | then
+ *   no byte of it left                                    | it waits, and goes to whoever answers
+ * next the connection broke, or it was no answer of etcd     | UNKNOWN a refusal after which it may
+ * happen yet               | UNKNOWN a refusal before which nobody took it up              | it
+ * goes out again, AGAIN_MAX times; FAILED any other refusal                                     |
+ * FAILED its deadline (coord.c)                                | UNKNOWN if it is out, else FAILED
+ */
 #include "coord/etcd.h"
 
 enum { AGAIN_MAX = 2 }; /* how often a change is sent again after refusals without effect */
