@@ -20,7 +20,7 @@ STAMPS  := $(BUILD)/check
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: help build demo test check fresh sanitize soak mixed soak-mesh curve fuzz bench scale profile sim sim-plants format install clean
+.PHONY: deb help build demo test check fresh sanitize soak mixed soak-mesh curve fuzz bench scale profile sim sim-plants format install clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -122,6 +122,10 @@ sim-plants: ## plants four faults, one after the other, and shows that the simul
 format: ## clang-format, in place
 	@tools/need.sh lint
 	@clang-format -i $(SOURCES)
+
+deb: ## build/holdfast_VERSION_ARCH.deb (VERSION=0.2.0~test: another version than this one, to try an upgrade)
+	@tools/need.sh build deb
+	@JOBS=$(JOBS) tools/deb.sh --out $(BUILD) $(if $(VERSION),--version $(VERSION))
 
 install: build ## install below PREFIX (default /usr/local; honours DESTDIR)
 	@meson configure $(BUILD) -Dprefix=$(PREFIX) && meson install -C $(BUILD) --quiet

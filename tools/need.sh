@@ -15,6 +15,7 @@ packages_of() {
     fuzz)  echo "clang llvm node-llhttp" ;;
     bench) echo "gcc libc6-dev python3 wrk haproxy nginx libnginx-mod-stream strace valgrind iproute2 util-linux procps" ;;
     demo)  echo "python3" ;;
+    deb)   echo "debhelper dpkg-dev" ;;
     fresh) echo "debootstrap util-linux mount" ;;
     *) echo "need.sh: no group '$1'" >&2; exit 2 ;;
     esac

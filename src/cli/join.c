@@ -1,7 +1,5 @@
 /* join: a new machine gets its cluster's keys from a node, with a one-time token. No daemon runs
  * here yet. */
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -59,17 +57,16 @@ static int read_token(const char *word, struct token *out)
 /* Made before the token is used up: what cannot be written is found out while it costs nothing. */
 static int reserve_file(const char *path)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd >= 0) {
-        close(fd);
+    struct err e;
+    int rc = file_create(path, STR(""), 0600, &e);
+    if (rc == 0)
         return CLI_OK;
-    }
-    if (errno == EEXIST)
+    if (rc == -ERR_EXISTS)
         return cli_fail(CLI_BAD,
                         "%s exists already: this machine may have joined before; name another "
                         "file, or remove it",
                         path);
-    return cli_fail(CLI_BAD, "cannot make %s: %s", path, strerror(errno));
+    return cli_fail(CLI_BAD, "%s", e.text);
 }
 
 static int write_file(const char *path, const struct keyring *keys)
@@ -80,7 +77,7 @@ static int write_file(const char *path, const struct keyring *keys)
     if (buf_reserve(&text, KEYRING_TEXT_MAX))
         keyring_print(keys, &text);
     rc = text.failed ? err_set(&e, ERR_NOMEM, "out of memory")
-                     : file_replace(path, buf_str(&text), 0600, &e);
+                     : file_update(path, buf_str(&text), &e);
     if (text.p)
         wipe(text.p, text.cap);
     buf_free(&text);

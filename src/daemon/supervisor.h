@@ -285,5 +285,7 @@ void supervisor_clear_new(struct supervisor *s, const struct view *now, const st
 /* supervisor_notify.c */
 void notify_open(struct supervisor *s);
 void notify_send(struct supervisor *s, const char *text);
+/* What goes on now may take so long, whatever the service manager's own limit is. */
+void notify_patience(struct supervisor *s, uint64_t seconds);
 
 #endif

@@ -1,6 +1,7 @@
 /* What a service manager is told, by the protocol of sd_notify(3): a datagram of NAME=VALUE lines
  * to the Unix socket that $NOTIFY_SOCKET names. */
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -36,4 +37,12 @@ void notify_send(struct supervisor *s, const char *text)
 {
     if (s->notify_fd >= 0)
         send(s->notify_fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void notify_patience(struct supervisor *s, uint64_t seconds)
+{
+    char text[64];
+    snprintf(text, sizeof text, "EXTEND_TIMEOUT_USEC=%llu\n",
+             (unsigned long long)seconds * 1000000);
+    notify_send(s, text);
 }

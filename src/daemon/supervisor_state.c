@@ -67,6 +67,9 @@ static bool directory_is_ours(const char *path)
  * keeps its owner. */
 static int give_directory(struct supervisor *s, const char *path, struct err *e)
 {
+    struct stat st;
+    if (stat(path, &st) == 0 && st.st_uid == s->user.uid)
+        return 0; /* a package may have made it, and a cluster's key may lie there already */
     if (!directory_is_ours(path))
         log_warning(&s->log,
                     "the state directory %s holds other things and keeps its owner: the user %s "

@@ -13,7 +13,8 @@ int file_replace(const char *path, struct str bytes, unsigned mode, struct err *
 /* As file_replace, of a file that is there: its mode and owner stay, and a symbolic link goes on to
  * lead to it. ERR_ABSENT. */
 int file_update(const char *path, struct str bytes, struct err *e);
-/* A new file, there whole or not at all. ERR_EXISTS: there is one, and it stays as it is. */
+/* A new file, there whole or not at all. Made by root, it belongs to whom its directory belongs to.
+ * ERR_EXISTS: there is one, and it stays as it is. */
 int file_create(const char *path, struct str bytes, unsigned mode, struct err *e);
 /* Makes the directory and its parents; no error if it is there. */
 int dir_make(const char *path, unsigned mode, struct err *e);

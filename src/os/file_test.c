@@ -89,6 +89,24 @@ static void a_new_file_replaces_none(void **state)
     buf_free(&b);
 }
 
+static void what_root_makes_in_a_directory_is_its_owner_s(void **state)
+{
+    (void)state;
+    char place[] = "/tmp/holdfast-whose.XXXXXX", file[64];
+    const uid_t somebody = geteuid() == 0 ? 4321 : geteuid();
+    struct stat st;
+    struct err e;
+    assert_non_null(mkdtemp(place));
+    snprintf(file, sizeof file, "%s/key", place);
+    assert_int_equal(chown(place, somebody, (gid_t)-1), 0);
+    assert_int_equal(file_create(file, STR("secret"), 0600, &e), 0);
+    assert_int_equal(stat(file, &st), 0);
+    assert_int_equal(st.st_uid, somebody);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    unlink(file);
+    rmdir(place);
+}
+
 static void too_large_and_absent_are_told_apart(void **state)
 {
     (void)state;
@@ -195,6 +213,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(replaces_and_reads, setup, teardown),
         cmocka_unit_test_setup_teardown(an_update_keeps_mode_and_links, setup, teardown),
+        cmocka_unit_test(what_root_makes_in_a_directory_is_its_owner_s),
         cmocka_unit_test_setup_teardown(a_new_file_replaces_none, setup, teardown),
         cmocka_unit_test_setup_teardown(too_large_and_absent_are_told_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_write_leaves_the_old_file, setup, teardown),

@@ -27,6 +27,7 @@ FRONT_DOORS = {
     'mesh': {'engine.h', 'mesh.h', 'mesh_join.h', 'mesh_keys.h', 'mesh_token.h', 'seal.h'},      # the simulator runs the engine
     'discover': {'discover.h'},
     'coord': {'bundle.h', 'coord.h', 'store.h', 'versions.h'},    # the simulator keeps its map in the store
+    'recover': {'agents/process.h'},
     'proxy': {'proxy.h'},
     'admin': {'access.h', 'admin.h'},
     'daemon': {'daemon.h', 'paths.h'},      # a client finds the node's directory as the daemon does
@@ -46,9 +47,10 @@ MAY_INCLUDE = {
     'mesh': {'os', 'wire', 'detect', 'view', 'balance', 'member'},
     'discover': {'os', 'wire', 'view', 'balance', 'detect', 'conf'},
     'coord': {'os'},
+    'recover': {'os'},
     'proxy': {'os', 'wire', 'view', 'balance', 'detect'},
     'admin': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member'},
-    'daemon': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member', 'mesh', 'coord', 'proxy', 'admin'},
+    'daemon': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member', 'mesh', 'coord', 'recover', 'proxy', 'admin'},
     'cli': {'os', 'wire', 'view', 'conf', 'daemon', 'detect', 'admin', 'member', 'mesh', 'coord'},
 }
 SERVICES = {'proxy', 'admin'}

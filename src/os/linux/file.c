@@ -126,10 +126,21 @@ int file_update(const char *path, struct str bytes, struct err *e)
     return rc;
 }
 
+/* What root makes in somebody's directory is theirs. */
+static bool whose(const char *path, struct stat *st)
+{
+    char dir[4096];
+    const char *slash = strrchr(path, '/');
+    str_copy(dir, sizeof dir, slash ? (struct str){path, (size_t)(slash - path) + 1} : STR("."));
+    return geteuid() == 0 && stat(dir, st) == 0 && st->st_uid != 0;
+}
+
 int file_create(const char *path, struct str bytes, unsigned mode, struct err *e)
 {
     char temporary[4096];
-    int rc = write_beside(path, bytes, (mode_t)mode, NULL, temporary, e);
+    struct stat owner;
+    bool known = whose(path, &owner);
+    int rc = write_beside(path, bytes, (mode_t)mode, known ? &owner : NULL, temporary, e);
     if (rc)
         return rc;
     /* Unlike a rename, this fails when there is one. */
