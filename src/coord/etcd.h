@@ -29,7 +29,8 @@ enum {
     ETCD_ANSWER_MAX = 4 * 1024 * 1024,
     ETCD_STREAM_MAX = 16 * 1024 * 1024,
     ETCD_RANGE_MAX = 128 * 1024 * 1024,
-    ETCD_PAGE = 256, /* keys asked for at once; fewer when they are large */
+    ETCD_PAGE = 16, /* keys asked for at first; fewer when they are large, and more: */
+    ETCD_PAGE_MAX = 512,
 };
 
 struct etcd;

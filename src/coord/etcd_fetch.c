@@ -115,6 +115,17 @@ static int keep(struct etcd_fetch *f, struct etcd_page *p, struct err *e)
                    ETCD_RANGE_MAX >> 20);
 }
 
+/* Larger pages while they are small. */
+static void next(struct etcd_fetch *f)
+{
+    if (f->call.answer.n < ETCD_ANSWER_MAX / 8)
+        f->limit = MIN(2 * f->limit, (uint32_t)ETCD_PAGE_MAX);
+    f->failures = 0;
+    f->asked_at = 0;
+    if (f->etcd->sure)
+        send_page(f); /* else etcd_requests_go or etcd_watches_go continues it */
+}
+
 /* Of one revision only: later pages say what the revision is now. */
 static void take(struct etcd_fetch *f)
 {
@@ -140,11 +151,8 @@ static void take(struct etcd_fetch *f)
         end(f, bad, &e);
     } else if (!more) {
         end(f, 0, NULL);
-    } else if (f->etcd->sure) {
-        f->failures = 0;
-        send_page(f);
     } else {
-        f->asked_at = 0; /* etcd_requests_go or etcd_watches_go continues it */
+        next(f);
     }
 }
 
@@ -153,6 +161,7 @@ static void ask_for_less(struct etcd_fetch *f)
     struct err e;
     if (f->limit > 1) {
         f->limit = MAX(f->limit / 4, 1u);
+        f->failures = 0;
         again(f);
         return;
     }

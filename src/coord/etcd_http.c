@@ -264,12 +264,6 @@ int etcd_http_refresh(struct etcd_http *h, struct err *e)
 
 /* --- making --- */
 
-static char *copy_text(const char *text)
-{
-    char *copy = mem_alloc(strlen(text) + 1);
-    return copy ? memcpy(copy, text, strlen(text) + 1) : NULL;
-}
-
 static int open_loop(struct etcd_http *h, struct err *e)
 {
     h->multi = curl_multi_init();
@@ -287,8 +281,7 @@ static int open_loop(struct etcd_http *h, struct err *e)
 int etcd_http_new(struct etcd_http **out, struct loop *l, const struct etcd_http_options *o,
                   struct err *e)
 {
-    if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, mem_alloc, mem_free, mem_resize, copy_text,
-                             mem_zero))
+    if (curl_global_init(CURL_GLOBAL_DEFAULT))
         return err_set(e, ERR_NOMEM, "libcurl does not start");
     struct etcd_http *h = mem_zero(1, sizeof *h);
     if (!h) {
