@@ -3,8 +3,11 @@
  * The model and the embedded engine always; etcd when HOLDFAST_ETCD names its endpoints. */
 #include "coord/contract_test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "coord/faulty_disk_test.h"
 #include "coord/model.h"
 
 /* ---- The model ---- */
@@ -51,11 +54,68 @@ static void model_unknown(bool happens)
     model_order(model, happens ? MODEL_UNANSWERED : MODEL_LOST, 1);
 }
 
+/* ---- The embedded engine, on a disk that can be ordered to fail ---- */
+
+static struct faulty_disk *disk;
+static char folder[64], path[80];
+
+static void embedded_begin(struct loop *l)
+{
+    disk = faulty_disk();
+    snprintf(folder, sizeof folder, "/tmp/hf-coord-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/map.db", folder);
+}
+
+static void embedded_end(void)
+{
+    faulty_disk_heal(disk);
+    unlink(path);
+    assert_int_equal(rmdir(folder), 0); /* closed, it leaves nothing but the map */
+}
+
+static struct coord *embedded_open(struct loop *l)
+{
+    struct coord *c = NULL;
+    struct err e = {0};
+    if (coord_embedded_new(&c, l, path, &e))
+        print_error("%s\n", e.text);
+    assert_non_null(c);
+    return c;
+}
+
+/* What it has read it keeps in memory, so that only who writes finds out. */
+static void embedded_away(bool away)
+{
+    struct got g = {0};
+    struct coord_op op = put("away", 0, "");
+    faulty_disk_heal(disk);
+    if (!away)
+        return;
+    faulty_disk_gone(disk);
+    assert_int_equal(coord_cas(k.c, &op, 1, clock_now() + 50 * NS_PER_MS, on_done, &g, NULL, NULL),
+                     0);
+    await(&g);
+    assert_int_equal(g.outcome, COORD_UNKNOWN);
+}
+
+/* It happens: the disk takes longer than the caller waits. It does not: the disk fails, and is good
+ * again only later. */
+static void embedded_unknown(bool happens)
+{
+    if (happens)
+        faulty_disk_slow(disk, 200 * NS_PER_MS, 1);
+    else
+        faulty_disk_gone_for(disk, 200 * NS_PER_MS);
+}
+
 static const struct rig rigs[] = {
     {"model", true, true, model_begin, model_end, model_open, model_is_away, coord_model_away,
      model_forgets, model_unknown},
     {"slow model", true, true, slow_model_begin, model_end, model_open, model_is_away,
      coord_model_away, model_forgets, model_unknown},
+    {"embedded", false, true, embedded_begin, embedded_end, embedded_open, embedded_away, NULL,
+     NULL, embedded_unknown},
 };
 
 int main(void)
