@@ -147,6 +147,11 @@ static bool has_moved(void *context)
     return engine()->sure && in_use() != *(uint32_t *)context;
 }
 
+static bool has_found(void *context)
+{
+    return engine()->astray > 0;
+}
+
 /* --- endpoints --- */
 
 /* Whatever is wrong with the endpoint in use: another one takes over, requests and watches go on.
@@ -318,6 +323,48 @@ static void a_large_prefix_comes_in_pages(void **state)
     seen_free(&s);
 }
 
+/* --- watches that are not told --- */
+
+static void what_etcd_does_not_tell_is_found(bool stalls, bool later)
+{
+    struct seen s = {0};
+    see(k.c, "", &s);
+    put_now(k.c, "a", 0, "1");
+    uint64_t r = put_now(k.c, "b", 0, "1");
+    await_revision(&s, r);
+    fake.loses = !stalls;
+    fake.stalls = stalls;
+    fake_put(&fake, "hf/a", "2");
+    fake_remove(&fake, "hf/b");
+    fake.loses = false;
+    if (later)
+        fake_put(&fake, "hf/c", "3");
+    turn_until(has_found, NULL);
+    fake.stalls = false;
+    await_revision(&s, fake.map.revision);
+    expect_map(&s, later ? "a=2 c=3" : "a=2");
+    r = put_now(k.c, "d", 0, "4");
+    await_revision(&s, r);
+    expect_map(&s, later ? "a=2 c=3 d=4" : "a=2 d=4");
+    assert_int_equal(engine()->astray, 1);
+    seen_free(&s);
+}
+
+static void a_lost_change_is_found(void **state)
+{
+    what_etcd_does_not_tell_is_found(false, true);
+}
+
+static void a_lost_last_change_is_found(void **state)
+{
+    what_etcd_does_not_tell_is_found(false, false);
+}
+
+static void a_stream_that_stands_still_is_found(void **state)
+{
+    what_etcd_does_not_tell_is_found(true, true);
+}
+
 /* --- who asks --- */
 
 static void a_token_is_renewed(void **state)
@@ -467,6 +514,9 @@ int main(void)
         CASE(a_stale_connection_sends_nothing_twice),
         CASE(without_anybody_it_fails_for_certain),
         CASE(a_large_prefix_comes_in_pages),
+        CASE(a_lost_change_is_found),
+        CASE(a_lost_last_change_is_found),
+        CASE(a_stream_that_stands_still_is_found),
         CASE(a_token_is_renewed),
         CASE(a_wrong_password_is_told),
     };

@@ -27,6 +27,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'coord/etcd_read': 'etcd',
     'coord/etcd_scan': 'etcd',
     'mesh/keyring': 'keyring',
+    'coord/standing': 'standing',
     'mesh/seal': 'seal',
     'mesh/link_frame': 'link',
     'mesh/mesh_join': 'join',
