@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from cluster import Cluster
+from cluster import Cluster, now
 from holdfast import PATIENCE, sample, until
 
 ROUNDS = int(os.environ.get("HOLDFAST_ROUNDS", "60"))
@@ -334,9 +334,10 @@ def test_applies_from_three_nodes_at_once_are_one_row(cluster):
 
 def test_a_node_that_was_away_catches_up(cluster, tmp_path):
     cluster["a"].command("apply", cluster.file, "--note", "first", seconds=40)
+    at = now()
     cluster["c"].kill()
-    cluster.await_event("node-failed", "c", by="ab")
-    main = write(f"{tmp_path}/cluster.conf", cluster.config().replace("fall = 3", "fall = 4")))
+    cluster.await_event("node-failed", "c", "ab", at)
+    main = write(f"{tmp_path}/other.conf", cluster.config().replace("fall = 3", "fall = 4"))
     done = cluster["b"].command("apply", main, check=False, seconds=40)
     assert done.returncode == 0 and "2 of 3 nodes run it" in done.stdout, done
     assert "c: not alive; it follows when it is back" in done.stdout
@@ -345,7 +346,7 @@ def test_a_node_that_was_away_catches_up(cluster, tmp_path):
 
 
 def test_without_the_coordinator_all_goes_on_but_applying(cluster, tmp_path):
-    other = write(f"{tmp_path}/cluster.conf", cluster.config().replace("fall = 3", "fall = 4"))
+    other = write(f"{tmp_path}/other.conf", cluster.config().replace("fall = 3", "fall = 4"))
     cluster["a"].command("apply", cluster.file, seconds=40)
     cluster.etcd.kill()
     until(lambda: not config_of(cluster["a"])["reachable"], what="the loss of the coordinator to be seen")
@@ -376,7 +377,7 @@ def test_a_node_that_cannot_take_a_version_stays_and_says_so(cluster, tmp_path):
     taken = cluster["c"].machine.socket(socket.SOCK_STREAM)
     taken.bind(("0.0.0.0", 8088))
     taken.listen()
-    main = write(f"{tmp_path}/cluster.conf", cluster.config() + "service more { listen = http://0.0.0.0:8088\nbackend 127.0.0.1:1\n}\n")
+    main = write(f"{tmp_path}/other.conf", cluster.config() + "service more { listen = http://0.0.0.0:8088\nbackend 127.0.0.1:1\n}\n")
     done = cluster["a"].command("apply", main, check=False, seconds=40)
     assert done.returncode == 1 and re.search(r"^c: .*8088", done.stdout, re.M), done
     assert versions(cluster) == {"a": 2, "b": 2, "c": 1}
