@@ -36,6 +36,8 @@ static const struct command commands[] = {
     {"help", "explain a command or a topic", command_help, false},
     {"@control", "the control process", control_main, true},
     {"@proxy", "the proxy process", proxy_main, true},
+    {"@agent", "the agent process", agent_main, true},
+    {"@agent-task", "what takes time, for the agent", agent_task_main, true},
     {"@resume", "the supervisor after an upgrade", resume_main, true},
     {"@self-check", "whether an upgrade would work", self_check_main, true},
     {NULL, NULL, NULL, false},
