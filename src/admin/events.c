@@ -35,6 +35,9 @@ static const char *const code_names[EVENT_CODES] = {
     [EVENT_MESH_REFUSED] = "mesh-refused",
     [EVENT_CLUSTER_KEY] = "cluster-key",
     [EVENT_JOIN] = "join",
+    [EVENT_CONFIG_APPLIED] = "config-applied",
+    [EVENT_CONFIG_ADOPTED] = "config-adopted",
+    [EVENT_CONFIG_REFUSED] = "config-refused",
 };
 
 const char *event_code_name(enum event_code c)

@@ -60,6 +60,9 @@ struct conn {
     uint32_t poll_limit;
     struct admin_reload reload;
     struct admin_telling telling;
+    struct admin_config_wait config;
+    uint8_t config_asked; /* enum admin_config_what */
+    char who[128];        /* who asks: a Unix user, or a token's name */
     char service[64]; /* that it is about */
 };
 
@@ -114,6 +117,12 @@ void route_error_of(struct conn *c, const struct err *e);
 void route_error(struct conn *c, unsigned status, const char *code, const char *text,
                  json_t *suggestions, json_t *problems);
 
+/* A number of the query; absent leaves *out as it is. False: out of range or no number. */
+bool query_u64(struct str query, const char *key, uint64_t min, uint64_t max, uint64_t *out,
+               bool *given);
+/* Mistakes in a configuration; NULL when memory is out. */
+json_t *problems_json(const struct admin_problem *list, size_t n);
+
 /* "absent", with the nearest names. */
 void route_absent(struct conn *c, const struct suggest *s, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -134,6 +143,16 @@ void answer_instance_remove(struct conn *c, const struct captures *m);
 void answer_members(struct conn *c, const struct captures *m);
 void answer_leave(struct conn *c, const struct captures *m);
 void answer_maintenance(struct conn *c, const struct captures *m);
+
+/* config.c */
+void answer_config(struct conn *c, const struct captures *m);
+void answer_config_files(struct conn *c, const struct captures *m);
+void answer_config_history(struct conn *c, const struct captures *m);
+void answer_config_plan(struct conn *c, const struct captures *m);
+void answer_config_apply(struct conn *c, const struct captures *m);
+void answer_config_rollback(struct conn *c, const struct captures *m);
+void metrics_config(struct admin *a, struct exposition *x);
+json_t *config_json(struct admin *a); /* in short; null when there is none to tell of */
 
 /* keys.c */
 void answer_token(struct conn *c, const struct captures *m);

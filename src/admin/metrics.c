@@ -584,6 +584,7 @@ void metrics_write(struct admin *a, enum exposition_form form, struct buf *out)
     for (size_t i = 0; i < ARRAY_LEN(process_metrics); i++)
         process_family(&s, &process_metrics[i]);
     metrics_cluster(a, &s.x);
+    metrics_config(a, &s.x);
     if (s.v) {
         services_families(&s);
         listeners_families(&s);

@@ -74,9 +74,8 @@ static void answer_metrics(struct conn *c, const struct captures *m)
     conn_answer(c, 200, exposition_content_type(form));
 }
 
-/* A number of the query; absent leaves *out as it is. False: out of range or no number. */
-static bool query_u64(struct str query, const char *key, uint64_t min, uint64_t max, uint64_t *out,
-                      bool *given)
+bool query_u64(struct str query, const char *key, uint64_t min, uint64_t max, uint64_t *out,
+               bool *given)
 {
     struct str want = str_of(key);
     while (query.n) {
@@ -146,6 +145,7 @@ void route_timeout(struct conn *c)
         route_error(c, 504, "timeout", "control did not finish in time", NULL, NULL);
     list_remove(&c->reload.link);
     list_remove(&c->telling.link);
+    list_remove(&c->config.link);
 }
 
 static json_t *problem_json(const struct admin_problem *p)
@@ -159,11 +159,11 @@ static json_t *problem_json(const struct admin_problem *p)
     return json_end(&o);
 }
 
-static json_t *problems_json(const struct admin_reload_result *r)
+json_t *problems_json(const struct admin_problem *list, size_t n)
 {
     json_t *a = json_array();
-    for (size_t i = 0; i < r->n_problems; i++)
-        if (!json_push(a, problem_json(&r->problems[i]))) {
+    for (size_t i = 0; i < n; i++)
+        if (!json_push(a, problem_json(&list[i]))) {
             json_decref(a);
             return NULL;
         }
@@ -174,12 +174,18 @@ static json_t *reloaded_json(const struct admin_reload_result *r)
 {
     struct json_object o = json_begin_schema("reload");
     json_t *changes = json_array();
+    json_t *left = json_array();
     for (size_t i = 0; i < r->n_list; i++)
         if (!json_push(changes, json_text(r->list[i])))
+            o.bad = true;
+    for (size_t i = 0; i < r->n_left; i++)
+        if (!json_push(left, json_text(r->left[i])))
             o.bad = true;
     json_put_u64(&o, "epoch", r->epoch);
     json_put_bool(&o, "changed", r->changed);
     json_put(&o, "changes", changes);
+    json_put_u64(&o, "version", r->version);
+    json_put(&o, "left_out", left);
     return json_end(&o);
 }
 
@@ -189,7 +195,7 @@ static void on_reloaded(struct admin_reload *reload, const struct admin_reload_r
     if (r->code == 0) {
         conn_answer_json(c, 200, reloaded_json(r));
     } else if (r->n_problems) {
-        route_error(c, 422, "invalid", r->text, NULL, problems_json(r));
+        route_error(c, 422, "invalid", r->text, NULL, problems_json(r->problems, r->n_problems));
     } else {
         struct err e = {.code = r->code};
         str_copy(e.text, sizeof e.text, str_of(r->text));
@@ -390,6 +396,12 @@ static const struct route routes[] = {
     {true, "/v1/processes/proxy/restart", answer_restart, RIGHT_RESTART, 0},
     {true, "/v1/upgrade", answer_upgrade, RIGHT_UPGRADE, 0},
     {false, "/v1/handover", answer_handover, RIGHT_READ, 0},
+    {false, "/v1/config", answer_config, RIGHT_READ, 0},
+    {false, "/v1/config/files", answer_config_files, RIGHT_APPLY, 0},
+    {false, "/v1/config/history", answer_config_history, RIGHT_READ, 0},
+    {true, "/v1/config/plan", answer_config_plan, RIGHT_APPLY, 0},
+    {true, "/v1/config/apply", answer_config_apply, RIGHT_APPLY, 0},
+    {true, "/v1/config/rollback", answer_config_rollback, RIGHT_APPLY, 0},
     {false, "/v1/members", answer_members, RIGHT_READ, 0},
     {true, "/v1/leave", answer_leave, RIGHT_CLUSTER, 0},
     {true, "/v1/maintenance", answer_maintenance, RIGHT_CLUSTER, 0},
@@ -574,6 +586,8 @@ void route_request(struct conn *c, const struct request *r)
         if (c->door == ADMIN_METRICS && routes[i].answer != answer_metrics)
             break;
         if (takes(&routes[i], r->method)) {
+            if (token)
+                snprintf(c->who, sizeof c->who, "token " STR_FMT, STR_ARG(token->name));
             if (!token || may(c, &routes[i], token))
                 routes[i].answer(c, &m);
             return;

@@ -420,6 +420,7 @@ json_t *status_json(struct admin *a)
     json_put_u64(&o, "last_event", a->host.events->next - 1);
     json_put(&o, "processes", processes_json(a));
     json_put(&o, "proxies", proxies_json(a));
+    json_put(&o, "config", config_json(a));
     json_put(&o, "cluster", cluster_json(a));
     json_put(&o, "services", services_json(a, v));
     json_put(&o, "beats", beats_json(a));

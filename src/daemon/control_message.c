@@ -92,6 +92,7 @@ void control_adopt(struct control *c, struct view *view, bool restore)
     beating_adopt(c);
     listen_all(c);
     take_mesh_sockets(c);
+    configuring_adopt(c);
     cell_set(&c->cells.processes[PROCESS_CONTROL].epoch, view->epoch);
 }
 

@@ -21,6 +21,10 @@ struct run_options {
  * must outlive the result. */
 struct conf_env daemon_conf_env(const char *node);
 
+/* The configuration at `file` and every file that is part of it, secrets not, as an encoded bundle
+ * (coord/bundle.h). Mistakes in it do not matter here. */
+int daemon_bundle(const char *file, struct buf *out, struct err *e);
+
 /* Runs one node in the foreground until it is told to stop. 0 after an orderly end; else what kept
  * it from starting. The problems of a bad configuration are printed to standard error, and e then
  * holds their summary; anything else is in e for the caller to print. */

@@ -94,7 +94,7 @@ static int open_sockets(struct supervisor *s, struct err *e)
     int r = bytes.failed ? err_set(e, ERR_NOMEM, "no memory for the configuration")
                          : view_decode(buf_str(&bytes), &s->now.view, e);
     buf_free(&bytes);
-    return r ? r : held_open(s, &s->now, NULL, true, e);
+    return r ? r : held_open(s, &s->now, NULL, !s->shared, e);
 }
 
 static int prepare(struct supervisor *s, struct err *e)
@@ -177,6 +177,7 @@ void supervisor_end(struct supervisor *s)
     held_free(&s->upgrade.rest);
     upgrade_state_free(&s->upgrade.from);
     view_free(s->checked.view);
+    view_free(s->own);
     supervisor_state_close(s);
     if (s->cells.header)
         munmap(s->cells.header, s->cells.size);

@@ -139,7 +139,9 @@ struct supervisor {
     uint64_t boot;    /* ns, when the region was made */
     bool drops;       /* children become `user` */
     struct sandbox_user user;
-    struct held checked; /* as the file stood at the start: the paths that root opens itself */
+    struct held checked; /* what is to run, as it stood at the start */
+    bool shared;         /* that is a version that all nodes share, kept in STATE/config */
+    struct view *own;    /* then: the own file alone; NULL: it says nothing without the version */
     struct held now;     /* the last good view */
     struct held old;     /* what `now` replaced, until the proxy has taken `now` */
     bool taking;         /* control waits for VIEW_TAKEN of `now` */

@@ -1,3 +1,4 @@
+#include "daemon/kept.h"
 #include "daemon/supervisor_fake.h"
 
 #include <stdio.h>
@@ -83,6 +84,18 @@ int conf_load(const char *path, const struct conf_env *env, struct view **out,
     }
     *out = v;
     return 0;
+}
+
+/* Nobody shares a configuration here. */
+int shared_conf_start(const struct conf_place *p, struct view **out, struct shared_conf *used,
+                      struct conf_problems *problems, struct buf *notes, struct err *e)
+{
+    return conf_load(p->file, NULL, out, problems, e);
+}
+
+void shared_conf_free(struct shared_conf *s)
+{
+    *s = (struct shared_conf){0};
 }
 
 /* --- what both children share --- */

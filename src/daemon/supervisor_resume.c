@@ -292,7 +292,7 @@ static int begin_anew(struct supervisor *s, struct err *e)
     if (r == 0)
         r = hold_rest(s, e);
     if (r == 0)
-        r = held_open(s, &s->now, &s->upgrade.rest, true, e);
+        r = held_open(s, &s->now, &s->upgrade.rest, !s->shared, e);
     if (r)
         return r;
     held_adopt(&s->now, &s->upgrade.rest);

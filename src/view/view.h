@@ -23,7 +23,7 @@ enum {
     VIEW_MAX_VOTERS = 5,
     VIEW_MAX_ENDPOINTS = 16,
     VIEW_MAX_BEATS = 1024,
-    VIEW_FORMAT = 3, /* of the encoding; a decoder refuses others */
+    VIEW_FORMAT = 4, /* of the encoding; a decoder refuses others */
     VIEW_MAX_WORKERS = 64,
     VIEW_MAX_WEIGHT = 1000,
     VIEW_MAX_ATTEMPTS = 16,
@@ -365,7 +365,8 @@ enum {
     RIGHT_CLUSTER = 128, /* leave, maintenance */
     RIGHT_BEAT = 256,    /* say that a job lives */
     RIGHT_KEYS = 512,    /* the cluster's keys: rotate them, let machines join */
-    RIGHTS = 10          /* how many */
+    RIGHT_APPLY = 1024,  /* the configuration of all nodes */
+    RIGHTS = 11          /* how many */
 };
 /* Of 1 << i. */
 const char *view_right_name(unsigned i);
@@ -436,6 +437,7 @@ enum { VIEW_LEAST_SILENCE = 3 /* heartbeats */ };
 struct view {
     struct arena arena;
     uint64_t epoch;   /* rises with every view */
+    uint64_t version; /* of the cluster's configuration; 0: the node's own file */
     uint32_t workers; /* proxy threads; fixed at start, a reload that changes it is refused */
     struct str file;  /* the configuration's path, for people */
     struct str zone;  /* where this node is: instances there are preferred; empty: none are */

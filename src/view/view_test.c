@@ -167,6 +167,7 @@ static struct view *full(void)
     struct view *v = make(NAMES("web", "api"), NAMES("a", "b", "c"));
     v->epoch = 7;
     v->workers = 3;
+    v->version = 42;
     v->file = STR("/etc/web.conf");
     v->zone = STR("a");
     v->n_sockets = 7;
@@ -562,7 +563,7 @@ static void format_and_size(void **state)
     b.p[4] = 9;
     repair(&b);
     assert_int_equal(view_decode(buf_str(&b), &out, &e), -ERR_PROTO);
-    assert_string_equal(e.text, "the view has format 9, this program reads format 3");
+    assert_string_equal(e.text, "the view has format 9, this program reads format 4");
     assert_int_equal(view_decode((struct str){b.p, VIEW_MAX_BYTES + 1u}, &out, &e), -ERR_LIMIT);
     buf_free(&b);
     view_free(v);

@@ -7,9 +7,9 @@ import pytest
 
 from holdfast import BINARY, TOP
 
-COMMANDS = ["run", "check", "reload", "status", "top", "events", "drain", "resume", "instance", "beat", "beats",
+COMMANDS = ["run", "check", "reload", "plan", "apply", "history", "rollback", "status", "top", "events", "drain", "resume", "instance", "beat", "beats",
             "members", "leave", "maintenance", "token", "join", "key", "restart", "upgrade", "version", "help"]
-NEEDS_NODE = [("status",), ("status", "--json"), ("top",), ("top", "--once"), ("events",), ("events", "--json"), ("reload",),
+NEEDS_NODE = [("status",), ("status", "--json"), ("top",), ("top", "--once"), ("events",), ("events", "--json"), ("reload",), ("history",), ("history", "7"), ("rollback", "7"),
               ("drain", "web/a"), ("resume", "web/a"), ("instance", "list", "web"), ("instance", "add", "web", "10.0.0.1:80"),
               ("beat", "backup"), ("beat", "backup", "--failed", "why"), ("beats",),
               ("members",), ("members", "--json"), ("leave",), ("maintenance",), ("maintenance", "on"), ("token",), ("key", "rotate"), ("restart", "proxy"), ("upgrade",)]
@@ -90,6 +90,10 @@ def test_a_slip_gets_a_suggestion(run, words, meant):
     (("status", "--state", "/" + "x" * 200), "state directory"),
     (("beat",), "beat needs NAME"),
     (("beats", "x"), "what is 'x'?"),
+    (("apply",), "apply needs FILE"),
+    (("rollback", "x"), "the number of a version"),
+    (("history", "0"), "the number of a version"),
+    (("history", "--last", "0"), "--last takes 1 to 100"),
     (("key", "show"), "key needs new|show"),
     (("key", "rename", "x"), "keys cannot be told to 'rename'"),
     (("key", "use", "x"), "which key?"),
