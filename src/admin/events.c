@@ -35,6 +35,7 @@ static const char *const code_names[EVENT_CODES] = {
     [EVENT_MESH_REFUSED] = "mesh-refused",
     [EVENT_CLUSTER_KEY] = "cluster-key",
     [EVENT_JOIN] = "join",
+    [EVENT_COORDINATOR] = "coordinator",
     [EVENT_CONFIG_APPLIED] = "config-applied",
     [EVENT_CONFIG_ADOPTED] = "config-adopted",
     [EVENT_CONFIG_REFUSED] = "config-refused",

@@ -154,6 +154,11 @@ void answer_config_rollback(struct conn *c, const struct captures *m);
 void metrics_config(struct admin *a, struct exposition *x);
 json_t *config_json(struct admin *a); /* in short; null when there is none to tell of */
 
+/* coordinator.c */
+void answer_coordinator(struct conn *c, const struct captures *m);
+void answer_coordinator_backup(struct conn *c, const struct captures *m);
+void answer_coordinator_restore(struct conn *c, const struct captures *m);
+void metrics_coordinator(struct admin *a, struct exposition *x);
 /* keys.c */
 void answer_token(struct conn *c, const struct captures *m);
 void answer_keys(struct conn *c, const struct captures *m);
@@ -170,9 +175,11 @@ json_t *status_json(struct admin *a);
 struct admin_verdict admin_shown(struct admin *a, uint32_t slot);
 json_t *instance_json(struct admin *a, const struct view_instance *in);
 uint64_t admin_uptime(const struct admin *a); /* ns since the supervisor started */
-/* "supervisor", "control", "proxy", "worker-0" */
+/* "supervisor", "control", "agent", "proxy", "worker-0" */
 void process_name(uint32_t row, char out[32]);
 uint32_t process_rows(const struct admin *a);
+/* Whether there is such a process here: many nodes have no agent. */
+bool process_is_there(const struct cells *c, uint32_t row);
 /* "http://0.0.0.0:8080" */
 void listener_url(const struct view_service *s, const struct view_socket *k,
                   char out[ADDR_TEXT_MAX + 8]);

@@ -221,13 +221,20 @@ static void on_child(struct control *c, struct ipc_message *m)
     struct str text = get_str(&m->body);
     if (!reader_done(&m->body) || process >= PROCESS_WORKER0 || now >= IPC_CHILD_STATES)
         return;
-    static const char *const names[] = {"supervisor", "control", "proxy"};
+    static const char *const names[] = {"supervisor", "control", "agent", "proxy"};
     struct event *ev =
         control_event(c, now == IPC_CHILD_ENDED ? EVENT_PROCESS_EXIT : EVENT_PROCESS_START,
                       status ? EVENT_ERROR : EVENT_INFO);
     event_subject(ev, "%s", names[process]);
     event_text(ev, "process %u: %.*s", pid, (int)MIN(text.n, 200u), text.p);
     control_event_end(c, ev);
+}
+
+static void on_agent(struct control *c, struct ipc_message *m)
+{
+    int fd = ipc_take_fd(m);
+    if (fd >= 0)
+        coordinating_agent(c, fd);
 }
 
 static void on_change(struct control *c, struct ipc_message *m)
@@ -302,13 +309,13 @@ void control_hear_supervisor(struct ipc *ipc, struct ipc_message *m)
     case IPC_STOP: on_stop(c); return;
     case IPC_ADMIN_SOCKET: on_admin_socket(c, m); return;
     case IPC_CHANGE: on_change(c, m); return;
+    case IPC_AGENT: on_agent(c, m); return;
     case IPC_VIEW:
     case IPC_SIGNALS:
     case IPC_RESTART:
     case IPC_ACCEPT:
     case IPC_HAND_OVER:
     case IPC_UPGRADE:
-    case IPC_AGENT:
     case IPC_AGENT_START:
     case IPC_AGENT_STOP:
     case IPC_AGENT_TASK:

@@ -142,7 +142,7 @@ static void the_proxy_can_start_and_touch_nothing(void **state)
         {try_netlink, EAFNOSUPPORT, false}, {try_open, EACCES, true}, {try_create, EACCES, true},
     };
     if (SANDBOX_SANITIZER) { /* then it says so, and that is all that there is to see */
-        assert_int_equal(sandbox_seccomp(&notes, NULL), 0);
+        assert_int_equal(sandbox_seccomp(SANDBOX_FILTER_PROXY, &notes, NULL), 0);
         assert_int_equal(sandbox_landlock(&notes, NULL), 0);
         assert_non_null(strstr(notes.text, "filter"));
         assert_non_null(strstr(notes.text, "Landlock"));

@@ -60,7 +60,7 @@ int supervisor_make_cells(struct supervisor *s, struct err *e)
     cell_set(&own->pid, (uint64_t)getpid());
     cell_set(&own->starts, 1);
     cell_set(&own->started_at, clock_now());
-    for (unsigned i = CHILD_PROXY; i < CHILDREN; i++)
+    for (unsigned i = CHILD_PROXY; i < CHILD_AGENT; i++)
         s->children[i].row = cells_proxy_row(workers, i - CHILD_PROXY);
     return 0;
 }
@@ -123,6 +123,7 @@ static void begin(struct supervisor *s)
     child_start(&s->children[CHILD_CONTROL]);
     child_set_role(serving_proxy(s), PROXY_SERVES);
     child_start(serving_proxy(s));
+    agent_follow(s);
 }
 
 /* The first descriptors that are opened must not be these: they are dup3ed onto. */

@@ -38,6 +38,12 @@ const struct view_node *view_self(const struct view *v)
     return v->cluster.n_nodes ? &v->cluster.nodes[v->cluster.self] : NULL;
 }
 
+/* Also one that does not vote: its member of etcd may have to be stopped. */
+bool view_wants_agent(const struct view *v)
+{
+    return v->cluster.coordinator.kind == COORDINATOR_MANAGED;
+}
+
 const struct view_node *view_node_find(const struct view *v, struct str name)
 {
     for (uint32_t i = 0; i < v->cluster.n_nodes; i++)

@@ -455,6 +455,8 @@ struct view {
 
 /* Which node this one is, or NULL when it is alone. */
 const struct view_node *view_self(const struct view *v);
+/* Does a node with this view run programs of others? */
+bool view_wants_agent(const struct view *v);
 /* NULL when the cluster has none of this name. */
 const struct view_node *view_node_find(const struct view *v, struct str name);
 
