@@ -20,7 +20,7 @@ STAMPS  := $(BUILD)/check
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: deb help build demo test check fresh sanitize soak mixed soak-mesh curve fuzz bench scale profile sim sim-plants format install clean
+.PHONY: deb package-test help build demo test check fresh sanitize soak mixed soak-mesh curve fuzz bench scale profile sim sim-plants format install clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -115,7 +115,7 @@ sim: ## clusters under virtual time, faults from fresh seeds, for HOURS; what is
 	@tools/compile.sh $(BUILD)
 	@$(BUILD)/sim/holdfast-sim --hours $(HOURS) --jobs $(JOBS) --nodes 0 --save $(BUILD)/found-seeds.txt $(ARGS)
 
-sim-plants: ## plants four faults, one after the other, and shows that the simulator finds each within 1,000 seeds
+sim-plants: ## plants seven faults, one after the other, and shows that the simulator finds each within 1,000 seeds
 	@tools/need.sh build
 	@tools/sim-plants.sh
 
@@ -126,6 +126,11 @@ format: ## clang-format, in place
 deb: ## build/holdfast_VERSION_ARCH.deb (VERSION=0.2.0~test: another version than this one, to try an upgrade)
 	@tools/need.sh build deb
 	@JOBS=$(JOBS) tools/deb.sh --out $(BUILD) $(if $(VERSION),--version $(VERSION))
+
+package-test: build ## the package on three bare Debian roots with systemd: install by the README, upgrade under load, purge; minutes
+	@tools/need.sh build deb test package-test
+	@tools/compile.sh $(BUILD) -Dtests=enabled
+	@JOBS=$(JOBS) tools/package-test.sh $(BUILD) $(ARGS)
 
 install: build ## install below PREFIX (default /usr/local; honours DESTDIR)
 	@meson configure $(BUILD) -Dprefix=$(PREFIX) && meson install -C $(BUILD) --quiet

@@ -230,7 +230,14 @@ static void tell(void *context, struct world *w, const struct happening *h)
     case HAPPENED_READ: on_read(v, h->node, h->packet, h->refused); break;
     case HAPPENED_RAN: on_ran(v, h->node); break;
     case HAPPENED_RAISED:
-    case HAPPENED_ARRIVED: break;
+    case HAPPENED_ARRIVED:
+    case HAPPENED_DECIDED: /* these are ledger.c's */
+    case HAPPENED_TOLD:
+    case HAPPENED_PLANNED:
+    case HAPPENED_APPLIED:
+    case HAPPENED_FORCE:
+    case HAPPENED_WIPED:
+    case HAPPENED_FOLLOWED: break;
     }
 }
 

@@ -21,6 +21,13 @@ enum invariant {
     I27_MEMORY = 27,      /* is bounded */
     I28_PROGRESS = 28,    /* nobody stands still or spins */
     I29_TOLD = 29,        /* every change once, as it was */
+    I40_ORDER = 40,       /* one row of versions */
+    I41_APPLIED = 41,     /* what is told of an application is so */
+    I42_UPWARDS = 42,     /* no node runs an older version than it did */
+    I43_FORCE = 43,       /* nor one that never was in force */
+    I44_WATCHES = 44,     /* miss nothing and repeat nothing */
+    I45_SAME = 45,        /* after the last fault all run head */
+    I46_STATIC = 46,      /* what a node runs changes by adopting alone */
 };
 
 /* How one node sees another. */

@@ -25,8 +25,23 @@ static const struct habit habits[FAULT_KINDS] = {
     [FAULT_DISK_FULL] = {3, 1000, 20000, 0, 0, false},
     [FAULT_LEAVE] = {8, 20, 8000, 0, 0, false},
     [FAULT_MAINTENANCE] = {4, 500, 9000, 0, 0, false},
+    [FAULT_COORD_AWAY] = {16, 50, 8000, 0, 0, false},
+    [FAULT_COORD_LOSS] = {6, 500, 9000, 5, 90, false},
+    [FAULT_COORD_DELAY] = {6, 500, 9000, 2, 1500, false},
+    [FAULT_COORD_BREAK] = {10, 0, 0, 0, 0, false},
+    [FAULT_COORD_COMPACT] = {5, 0, 0, 0, 0, false},
+    [FAULT_REFUSE] = {6, 500, 9000, 0, 0, false},
+    [FAULT_APPLY] = {40, 0, 0, 0, 0, false},
 };
-enum { FORMING_MS = 1500, FEWEST = 20, MORE = 13 };
+enum {
+    FORMING_MS = 1500,
+    FEWEST = 20,
+    MORE = 13,
+    COORD_FEWEST = 16,
+    COORD_MORE = 25,
+    COORD_TOGETHER = 3, /* one in so many comes right behind the one before it */
+    COORD_TOGETHER_MS = 400,
+};
 
 static uint64_t log_uniform(struct prng *r, uint64_t least, uint64_t most)
 {
@@ -99,7 +114,7 @@ static uint32_t draw_allowed(struct prng *r, bool sealed)
 {
     uint32_t allowed = 0;
     while (!allowed)
-        for (uint32_t k = 0; k < FAULT_KINDS; k++)
+        for (uint32_t k = 0; k < FAULT_COORD_AWAY; k++)
             if (prng_below(r, 3) && (sealed || !habits[k].attack))
                 allowed |= 1u << k;
     return allowed;
@@ -112,7 +127,7 @@ static void draw_fault(struct prng *r, const struct nemesis_options *o, uint32_t
     f->kind = draw_kind(r, allowed);
     const struct habit *h = &habits[f->kind];
     f->at = (start + prng_below(r, end - start - MS)) / MS * MS;
-    uint64_t length = log_uniform(r, h->shortest, h->longest) * MS;
+    uint64_t length = h->longest ? log_uniform(r, h->shortest, h->longest) * MS : 0;
     f->length = MIN(length, end - f->at);
     if (h->most)
         f->value = (int64_t)log_uniform(r, (uint64_t)h->least, (uint64_t)h->most);
@@ -150,6 +165,31 @@ static void sort(struct faults *f)
         }
 }
 
+/* What happens to the coordinator, and what is asked of it. Its draws are its own: with or without
+ * it the rest is the same. */
+static void draw_coordinator(const struct nemesis_options *o, struct faults *out)
+{
+    struct prng r;
+    prng_seed(&r, o->seed ^ UINT64_C(0x636f6f7264));
+    uint64_t per_minute = COORD_FEWEST + prng_below(&r, COORD_MORE);
+    uint64_t count = (per_minute * o->length + 60 * SEC - 1) / (60 * SEC);
+    uint32_t allowed = 1u << FAULT_APPLY;
+    for (uint32_t k = FAULT_COORD_AWAY; k < FAULT_APPLY; k++)
+        allowed |= prng_below(&r, 3) ? 1u << k : 0;
+    for (uint64_t i = 0; i < count && out->n < FAULTS_MOST; i++) {
+        struct fault *f = &out->v[out->n++];
+        draw_fault(&r, o, allowed, f);
+        uint64_t whom = prng_below(&r, 3);
+        if (f->kind == FAULT_COORD_COMPACT || (f->kind != FAULT_APPLY && !whom))
+            f->a = everybody(o->nodes);
+        else if (f->kind == FAULT_APPLY && whom)
+            f->a = some(&r, o->nodes, 1 + (uint32_t)prng_below(&r, MIN(o->nodes, 4)));
+        if (i && !prng_below(&r, COORD_TOGETHER) &&
+            f[-1].at + f->length + SEC < o->length - o->quiet)
+            f->at = f[-1].at + prng_below(&r, COORD_TOGETHER_MS) * MS;
+    }
+}
+
 void nemesis_draw(struct faults *out, const struct nemesis_options *o)
 {
     struct prng r;
@@ -163,13 +203,16 @@ void nemesis_draw(struct faults *out, const struct nemesis_options *o)
     for (uint64_t i = 0; i < MIN(count, FAULTS_MOST); i++)
         draw_fault(&r, o, allowed, &out->v[out->n++]);
     draw_loss_for_good(&r, o, out);
+    if (o->coordinator)
+        draw_coordinator(o, out);
     sort(out);
 }
 
-uint64_t faults_healed(const struct faults *f)
+uint64_t faults_healed(const struct faults *f, bool coordinator)
 {
     uint64_t healed = 0;
     for (uint32_t i = 0; i < f->n; i++)
-        healed = MAX(healed, f->v[i].at + f->v[i].length);
+        if (fault_of_coordinator(f->v[i].kind) == coordinator)
+            healed = MAX(healed, f->v[i].at + f->v[i].length);
     return healed;
 }

@@ -33,10 +33,22 @@ enum fault_kind {
     FAULT_DISK_FULL,   /* A: writes fail */
     FAULT_LEAVE,       /* A says goodbye and ends; restarts at the end */
     FAULT_MAINTENANCE, /* A */
+    /* Of the coordinator. Those without a length happen at once. */
+    FAULT_COORD_AWAY,    /* from A */
+    FAULT_COORD_LOSS,    /* A, percent of what A asks, and of the answers */
+    FAULT_COORD_DELAY,   /* A, ms on average, on top */
+    FAULT_COORD_BREAK,   /* A's watches end; of all: it has restarted */
+    FAULT_COORD_COMPACT, /* it forgets its history */
+    FAULT_REFUSE,        /* A's machine cannot take a new version */
+    FAULT_APPLY,         /* no fault: all of A apply a configuration of their own at once */
     FAULT_KINDS
 };
 const char *fault_name(enum fault_kind k);
 bool fault_of_pair(enum fault_kind k);
+static inline bool fault_of_coordinator(enum fault_kind k)
+{
+    return k >= FAULT_COORD_AWAY;
+}
 
 struct fault {
     uint64_t at, length; /* ns; length 0: for good */
@@ -56,6 +68,7 @@ struct nemesis_options {
     uint32_t nodes;
     bool sealed; /* attacks make sense */
     bool tame;   /* links are slow already: milder loss and delay */
+    bool coordinator;
 };
 
 /* At least 20 faults in 60 seconds. */
@@ -66,7 +79,7 @@ void fault_print(const struct fault *f, uint32_t nodes, struct buf *out);
 void faults_print(const struct faults *f, uint32_t nodes, struct buf *out);
 /* Lines or ";"; blanks and lines with "#" are skipped. */
 int faults_parse(struct str text, uint32_t nodes, struct faults *out, struct err *e);
-/* When the last that ends has ended. */
-uint64_t faults_healed(const struct faults *f);
+/* When the last that ends has ended: of the coordinator, or of the rest. */
+uint64_t faults_healed(const struct faults *f, bool coordinator);
 
 #endif

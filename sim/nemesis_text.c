@@ -23,6 +23,13 @@ static const struct form {
     [FAULT_DISK_FULL] = {"disk-full", false, false, 0, 0},
     [FAULT_LEAVE] = {"leave", false, false, 0, 0},
     [FAULT_MAINTENANCE] = {"maintenance", false, false, 0, 0},
+    [FAULT_COORD_AWAY] = {"coord-away", false, false, 0, 0},
+    [FAULT_COORD_LOSS] = {"coord-loss", false, true, 0, 100},
+    [FAULT_COORD_DELAY] = {"coord-delay", false, true, 0, 60000},
+    [FAULT_COORD_BREAK] = {"coord-break", false, false, 0, 0},
+    [FAULT_COORD_COMPACT] = {"coord-compact", false, false, 0, 0},
+    [FAULT_REFUSE] = {"refuse", false, false, 0, 0},
+    [FAULT_APPLY] = {"apply", false, false, 0, 0},
 };
 
 const char *fault_name(enum fault_kind k)

@@ -143,7 +143,14 @@ static void worsen(struct link *l, const struct fault *f)
     case FAULT_DISK_SLOW:
     case FAULT_DISK_FULL:
     case FAULT_LEAVE:
-    case FAULT_MAINTENANCE: break;
+    case FAULT_MAINTENANCE:
+    case FAULT_COORD_AWAY:
+    case FAULT_COORD_LOSS:
+    case FAULT_COORD_DELAY:
+    case FAULT_COORD_BREAK:
+    case FAULT_COORD_COMPACT:
+    case FAULT_REFUSE:
+    case FAULT_APPLY: break;
     case FAULT_KINDS: UNREACHABLE();
     }
 }

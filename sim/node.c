@@ -1,6 +1,6 @@
 /* node: the process of one node: its clock, its loop, its disk, its life. As control does, a node
  * that runs reads everything that has arrived and lets time pass afterwards. */
-#include "world.h"
+#include "coordinator.h"
 
 enum { LEAVE_SECONDS = 2 };
 
@@ -274,6 +274,8 @@ void node_start(struct node *n)
     sim_leave();
     n->wake_at = NEVER;
     schedule(n);
+    if (w->coordinator)
+        follower_start(&w->coordinator->followers[n->index]);
     world_tell(w, &(struct happening){.kind = HAPPENED_CONDITIONS});
 }
 
@@ -298,6 +300,8 @@ void node_stop(struct node *n)
     }
     n->last = NULL;
     n->waiting = 0;
+    if (w->coordinator)
+        follower_stop(&w->coordinator->followers[n->index]);
     world_tell(w, &(struct happening){.kind = HAPPENED_STOPPED, .node = n->index});
 }
 

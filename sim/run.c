@@ -1,5 +1,6 @@
 #include "run.h"
 
+#include "ledger.h"
 #include "trace.h"
 
 enum { MANY_LEAST = 33, MANY_MORE = 8 };
@@ -43,7 +44,8 @@ void run_faults(const struct plan *p, uint64_t seed, struct faults *out)
                                 .quiet = bounds_of(s.nodes, s.probing, s.wan).quiet,
                                 .nodes = s.nodes,
                                 .sealed = !p->plain,
-                                .tame = s.wan};
+                                .tame = s.wan,
+                                .coordinator = true};
     if (p->faults)
         *out = *p->faults;
     else
@@ -72,9 +74,12 @@ void run_seed(const struct plan *p, uint64_t seed, struct outcome *out)
     if (p->trace)
         trace_watch(&trace, w, p->trace, p->datagrams);
     struct bounds bounds = bounds_of(s.nodes, s.probing, s.wan);
-    struct invariants *v = invariants_new(w, MAX(faults_healed(&faults), 2 * SEC), &bounds);
+    uint64_t healed = MAX(faults_healed(&faults, false), 2 * SEC);
+    struct invariants *v = invariants_new(w, healed, &bounds);
+    struct ledger *l = ledger_new(w, v, MAX(faults_healed(&faults, true), healed));
     world_run(w, p->length);
     invariants_end(v);
+    ledger_end(l);
     *out = (struct outcome){.seed = seed,
                             .nodes = s.nodes,
                             .faults = faults.n,
@@ -87,6 +92,7 @@ void run_seed(const struct plan *p, uint64_t seed, struct outcome *out)
                             .packets = w->packets,
                             .digest = w->digest};
     memcpy(out->text, v->text, sizeof out->text);
+    ledger_free(l);
     invariants_free(v);
     world_free(w);
 }

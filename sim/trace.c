@@ -1,5 +1,7 @@
 #include "trace.h"
 
+#include "coordinator.h"
+
 static const char *const packet_names[PACKET_KINDS] = {
     [PACKET_GENUINE] = "",           [PACKET_COPY] = " (second copy)",
     [PACKET_DAMAGED] = " (damaged)", [PACKET_REPLAYED] = " (replayed)",
@@ -45,29 +47,107 @@ static void put_read(struct trace *t, const struct packet *p, bool refused)
                 p->from, (double)p->sent / 1e9, packet_names[p->kind]);
 }
 
+/* ---- the coordinator */
+
+static const char *const ends[] = {
+    [APPLICATION_OPEN] = "may be applied or not, and nobody can tell",
+    [APPLICATION_DONE] = "is applied",
+    [APPLICATION_CONFLICT] = "is not applied, for another was first",
+    [APPLICATION_FAILED] = "is not applied, for that failed",
+};
+
+static void put_planned(struct trace *t, const struct version *v)
+{
+    fprintf(t->out, "applies version %llu, id %.8s", (unsigned long long)v->number, v->id);
+    if (v->from)
+        fprintf(t->out, ", as version %llu was", (unsigned long long)v->from);
+    fprintf(t->out, "\n");
+}
+
+static void put_decided(struct trace *t, const struct happening *h)
+{
+    fprintf(t->out, "'s request%s", h->n ? " is done:" : " changes nothing");
+    for (uint32_t i = 0; i < h->n; i++)
+        fprintf(t->out, " %s" STR_FMT, h->ops[i].act == COORD_REMOVE ? "no more " : "",
+                STR_ARG(h->ops[i].key));
+    fprintf(t->out, ", revision %llu\n", (unsigned long long)h->revision);
+}
+
+static void put_told(struct trace *t, const struct happening *h)
+{
+    fprintf(t->out, "is told %s%u change%s of %s, revision %llu\n",
+            h->whole ? "all there is: " : "", h->n, h->n == 1 ? "" : "s",
+            h->which == WATCH_HEAD ? "head" : "anything", (unsigned long long)h->revision);
+}
+
+/* ---- */
+
+static bool is_quiet(const struct trace *t, const struct happening *h)
+{
+    switch (h->kind) {
+    case HAPPENED_READ:
+        return !t->datagrams &&
+               (h->packet->kind == PACKET_GENUINE || h->packet->kind == PACKET_COPY);
+    case HAPPENED_TOLD: return !t->datagrams && h->which != WATCH_HEAD;
+    case HAPPENED_ARRIVED:
+    case HAPPENED_READING:
+    case HAPPENED_RAN:
+    case HAPPENED_FOLLOWED:
+    case HAPPENED_WIPED:
+    case HAPPENED_CONDITIONS: return true;
+    case HAPPENED_STARTED:
+    case HAPPENED_STOPPED:
+    case HAPPENED_RAISED:
+    case HAPPENED_CHANGED:
+    case HAPPENED_DECIDED:
+    case HAPPENED_PLANNED:
+    case HAPPENED_APPLIED:
+    case HAPPENED_FORCE: return false;
+    }
+    UNREACHABLE();
+}
+
+static void put(struct trace *t, struct world *w, const struct happening *h)
+{
+    unsigned long long version = h->version ? h->version->number : 0;
+    switch (h->kind) {
+    case HAPPENED_STARTED:
+        fprintf(t->out, "starts with incarnation %llu\n", (unsigned long long)h->incarnation);
+        break;
+    case HAPPENED_STOPPED:
+        fprintf(t->out, "ends%s\n", w->nodes[h->node].left ? ", having left" : "");
+        break;
+    case HAPPENED_RAISED:
+        fprintf(t->out, "raises its incarnation to %llu\n", (unsigned long long)h->incarnation);
+        break;
+    case HAPPENED_CHANGED: put_change(t, w, h->change); break;
+    case HAPPENED_READ: put_read(t, h->packet, h->refused); break;
+    case HAPPENED_DECIDED: put_decided(t, h); break;
+    case HAPPENED_TOLD: put_told(t, h); break;
+    case HAPPENED_PLANNED: put_planned(t, h->version); break;
+    case HAPPENED_APPLIED:
+        fprintf(t->out, "is told that its version %llu %s\n", version, ends[h->end]);
+        break;
+    case HAPPENED_FORCE: fprintf(t->out, "runs version %llu\n", version); break;
+    case HAPPENED_ARRIVED:
+    case HAPPENED_READING:
+    case HAPPENED_RAN:
+    case HAPPENED_FOLLOWED:
+    case HAPPENED_WIPED:
+    case HAPPENED_CONDITIONS: UNREACHABLE();
+    }
+}
+
 static void tell(void *context, struct world *w, const struct happening *h)
 {
     struct trace *t = context;
-    bool quiet = h->kind == HAPPENED_READ && !t->datagrams &&
-                 (h->packet->kind == PACKET_GENUINE || h->packet->kind == PACKET_COPY);
-    if (h->kind == HAPPENED_CONDITIONS) {
+    if (h->kind == HAPPENED_CONDITIONS)
         put_faults(t, w);
+    if (is_quiet(t, h))
         return;
-    }
-    if (quiet || h->kind == HAPPENED_ARRIVED || h->kind == HAPPENED_READING ||
-        h->kind == HAPPENED_RAN)
-        return;
-    fprintf(t->out, "%12.6f n%u ", (double)w->now / 1e9, h->node);
-    if (h->kind == HAPPENED_STARTED)
-        fprintf(t->out, "starts with incarnation %llu\n", (unsigned long long)h->incarnation);
-    else if (h->kind == HAPPENED_STOPPED)
-        fprintf(t->out, "ends%s\n", w->nodes[h->node].left ? ", having left" : "");
-    else if (h->kind == HAPPENED_RAISED)
-        fprintf(t->out, "raises its incarnation to %llu\n", (unsigned long long)h->incarnation);
-    else if (h->kind == HAPPENED_CHANGED)
-        put_change(t, w, h->change);
-    else
-        put_read(t, h->packet, h->refused);
+    fprintf(t->out, "%12.6f n%u%s", (double)w->now / 1e9, h->node,
+            h->kind == HAPPENED_DECIDED ? "" : " ");
+    put(t, w, h);
 }
 
 void trace_watch(struct trace *t, struct world *w, FILE *out, bool datagrams)

@@ -1,4 +1,4 @@
-#include "world.h"
+#include "coordinator.h"
 
 #include <stdio.h>
 
@@ -67,7 +67,14 @@ static void act_on(struct node *n, const struct fault *f)
     case FAULT_REORDER:
     case FAULT_CORRUPT:
     case FAULT_REPLAY:
-    case FAULT_FORGE: break;
+    case FAULT_FORGE:
+    case FAULT_COORD_AWAY:
+    case FAULT_COORD_LOSS:
+    case FAULT_COORD_DELAY:
+    case FAULT_COORD_BREAK:
+    case FAULT_COORD_COMPACT:
+    case FAULT_REFUSE:
+    case FAULT_APPLY: break;
     case FAULT_KINDS: UNREACHABLE();
     }
 }
@@ -88,6 +95,8 @@ static void conditions(struct world *w)
     net_conditions(w);
     for (uint32_t i = 0; i < w->o.nodes; i++)
         node_conditions(&w->nodes[i]);
+    if (w->coordinator)
+        coordinator_conditions(w->coordinator);
     world_tell(w, &(struct happening){.kind = HAPPENED_CONDITIONS});
 }
 
@@ -102,20 +111,34 @@ static void strike(struct world *w, const struct fault *f)
             node_stop(n);
         if (f->kind == FAULT_WIPE)
             n->kept = 0;
+        if (f->kind == FAULT_WIPE && w->coordinator)
+            follower_wipe(&w->coordinator->followers[i]);
         if (f->kind == FAULT_LEAVE)
             node_leave(n);
     }
+}
+
+/* Membership does not notice it. */
+static void begin_of_coordinator(struct world *w, const struct fault *f)
+{
+    coordinator_conditions(w->coordinator);
+    world_tell(w, &(struct happening){.kind = HAPPENED_CONDITIONS});
+    coordinator_strike(w->coordinator, f);
 }
 
 static void begin(struct world *w, uint32_t fault)
 {
     const struct fault *f = &w->o.faults->v[fault];
     w->active[fault] = true;
-    if (f->kind == FAULT_REPLAY || f->kind == FAULT_FORGE)
-        attack(w, fault);
-    if (!fault_of_pair(f->kind))
-        strike(w, f);
-    conditions(w);
+    if (fault_of_coordinator(f->kind)) {
+        begin_of_coordinator(w, f);
+    } else {
+        if (f->kind == FAULT_REPLAY || f->kind == FAULT_FORGE)
+            attack(w, fault);
+        if (!fault_of_pair(f->kind))
+            strike(w, f);
+        conditions(w);
+    }
     if (f->length)
         queue_put(&w->queue, (struct event){w->now + f->length, 0, EVENT_HEAL, 0, fault, NULL});
 }
@@ -123,7 +146,12 @@ static void begin(struct world *w, uint32_t fault)
 static void heal(struct world *w, uint32_t fault)
 {
     w->active[fault] = false;
-    conditions(w);
+    if (!fault_of_coordinator(w->o.faults->v[fault].kind)) {
+        conditions(w);
+        return;
+    }
+    coordinator_conditions(w->coordinator);
+    world_tell(w, &(struct happening){.kind = HAPPENED_CONDITIONS});
 }
 
 bool world_faulty(const struct world *w)
@@ -158,6 +186,8 @@ static void happen(struct world *w, const struct event *e)
         if (!n->engine && !n->life && !n->down)
             node_start(n);
         break;
+    case EVENT_ERRAND: coordinator_errand(w->coordinator, e->p); break;
+    case EVENT_FOLLOW: follower_run(&w->coordinator->followers[e->node], e->tag); break;
     }
 }
 
@@ -216,6 +246,8 @@ static void plan_faults(struct world *w)
         queue_put(&w->queue, (struct event){f->at, 0, EVENT_FAULT, 0, i, NULL});
         if ((f->kind == FAULT_REPLAY || f->kind == FAULT_FORGE) && !w->tape && !w->o.plain)
             w->tape = sim_zero(TAPE, sizeof *w->tape);
+        if (fault_of_coordinator(f->kind) && !w->coordinator)
+            w->coordinator = coordinator_new(w);
     }
 }
 
@@ -241,7 +273,11 @@ void world_free(struct world *w)
     for (uint32_t i = 0; i < w->o.nodes; i++)
         node_stop(&w->nodes[i]);
     while (queue_take(&w->queue, NEVER, &e))
-        mem_free(e.p);
+        if (e.kind == EVENT_ERRAND)
+            coordinator_drop(e.p);
+        else
+            mem_free(e.p);
+    coordinator_free(w->coordinator);
     for (struct packet *p; (p = w->spare);) {
         w->spare = p->next;
         mem_free(p);

@@ -10,7 +10,7 @@
  * everything, and change nothing.
  *
  * world.c holds time and the faults, node.c a node's process, clock and disk, net.c the links,
- * attack.c what strangers send. */
+ * attack.c what strangers send, coordinator.h what the nodes agree on. */
 #ifndef HF_SIM_WORLD_H
 #define HF_SIM_WORLD_H
 
@@ -58,7 +58,19 @@ enum happening_kind {
     HAPPENED_RAN,        /* node has run: what follows from all that was there is done */
     HAPPENED_CONDITIONS, /* a fault has begun or ended, or a process has begun: all is as it will be
                           */
+    /* With a coordinator: */
+    HAPPENED_DECIDED, /* it has done node's cas: the n `ops` are in at `revision`; n is 0: it
+                         changed nothing */
+    HAPPENED_TOLD,    /* node's watch `which` has told n `items` up to `revision`; `whole` */
+    HAPPENED_PLANNED, /* node begins an application of `version` */
+    HAPPENED_APPLIED, /* that has come to its `end` */
+    HAPPENED_FORCE,   /* node runs `version` from now on, or again after a start */
+    HAPPENED_WIPED,   /* node's disk has lost all versions */
+    HAPPENED_FOLLOWED /* what has come to node is done */
 };
+struct coord_op;
+struct coord_item;
+struct version;
 struct happening {
     enum happening_kind kind;
     uint32_t node;
@@ -66,6 +78,13 @@ struct happening {
     const struct member_change *change;
     const struct packet *packet;
     bool refused;
+    const struct coord_op *ops;
+    const struct coord_item *items;
+    const struct version *version;
+    uint32_t n, which;
+    uint64_t revision;
+    bool whole;
+    int end; /* enum application_end */
 };
 struct world;
 struct watch {
@@ -136,8 +155,10 @@ struct world_options {
     uint64_t spread;             /* nodes start within this time */
 };
 
+struct coordinator;
 struct world {
     struct world_options o;
+    struct coordinator *coordinator; /* NULL: no fault has to do with one */
     uint64_t now;
     struct queue queue;
     struct prng net, chance, entropy; /* apart, so that one does not move the other */
@@ -178,7 +199,9 @@ enum event_kind {
     EVENT_FAULT,
     EVENT_HEAL,
     EVENT_ATTACK,
-    EVENT_START
+    EVENT_START,
+    EVENT_ERRAND, /* the coordinator's */
+    EVENT_FOLLOW
 };
 void world_tell(struct world *w, const struct happening *h);
 void world_mix(struct world *w, uint64_t value); /* into the digest */

@@ -16,6 +16,12 @@ def pytest_configure(config):
 measured = []
 
 
+@pytest.fixture(scope="module")
+def long_report(request):
+    """report() of a Site that is a whole module's."""
+    return lambda line: measured.append((request.module.__name__, line))
+
+
 @pytest.fixture
 def site(tmp_path, request):
     def report(line):

@@ -7,7 +7,6 @@
 # namespaces of their own and end with this script, whichever way it ends.
 set -eu
 cd "$(dirname "$0")/.."
-suite=bookworm
 revision=
 [ "${1-}" != --at ] || { revision=$2; shift 2; }
 [ $# -gt 0 ] || set -- "make demo" "make test"
@@ -16,8 +15,8 @@ if [ "$(id -u)" != 0 ]; then
     sudo -n true 2>/dev/null || { echo "A bare root needs root: sudo make fresh" >&2; exit 1; }
     exec sudo -n "$0" ${revision:+--at "$revision"} "$@"
 fi
-PATH=$PATH:/usr/sbin:/sbin
 
+PATH=$PATH:/usr/sbin:/sbin
 work=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-fresh.XXXXXX")
 root=$work/root
 child=
@@ -33,29 +32,16 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# Where this machine gets Debian from, and how (proxy, checks): "URI SUITE COMPONENT" a line.
-sources=$(apt-get indextargets --no-release-info --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-    awk -v s="$suite" '$2 == s || index($2, s "-") == 1 { print }' | sort -u)
-mirror=$(printf '%s\n' "$sources" | awk -v s="$suite" '$2 == s && $3 == "main" { print $1; exit }')
-[ -n "$mirror" ] || { echo "fresh.sh: no source of $suite in this machine's apt configuration" >&2; exit 1; }
-include=
-case $sources in *https:*) include=--include=ca-certificates ;; esac
-eval "$(apt-config shell http_proxy Acquire::http::Proxy)"
-[ -z "${http_proxy-}" ] || export http_proxy
-
 seconds() { date +%s; }
 start=$(seconds)
-debootstrap --variant=minbase $include "$suite" "$root" "$mirror" >"$work/debootstrap.log" 2>&1 ||
-    { tail -n 20 "$work/debootstrap.log" >&2; exit 1; }
-printf '%s\n' "$sources" | sed 's/^/deb /' >"$root/etc/apt/sources.list"
-apt-config dump | grep -E '^Acquire::(https?|Check|Retries|ForceIPv)' >"$root/etc/apt/apt.conf.d/90machine" || true
+tools/debian-root.sh "$root"
 mkdir -p "$root/src/holdfast"
 if [ -n "$revision" ]; then
     git archive "$revision"
 else
     git ls-files -z | tar --null --ignore-failed-read -cf - -T - 2>/dev/null
 fi | tar -xf - -C "$root/src/holdfast"
-echo "fresh: a bare $suite in $(($(seconds) - start)) s"
+echo "fresh: a bare Debian root in $(($(seconds) - start)) s"
 
 cat >"$work/inside" <<'INSIDE'
 set -eu

@@ -8,15 +8,15 @@ set -eu
 
 packages_of() {
     case $1 in
-    build) echo "gcc libc6-dev meson ninja-build pkg-config libjansson-dev libsqlite3-dev libssl-dev" ;;
-    build) echo "gcc libc6-dev meson ninja-build pkg-config libjansson-dev libssl-dev libcurl4-openssl-dev" ;;
+    build) echo "gcc libc6-dev meson ninja-build pkg-config libjansson-dev libsqlite3-dev libssl-dev libcurl4-openssl-dev" ;;
     clang) echo "clang llvm" ;;
-    test)  echo "libcmocka-dev python3 python3-pytest python3-jsonschema varnish groff-base dnsmasq-base bind9-dnsutils node-llhttp curl wrk socat python3-websockets iproute2 nftables util-linux etcd-server etcd-client" ;;
+    test)  echo "libcmocka-dev python3 python3-pytest python3-jsonschema varnish groff-base dnsmasq-base bind9-dnsutils node-llhttp curl wrk socat python3-websockets iproute2 nftables util-linux systemd etcd-server etcd-client" ;;
     lint)  echo "clang clang-format clang-tidy cppcheck" ;;
     fuzz)  echo "clang llvm node-llhttp" ;;
     bench) echo "gcc libc6-dev python3 wrk haproxy nginx libnginx-mod-stream strace valgrind iproute2 util-linux procps" ;;
     demo)  echo "python3" ;;
     deb)   echo "debhelper dpkg-dev" ;;
+    package-test) echo "debootstrap lintian mount nftables iproute2 util-linux" ;;
     fresh) echo "debootstrap util-linux mount" ;;
     *) echo "need.sh: no group '$1'" >&2; exit 2 ;;
     esac

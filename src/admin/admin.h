@@ -161,6 +161,9 @@ struct admin_observer {
 
 struct admin_host {
     void *context;
+    /* Who asks for what is done from now on; NULL: nobody does any more. May be NULL. */
+    void (*asked)(void *context, const char *who);
+    struct audit *(*audit)(void *context); /* NULL, or NULL of it: there is none */
     struct events *events;
     const char *node;
     const struct view *(*view)(void *context);   /* in force; NULL before the first */

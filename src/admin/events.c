@@ -39,12 +39,66 @@ static const char *const code_names[EVENT_CODES] = {
     [EVENT_CONFIG_APPLIED] = "config-applied",
     [EVENT_CONFIG_ADOPTED] = "config-adopted",
     [EVENT_CONFIG_REFUSED] = "config-refused",
+    [EVENT_AUDIT_FAILED] = "audit-failed",
+    [EVENT_AUDIT_BACK] = "audit-back",
+    [EVENT_AUDIT_LOST] = "audit-lost",
+    [EVENT_LEAVING] = "leaving",
 };
 
 const char *event_code_name(enum event_code c)
 {
     CHECK(c < EVENT_CODES);
     return code_names[c];
+}
+
+/* Those that are more than events, or have a subject. */
+static const struct {
+    uint8_t decides; /* enum audit_kind, AUDIT_EVENT - kind, so that 0 is an event */
+    const char *subject;
+} meanings[EVENT_CODES] = {
+#define IS(kind) (AUDIT_EVENT - AUDIT_##kind)
+    [EVENT_CONTROL_START] = {IS(ACTION), "process"},
+    [EVENT_VIEW_TAKEN] = {IS(DECISION), "config"},
+    [EVENT_RELOAD_REFUSED] = {IS(DECISION), "config"},
+    [EVENT_INSTANCE_VERDICT] = {IS(VERDICT), "instance"},
+    [EVENT_DRAIN] = {IS(DECISION), "instance"},
+    [EVENT_RESUME] = {IS(DECISION), "instance"},
+    [EVENT_PROCESS_START] = {IS(ACTION), "process"},
+    [EVENT_PROCESS_EXIT] = {IS(EVENT), "process"},
+    [EVENT_SIGNALS_DROPPED] = {IS(EVENT), "process"},
+    [EVENT_HAND_OVER] = {IS(ACTION), "process"},
+    [EVENT_INSTANCE_ADDED] = {IS(DECISION), "instance"},
+    [EVENT_INSTANCE_REMOVED] = {IS(DECISION), "instance"},
+    [EVENT_SOURCE_FAILED] = {IS(EVENT), "source"},
+    [EVENT_SOURCE_BACK] = {IS(EVENT), "source"},
+    [EVENT_INSTANCES_LEFT_OUT] = {IS(EVENT), "service"},
+    [EVENT_STATE_DAMAGED] = {IS(EVENT), "file"},
+    [EVENT_ADMIN_DENIED] = {IS(EVENT), "address"},
+    [EVENT_BEAT_MISSING] = {IS(VERDICT), "beat"},
+    [EVENT_BEAT_FAILED] = {IS(VERDICT), "beat"},
+    [EVENT_BEAT_BACK] = {IS(VERDICT), "beat"},
+    [EVENT_STOPPING] = {IS(ACTION), ""},
+    [EVENT_NODE_SUSPECT] = {IS(VERDICT), "node"},
+    [EVENT_NODE_FAILED] = {IS(VERDICT), "node"},
+    [EVENT_NODE_ALIVE] = {IS(VERDICT), "node"},
+    [EVENT_NODE_LEFT] = {IS(VERDICT), "node"},
+    [EVENT_MAINTENANCE] = {IS(DECISION), "node"},
+    [EVENT_JOIN] = {IS(DECISION), "node"},
+    [EVENT_CLUSTER_KEY] = {IS(ACTION), ""},
+    [EVENT_LEAVING] = {IS(DECISION), "node"},
+#undef IS
+};
+
+enum audit_kind event_kind(enum event_code c)
+{
+    CHECK(c < EVENT_CODES);
+    return (enum audit_kind)(AUDIT_EVENT - meanings[c].decides);
+}
+
+const char *event_subject_kind(enum event_code c)
+{
+    CHECK(c < EVENT_CODES);
+    return meanings[c].subject ? meanings[c].subject : "";
 }
 
 const char *event_level_name(enum event_level l)
@@ -94,8 +148,11 @@ struct event *events_begin(struct events *e, enum event_code code, enum event_le
 
 void events_commit(struct events *e)
 {
-    e->by_code[slot_of(e, e->next)->code]++;
+    const struct event *ev = slot_of(e, e->next);
+    e->by_code[ev->code]++;
     e->next++;
+    if (e->keep)
+        e->keep(e->keeper, ev);
     if (e->on_add)
         e->on_add(e, e->context);
 }

@@ -7,6 +7,7 @@
 #ifndef HF_ADMIN_EVENTS_H
 #define HF_ADMIN_EVENTS_H
 
+#include "audit/audit.h"
 #include "base/base.h"
 #include "detect/detect.h"
 
@@ -49,15 +50,23 @@ enum event_code {
     EVENT_CONFIG_APPLIED, /* somebody made another configuration the cluster's, here */
     EVENT_CONFIG_ADOPTED, /* this node runs another version */
     EVENT_CONFIG_REFUSED, /* it cannot, and stays with what it has */
+    EVENT_AUDIT_FAILED, /* what happens cannot be kept (docs/audit.md) */
+    EVENT_AUDIT_BACK,   /* it can again */
+    EVENT_AUDIT_LOST,   /* some of it was not */
+    EVENT_LEAVING,      /* an operator lets this node say goodbye */
     EVENT_CODES
 };
 /* "instance-verdict" */
 const char *event_code_name(enum event_code c);
+/* What it is to the audit. */
+enum audit_kind event_kind(enum event_code c);
+/* What its subject is: "instance", "node", "process"; empty: it has none, or it depends. */
+const char *event_subject_kind(enum event_code c);
 
 enum event_level { EVENT_INFO, EVENT_WARNING, EVENT_ERROR, EVENT_LEVELS };
 const char *event_level_name(enum event_level l);
 
-enum { EVENT_SUBJECT_MAX = 160, EVENT_TEXT_MAX = 320 };
+enum { EVENT_SUBJECT_MAX = 160, EVENT_TEXT_MAX = 320, EVENT_BY_MAX = 96 };
 
 struct event {
     uint64_t seq;
@@ -69,6 +78,7 @@ struct event {
     uint8_t n_evidence;
     char subject[EVENT_SUBJECT_MAX]; /* "web/10.0.0.1:80", "proxy"; may be empty */
     char text[EVENT_TEXT_MAX];
+    char by[EVENT_BY_MAX];                  /* who asked for it; empty: nobody did */
     struct signal evidence[JUDGE_EVIDENCE]; /* oldest first */
 };
 
@@ -81,12 +91,18 @@ struct events {
     uint64_t by_code[EVENT_CODES];
     void (*on_add)(struct events *e, void *context); /* may be NULL */
     void *context;
+    /* Called with each event before on_add; may be NULL. Must not add one. */
+    void (*keep)(void *keeper, const struct event *ev);
+    void *keeper;
 };
 
 enum { EVENTS_DEFAULT = 4096 };
 
 int events_init(struct events *e, uint32_t size, uint64_t first, struct err *err);
 void events_free(struct events *e);
+
+/* It tells of a verdict: from, to and reason count. */
+bool event_has_verdict(const struct event *ev);
 
 /* A slot in the ring, zeroed, with its times set; the caller fills it in and calls events_commit.
  * No other event may be added between the two. */

@@ -24,7 +24,7 @@ static void put_verdict(struct json_object *o, const struct event *ev)
     json_put_text(o, "reason", reason_name(ev->reason));
 }
 
-static bool has_verdict(const struct event *ev)
+bool event_has_verdict(const struct event *ev)
 {
     return ev->code == EVENT_INSTANCE_VERDICT || ev->code == EVENT_BEAT_MISSING ||
            ev->code == EVENT_BEAT_FAILED || ev->code == EVENT_BEAT_BACK;
@@ -39,10 +39,14 @@ static json_t *event_json(const struct event *ev)
     json_put_u64(&o, "epoch", ev->epoch);
     json_put_text(&o, "code", event_code_name(ev->code));
     json_put_text(&o, "level", event_level_name(ev->level));
+    json_put_text(&o, "kind", audit_kind_name(event_kind((enum event_code)ev->code)));
+    json_put_text(&o, "subject_kind", event_subject_kind((enum event_code)ev->code));
     json_put_text(&o, "subject", ev->subject);
     json_put_text(&o, "text", ev->text);
-    if (has_verdict(ev))
+    if (event_has_verdict(ev))
         put_verdict(&o, ev);
+    if (ev->by[0])
+        json_put_text(&o, "by", ev->by);
     json_t *evidence = json_array();
     for (uint8_t i = 0; i < ev->n_evidence; i++)
         if (!json_push(evidence, evidence_json(&ev->evidence[i], ev->boot)))

@@ -104,6 +104,40 @@ static void every_code_is_documented(void **state)
     buf_free(&doc);
 }
 
+static void kept(void *keeper, const struct event *ev)
+{
+    uint64_t *seq = keeper;
+    assert_int_equal(ev->seq, *seq + 1);
+    *seq = ev->seq;
+}
+
+static void each_event_is_kept(void **state)
+{
+    struct events e;
+    uint64_t seq = 9;
+    assert_int_equal(events_init(&e, 4, 10, NULL), 0);
+    e.keep = kept;
+    e.keeper = &seq;
+    for (int i = 0; i < 9; i++)
+        add(&e, EVENT_DRAIN, "x");
+    assert_int_equal(seq, 18);
+    events_free(&e);
+}
+
+static void kinds_fit_the_codes(void **state)
+{
+    assert_int_equal(event_kind(EVENT_NODE_FAILED), AUDIT_VERDICT);
+    assert_int_equal(event_kind(EVENT_DRAIN), AUDIT_DECISION);
+    assert_int_equal(event_kind(EVENT_HAND_OVER), AUDIT_ACTION);
+    assert_int_equal(event_kind(EVENT_AUDIT_LOST), AUDIT_EVENT);
+    for (unsigned i = 0; i < EVENT_CODES; i++) { /* a verdict is always about somebody */
+        enum event_code c = (enum event_code)i;
+        struct event ev = {.code = (uint8_t)i};
+        assert_true(event_kind(c) != AUDIT_VERDICT || event_subject_kind(c)[0]);
+        assert_true(!event_has_verdict(&ev) || event_kind(c) == AUDIT_VERDICT);
+    }
+}
+
 static void json_has_every_field(void **state)
 {
     struct events e;
@@ -118,6 +152,7 @@ static void json_has_every_field(void **state)
     ev->evidence[0] = (struct signal){
         .at = 2000000000, .count = 2, .kind = SIGNAL_REQ_5XX, .observer = 3, .detail = 503};
     str_copy(ev->subject, sizeof ev->subject, STR("web/\xff"));
+    str_copy(ev->by, sizeof ev->by, STR("uid 0"));
     events_commit(&e);
     json_t *j = events_json(&e, 0, 10);
     struct buf text = {0};
@@ -127,8 +162,10 @@ static void json_has_every_field(void **state)
         text.p, "{\"schema\":\"holdfast.events.v1\",\"next\":10,\"lost\":0,\"events\":[{\"seq\":10,"
                 "\"time\":"
                 "\"2026-11-23T05:34:27.125Z\",\"boot_ns\":3000000000,\"epoch\":7,\"code\":"
-                "\"instance-verdict\",\"level\":\"warning\",\"subject\":\"web/?\",\"text\":\"\","
-                "\"from\":\"suspect\",\"to\":\"failed\",\"reason\":\"checks-fail\",\"evidence\":[{"
+                "\"instance-verdict\",\"level\":\"warning\",\"kind\":\"verdict\","
+                "\"subject_kind\":\"instance\",\"subject\":\"web/?\",\"text\":\"\","
+                "\"from\":\"suspect\",\"to\":\"failed\",\"reason\":\"checks-fail\",\"by\":\"uid "
+                "0\",\"evidence\":[{"
                 "\"signal\":\"request-5xx\",\"count\":2,\"detail\":503,\"observer\":\"worker-2\","
                 "\"age_seconds\":1.0}]}]}");
     json_decref(j);
@@ -145,6 +182,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_rise_from_the_start),
         cmocka_unit_test(a_full_ring_drops_the_oldest),
+        cmocka_unit_test(each_event_is_kept),
+        cmocka_unit_test(kinds_fit_the_codes),
         cmocka_unit_test(evidence_is_copied_oldest_first),
         cmocka_unit_test(out_of_memory_is_an_error),
         cmocka_unit_test(every_code_is_documented),

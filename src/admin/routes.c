@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 struct route {
     bool write; /* POST; else GET and HEAD */
@@ -576,6 +577,40 @@ static bool may(struct conn *c, const struct route *route, const struct view_tok
     return false;
 }
 
+/* Who sent it, for what is kept of it. */
+static void describe(const struct conn *c, const struct view_token *t, char out[EVENT_BY_MAX])
+{
+    char from[ADDR_TEXT_MAX];
+    struct ucred peer;
+    socklen_t n = sizeof peer;
+    if (t) {
+        addr_format_ip(&c->peer, from);
+        snprintf(out, EVENT_BY_MAX, "token %.*s from %.45s", (int)MIN(t->name.n, 32u), t->name.p,
+                 from);
+    } else if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 && peer.pid) {
+        snprintf(out, EVENT_BY_MAX, "uid %u (process %d) over the node's socket", peer.uid,
+                 peer.pid);
+    } else {
+        snprintf(out, EVENT_BY_MAX, "an operator over the node's socket");
+    }
+}
+
+/* What changes something is done in its sender's name. */
+static void answer_as(struct conn *c, const struct route *route, const struct captures *m,
+                      const struct view_token *t)
+{
+    const struct admin_host *h = &c->admin->host;
+    char who[EVENT_BY_MAX];
+    bool told = h->asked && (route->write || route->method);
+    if (told) {
+        describe(c, t, who);
+        h->asked(h->context, who);
+    }
+    route->answer(c, m);
+    if (told)
+        h->asked(h->context, NULL);
+}
+
 void route_request(struct conn *c, const struct request *r)
 {
     const struct view_token *token = NULL;
@@ -592,7 +627,7 @@ void route_request(struct conn *c, const struct request *r)
             if (token)
                 snprintf(c->who, sizeof c->who, "token " STR_FMT, STR_ARG(token->name));
             if (!token || may(c, &routes[i], token))
-                routes[i].answer(c, &m);
+                answer_as(c, &routes[i], &m, token);
             return;
         }
         allow(c, &routes[i], known);

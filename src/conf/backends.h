@@ -12,6 +12,8 @@ void backends_build(struct conf *c, const struct node *service, bool complete,
                     struct view_service *s, const char *who);
 /* resolver.c: fills c->view->resolver. */
 void resolver_build(struct conf *c, const struct node *top);
+/* The same of the audit block. */
+void audit_build(struct conf *c, const struct node *top);
 /* Of a file that holds nothing else: instances with addresses only. */
 void backends_build_dropin(struct conf *c, const struct node *top, struct view_service *s);
 

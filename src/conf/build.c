@@ -417,6 +417,7 @@ void conf_build(struct conf *c, const struct node *top, bool damaged)
     c->view->sockets = build_array(&b, b.cap_sockets, sizeof *c->view->sockets);
     build_admin(&b, top);
     resolver_build(c, top);
+    audit_build(c, top);
     beats_build(&b, top);
     links_expect(&b, top);
     build_services(&b, top, damaged);

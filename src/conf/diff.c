@@ -318,6 +318,15 @@ static void diff_resolver(struct diff *d)
     buf_printf(d->out, "resolver: changed\n");
 }
 
+static void diff_audit(struct diff *d)
+{
+    const struct view_audit *a = &d->now->audit, *b = &d->next->audit;
+    if (a->keep == b->keep && a->size == b->size && a->rows == b->rows)
+        return;
+    d->n++;
+    buf_printf(d->out, "audit: changed\n");
+}
+
 static void added(struct diff *d, const struct view_service *s)
 {
     line_for(d, s->name);
@@ -343,8 +352,10 @@ int conf_diff(const struct view *now, const struct view *next, struct buf *out)
         add_zone(out, next->zone);
         buf_printf(out, "\n");
     }
-    if (now)
+    if (now) {
         diff_resolver(&d);
+        diff_audit(&d);
+    }
     diff_cluster(&d);
     diff_admin(&d, '-', d.now, next);
     diff_admin(&d, '+', next, d.now);

@@ -1,4 +1,5 @@
-/* The resolver block: who is asked for the names of backends. */
+/* The resolver block: who is asked for the names of backends. And that of the audit, which is
+ * shorter. */
 #include "conf/address.h"
 #include "conf/backends.h"
 
@@ -51,4 +52,12 @@ void resolver_build(struct conf *c, const struct node *top)
     if (!at)
         at = settings_seen(&seen, BLOCK_RESOLVER, "ttl-max");
     conf_complain(c, &at->place, "", "ttl-min is above ttl-max");
+}
+
+void audit_build(struct conf *c, const struct node *top)
+{
+    struct node parent = {.children = (struct node *)(uintptr_t)top};
+    struct seen seen;
+    const struct node *n = settings_block(c, &parent, BLOCK_AUDIT);
+    settings_apply(c, BLOCK_AUDIT, n ? n->children : NULL, &c->view->audit, &seen);
 }

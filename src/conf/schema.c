@@ -62,6 +62,14 @@ static const struct setting resolver[] = {
     NUMBER("ttl-max", KIND_DURATION, struct view_resolver, ttl_most, 10 * MS, D, "5m",
            "an answer is asked for again no later, whatever its TTL"),
 };
+static const struct setting audit[] = {
+    NUMBER("keep", KIND_DURATION, struct view_audit, keep, H, 366 * D, "30d",
+           "verdicts and events are forgotten after it, decisions and actions after four times it"),
+    NUMBER("size", KIND_SIZE, struct view_audit, size, 1024 * K, 1024 * 1024 * K, "64m",
+           "of STATE/audit.db; the oldest makes room"),
+    NUMBER("rows", KIND_COUNT, struct view_audit, rows, 1000, 10000000, "200000",
+           "records in it; the oldest makes room"),
+};
 static const struct setting beats[] = {
     SPECIAL("listen", KIND_DOOR, "",
             "where beats are taken, as a line of text; one or several; `holdfast beat` needs none"),
@@ -344,6 +352,9 @@ static const struct block blocks[BLOCKS] = {
                      "Who may use the admin API over TCP (docs/admin-api.md)."},
     [BLOCK_RESOLVER] = {"resolver", IN(BLOCK_TOP), NULL, false, ANY_MODE, 0, NO_RULES,
                         SETTINGS(resolver), "How names of backends are looked up."},
+    [BLOCK_AUDIT] =
+        {"audit", IN(BLOCK_TOP), NULL, false, ANY_MODE, 0, NO_RULES, SETTINGS(audit),
+         "What each node keeps of what happened, was decided and done (docs/audit.md)."},
     [BLOCK_BEATS] = {"beats", IN(BLOCK_TOP), NULL, false, ANY_MODE, 0, NO_RULES, SETTINGS(beats),
                      "Where jobs say that they live (docs/beats.md)."},
     [BLOCK_BEAT] = {"beat", IN(BLOCK_TOP), "NAME", true, ANY_MODE, 0, NO_RULES, SETTINGS(beat),

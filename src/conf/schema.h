@@ -85,6 +85,7 @@ enum block_id {
     BLOCK_ADMIN,
     BLOCK_TOKEN,
     BLOCK_RESOLVER,
+    BLOCK_AUDIT,
     BLOCK_BEATS,
     BLOCK_BEAT,
     BLOCK_CLUSTER,

@@ -86,7 +86,7 @@ enum application_end {
     APPLICATION_CONFLICT, /* somebody else's is, and this one never will be: plan again */
     APPLICATION_FAILED,   /* it is not and never will be; e tells */
 };
-struct application {
+struct application { /* stays where it is: ops point into it */
     enum application_next next;
     enum application_end end;
     uint64_t wait; /* ns to let pass before `next` */

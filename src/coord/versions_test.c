@@ -162,16 +162,15 @@ struct rig {
     struct buf head;
 };
 
-static struct rig rig_new(uint64_t number)
+static void rig_new(struct rig *r, uint64_t number)
 {
-    struct rig r = {.base = {.revision = number ? 40 : 0}};
+    *r = (struct rig){.base = {.revision = number ? 40 : 0}};
     struct version w = wanted('b');
     struct err e = {0};
     if (number)
-        r.base.version = written(number, 'a');
-    assert_int_equal(application_begin(&r.a, &r.base, 0, &w, STR("new"), &e), 0);
-    assert_int_equal(r.a.next, APPLICATION_CAS);
-    return r;
+        r->base.version = written(number, 'a');
+    assert_int_equal(application_begin(&r->a, &r->base, 0, &w, STR("new"), &e), 0);
+    assert_int_equal(r->a.next, APPLICATION_CAS);
 }
 
 static void rig_free(struct rig *r)
@@ -206,7 +205,8 @@ static void reads(struct rig *r, const struct version *v, uint64_t revision)
 
 static void the_cas_says_what_must_be_as_it_was(void **state)
 {
-    struct rig r = rig_new(141);
+    struct rig r;
+    rig_new(&r, 141);
     assert_int_equal(r.a.n_ops, 3);
     assert_true(str_eq(r.a.ops[0].key, STR("config/head")) && r.a.ops[0].expected == 40);
     assert_true(str_eq(r.a.ops[1].key, STR("config/version/0000000142")));
@@ -214,7 +214,7 @@ static void the_cas_says_what_must_be_as_it_was(void **state)
     assert_true(str_eq(r.a.ops[2].key, STR("config/version/0000000042")));
     assert_int_equal(r.a.ops[2].act, COORD_REMOVE);
     rig_free(&r);
-    r = rig_new(0);
+    rig_new(&r, 0);
     assert_int_equal(r.a.n_ops, 2);
     assert_true(r.a.ops[0].expected == 0 && r.a.version.number == 1);
     rig_free(&r);
@@ -239,7 +239,8 @@ static void clear_answers_are_final(void **state)
                                                 [COORD_FAILED] = APPLICATION_FAILED};
     static const enum coord_outcome outcomes[] = {COORD_DONE, COORD_CONFLICT, COORD_FAILED};
     for (uint32_t i = 0; i < ARRAY_LEN(outcomes); i++) {
-        struct rig r = rig_new(5);
+        struct rig r;
+        rig_new(&r, 5);
         outcome(&r, outcomes[i]);
         assert_int_equal(r.a.next, APPLICATION_OVER);
         assert_int_equal(r.a.end, ends[outcomes[i]]);
@@ -250,7 +251,8 @@ static void clear_answers_are_final(void **state)
 
 static void unknown_and_it_happened(void **state)
 {
-    struct rig r = rig_new(5);
+    struct rig r;
+    rig_new(&r, 5);
     struct version later = written(7, 'c');
     outcome(&r, COORD_UNKNOWN);
     assert_true(r.a.wait > 0);
@@ -259,7 +261,7 @@ static void unknown_and_it_happened(void **state)
     reads(&r, &r.a.version, 41);
     assert_int_equal(r.a.end, APPLICATION_DONE);
     rig_free(&r);
-    r = rig_new(5);
+    rig_new(&r, 5);
     outcome(&r, COORD_UNKNOWN);
     reads(&r, &later, 45);
     assert_true(str_eq(r.a.key, STR("config/version/0000000006")));
@@ -270,14 +272,15 @@ static void unknown_and_it_happened(void **state)
 
 static void unknown_and_somebody_else_was_first(void **state)
 {
-    struct rig r = rig_new(5);
+    struct rig r;
+    rig_new(&r, 5);
     struct version other = written(6, 'c'), much_later = written(206, 'c');
     outcome(&r, COORD_UNKNOWN);
     reads(&r, &other, 45);
     reads(&r, &other, 45);
     assert_int_equal(r.a.end, APPLICATION_CONFLICT);
     rig_free(&r);
-    r = rig_new(5);
+    rig_new(&r, 5);
     outcome(&r, COORD_UNKNOWN);
     reads(&r, &much_later, 45);
     reads(&r, NULL, 0); /* removed meanwhile: nobody can tell */
@@ -289,7 +292,8 @@ static void unknown_and_somebody_else_was_first(void **state)
 static void unknown_and_it_did_not_happen(void **state)
 {
     for (int k = 0; k < 4; k++) {
-        struct rig r = rig_new(5);
+        struct rig r;
+        rig_new(&r, 5);
         struct version was;
         outcome(&r, COORD_UNKNOWN);
         reads(&r, &r.base.version, 40);
@@ -316,7 +320,8 @@ static void unknown_and_it_did_not_happen(void **state)
 
 static void before_the_first_version_it_stays_open(void **state)
 {
-    struct rig r = rig_new(0);
+    struct rig r;
+    rig_new(&r, 0);
     outcome(&r, COORD_UNKNOWN);
     for (int i = 0; i < 3; i++) {
         reads(&r, NULL, 0);

@@ -108,6 +108,7 @@ static struct admin_beat_counts host_beat_counts(void *context)
 static int host_restart_proxy(void *context, bool gently, struct err *e)
 {
     struct control *c = context;
+    str_copy(c->change_by, sizeof c->change_by, str_of(c->auditing.by));
     struct buf body = {0};
     put_u32(&body, gently);
     put_str(&body, STR("an operator asked for it"));
@@ -120,6 +121,7 @@ static int host_restart_proxy(void *context, bool gently, struct err *e)
 static int host_upgrade(void *context, struct str path, struct err *e)
 {
     struct control *c = context;
+    str_copy(c->change_by, sizeof c->change_by, str_of(c->auditing.by));
     struct buf body = {0};
     put_str(&body, path);
     int r = body.failed ? err_set(e, ERR_NOMEM, "no memory to ask for an upgrade")
@@ -137,6 +139,8 @@ struct admin_host control_host(struct control *c)
 {
     return (struct admin_host){
         .context = c,
+        .asked = auditing_asked,
+        .audit = auditing_audit,
         .events = &c->events,
         .node = c->o.node,
         .view = host_view,
@@ -253,6 +257,8 @@ static int open_parts(struct control *c, struct err *e)
     struct admin_host host = control_host(c);
     int r = events_init(&c->events, EVENTS_DEFAULT, loop_now(c->loop) / NS_PER_US, e);
     if (r == 0)
+        auditing_init(c);
+    if (r == 0)
         r = judging_init(c, e);
     if (r == 0)
         r = discovering_init(c, e);
@@ -314,6 +320,7 @@ void control_close(struct control *c)
     health_end(c);
     beating_end(c);
     drains_end(c);
+    auditing_end(c);
     events_free(&c->events);
     arriving_close(&c->arriving);
     view_free(c->arriving.view);

@@ -20,6 +20,8 @@
  *   beat_door.c       where they say it over the network: the I/O around wire/beat.h
  *   control_drain.c   operators' drains, kept in STATE/drains.json
  *   control_event.c   what happened, to the events and the log
+ *   control_audit.c   what happened, with its evidence, to the audit
+ *   control_evidence.c what is known when a verdict changes
  *   prober.c          active checks: the I/O around detect/probe.h
  *
  * Start: the supervisor sends ADMIN_SOCKET and then either its last good view (VIEW_BEGIN ... END:
@@ -29,6 +31,7 @@
 #define HF_CONTROL_H
 
 #include "admin/admin.h"
+#include "audit/audit.h"
 #include "base/base.h"
 #include "conf/conf.h"
 #include "daemon/beat_door.h"
@@ -89,7 +92,7 @@ struct healthing {
     struct health_line line; /* send is NULL: this node is alone */
     struct health_peer peers[FUSE_OBSERVERS];
     uint32_t n_peers;
-    uint8_t order[FUSE_OBSERVERS]; /* of peers, by name: what people read is sorted */
+    uint8_t order[FUSE_OBSERVERS];       /* of peers, by name: what people read is sorted */
     struct addr resting[FUSE_OBSERVERS]; /* of nodes in maintenance */
     uint32_t n_resting;
     bool isolated, self_resting;
@@ -130,8 +133,9 @@ struct reloading {
     struct list serving; /* for the one that runs */
     struct task run;
     struct timer deadline;
-    struct view *next;  /* owned while not idle */
-    struct buf changes; /* lines of conf_diff */
+    struct view *next;     /* owned while not idle */
+    char by[EVENT_BY_MAX]; /* who asked last */
+    struct buf changes;    /* lines of conf_diff */
     struct admin_reload hangup;
 };
 
@@ -143,6 +147,7 @@ struct discovering {
     struct timer due;
     uint64_t next_at;           /* no merge before this */
     bool wanted;                /* a source changed since the last merge */
+    char by[EVENT_BY_MAX];      /* who changed the API's instances last */
     uint32_t unmerged;          /* instances that the API added since */
     bool runs;                  /* the transaction under way is a merge, not a reload */
     struct list waiting;        /* struct admin_telling: for the next view */
@@ -171,6 +176,18 @@ struct meshing {
     char seen[1024]; /* what was seen of them at the latest beat */
 };
 
+/* control_audit.c's own: what is gathered for the event under way. */
+struct auditing {
+    struct audit *audit; /* owned; NULL: it could not be begun */
+    struct audit_signal signals[AUDIT_EVIDENCE], all[AUDIT_EVIDENCE];
+    uint32_t n, n_all;
+    char texts[8192]; /* of the signals */
+    size_t n_texts;
+    char rule[AUDIT_TEXT_MAX];
+    const char *before, *after, *reason; /* names of states; NULL: as the event says */
+    char by[EVENT_BY_MAX];               /* who asks just now */
+};
+
 /* A view on its way from the supervisor, and control's own sockets of it. */
 struct arriving {
     struct view *view; /* NULL: the one that control asked for */
@@ -195,7 +212,9 @@ struct control {
     struct ipc supervisor;
     struct proxy_line proxies[CELLS_BANKS]; /* those that accept, start or drain */
     struct admin_change change;             /* the latest hand-over or upgrade */
+    char change_by[EVENT_BY_MAX];           /* who asked for it */
     struct events events;
+    struct auditing auditing;
     struct admin *admin;
     struct view *view; /* in force; NULL before the first */
     uint64_t epoch;    /* the highest ever given to a view */
@@ -373,10 +392,33 @@ int keying_token(void *context, struct str node, uint64_t ttl, struct admin_tick
 int keying_keys(void *context, struct admin_keys *out, struct err *e);
 int keying_rotate(void *context, bool force, struct err *e);
 
+/* control_audit.c */
+void auditing_init(struct control *c); /* after the events; what goes wrong is one of them */
+void auditing_end(struct control *c);
+void auditing_adopt(struct control *c); /* c->view is in force */
+/* For struct admin_host. */
+void auditing_asked(void *context, const char *who);
+struct audit *auditing_audit(void *context);
+/* Between control_event and control_event_end: a piece of evidence that the event does not hold
+ * itself. signal: its stable name, a constant. at: ns, 0: not known. The rest says it in words. */
+void audit_evidence(struct control *c, const char *signal, struct str observer, uint64_t at,
+                    uint64_t detail, uint32_t count, const char *fmt, ...)
+    __attribute__((format(printf, 7, 8)));
+/* The rule that tipped it. */
+void audit_rule(struct control *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Constant names of what is no verdict (a member's states). */
+void audit_states(struct control *c, const char *before, const char *after, const char *reason);
+
+/* control_evidence.c: between control_event and control_event_end */
+void evidence_verdict(struct control *c, uint32_t slot);
+void evidence_member(struct control *c, const struct member_info *about, enum member_state was);
+
 /* control_event.c */
 struct event *control_event(struct control *c, enum event_code code, enum event_level level);
 void event_subject(struct event *ev, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void event_text(struct event *ev, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Who asked for it, where that is not who asks just now. */
+void event_by(struct event *ev, const char *who);
 /* Adds the event of control_event, and logs it. */
 void control_event_end(struct control *c, struct event *ev);
 /* A file of the state directory could not be written: said when it begins, not every time. */

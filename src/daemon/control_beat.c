@@ -49,6 +49,9 @@ static void tell(struct control *c, const struct beat_row *row, enum verdict was
     for (uint64_t i = 0; i < n; i++)
         ev->evidence[i] = w->evidence[(w->evidence_n - n + i) % BEAT_EVIDENCE];
     ev->n_evidence = (uint8_t)n;
+    char rule[AUDIT_TEXT_MAX];
+    judge_rule(w->reason, NULL, rule, sizeof rule);
+    audit_rule(c, "%s", rule);
     control_event_end(c, ev);
 }
 

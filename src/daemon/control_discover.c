@@ -199,6 +199,8 @@ static void tell_instance(struct control *c, enum event_code code, const struct 
     struct event *ev = control_event(c, code, EVENT_INFO);
     event_subject(ev, "%.*s/%.*s", (int)MIN(s->name.n, 80u), s->name.p, (int)MIN(n->name.n, 120u),
                   n->name.p);
+    if (n->origin == ORIGIN_API)
+        event_by(ev, c->discovering.by);
     addr_format(&n->addr, address);
     if (code == EVENT_INSTANCE_ADDED)
         event_text(ev, "%s, weight %u, from %s", address, n->weight, source_text(n, source));
@@ -372,6 +374,7 @@ int discovering_tell(struct control *c, const struct told_change *change,
     int r = apply(c, s, change, &counts, e);
     if (r)
         return r;
+    str_copy(g->by, sizeof g->by, str_of(c->auditing.by));
     *told = (struct admin_told){.added = counts.added,
                                 .removed = counts.removed,
                                 .updated = counts.updated,

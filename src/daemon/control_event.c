@@ -6,8 +6,10 @@
 
 struct event *control_event(struct control *c, enum event_code code, enum event_level level)
 {
-    return events_begin(&c->events, code, level, loop_now(c->loop), clock_wall(),
-                        c->view ? c->view->epoch : 0);
+    struct event *ev = events_begin(&c->events, code, level, loop_now(c->loop), clock_wall(),
+                                    c->view ? c->view->epoch : 0);
+    event_by(ev, c->auditing.by);
+    return ev;
 }
 
 void event_subject(struct event *ev, const char *fmt, ...)

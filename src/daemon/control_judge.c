@@ -95,6 +95,7 @@ static void tell(struct control *c, uint32_t slot, enum verdict from)
     ev->to = (uint8_t)s->shown.verdict;
     ev->reason = (uint8_t)s->shown.reason;
     event_evidence(ev, &s->judge);
+    evidence_verdict(c, slot);
     control_event_end(c, ev);
 }
 

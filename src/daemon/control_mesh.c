@@ -34,6 +34,7 @@ static void tell_member(struct control *c, const struct member_change *m, struct
                member_state_name((enum member_state)i->state),
                member_reason_name((enum member_reason)i->reason), i->observers, i->hearing,
                i->silent, (unsigned long long)i->incarnation);
+    evidence_member(c, i, (enum member_state)m->was);
     control_event_end(c, ev);
 }
 
@@ -158,6 +159,8 @@ void meshing_maintain(struct control *c, bool on, struct str by)
     if (keep_flag(c, on, &e))
         control_unsaved(c, &e);
     struct event *ev = control_event(c, EVENT_MAINTENANCE, EVENT_INFO);
+    if (!ev->by[0])
+        snprintf(ev->by, sizeof ev->by, "%.*s", (int)MIN(by.n, sizeof ev->by - 1), by.p);
     event_subject(ev, "%.*s", (int)c->view->cluster.nodes[c->view->cluster.self].name.n,
                   c->view->cluster.nodes[c->view->cluster.self].name.p);
     event_text(ev, "%s, asked for by %.*s", on ? "begins" : "ends", (int)MIN(by.n, 100u), by.p);
@@ -316,6 +319,10 @@ int meshing_leave(void *context, struct err *e)
     if (!c->meshing.mesh)
         return alone(e);
     mesh_leave(c->meshing.mesh);
+    struct event *ev = control_event(c, EVENT_LEAVING, EVENT_INFO);
+    event_subject(ev, "%s", c->o.node ? c->o.node : "");
+    event_text(ev, "says goodbye to the others: they will not miss it");
+    control_event_end(c, ev);
     return 0;
 }
 

@@ -90,6 +90,7 @@ void control_adopt(struct control *c, struct view *view, bool restore)
     view_free(old);
     drains_prune(c);
     beating_adopt(c);
+    auditing_adopt(c);
     listen_all(c);
     take_mesh_sockets(c);
     configuring_adopt(c);
@@ -251,6 +252,9 @@ static void on_change(struct control *c, struct ipc_message *m)
         return;
     struct event *ev =
         control_event(c, EVENT_HAND_OVER, state == CHANGE_FAILED ? EVENT_ERROR : EVENT_INFO);
+    event_by(ev, c->change_by);
+    if (state != CHANGE_RUNS)
+        c->change_by[0] = 0;
     event_subject(ev, "%s", kind == CHANGE_UPGRADE ? "holdfast" : "proxy");
     event_text(ev, "%s", g->text);
     control_event_end(c, ev);
@@ -303,7 +307,11 @@ void control_hear_supervisor(struct ipc *ipc, struct ipc_message *m)
     case IPC_VIEW_REFUSED: on_view_refused(c, m); return;
     case IPC_VIEW_TAKEN: on_view_taken(c, m); return;
     case IPC_NO_VIEW: on_no_view(c); return;
-    case IPC_RELOAD: reload_hangup(c); return;
+    case IPC_RELOAD:
+        auditing_asked(c, "SIGHUP to the supervisor");
+        reload_hangup(c);
+        auditing_asked(c, NULL);
+        return;
     case IPC_PEER: on_peer(c, m); return;
     case IPC_CHILD: on_child(c, m); return;
     case IPC_STOP: on_stop(c); return;

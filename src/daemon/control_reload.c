@@ -56,6 +56,8 @@ static void tell_subject(struct control *c, struct event *ev)
 static void tell_refused(struct control *c, const struct err *e)
 {
     struct event *ev = control_event(c, EVENT_RELOAD_REFUSED, EVENT_WARNING);
+    if (!c->discovering.runs)
+        event_by(ev, c->reloading.by);
     tell_subject(c, ev);
     event_text(ev, "%s", e->text);
     control_event_end(c, ev);
@@ -342,6 +344,8 @@ void reload_taken(struct control *c, uint64_t epoch)
     size_t n = 0;
     struct str *list = reload_lines(buf_str(&g->changes), &n);
     struct event *ev = control_event(c, EVENT_VIEW_TAKEN, EVENT_INFO);
+    if (!c->discovering.runs)
+        event_by(ev, c->reloading.by);
     tell_subject(c, ev);
     if (n && list)
         event_text(ev, "%zu change%s: %.*s%s", n, n == 1 ? "" : "s", (int)MIN(list[0].n, 200u),
@@ -382,6 +386,7 @@ int reload_request(struct control *c, struct admin_reload *r, struct err *e)
     if (n >= RELOAD_MAX_WAITING)
         return err_set(e, ERR_BUSY, "%u reloads wait already", n);
     list_push_back(&g->waiting, &r->link);
+    str_copy(g->by, sizeof g->by, str_of(c->auditing.by));
     if (g->state == RELOAD_IDLE)
         loop_defer(c->loop, &g->run);
     return 0;

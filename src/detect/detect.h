@@ -177,6 +177,10 @@ uint64_t judge_check_delay(const struct judge *j);
  * 0.2 s ago. Latest signals: check-refused x3." Terminated, cut to fit; returns the length. */
 size_t judge_explain(const struct judge *j, uint64_t now, char *out, size_t size);
 
+/* The rule behind a reason, with its thresholds, in one English sentence; of a watched job, p may be
+ * NULL. Terminated, cut to fit; returns the length. */
+size_t judge_rule(enum reason r, const struct judge_params *p, char *out, size_t size);
+
 static inline enum verdict verdict_worse(enum verdict a, enum verdict b)
 {
     return a > b ? a : b;

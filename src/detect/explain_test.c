@@ -149,12 +149,31 @@ static void test_names(void **state)
     assert_int_equal(verdict_worse(VERDICT_SUSPECT, VERDICT_DEGRADED), VERDICT_SUSPECT);
 }
 
+static void test_every_reason_has_its_rule(void **state)
+{
+    struct judge_params p = {
+        .rise = 4, .fall = 7, .eject_after = 6, .hold = 3 * SECOND, .hold_max = 9 * SECOND};
+    char out[320];
+    for (unsigned i = 0; i < REASONS; i++) {
+        size_t n = judge_rule((enum reason)i, &p, out, sizeof out);
+        const char *verdict = verdict_name(reason_verdict((enum reason)i));
+        assert_true(n > strlen(verdict) + 2 && n < 200);
+        assert_memory_equal(out, verdict, strlen(verdict));
+    }
+    judge_rule(REASON_CHECKS_FAIL, &p, out, sizeof out);
+    assert_string_equal(out, "failed: 7 checks or more failed in a row (fall)");
+    judge_rule(REASON_REQUESTS_FAIL, &p, out, sizeof out);
+    assert_string_equal(out, "failed: 6 requests in a row failed (eject after), or one on trial; "
+                             "held for 3.0 s, doubling up to 9.0 s");
+    assert_int_equal(judge_rule(REASON_SLOW, &p, out, 5), 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_checks), cmocka_unit_test(test_requests),
         cmocka_unit_test(test_pace),   cmocka_unit_test(test_cut_to_fit),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_names),  cmocka_unit_test(test_every_reason_has_its_rule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

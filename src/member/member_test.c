@@ -402,6 +402,34 @@ static void those_that_left_do_not_count(void **state)
     net_free(net);
 }
 
+/* Node 0 failed node 1 alone, while node 2 had left; then node 2 is back and tells of a later life
+ * of node 1, which is over too. */
+static void failed_alone_and_failed_again(void **state)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct net *net = net_new(3, seed);
+        net_run(net, SECOND);
+        member_leave(net->nodes[2].m, net->now);
+        net_run(net, SECOND);
+        net_crash(net, 1);
+        net_crash(net, 2);
+        net_run(net, 2 * SECOND);
+        net_expect(net, 0, 1, MEMBER_ALONE);
+        uint64_t before = net_see(net, 0, 1).incarnation;
+        net_cut_off(net, 0, true);
+        net_start(net, 1);
+        net_start(net, 2);
+        net_run(net, SECOND);
+        net_crash(net, 1);
+        net_run(net, 2 * SECOND);
+        net_cut_off(net, 0, false);
+        net_run(net, 2 * SECOND);
+        assert_int_equal(net_see(net, 0, 1).state, MEMBER_FAILED);
+        assert_true(net_see(net, 0, 1).incarnation > before);
+        net_free(net);
+    }
+}
+
 static void nobody_fails_in_maintenance(void **state)
 {
     struct net *net = net_new(3, 11);
@@ -567,6 +595,7 @@ int main(void)
         cmocka_unit_test(goodbye_is_final_and_counts_once),
         cmocka_unit_test(goodbye_needs_a_majority_or_a_second),
         cmocka_unit_test(those_that_left_do_not_count),
+        cmocka_unit_test(failed_alone_and_failed_again),
         cmocka_unit_test(nobody_fails_in_maintenance),
         cmocka_unit_test(time_that_it_did_not_run_is_not_others_silence),
         cmocka_unit_test(a_slow_node_trusts_itself_less),

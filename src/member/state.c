@@ -25,7 +25,8 @@ static const struct row {
     [MEMBER_DEAF] = {MEMBER_SUSPECT, ALIVE | SUSPECT, "deaf"},
     /* Nobody fails here without being suspected first, but what others agreed is taken over. */
     [MEMBER_AGREED] = {MEMBER_FAILED, ALIVE | SUSPECT | FAILED | LEFT, "agreed"},
-    [MEMBER_ALONE] = {MEMBER_FAILED, SUSPECT, "alone"},
+    /* Who has failed may fail once more, in a later life that this node only hears of. */
+    [MEMBER_ALONE] = {MEMBER_FAILED, SUSPECT | FAILED, "alone"},
     [MEMBER_SAID_GOODBYE] = {MEMBER_LEFT, ALIVE | SUSPECT | FAILED | LEFT, "goodbye"},
 };
 

@@ -239,6 +239,9 @@ static void get_view(struct decoder *d)
     v->file = get_text(d);
     v->zone = get_text(d);
     get_resolver(d, &v->resolver);
+    v->audit.keep = get_u64(&d->r);
+    v->audit.size = get_u64(&d->r);
+    v->audit.rows = get_u32(&d->r);
     v->sockets = get_array(d, &v->n_sockets, VIEW_SOCKET_MIN, sizeof *v->sockets);
     for (uint32_t i = 0; i < v->n_sockets && !d->r.failed; i++) {
         v->sockets[i].use = get_u8(&d->r);

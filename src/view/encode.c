@@ -202,6 +202,9 @@ void view_encode(const struct view *v, struct buf *out)
     put_str(out, v->file);
     put_str(out, v->zone);
     put_resolver(out, &v->resolver);
+    put_u64(out, v->audit.keep);
+    put_u64(out, v->audit.size);
+    put_u32(out, v->audit.rows);
     put_u32(out, v->n_sockets);
     for (uint32_t i = 0; i < v->n_sockets; i++) {
         put_u8(out, v->sockets[i].use);

@@ -10,6 +10,7 @@ int verify_unique(struct map *set, struct str key, struct str where, const char 
                   struct err *e);
 bool verify_addr(const struct addr *a);
 /* verify_source.c: instances, and what gives them. */
+int verify_audit(const struct view_audit *a, struct err *e);
 int verify_resolver(const struct view_resolver *r, struct err *e);
 int verify_instances(const struct view_service *s, struct err *e);
 int verify_sources(const struct view_service *s, struct err *e);

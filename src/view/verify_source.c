@@ -71,3 +71,10 @@ int verify_resolver(const struct view_resolver *r, struct err *e)
             return verify_bad(e, STR(""), "an invalid name server");
     return 0;
 }
+
+int verify_audit(const struct view_audit *a, struct err *e)
+{
+    if (a->keep > VIEW_MAX_DURATION || a->size > UINT64_C(1) << 30 || a->rows > 10000000)
+        return verify_bad(e, STR(""), "an invalid bound of the audit");
+    return 0;
+}

@@ -434,6 +434,15 @@ enum { VIEW_LEAST_SILENCE = 3 /* heartbeats */ };
 #define VIEW_HEARTBEAT_MIN (10ull * 1000000)
 #define VIEW_HEARTBEAT_MAX (10ull * 1000000000)
 
+/* What is kept of what happened (docs/audit.md). */
+struct view_audit { /* 0: the default */
+    uint64_t keep;  /* ns */
+    uint64_t size;  /* bytes of the file, at most 1 GiB */
+    uint32_t rows;  /* at most 10 million */
+};
+#define VIEW_AUDIT_KEEP (30ull * 24 * 3600 * 1000000000)
+enum { VIEW_AUDIT_SIZE = 64 * 1024 * 1024, VIEW_AUDIT_ROWS = 200000 };
+
 struct view {
     struct arena arena;
     uint64_t epoch;   /* rises with every view */
@@ -442,6 +451,7 @@ struct view {
     struct str file;  /* the configuration's path, for people */
     struct str zone;  /* where this node is: instances there are preferred; empty: none are */
     struct view_resolver resolver;
+    struct view_audit audit;
     struct view_socket *sockets;
     uint32_t n_sockets;
     struct view_service *services;

@@ -113,6 +113,7 @@ static void add_sources(struct view *v, struct view_service *s)
         SOURCE_HOST, STR("api.internal"), 80, {.name = STR(""), .weight = 3, .source = STR("")}};
     s->sources[1] = (struct view_source){
         SOURCE_DIR, STR("/etc/web.d"), 0, {.name = STR(""), .source = STR("")}};
+    v->audit = (struct view_audit){3600 * SECOND, 1 << 20, 5000};
     v->resolver.n_servers = 1;
     v->resolver.servers = arena_array(&v->arena, 1, sizeof *v->resolver.servers);
     v->resolver.servers[0] = address("127.0.0.1:53");
@@ -266,6 +267,7 @@ static void round_trip(void **state)
     assert_int_equal(web->sources[1].kind, SOURCE_DIR);
     assert_true(addr_eq(&back->resolver.servers[0], &v->resolver.servers[0]));
     assert_int_equal(back->resolver.ttl_most, 300 * SECOND);
+    assert_memory_equal(&back->audit, &v->audit, sizeof v->audit);
     const struct view_route *r = &web->routes[0];
     assert_true(str_eq(r->match.cookies.list[0], STR("c")));
     assert_true(str_eq(r->rewrite, STR("/v2")));
@@ -430,6 +432,8 @@ static void bounds_are_checked(void **state)
     REFUSED(web->sources[1].name, STR("web.d"));
     REFUSED(v->resolver.ttl_least, v->resolver.ttl_most + 1);
     REFUSED(v->resolver.servers[0].port, (uint16_t)0);
+    REFUSED(v->audit.size, (uint64_t)2 << 30);
+    REFUSED(v->audit.rows, (uint32_t)20000000);
     struct view_route *route = &web->routes[0];
     struct view_rules *rules = &route->rules;
     REFUSED(route->name, STR("old"));

@@ -1,4 +1,5 @@
 """The bash completion, as readline would call it: commands, options, values, and instances from a node."""
+import re
 import subprocess
 
 import pytest
@@ -59,3 +60,16 @@ def test_instances_come_from_the_node(node, tmp_path):
     assert complete("resume", *state, "web/10.0.0.12", ":", path=path) == ["3000"]
     assert complete("resume", *state, "web/10.0.0.12", ":", "30", path=path) == ["3000"]
     assert set(node.asked) == {"GET /v1/status"}
+
+
+@pytest.mark.parametrize("shell, begins", [("zsh", "  {})"), ("fish", "complete -c holdfast -n __fish_use_subcommand -a {} ")])
+def test_the_others_know_every_command_and_option(shell, begins, run):
+    """They are made from --help when the program is built: nothing that it names is lost on the way."""
+    made = subprocess.run([f"{TOP}/tools/completions.py", shell, BINARY], capture_output=True, text=True, check=True).stdout
+    commands = re.findall(r"^  ([a-z]+)  +", run("help").stdout.partition("Commands:")[2].partition("Topics:")[0], re.M)
+    assert len(commands) > 20
+    for command in commands:
+        [at] = [m.start() for m in re.finditer("^" + re.escape(begins.format(command)), made, re.M)]
+        part = made[at:].split("    ;;" if shell == "zsh" else "__fish_use_subcommand -a ")[0 if shell == "zsh" else 1]
+        for option in re.findall(r"--[a-z][a-z-]*", run(command, "--help").stdout.partition("Options:")[2].partition("Example")[0]):
+            assert (option if shell == "zsh" else f" -l {option[2:]}") in part, (command, option)

@@ -1,4 +1,4 @@
-"""What `meson install` puts where: the program, its manual pages, its completion, and nothing else."""
+"""What `meson install` puts where: the program, its manual pages, its completions, and nothing else."""
 import os
 import re
 import subprocess
@@ -6,16 +6,19 @@ from pathlib import Path
 
 from holdfast import BINARY, TOP
 
+BUILD = os.path.dirname(os.path.abspath(BINARY))
 PLACES = {
     "bin/holdfast": BINARY,
     "share/man/man1/holdfast.1": f"{TOP}/packaging/man/holdfast.1",
     "share/man/man5/holdfast.conf.5": f"{TOP}/packaging/man/holdfast.conf.5",
+    "share/zsh/site-functions/_holdfast": f"{BUILD}/_holdfast",
+    "share/fish/vendor_completions.d/holdfast.fish": f"{BUILD}/holdfast.fish",
     "share/bash-completion/completions/holdfast": f"{TOP}/packaging/completions/holdfast.bash",
 }
 
 
 def test_everything_has_its_place(tmp_path):
-    subprocess.run(["meson", "install", "-C", os.path.dirname(os.path.abspath(BINARY)), "--no-rebuild", "--quiet",
+    subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet",
                     "--destdir", tmp_path], check=True, timeout=120, stdout=subprocess.DEVNULL)
     installed = {re.sub(r".*?/(?=(?:bin|share)/)", "", str(p)): p for p in Path(tmp_path).rglob("*") if p.is_file()}
     assert sorted(installed) == sorted(PLACES)

@@ -247,9 +247,9 @@ class Load(Talker):
 class Tunnels(Talker):
     """tunnels.c"""
 
-    def __init__(self, site, port, count, **options):
+    def __init__(self, site, port, count, host="127.0.0.1", prefix=(), **options):
         self.count = count
-        command = [os.path.join(TOOLS, "tunnels"), "--to", f"127.0.0.1:{port}", "--count", str(count)]
+        command = [*prefix, os.path.join(TOOLS, "tunnels"), "--to", f"{host}:{port}", "--count", str(count)]
         for name, value in options.items():
             command += ["--" + name.replace("_", "-"), str(value)]
         super().__init__(site, command)

@@ -29,6 +29,7 @@ FRONT_DOORS = {
     'coord': {'bundle.h', 'coord.h', 'etcd_members.h', 'etcd_timers.h', 'managed.h', 'standing.h', 'store.h', 'versions.h', 'voters.h'},    # the simulator keeps its map in the store
     'recover': {'agents/process.h'},
     'proxy': {'proxy.h'},
+    'audit': {'audit.h'},
     'admin': {'access.h', 'admin.h'},
     'daemon': {'daemon.h', 'paths.h'},      # a client finds the node's directory as the daemon does
     'cli': set(),       # the program itself: nobody includes it
@@ -49,8 +50,9 @@ MAY_INCLUDE = {
     'coord': {'os'},
     'recover': {'os'},
     'proxy': {'os', 'wire', 'view', 'balance', 'detect'},
-    'admin': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member'},
-    'daemon': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member', 'mesh', 'coord', 'recover', 'proxy', 'admin'},
+    'audit': {'os'},
+    'admin': {'audit', 'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member'},
+    'daemon': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member', 'mesh', 'coord', 'recover', 'proxy', 'audit', 'admin'},
     'cli': {'os', 'wire', 'view', 'conf', 'daemon', 'detect', 'admin', 'member', 'mesh', 'coord'},
 }
 SERVICES = {'proxy', 'admin'}

@@ -1,0 +1,123 @@
+/* coordinator: what all nodes agree on, in a world: one linearizable map (coord/store.h) behind a
+ * network of its own, and on each node what a daemon has of it (coord/versions.h): a watch of head,
+ * an adopter, now and then an application.
+ *
+ * Requests and answers take their time, are lost, are held back beyond their deadline and happen
+ * then; while the coordinator is away from a node they are dropped, refused, or wait. Watches are
+ * ordered connections that break and resume where they were, from what the store remembers. Nodes
+ * keep versions on the disk that their incarnation is on, with its faults, and read what comes when
+ * their process runs. All is drawn from a stream of its own: whether or not there is a coordinator,
+ * membership does the same.
+ *
+ * coordinator.c has the server and the network, follower.c a node's part. Ledger.h is told what
+ * happens. */
+#ifndef HF_SIM_COORDINATOR_H
+#define HF_SIM_COORDINATOR_H
+
+#include "coord/store.h"
+#include "coord/versions.h"
+#include "world.h"
+
+/* What is watched on each node: what the daemon watches, and everything, to see that nothing is
+ * missed. */
+enum { WATCH_HEAD, WATCH_ALL, WATCHES };
+/* What a node has under way with the coordinator, at most one of each. */
+enum { ASK_FETCH, ASK_APPLY, ASK_OLD, ASKS };
+
+enum errand_kind {
+    /* at the coordinator */
+    ERRAND_CAS,
+    ERRAND_RANGE,
+    ERRAND_WATCH,
+    /* at a node */
+    ERRAND_ANSWER,
+    ERRAND_CHANGES,
+    ERRAND_BROKEN,   /* it notices that a watch has ended */
+    ERRAND_REWATCH,  /* time to ask for it again */
+    ERRAND_DEADLINE, /* of a request */
+    ERRAND_STEP,     /* an application goes on */
+    ERRAND_LANDED,   /* on disk */
+};
+/* Something that is under way, or has come and waits for the process to run. */
+struct errand {
+    struct errand *next;
+    enum errand_kind kind;
+    uint32_t node, which; /* which: ASK_... or WATCH_... */
+    uint64_t life, id;    /* of the node; of the request or the connection */
+    char prefix[VERSION_KEY];
+    struct coord_op ops[3]; /* cas */
+    uint32_t n_ops;
+    char *bytes;            /* that ops point to */
+    uint64_t after;         /* watch: what it has seen; 0: nothing */
+    struct store_list list; /* what is told */
+    bool whole;
+    enum coord_outcome outcome;
+    struct version version; /* landed */
+};
+
+/* A connection for changes. */
+struct sim_watch {
+    uint64_t id;      /* 0: there is none */
+    uint64_t sent;    /* server: up to this revision */
+    uint64_t arrives; /* when the last that was sent will */
+    uint64_t seen;    /* node: up to this revision; 0: nothing yet */
+    bool connected;   /* node: something has come */
+};
+
+struct follower {
+    struct node *node;
+    struct coordinator *coordinator;
+    bool runs, late;
+    uint64_t due;                /* of the wake-up that is under way; NEVER: none */
+    struct errand *first, *last; /* its inbox */
+    struct sim_watch watches[WATCHES];
+    uint64_t asks[ASKS]; /* ids; 0: nothing is under way */
+    struct adopter adopter;
+    struct application application;
+    bool applying;
+    uint64_t apply_id, give_up; /* which it is; world time */
+    uint64_t old;               /* a rollback: the version that is read */
+    struct version force;       /* what the node runs; number 0: its own file */
+    struct version kept[2];     /* on its disk; number 0: nothing */
+
+    /* What faults want. */
+    uint32_t away;
+    bool refuses;
+    float loss;
+    uint64_t delay;
+};
+
+struct coordinator {
+    struct world *world;
+    struct store store;
+    struct prng draw;
+    struct follower *followers;
+    uint64_t ids, digest;
+};
+
+struct coordinator *coordinator_new(struct world *w);
+void coordinator_free(struct coordinator *c);
+void coordinator_errand(struct coordinator *c, struct errand *a); /* its time has come */
+void coordinator_drop(struct errand *a);
+void coordinator_conditions(struct coordinator *c);
+void coordinator_strike(struct coordinator *c, const struct fault *f);
+
+/* A node's part. */
+void follower_start(struct follower *f);
+void follower_stop(struct follower *f);
+void follower_wipe(struct follower *f);
+void follower_arrive(struct follower *f, struct errand *a); /* takes a */
+void follower_run(struct follower *f, uint64_t tag);
+void follower_resume(struct follower *f); /* it may */
+void follower_apply(struct follower *f);
+void follower_free(struct follower *f);
+
+/* Within. */
+struct errand *errand_new(struct follower *f, enum errand_kind kind, uint32_t which, uint64_t id);
+void errand_later(struct coordinator *c, struct errand *a, uint64_t delay); /* ns from now */
+void coordinator_cas(struct follower *f, uint32_t which, const struct coord_op *ops, uint32_t n);
+void coordinator_range(struct follower *f, uint32_t which, struct str prefix);
+void coordinator_watch(struct follower *f, uint32_t which);
+void coordinator_mix(struct coordinator *c, uint64_t value);
+
+#endif
