@@ -264,13 +264,22 @@ static void break_protocol(struct fake *f)
     CHECK(net_message_send(f->supervisor.fd, "x", 1, NULL, 0, NULL) == 0);
 }
 
+const char *fake_program(char out[256])
+{
+    ssize_t n = readlink("/proc/self/exe", out, 255);
+    CHECK(n > 0);
+    out[n] = 0;
+    return strrchr(out, '/') + 1;
+}
+
 /* To the program beside the file. */
 static void ask_for_upgrade(struct fake *f)
 {
+    char own[256];
     struct buf path = {0}, body = {0};
     const char *slash = strrchr(f->file, '/');
     buf_add(&path, f->file, (size_t)(slash + 1 - f->file));
-    buf_add_str(&path, STR("test_daemon_supervisor"));
+    buf_add_str(&path, str_of(fake_program(own)));
     put_str(&body, buf_str(&path));
     CHECK(!body.failed &&
           ipc_send(&f->supervisor, IPC_UPGRADE, buf_str(&body), NULL, 0, NULL) == 0);

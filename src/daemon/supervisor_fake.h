@@ -12,7 +12,7 @@
  *   damaged   offers bytes that are no view; answers as load
  *   nonsense  sends a message that breaks the protocol
  *   restart   asks for a new proxy at once
- *   upgrade   asks to become the program test_daemon_supervisor beside the file
+ *   upgrade   asks to become the program of this one's name beside the file
  *   agent     "PID LIFE": of the agent, and what it says of etcd; "-" is unknown
  *   handover  asks for a new proxy that takes over; "change" tells how the latest one goes
  * The fake proxy answers each connection with "PID EPOCH INODE", the inode being that of its
@@ -21,6 +21,8 @@
 #ifndef HF_SUPERVISOR_FAKE_H
 #define HF_SUPERVISOR_FAKE_H
 
+/* The name of this program. */
+const char *fake_program(char out[256]);
 int fake_control_main(int argc, char **argv);
 int fake_agent_main(int argc, char **argv);
 int fake_proxy_main(int argc, char **argv);
