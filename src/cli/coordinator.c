@@ -170,7 +170,7 @@ static int backup(const struct coordinator_options *o, const char *file)
         code = cli_fail(CLI_BAD, "there is no backup yet: see 'holdfast events'");
     if (code == CLI_OK && file)
         code = copy_to(json_text(r.json, "backup_file"), file, 0600);
-    if (code == CLI_OK && o->json)
+    if (o->json)
         reply_print(&r);
     else if (code == CLI_OK)
         printf("%s\n", file ? file : json_text(r.json, "backup_file"));
@@ -248,7 +248,7 @@ static int restore(const struct coordinator_options *o)
     }
     if (code == CLI_OK && !json_is_true(json_object_get(r.json, "reachable")))
         code = cli_fail(CLI_BAD, "it is not back yet, and goes on: see 'holdfast coordinator'");
-    if (code == CLI_OK && o->json)
+    if (o->json)
         reply_print(&r);
     else if (code == CLI_OK)
         show(&r);

@@ -32,6 +32,7 @@
 #define WRITE_NS (5 * NS_PER_S)
 #define APPLY_NS (2 * NS_PER_S) /* after one: several at once make one backup */
 enum { KEPT = 8, FILE_MAX = 200 * 1024 * 1024, RAISE_MARGIN = 1000, RAISE_MOST = 200000 };
+#define FORMAT "holdfast coordinator 1"
 static const char prefix[] = "coordinator-";
 
 static struct coordinating *g_of(struct control *c)
@@ -66,7 +67,7 @@ static bool backup_text(const struct control *c, const struct coord_answer *a, s
     for (uint32_t i = 0; ok && i < a->n; i++)
         ok = put_item(list, &a->items[i]);
     if (ok)
-        root = json_pack("{s:s,s:s%,s:I,s:I,s:O}", "schema", "holdfast.backup.v1", "cluster",
+        root = json_pack("{s:s,s:s%,s:I,s:I,s:O}", "format", FORMAT, "cluster",
                          name.p ? name.p : "", name.n, "revision", (json_int_t)a->revision, "when",
                          (json_int_t)(clock_wall() / NS_PER_MS), "items", list);
     json_decref(list);
@@ -198,8 +199,8 @@ static int load(const char *path, json_t **out, struct err *e)
     json_error_t why;
     int r = file_read(path, FILE_MAX, &text, e);
     *out = r ? NULL : json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &why);
-    const char *schema = json_string_value(json_object_get(*out, "schema"));
-    if (r == 0 && (!schema || strcmp(schema, "holdfast.backup.v1") != 0 ||
+    const char *format = json_string_value(json_object_get(*out, "format"));
+    if (r == 0 && (!format || strcmp(format, FORMAT) != 0 ||
                    !json_is_array(json_object_get(*out, "items"))))
         r = err_set(e, ERR_INVAL, "%s is no backup of a coordinator", path);
     buf_free(&text);
@@ -221,12 +222,18 @@ static uint64_t highest(struct control *c, uint64_t least)
 }
 
 static void go_on(struct control *c);
+static void raise_only(struct control *c);
 
 static void on_put(void *context, const struct coord_answer *a)
 {
     struct control *c = context;
     struct coordinating *g = g_of(c);
-    g->restore_pending--;
+    g->restore_pending -= g->restore_pending > 0;
+    if (g->restore_raise) {
+        if (a->outcome == COORD_DONE)
+            g->restore_revision = MAX(g->restore_revision, a->revision);
+        raise_only(c);
+    }
     if (!g->restoring)
         return;
     if (a->outcome == COORD_DONE)
@@ -316,11 +323,32 @@ static void go_on(struct control *c)
             return;
 }
 
+/* The same at the end of a restore without a file. */
+static void raise_only(struct control *c)
+{
+    struct coordinating *g = g_of(c);
+    struct coord_health h;
+    if (!g->coord || !g->was_reachable || !g->voters_known || g->record.restoring)
+        return;
+    coord_health(g->coord, &h);
+    g->restore_revision = MAX(h.revision, g->restore_revision);
+    if (g->restore_revision >= g->restore_target) {
+        g->restore_raise = false;
+        return;
+    }
+    uint64_t left = MIN(g->restore_target - g->restore_revision, (uint64_t)RAISE_MOST);
+    while (left > g->restore_pending && g->restore_pending < COORD_PENDING / 2)
+        if (!put(c, STR("restored"), STR("{}")))
+            return;
+}
+
 void coord_restore_tick(struct control *c)
 {
     struct coordinating *g = g_of(c);
     struct err e = {0};
     char path[PATHS_MAX];
+    if (g->restore_raise)
+        raise_only(c);
     if (!g->restore_from[0] || !g->coord || !g->was_reachable || !g->voters_known)
         return;
     if (!g->restoring) {
@@ -409,7 +437,15 @@ static int restore_alone(struct control *c, struct err *e)
     coordinating_tell(c, EVENT_WARNING, "restore",
                       "an operator restores it from what this node has: generation %llu",
                       (unsigned long long)r.said.line.generation);
-    return managed_restore(c, &r, false, e);
+    int rc = managed_restore(c, &r, false, e);
+    if (rc == 0) {
+        struct coord_health h = {.revision = 0};
+        if (g->coord)
+            coord_health(g->coord, &h);
+        g->restore_target = highest(c, h.revision);
+        g->restore_raise = true;
+    }
+    return rc;
 }
 
 static int restore_from(struct control *c, const char *from, struct err *e)

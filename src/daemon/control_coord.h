@@ -106,6 +106,7 @@ struct coordinating {
     struct json_t *restoring; /* owned; its contents while they are written */
     size_t restore_done;      /* keys */
     uint32_t restore_pending; /* under way */
+    bool restore_raise;               /* only the revision is to rise */
     uint64_t restore_target, restore_revision; /* to be passed; reached */
 };
 

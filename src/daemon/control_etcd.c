@@ -221,10 +221,12 @@ static void ended(struct control *c, const struct agent_state *s)
     if (s->wanted)
         return;
     const char *last = s->n_lines ? s->lines[s->n_lines - 1] : "";
-    coordinating_tell(c, EVENT_WARNING, "", "its member ended by %s %u%s%.160s",
+    const char *msg = strstr(last, "\"msg\":\""); /* it logs JSON: the words in it */
+    last = msg ? msg + strlen("\"msg\":\"") : last;
+    coordinating_tell(c, EVENT_WARNING, "", "its member ended by %s %u%s%.*s",
                       s->status & 0x7f ? "signal" : "exit status",
                       s->status & 0x7f ? s->status & 0x7f : s->status >> 8 & 0xff,
-                      *last ? ": " : "", last);
+                      *last ? ": " : "", (int)strcspn(last, msg ? "\"" : ""), last);
 }
 
 static void on_state(void *context, const struct agent_state *s)

@@ -7,9 +7,9 @@ import pytest
 
 from holdfast import BINARY, TOP
 
-COMMANDS = ["run", "check", "reload", "plan", "apply", "history", "rollback", "status", "top", "events", "drain", "resume", "instance", "beat", "beats",
+COMMANDS = ["run", "check", "reload", "plan", "apply", "history", "rollback", "coordinator", "status", "top", "events", "drain", "resume", "instance", "beat", "beats",
             "members", "leave", "maintenance", "token", "join", "key", "restart", "upgrade", "version", "help"]
-NEEDS_NODE = [("status",), ("status", "--json"), ("top",), ("top", "--once"), ("events",), ("events", "--json"), ("reload",), ("history",), ("history", "7"), ("rollback", "7"),
+NEEDS_NODE = [("status",), ("status", "--json"), ("top",), ("top", "--once"), ("events",), ("events", "--json"), ("reload",), ("history",), ("history", "7"), ("rollback", "7"), ("coordinator",), ("coordinator", "backup"),
               ("drain", "web/a"), ("resume", "web/a"), ("instance", "list", "web"), ("instance", "add", "web", "10.0.0.1:80"),
               ("beat", "backup"), ("beat", "backup", "--failed", "why"), ("beats",),
               ("members",), ("members", "--json"), ("leave",), ("maintenance",), ("maintenance", "on"), ("token",), ("key", "rotate"), ("restart", "proxy"), ("upgrade",)]

@@ -8,6 +8,7 @@
 
 import json
 import os
+import pathlib
 import signal
 import subprocess
 
@@ -37,6 +38,10 @@ class Coordinated(Cluster):
 
     def __init__(self, site, names, **more):
         super().__init__(site, names, coordinator="managed", **more)
+        # As root, etcd runs as somebody who must reach the state directory; nothing in it is opened to him.
+        for folder in pathlib.Path(self.file).parents:
+            if folder.parent != folder and folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o001:
+                folder.chmod(folder.stat().st_mode | 0o011)
         for node in self.nodes.values():
             node.coordinator = lambda node=node: self.picture_of(node)
 
