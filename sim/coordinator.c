@@ -19,6 +19,7 @@ enum {
     DEADLINE_MS = 2000,
     WATCH_DEADLINE_MS = 700,
     RANGE_AGAIN_MS = 500,
+    KEEP_MS = 3, /* a disk that is well */
 };
 
 void coordinator_mix(struct coordinator *c, uint64_t value)
@@ -53,6 +54,14 @@ void errand_later(struct coordinator *c, struct errand *a, uint64_t delay)
               (struct event){c->world->now + delay, 0, EVENT_ERRAND, a->node, 0, a});
 }
 
+/* To its disk. */
+void errand_land(struct follower *f, struct errand *a)
+{
+    uint64_t takes = f->node->disk_slow + prng_below(&f->coordinator->draw, KEEP_MS * MS);
+    f->lands = MAX(f->lands, f->node->world->now + takes);
+    errand_later(f->coordinator, a, takes);
+}
+
 static uint64_t travel(struct coordinator *c, const struct follower *f)
 {
     uint64_t noise = (uint64_t)(-log(1 - prng_unit(&c->draw)) * (double)(NOISE_US * US));
@@ -80,9 +89,11 @@ static void ask(struct follower *f, struct errand *a)
 
 /* ---- what a node asks */
 
-static const char *prefix_of(uint32_t which)
+const char *coordinator_prefix(uint32_t which)
 {
-    return which == WATCH_HEAD ? VERSIONS_HEAD : "";
+    static const char *const prefixes[WATCHES] = {
+        [WATCH_HEAD] = VERSIONS_HEAD, [WATCH_VOTERS] = VOTING_KEY, [WATCH_ALL] = ""};
+    return prefixes[which];
 }
 
 static void copy_ops(struct errand *a, const struct coord_op *ops, uint32_t n)
@@ -144,7 +155,7 @@ void coordinator_watch(struct follower *f, uint32_t which)
     k->connected = false;
     struct errand *a = errand_new(f, ERRAND_WATCH, which, k->id);
     a->after = k->seen;
-    str_copy(a->prefix, sizeof a->prefix, str_of(prefix_of(which)));
+    str_copy(a->prefix, sizeof a->prefix, str_of(coordinator_prefix(which)));
     errand_later(f->coordinator, errand_new(f, ERRAND_DEADLINE, ASKS + which, k->id),
                  WATCH_DEADLINE_MS * MS);
     ask(f, a);
@@ -201,7 +212,7 @@ static void push_changes(struct coordinator *c, struct follower *f, uint32_t whi
         return;
     }
     struct errand *a = errand_new(f, ERRAND_CHANGES, which, k->id);
-    if (store_since(&c->store, str_of(prefix_of(which)), k->sent, &a->list, &e))
+    if (store_since(&c->store, str_of(coordinator_prefix(which)), k->sent, &a->list, &e))
         sim_die("a connection is behind what the store remembers: %s", e.text);
     push(c, f, which, a);
 }
@@ -286,7 +297,10 @@ void coordinator_errand(struct coordinator *c, struct errand *a)
     case ERRAND_REWATCH:
     case ERRAND_DEADLINE:
     case ERRAND_STEP:
-    case ERRAND_LANDED: follower_arrive(f, a); break;
+    case ERRAND_LANDED:
+    case ERRAND_VOTERS:
+    case ERRAND_BEAT:
+    case ERRAND_SAYS: follower_arrive(f, a); break;
     }
 }
 
@@ -327,6 +341,8 @@ void coordinator_strike(struct coordinator *c, const struct fault *x)
 {
     if (x->kind == FAULT_COORD_COMPACT)
         store_compact(&c->store, c->store.revision);
+    if (x->kind == FAULT_VOTERS)
+        voting_want(c, x->a);
     for (uint32_t i = 0; i < c->world->o.nodes; i++) {
         struct follower *f = &c->followers[i];
         if (!(x->a >> i & 1))
@@ -352,6 +368,9 @@ struct coordinator *coordinator_new(struct world *w)
         c->followers[i].coordinator = c;
         c->followers[i].due = NEVER;
     }
+    for (uint32_t k = 0; k < w->o.faults->n && !c->wanted.n; k++)
+        if (w->o.faults->v[k].kind == FAULT_VOTERS)
+            voting_want(c, UINT64_MAX); /* until then */
     return c;
 }
 

@@ -9,20 +9,22 @@
  * their process runs. All is drawn from a stream of its own: whether or not there is a coordinator,
  * membership does the same.
  *
- * coordinator.c has the server and the network, follower.c a node's part. Ledger.h is told what
- * happens. */
+ * coordinator.c has the server and the network, follower.c a node's part, voting.c that in the set
+ * of voters. ledger.h is told what happens. */
 #ifndef HF_SIM_COORDINATOR_H
 #define HF_SIM_COORDINATOR_H
 
 #include "coord/store.h"
 #include "coord/versions.h"
+#include "coord/voters.h"
 #include "world.h"
 
 /* What is watched on each node: what the daemon watches, and everything, to see that nothing is
  * missed. */
-enum { WATCH_HEAD, WATCH_ALL, WATCHES };
+enum { WATCH_HEAD, WATCH_VOTERS, WATCH_ALL, WATCHES };
+#define VOTING_KEY "voters"
 /* What a node has under way with the coordinator, at most one of each. */
-enum { ASK_FETCH, ASK_APPLY, ASK_OLD, ASKS };
+enum { ASK_FETCH, ASK_APPLY, ASK_OLD, ASK_VOTERS, ASKS };
 
 enum errand_kind {
     /* at the coordinator */
@@ -37,6 +39,9 @@ enum errand_kind {
     ERRAND_DEADLINE, /* of a request */
     ERRAND_STEP,     /* an application goes on */
     ERRAND_LANDED,   /* on disk */
+    ERRAND_VOTERS,   /* those too */
+    ERRAND_BEAT,     /* voting.c's timer */
+    ERRAND_SAYS,     /* another node (which) has adopted a set of voters (id) */
 };
 /* Something that is under way, or has come and waits for the process to run. */
 struct errand {
@@ -53,6 +58,7 @@ struct errand {
     bool whole;
     enum coord_outcome outcome;
     struct version version; /* landed */
+    struct voters voters;
 };
 
 /* A connection for changes. */
@@ -62,6 +68,15 @@ struct sim_watch {
     uint64_t arrives; /* when the last that was sent will */
     uint64_t seen;    /* node: up to this revision; 0: nothing yet */
     bool connected;   /* node: something has come */
+};
+
+/* What a node knows of the voters. */
+struct votes {
+    bool known;
+    uint64_t revision;
+    struct voters now, was, kept; /* kept: on its disk */
+    struct voters_patience patience;
+    uint64_t says[FAULT_NODES]; /* the version that each has adopted, as it says */
 };
 
 struct follower {
@@ -79,6 +94,8 @@ struct follower {
     uint64_t old;               /* a rollback: the version that is read */
     struct version force;       /* what the node runs; number 0: its own file */
     struct version kept[2];     /* on its disk; number 0: nothing */
+    struct votes votes;
+    uint64_t lands; /* when all that is under way to its disk has landed */
 
     /* What faults want. */
     uint32_t away;
@@ -93,6 +110,7 @@ struct coordinator {
     struct prng draw;
     struct follower *followers;
     uint64_t ids, digest;
+    struct voters wanted; /* n is 0: nobody asks for any */
 };
 
 struct coordinator *coordinator_new(struct world *w);
@@ -112,9 +130,21 @@ void follower_resume(struct follower *f); /* it may */
 void follower_apply(struct follower *f);
 void follower_free(struct follower *f);
 
+/* A node's part in the set of voters. */
+void voting_want(struct coordinator *c, uint64_t set);
+void voting_start(struct follower *f);
+void voting_wipe(struct follower *f);
+void voting_told(struct follower *f, const struct store_list *l, bool whole);
+void voting_landed(struct follower *f, const struct voters *v);
+void voting_heard(struct follower *f, uint32_t from, uint64_t version);
+void voting_beat(struct follower *f);
+bool voting_read(struct str s, struct voters *v, struct voters *was);
+
 /* Within. */
+const char *coordinator_prefix(uint32_t which); /* of a watch */
 struct errand *errand_new(struct follower *f, enum errand_kind kind, uint32_t which, uint64_t id);
 void errand_later(struct coordinator *c, struct errand *a, uint64_t delay); /* ns from now */
+void errand_land(struct follower *f, struct errand *a);
 void coordinator_cas(struct follower *f, uint32_t which, const struct coord_op *ops, uint32_t n);
 void coordinator_range(struct follower *f, uint32_t which, struct str prefix);
 void coordinator_watch(struct follower *f, uint32_t which);

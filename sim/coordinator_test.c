@@ -185,6 +185,37 @@ static void lost_answers_are_found_out(void **state)
     assert_true(conflicts > 20);
 }
 
+static uint64_t voters(const struct rig *r, uint32_t node, char *names)
+{
+    const struct voters *v = &r->w->coordinator->followers[node].votes.kept;
+    names[0] = '\0';
+    for (uint32_t i = 0; i < v->n; i++)
+        strcat(names, v->names[i]);
+    return v->version;
+}
+
+/* One at a time, and no faster than promises run out. */
+static void voters_change_step_by_step(void **state)
+{
+    char names[64];
+    struct rig *r = rig_new(8, "2+0 voters 1,2,4; 9+3 coord-away *; 13+1 crash 1");
+    world_run(r->w, 2 * SEC - 1);
+    for (uint32_t i = 0; i < N; i++) {
+        assert_int_equal(voters(r, i, names), 1);
+        assert_string_equal(names, "n0n1n2n3n4");
+    }
+    world_run(r->w, 6 * SEC);
+    assert_int_equal(voters(r, 3, names), 2);
+    world_run(r->w, 11 * SEC);
+    assert_int_equal(voters(r, 3, names), 3);
+    world_run(r->w, 20 * SEC);
+    for (uint32_t i = 0; i < N; i++) {
+        assert_int_equal(voters(r, i, names), 3);
+        assert_string_equal(names, "n1n2n4");
+    }
+    rig_free(r);
+}
+
 static void one_seed_makes_one_run(void **state)
 {
     uint64_t digests[3], members[3];
@@ -206,7 +237,7 @@ static void membership_does_not_notice(void **state)
     uint64_t digests[2];
     for (int i = 0; i < 2; i++) {
         struct rig *r = rig_new(9, i ? "1+1 crash 3; 2+2 slow 1 50; 2+3 coord-away 1; 2+0 apply *; "
-                                       "3+0 coord-break *"
+                                       "3+0 coord-break *; 4+0 voters 1,2"
                                      : "1+1 crash 3; 2+2 slow 1 50");
         world_run(r->w, 7 * SEC);
         digests[i] = r->w->digest;
@@ -228,6 +259,7 @@ int main(void)
         cmocka_unit_test(a_machine_that_cannot_take_it_stays_until_it_can),
         cmocka_unit_test(watches_resume_and_after_compaction_begin_again),
         cmocka_unit_test(lost_answers_are_found_out),
+        cmocka_unit_test(voters_change_step_by_step),
         cmocka_unit_test(one_seed_makes_one_run),
         cmocka_unit_test(membership_does_not_notice),
     };

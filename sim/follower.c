@@ -10,7 +10,6 @@
 enum {
     GIVE_UP_S = 10,   /* who applied wants to know how it ended */
     REWATCH_MS = 400, /* until a watch is asked for again, at most */
-    KEEP_MS = 3,      /* a disk that is well */
     RETRY_MS = 1000,
     ROLLBACK_ONE_IN = 5,
     ROLLBACK_FAR = 5,
@@ -53,7 +52,13 @@ static void on_keep(void *context, const struct version *v, struct str bundle)
     }
     struct errand *a = errand_new(f, ERRAND_LANDED, 0, 0);
     a->version = *v;
-    errand_later(f->coordinator, a, f->node->disk_slow + below(f, KEEP_MS * MS));
+    errand_land(f, a);
+}
+
+static void older_leave(struct follower *f)
+{
+    f->kept[0] = f->kept[1];
+    f->kept[1] = (struct version){0};
 }
 
 static void on_use(void *context, const struct version *v, struct str bundle)
@@ -65,10 +70,8 @@ static void on_use(void *context, const struct version *v, struct str bundle)
         return;
     }
     run_version(f, v);
-    if (version_same(v, &f->kept[1])) { /* older ones leave the disk */
-        f->kept[0] = f->kept[1];
-        f->kept[1] = (struct version){0};
-    }
+    if (version_same(v, &f->kept[1]))
+        older_leave(f);
     adopter_used(&f->adopter, v->number, NULL, f->node->world->now);
 }
 
@@ -175,7 +178,7 @@ static void answered(struct follower *f, uint32_t which, enum coord_outcome outc
         adopter_fetched(&f->adopter, f->adopter.target.number, &answer, f->node->world->now);
     } else if (which == ASK_OLD) {
         roll_back(f, &answer);
-    } else {
+    } else if (which == ASK_APPLY) {
         application_answered(&f->application, &answer);
         step(f);
     }
@@ -183,7 +186,8 @@ static void answered(struct follower *f, uint32_t which, enum coord_outcome outc
 
 static bool asks_range(const struct follower *f, uint32_t which)
 {
-    return which != ASK_APPLY || f->application.next == APPLICATION_RANGE;
+    return which == ASK_FETCH || which == ASK_OLD ||
+           (which == ASK_APPLY && f->application.next == APPLICATION_RANGE);
 }
 
 static void on_answer(struct follower *f, const struct errand *a)
@@ -222,6 +226,8 @@ static void on_changes(struct follower *f, const struct errand *a)
                                .n = a->list.n,
                                .revision = a->list.revision,
                                .whole = a->whole});
+    if (a->which == WATCH_VOTERS)
+        voting_told(f, &a->list, a->whole);
     if (a->which != WATCH_HEAD)
         return;
     if (a->whole && !a->list.n)
@@ -262,6 +268,9 @@ static void handle(struct follower *f, const struct errand *a)
     case ERRAND_LANDED:
         adopter_kept(&f->adopter, a->version.number, NULL, f->node->world->now);
         break;
+    case ERRAND_BEAT: voting_beat(f); break;
+    case ERRAND_SAYS: voting_heard(f, a->which, a->id); break;
+    case ERRAND_VOTERS: break; /* the next beat says so */
     case ERRAND_CAS:
     case ERRAND_RANGE:
     case ERRAND_WATCH: UNREACHABLE();
@@ -321,6 +330,8 @@ void follower_arrive(struct follower *f, struct errand *a)
     }
     if (a->kind == ERRAND_LANDED)
         f->kept[1] = a->version;
+    if (a->kind == ERRAND_VOTERS)
+        voting_landed(f, &a->voters);
     a->next = NULL;
     if (f->first)
         f->last->next = a;
@@ -336,14 +347,19 @@ void follower_start(struct follower *f)
 {
     struct adopter_params p = adopter_defaults();
     struct adopter_host h = {f, on_fetch, on_keep, on_use};
-    const struct version *newest = f->kept[1].number && !f->refuses ? &f->kept[1] : &f->kept[0];
+    if (f->kept[1].number && !f->refuses)
+        older_leave(f);
+    const struct version *newest = &f->kept[0];
     p.retry = RETRY_MS * MS;
     f->runs = true;
     f->due = NEVER;
     adopter_begin(&f->adopter, &p, &h, newest->number ? newest : NULL);
     run_version(f, newest);
+    if (f->coordinator->wanted.n)
+        voting_start(f);
     for (uint32_t k = 0; k < WATCHES; k++)
-        coordinator_watch(f, k);
+        if (k != WATCH_VOTERS || f->coordinator->wanted.n)
+            coordinator_watch(f, k);
 }
 
 /* Now, as by SIGKILL: what was under way to its disk is lost. */
@@ -352,6 +368,7 @@ void follower_stop(struct follower *f)
     if (!f->runs)
         return;
     f->runs = false;
+    f->lands = 0;
     f->due = NEVER;
     for (struct errand *a; (a = f->first);) {
         f->first = a->next;
@@ -369,6 +386,7 @@ void follower_stop(struct follower *f)
 void follower_wipe(struct follower *f)
 {
     f->kept[0] = f->kept[1] = (struct version){0};
+    voting_wipe(f);
     tell(f, (struct happening){.kind = HAPPENED_WIPED});
 }
 

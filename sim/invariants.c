@@ -236,6 +236,7 @@ static void tell(void *context, struct world *w, const struct happening *h)
     case HAPPENED_PLANNED:
     case HAPPENED_APPLIED:
     case HAPPENED_FORCE:
+    case HAPPENED_VOTING:
     case HAPPENED_WIPED:
     case HAPPENED_FOLLOWED: break;
     }

@@ -28,6 +28,7 @@ enum invariant {
     I44_WATCHES = 44,     /* miss nothing and repeat nothing */
     I45_SAME = 45,        /* after the last fault all run head */
     I46_STATIC = 46,      /* what a node runs changes by adopting alone */
+    I47_VOTERS = 47,      /* change one at a time, and wait */
 };
 
 /* How one node sees another. */

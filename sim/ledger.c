@@ -103,6 +103,8 @@ static void on_decided(struct ledger *l, const struct happening *h)
         struct coord_item item;
         if (str_eq(op->key, STR(VERSIONS_HEAD)))
             on_head(l, op);
+        if (str_eq(op->key, STR(VOTING_KEY)))
+            ledger_voters(l, op);
         if (op->act == COORD_REMOVE && str_starts(op->key, STR(VERSIONS_EACH)))
             on_removed(l, op);
         bool there = store_get(&l->world->coordinator->store, op->key, &item);
@@ -167,7 +169,7 @@ static void check_force(struct ledger *l, uint32_t i)
 
 static bool watched(uint32_t which, const struct ledger_change *c)
 {
-    return which == WATCH_ALL || str_starts(str_of(c->key), STR(VERSIONS_HEAD));
+    return str_starts(str_of(c->key), str_of(coordinator_prefix(which)));
 }
 
 static bool fits(const struct ledger_change *c, const struct coord_item *item)
@@ -252,18 +254,19 @@ static void check_settled(struct ledger *l)
     struct coordinator *c = l->world->coordinator;
     uint64_t now = l->world->now, bound = SETTLE_MS * MS;
     const struct version *head = &row_of(l, l->head)->version;
+    ledger_settled_voters(l, bound);
     if (now < MAX(l->healed, l->head_at) + bound)
         return;
     for (uint32_t i = 0; i < l->world->o.nodes; i++) {
         const struct follower *f = &c->followers[i];
         double after = (double)(now - MAX(l->healed, l->head_at)) / 1e9;
-        if (!f->runs || now < l->nodes[i].started + bound)
+        if (!f->runs || now < MAX(l->nodes[i].started, f->lands) + bound)
             continue;
         if (!version_same(&f->force, head))
             violated(l->v, I45_SAME, "%.1f s after the last fault n%u runs version %llu, not %llu",
                      after, i, ull(f->force.number), ull(l->head));
         for (uint32_t k = 0; k < WATCHES; k++)
-            if (!l->nodes[i].seen[k])
+            if (!l->nodes[i].seen[k] && (k != WATCH_VOTERS || c->wanted.n))
                 violated(l->v, I45_SAME, "%.1f s after the last fault n%u watches nothing", after,
                          i);
     }
@@ -287,7 +290,11 @@ static void tell(void *context, struct world *w, const struct happening *h)
     case HAPPENED_TOLD: on_told(l, h); break;
     case HAPPENED_APPLIED: on_applied(l, h); break;
     case HAPPENED_FORCE: on_force(l, h); break;
-    case HAPPENED_WIPED: l->nodes[h->node].force = (struct version){0}; break;
+    case HAPPENED_VOTING: ledger_kept_voters(l, h->node, h->revision); break;
+    case HAPPENED_WIPED:
+        l->nodes[h->node].force = (struct version){0};
+        l->nodes[h->node].voted = 0;
+        break;
     case HAPPENED_FOLLOWED:
         check_force(l, h->node);
         check_settled(l);

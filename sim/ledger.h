@@ -1,4 +1,4 @@
-/* ledger: what must hold of the coordinator and of what the nodes make of it, I40 to I46 of
+/* ledger: what must hold of the coordinator and of what the nodes make of it, I40 to I47 of
  * docs/invariants.md. A watch of a world that keeps the whole history itself: every change in its
  * order, every version, who was told what. What it finds is told as the other invariants are. */
 #ifndef HF_SIM_LEDGER_H
@@ -20,6 +20,7 @@ struct ledger_node {
     struct version force;
     uint64_t seen[WATCHES]; /* 0: nothing in this life */
     uint64_t started;
+    uint64_t voted, voted_ever; /* version of the voters: on its disk; the highest that ever was */
 };
 
 struct ledger {
@@ -34,11 +35,19 @@ struct ledger {
     char (*refused)[VERSION_ID];
     size_t n_refused;
     struct ledger_node *nodes;
+    struct voters voters, were; /* in force, and before */
+    uint64_t voters_at;         /* since when */
+    uint64_t adopted_at; /* since when a majority of those before has had them; 0: they have not */
 };
 
 /* Watches w from now on, if it has a coordinator. healed: when the last fault ends. */
 struct ledger *ledger_new(struct world *w, struct invariants *v, uint64_t healed);
 void ledger_end(struct ledger *l); /* what holds at the end of a run */
 void ledger_free(struct ledger *l);
+
+/* ledger_voters.c: what holds of the voters. */
+void ledger_voters(struct ledger *l, const struct coord_op *op);
+void ledger_kept_voters(struct ledger *l, uint32_t node, uint64_t version);
+void ledger_settled_voters(struct ledger *l, uint64_t bound);
 
 #endif

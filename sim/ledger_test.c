@@ -258,6 +258,69 @@ static void all_run_the_same_in_the_end(void **state)
     rig_free(r);
 }
 
+static enum invariant vote(struct rig *r, const char *record)
+{
+    struct coord_op op = {.key = STR(VOTING_KEY), .value = str_of(record), .act = COORD_PUT};
+    return decide(r, &op, 1);
+}
+
+static enum invariant keeps(struct rig *r, uint32_t node, uint64_t version)
+{
+    return tell(r, (struct happening){.kind = HAPPENED_VOTING, .node = node, .revision = version});
+}
+
+/* With n0, n1, n2 first, then n0, n1, which a majority has adopted. */
+static struct rig *voting(void)
+{
+    struct rig *r = rig_new();
+    assert_int_equal(vote(r, "1 n0,n1,n2 "), INVARIANT_NONE);
+    assert_int_equal(keeps(r, 0, 1), INVARIANT_NONE);
+    assert_int_equal(vote(r, "2 n0,n1 n0,n1,n2"), INVARIANT_NONE);
+    assert_int_equal(keeps(r, 0, 2), INVARIANT_NONE);
+    return r;
+}
+
+static void voters_change_by_one_and_wait(void **state)
+{
+    static const struct {
+        const char *next;
+        uint32_t kept_by;
+        uint64_t waits;
+        enum invariant broken;
+    } cases[] = {
+        {"3 n0 n0,n1", 2, 5 * SEC, INVARIANT_NONE},
+        {"3 n0,n1,n2 n0,n1", 2, 5 * SEC, INVARIANT_NONE},
+        {"3 n0 n0,n1", 2, 5 * SEC - 1, I47_VOTERS},
+        {"3 n0 n0,n1", 1, 9 * SEC, I47_VOTERS},    /* no majority */
+        {"3 n0,n2 n0,n1", 2, 5 * SEC, I47_VOTERS}, /* two at once */
+        {"4 n0 n0,n1", 2, 5 * SEC, I47_VOTERS},    /* three is missing */
+        {"3 n0 n0,n1,n2", 2, 5 * SEC, I47_VOTERS}, /* not those before */
+        {"3 n0,n1,n2,n3,n4,n5 n0,n1", 2, 5 * SEC, I47_VOTERS},
+        {"3  n0,n1", 2, 5 * SEC, I47_VOTERS},
+        {"x", 2, 5 * SEC, I47_VOTERS},
+    };
+    for (uint32_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct rig *r = voting();
+        for (uint32_t k = 1; k < cases[i].kept_by; k++)
+            keeps(r, k, 2);
+        r->w->now += cases[i].waits;
+        assert_int_equal(vote(r, cases[i].next), cases[i].broken);
+        rig_free(r);
+    }
+}
+
+static void a_node_refuses_older_voters(void **state)
+{
+    struct rig *r = voting();
+    assert_int_equal(keeps(r, 0, 1), I47_VOTERS);
+    rig_free(r);
+    r = voting();
+    tell(r, (struct happening){.kind = HAPPENED_WIPED, .node = 0});
+    assert_int_equal(keeps(r, 0, 1), INVARIANT_NONE);
+    assert_int_equal(keeps(r, 0, 3), I47_VOTERS); /* which nobody has decided */
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +331,8 @@ int main(void)
         cmocka_unit_test(what_runs_changes_by_adopting),
         cmocka_unit_test(watches_miss_and_repeat_nothing),
         cmocka_unit_test(all_run_the_same_in_the_end),
+        cmocka_unit_test(voters_change_by_one_and_wait),
+        cmocka_unit_test(a_node_refuses_older_voters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,6 +31,7 @@ static const struct habit habits[FAULT_KINDS] = {
     [FAULT_COORD_BREAK] = {10, 0, 0, 0, 0, false},
     [FAULT_COORD_COMPACT] = {5, 0, 0, 0, 0, false},
     [FAULT_REFUSE] = {6, 500, 9000, 0, 0, false},
+    [FAULT_VOTERS] = {6, 0, 0, 0, 0, false},
     [FAULT_APPLY] = {40, 0, 0, 0, 0, false},
 };
 enum {
@@ -41,6 +42,7 @@ enum {
     COORD_MORE = 25,
     COORD_TOGETHER = 3, /* one in so many comes right behind the one before it */
     COORD_TOGETHER_MS = 400,
+    VOTING_NODES = 16, /* among more it costs too much */
 };
 
 static uint64_t log_uniform(struct prng *r, uint64_t least, uint64_t most)
@@ -176,14 +178,17 @@ static void draw_coordinator(const struct nemesis_options *o, struct faults *out
     uint32_t allowed = 1u << FAULT_APPLY;
     for (uint32_t k = FAULT_COORD_AWAY; k < FAULT_APPLY; k++)
         allowed |= prng_below(&r, 3) ? 1u << k : 0;
+    if (o->nodes > VOTING_NODES)
+        allowed &= ~(1u << FAULT_VOTERS);
     for (uint64_t i = 0; i < count && out->n < FAULTS_MOST; i++) {
         struct fault *f = &out->v[out->n++];
         draw_fault(&r, o, allowed, f);
         uint64_t whom = prng_below(&r, 3);
-        if (f->kind == FAULT_COORD_COMPACT || (f->kind != FAULT_APPLY && !whom))
+        if (f->kind == FAULT_COORD_COMPACT ||
+            (f->kind != FAULT_APPLY && f->kind != FAULT_VOTERS && !whom))
             f->a = everybody(o->nodes);
-        else if (f->kind == FAULT_APPLY && whom)
-            f->a = some(&r, o->nodes, 1 + (uint32_t)prng_below(&r, MIN(o->nodes, 4)));
+        else if (f->kind == FAULT_VOTERS || (f->kind == FAULT_APPLY && whom))
+            f->a = some(&r, o->nodes, 1 + (uint32_t)prng_below(&r, MIN(o->nodes, 5)));
         if (i && !prng_below(&r, COORD_TOGETHER) &&
             f[-1].at + f->length + SEC < o->length - o->quiet)
             f->at = f[-1].at + prng_below(&r, COORD_TOGETHER_MS) * MS;

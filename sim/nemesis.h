@@ -40,6 +40,7 @@ enum fault_kind {
     FAULT_COORD_BREAK,   /* A's watches end; of all: it has restarted */
     FAULT_COORD_COMPACT, /* it forgets its history */
     FAULT_REFUSE,        /* A's machine cannot take a new version */
+    FAULT_VOTERS,        /* no fault: A should vote from now on (the first five) */
     FAULT_APPLY,         /* no fault: all of A apply a configuration of their own at once */
     FAULT_KINDS
 };

@@ -29,6 +29,7 @@ static const struct form {
     [FAULT_COORD_BREAK] = {"coord-break", false, false, 0, 0},
     [FAULT_COORD_COMPACT] = {"coord-compact", false, false, 0, 0},
     [FAULT_REFUSE] = {"refuse", false, false, 0, 0},
+    [FAULT_VOTERS] = {"voters", false, false, 0, 0},
     [FAULT_APPLY] = {"apply", false, false, 0, 0},
 };
 

@@ -67,9 +67,12 @@ static void put_planned(struct trace *t, const struct version *v)
 static void put_decided(struct trace *t, const struct happening *h)
 {
     fprintf(t->out, "'s request%s", h->n ? " is done:" : " changes nothing");
-    for (uint32_t i = 0; i < h->n; i++)
+    for (uint32_t i = 0; i < h->n; i++) {
         fprintf(t->out, " %s" STR_FMT, h->ops[i].act == COORD_REMOVE ? "no more " : "",
                 STR_ARG(h->ops[i].key));
+        if (str_eq(h->ops[i].key, STR(VOTING_KEY)))
+            fprintf(t->out, " = " STR_FMT, STR_ARG(h->ops[i].value));
+    }
     fprintf(t->out, ", revision %llu\n", (unsigned long long)h->revision);
 }
 
@@ -77,7 +80,10 @@ static void put_told(struct trace *t, const struct happening *h)
 {
     fprintf(t->out, "is told %s%u change%s of %s, revision %llu\n",
             h->whole ? "all there is: " : "", h->n, h->n == 1 ? "" : "s",
-            h->which == WATCH_HEAD ? "head" : "anything", (unsigned long long)h->revision);
+            h->which == WATCH_HEAD     ? "head"
+            : h->which == WATCH_VOTERS ? "the voters"
+                                       : "anything",
+            (unsigned long long)h->revision);
 }
 
 /* ---- */
@@ -88,7 +94,7 @@ static bool is_quiet(const struct trace *t, const struct happening *h)
     case HAPPENED_READ:
         return !t->datagrams &&
                (h->packet->kind == PACKET_GENUINE || h->packet->kind == PACKET_COPY);
-    case HAPPENED_TOLD: return !t->datagrams && h->which != WATCH_HEAD;
+    case HAPPENED_TOLD: return !t->datagrams && h->which == WATCH_ALL;
     case HAPPENED_ARRIVED:
     case HAPPENED_READING:
     case HAPPENED_RAN:
@@ -102,7 +108,8 @@ static bool is_quiet(const struct trace *t, const struct happening *h)
     case HAPPENED_DECIDED:
     case HAPPENED_PLANNED:
     case HAPPENED_APPLIED:
-    case HAPPENED_FORCE: return false;
+    case HAPPENED_FORCE:
+    case HAPPENED_VOTING: return false;
     }
     UNREACHABLE();
 }
@@ -129,6 +136,9 @@ static void put(struct trace *t, struct world *w, const struct happening *h)
         fprintf(t->out, "is told that its version %llu %s\n", version, ends[h->end]);
         break;
     case HAPPENED_FORCE: fprintf(t->out, "runs version %llu\n", version); break;
+    case HAPPENED_VOTING:
+        fprintf(t->out, "has kept version %llu of the voters\n", (unsigned long long)h->revision);
+        break;
     case HAPPENED_ARRIVED:
     case HAPPENED_READING:
     case HAPPENED_RAN:

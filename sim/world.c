@@ -74,6 +74,7 @@ static void act_on(struct node *n, const struct fault *f)
     case FAULT_COORD_BREAK:
     case FAULT_COORD_COMPACT:
     case FAULT_REFUSE:
+    case FAULT_VOTERS:
     case FAULT_APPLY: break;
     case FAULT_KINDS: UNREACHABLE();
     }

@@ -65,7 +65,8 @@ enum happening_kind {
     HAPPENED_PLANNED, /* node begins an application of `version` */
     HAPPENED_APPLIED, /* that has come to its `end` */
     HAPPENED_FORCE,   /* node runs `version` from now on, or again after a start */
-    HAPPENED_WIPED,   /* node's disk has lost all versions */
+    HAPPENED_VOTING,  /* node has kept the voters of version `revision` */
+    HAPPENED_WIPED,   /* node's disk has lost all versions, and the voters */
     HAPPENED_FOLLOWED /* what has come to node is done */
 };
 struct coord_op;

@@ -10,7 +10,7 @@ seeds=${1:-1000}
 failed=0
 dir=build-plant
 
-for plant in ${PLANTS:-1 2 3 4 5 6 7 0}; do
+for plant in ${PLANTS:-1 2 3 4 5 6 7 8 0}; do
     case $plant in
     0) what="nothing planted" ;;
     1) what="incarnation forgotten on rejoin" ;;
@@ -20,6 +20,7 @@ for plant in ${PLANTS:-1 2 3 4 5 6 7 0}; do
     5) what="cas without compare" ;;
     6) what="watch that skips a revision when it is resumed" ;;
     7) what="version used before it is kept, an older one after a restart" ;;
+    8) what="voters changed two at once" ;;
     esac
     [ -f $dir/build.ninja ] || meson setup $dir -Dtests=disabled >/dev/null
     meson configure $dir -Dplant=$plant >/dev/null

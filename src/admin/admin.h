@@ -8,6 +8,8 @@
  *   GET  /v1/status                               services, instances, processes, epoch
  *   GET  /v1/events?after=SEQ&wait=SECONDS        events with a higher sequence number; waits (long
  *                                                 poll) when there is none
+ *   GET  /v1/events?since=TIME                    those of a span of time, from the audit
+ *   GET  /v1/why?subject=NAME&at=TIME             what it is, and why
  *   POST /v1/reload                               reads the configuration file again; 200 with the
  *                                                 changes, or 422 with every error
  *   POST /v1/services/NAME/instances/NAME/drain   no new requests; idempotent

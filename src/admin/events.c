@@ -36,13 +36,13 @@ static const char *const code_names[EVENT_CODES] = {
     [EVENT_CLUSTER_KEY] = "cluster-key",
     [EVENT_JOIN] = "join",
     [EVENT_COORDINATOR] = "coordinator",
-    [EVENT_CONFIG_APPLIED] = "config-applied",
-    [EVENT_CONFIG_ADOPTED] = "config-adopted",
-    [EVENT_CONFIG_REFUSED] = "config-refused",
     [EVENT_AUDIT_FAILED] = "audit-failed",
     [EVENT_AUDIT_BACK] = "audit-back",
     [EVENT_AUDIT_LOST] = "audit-lost",
     [EVENT_LEAVING] = "leaving",
+    [EVENT_CONFIG_APPLIED] = "config-applied",
+    [EVENT_CONFIG_ADOPTED] = "config-adopted",
+    [EVENT_CONFIG_REFUSED] = "config-refused",
 };
 
 const char *event_code_name(enum event_code c)

@@ -46,14 +46,14 @@ enum event_code {
     EVENT_MESH_REFUSED, /* somebody sends datagrams that are not the cluster's */
     EVENT_CLUSTER_KEY,  /* a rotation of the cluster's key: what was done here, how it went */
     EVENT_JOIN,         /* a one-time token was made, used, or refused */
-    EVENT_COORDINATOR,  /* what is done about the coordinator, and how it is */
-    EVENT_CONFIG_APPLIED, /* somebody made another configuration the cluster's, here */
-    EVENT_CONFIG_ADOPTED, /* this node runs another version */
-    EVENT_CONFIG_REFUSED, /* it cannot, and stays with what it has */
     EVENT_AUDIT_FAILED, /* what happens cannot be kept (docs/audit.md) */
     EVENT_AUDIT_BACK,   /* it can again */
     EVENT_AUDIT_LOST,   /* some of it was not */
     EVENT_LEAVING,      /* an operator lets this node say goodbye */
+    EVENT_CONFIG_APPLIED, /* somebody made another configuration the cluster's, here */
+    EVENT_CONFIG_ADOPTED, /* this node runs another version */
+    EVENT_CONFIG_REFUSED, /* it cannot, and stays with what it has */
+    EVENT_COORDINATOR,    /* what is done about the coordinator, and how it is */
     EVENT_CODES
 };
 /* "instance-verdict" */

@@ -63,6 +63,8 @@ struct conn {
     struct admin_config_wait config;
     uint8_t config_asked; /* enum admin_config_what */
     char who[128];        /* who asks: a Unix user, or a token's name */
+    struct audit_ask ask; /* of the audit */
+    struct audit_question question;
     char service[64]; /* that it is about */
 };
 
@@ -120,6 +122,8 @@ void route_error(struct conn *c, unsigned status, const char *code, const char *
 /* A number of the query; absent leaves *out as it is. False: out of range or no number. */
 bool query_u64(struct str query, const char *key, uint64_t min, uint64_t max, uint64_t *out,
                bool *given);
+/* A text of the query, decoded. False: too long, a bad escape, or a NUL. */
+bool query_text(struct str query, const char *key, char out[SEGMENT_MAX], bool *given);
 /* Mistakes in a configuration; NULL when memory is out. */
 json_t *problems_json(const struct admin_problem *list, size_t n);
 
@@ -169,6 +173,13 @@ enum { STATUS_MEMBERS_MAX = 32 };
 /* The `cluster` of a status; null when this node is alone. */
 json_t *cluster_json(struct admin *a);
 
+/* history.c */
+bool history_wanted(struct str query); /* of GET /v1/events: it is about a span of time */
+void answer_history(struct conn *c, const struct captures *m);
+void answer_why(struct conn *c, const struct captures *m);
+/* One member as GET /v1/members has it; NULL: there is none, or no memory. */
+json_t *member_json_of(struct admin *a, struct str name);
+
 /* status.c */
 json_t *status_json(struct admin *a);
 /* What is in force; suspect and unchecked where nobody judges the slot. */
@@ -188,6 +199,7 @@ const char *proxy_role_name(uint64_t role); /* "accepting" */
 uint32_t process_place(const struct cells *c, uint32_t row);
 
 /* events_json.c */
+json_t *event_json(const struct event *ev);
 json_t *events_json(const struct events *e, uint64_t after, uint32_t limit);
 
 /* metrics.c: appends the exposition; check out->failed. */

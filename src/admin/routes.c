@@ -75,8 +75,8 @@ static void answer_metrics(struct conn *c, const struct captures *m)
     conn_answer(c, 200, exposition_content_type(form));
 }
 
-bool query_u64(struct str query, const char *key, uint64_t min, uint64_t max, uint64_t *out,
-               bool *given)
+/* The value of a key of the query, still encoded; false: it is not there. */
+static bool query_value(struct str query, const char *key, struct str *out)
 {
     struct str want = str_of(key);
     while (query.n) {
@@ -84,15 +84,35 @@ bool query_u64(struct str query, const char *key, uint64_t min, uint64_t max, ui
         size_t n = end ? (size_t)(end - query.p) : query.n;
         struct str part = {query.p, n};
         if (str_starts(part, want) && n > want.n && part.p[want.n] == '=') {
-            if (given)
-                *given = true;
-            struct str value = {part.p + want.n + 1, n - want.n - 1};
-            return str_u64(value, max, out) && *out >= min;
+            *out = (struct str){part.p + want.n + 1, n - want.n - 1};
+            return true;
         }
         query.p += MIN(n + 1, query.n);
         query.n -= MIN(n + 1, query.n);
     }
-    return true;
+    return false;
+}
+
+bool query_u64(struct str query, const char *key, uint64_t min, uint64_t max, uint64_t *out,
+               bool *given)
+{
+    struct str value;
+    if (!query_value(query, key, &value))
+        return true;
+    if (given)
+        *given = true;
+    return str_u64(value, max, out) && *out >= min;
+}
+
+static bool decode(struct str s, char out[SEGMENT_MAX]);
+
+bool query_text(struct str query, const char *key, char out[SEGMENT_MAX], bool *given)
+{
+    struct str value;
+    if (!query_value(query, key, &value))
+        return true;
+    *given = true;
+    return decode(value, out);
 }
 
 static void answer_polled(struct conn *c)
@@ -105,6 +125,10 @@ static void answer_events(struct conn *c, const struct captures *m)
     const struct events *e = c->admin->host.events;
     uint64_t after = 0, wait = 0, limit = 1000, last = 0;
     bool tail = false;
+    if (history_wanted(m->query)) {
+        answer_history(c, m);
+        return;
+    }
     if (!query_u64(m->query, "after", 0, UINT64_MAX, &after, NULL) ||
         !query_u64(m->query, "wait", 0, 60, &wait, NULL) ||
         !query_u64(m->query, "limit", 1, 1000, &limit, NULL) ||
@@ -147,6 +171,7 @@ void route_timeout(struct conn *c)
     list_remove(&c->reload.link);
     list_remove(&c->telling.link);
     list_remove(&c->config.link);
+    audit_forget(&c->ask);
 }
 
 static json_t *problem_json(const struct admin_problem *p)
@@ -350,8 +375,6 @@ static void answer_handover(struct conn *c, const struct captures *m)
     conn_answer_json(c, 200, json_end(&o));
 }
 
-static bool decode(struct str s, char out[SEGMENT_MAX]);
-
 static void answer_upgrade(struct conn *c, const struct captures *m)
 {
     const struct admin_host *h = &c->admin->host;
@@ -383,6 +406,7 @@ static const struct route routes[] = {
     {false, "/v1/version", answer_version, RIGHT_READ, 0},
     {false, "/v1/status", answer_status, RIGHT_READ, 0},
     {false, "/v1/events", answer_events, RIGHT_READ, 0},
+    {false, "/v1/why", answer_why, RIGHT_READ, 0},
     {false, "/metrics", answer_metrics, RIGHT_METRICS, 0},
     {true, "/v1/reload", answer_reload, RIGHT_RELOAD, 0},
     {true, "/v1/services/*/instances/*/drain", answer_drain, RIGHT_DRAIN, 0},

@@ -44,6 +44,7 @@ static void conn_close(struct conn *c)
     list_remove(&c->reload.link);
     list_remove(&c->telling.link);
     list_remove(&c->config.link);
+    audit_forget(&c->ask);
     close(c->fd);
     buf_free(&c->in);
     buf_free(&c->chunks);

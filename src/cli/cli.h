@@ -40,6 +40,7 @@ int command_rollback(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_top(int argc, char **argv);
 int command_events(int argc, char **argv);
+int command_why(int argc, char **argv);
 int command_drain(int argc, char **argv);
 int command_resume(int argc, char **argv);
 int command_instance(int argc, char **argv);

@@ -19,6 +19,7 @@ static const struct command commands[] = {
     {"status", "services, instances, and what is thought of them", command_status, false},
     {"top", "the same, live", command_top, false},
     {"events", "what happened, and why", command_events, false},
+    {"why", "what a service, instance, node or beat is, and the evidence", command_why, false},
     {"drain", "give an instance no new requests", command_drain, false},
     {"resume", "give a drained instance requests again", command_resume, false},
     {"instance", "add, change, remove and list instances of a service", command_instance, false},

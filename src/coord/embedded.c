@@ -15,9 +15,9 @@
  *
  * Trouble with the disk. What fails before its commit has not happened. After a commit that failed,
  * and after any error of reading, the file must be settled (db_settle) before it is used again: at
- * once, then each RETRY while that fails. Until then the engine is not reachable: changes are
- * refused, ranges and watches wait. The change whose commit failed waits too, and is answered when
- * settling has shown what became of it; past its deadline it is UNKNOWN.
+ * once, then after 50 ms, 100 ms ... 1 s while that fails. Until then the engine is not reachable:
+ * changes are refused, ranges and watches wait. The change whose commit failed waits too, and is
+ * answered when settling has shown what became of it; past its deadline it is UNKNOWN.
  *
  * A disk that hangs, hangs the worker alone: nobody is answered, deadlines pass, and after
  * COORD_SILENCE the engine is not reachable. coord_free waits for the worker. */
@@ -31,7 +31,8 @@
 #include "coord/embedded_db.h"
 #include "coord/engine.h"
 
-#define RETRY NS_PER_S
+#define RETRY_FIRST (50 * NS_PER_MS) /* doubled each time, up to the last */
+#define RETRY_LAST  NS_PER_S
 
 enum kind { CAS, READ_RANGE, READ_WATCH };
 
@@ -161,7 +162,7 @@ static void set_sick(struct embedded *m, bool sick, const struct err *why)
 /* Until the file is good again, or the end. The mutex is held, but not while the disk works. */
 static bool settle(struct embedded *m)
 {
-    for (;;) {
+    for (uint64_t pause = RETRY_FIRST;; pause = MIN(2 * pause, RETRY_LAST)) {
         pthread_mutex_unlock(&m->mutex);
         struct err again;
         int bad = db_settle(m->db, &again);
@@ -169,7 +170,7 @@ static bool settle(struct embedded *m)
         if (!bad)
             break;
         set_sick(m, true, &again);
-        uint64_t until = clock_now() + RETRY;
+        uint64_t until = clock_now() + pause;
         while (!m->stop && clock_now() < until) {
             refuse_changes(m);
             wait_for_work(m, until - MIN(clock_now(), until));
@@ -196,7 +197,7 @@ static void try_later(struct embedded *m, struct job *j)
     j->begun = false;
     list_remove(&j->link);
     list_push_back(&m->queue, &j->link);
-    wait_for_work(m, RETRY / 10);
+    wait_for_work(m, RETRY_FIRST);
 }
 
 /* One job to its end. The mutex is held, but not while the disk works. */

@@ -148,7 +148,8 @@ struct adopter {
     uint64_t due;          /* ns; UINT64_MAX: nothing waits */
     struct err problem;    /* why this node does not run head's version; code 0: it does, or will */
 };
-/* used: the newest that was kept and is in use now; NULL: the node's own file. */
+/* used: the newest that was kept and is in use now, older ones may leave the disk; NULL: the node's
+ * own file. */
 void adopter_begin(struct adopter *a, const struct adopter_params *p, const struct adopter_host *h,
                    const struct version *used);
 void adopter_free(struct adopter *a);

@@ -5,11 +5,32 @@
 
 #include "daemon/daemon.h"
 
+/* "conf.d/../secret" is "secret": the folders that shared files lie in need not be on this disk. */
+static void fold(char *path)
+{
+    for (char *up = path; (up = strstr(up, "/../"));) {
+        char *from = up;
+        while (from > path && from[-1] != '/')
+            from--;
+        if (from == up || strncmp(from, "../", 3) == 0) {
+            up += 3; /* nothing to go up from */
+            continue;
+        }
+        memmove(from, up + 4, strlen(up + 4) + 1);
+        up = path;
+    }
+}
+
 /* The path on the disk; ERR_LIMIT when it does not fit. */
 static int place(const struct bundle_world *w, const char *name, char out[PATHS_MAX], struct err *e)
 {
-    int n = snprintf(out, PATHS_MAX, "%s%s", name[0] == '/' ? "" : w->base, name);
-    return n >= 0 && n < PATHS_MAX ? 0 : err_set(e, ERR_LIMIT, "a path is too long");
+    size_t base = name[0] == '/' ? 0 : strlen(w->base);
+    int n = snprintf(out, PATHS_MAX, "%s%s", base ? w->base : "", name);
+    if (n < 0 || n >= PATHS_MAX)
+        return err_set(e, ERR_LIMIT, "a path is too long");
+    if (w->from && base)
+        fold(out + base);
+    return 0;
 }
 
 static int from_disk(void *self, const char *name, size_t max, struct buf *out, struct err *e)

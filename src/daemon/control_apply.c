@@ -297,6 +297,7 @@ static void tell_applied(struct asking *a)
     const char *changes = v->changes[0] ? v->changes : "no differences";
     const char *end = strchr(changes, '\n');
     struct event *ev = control_event(a->c, EVENT_CONFIG_APPLIED, EVENT_INFO);
+    event_by(ev, v->who);
     event_subject(ev, "version %llu", (unsigned long long)v->number);
     event_text(ev, "by %.60s%s%.80s: %.*s%s", v->who, v->note[0] ? ", " : "", v->note,
                (int)MIN(strcspn(changes, "\n"), (size_t)150), changes, end ? ", ..." : "");

@@ -197,7 +197,7 @@ static void the_newest_that_the_machine_can_take_runs(void **state)
     put("b/own.conf", WEB("90"));
     assert_int_equal(start(&notes), 0);
     keep(8, WEB("80"));
-    keep(9, WEB("81"));
+    keep(9, WEB("82"));
     assert_int_equal(start(&notes), 9);
     keep(10, "service web { listen = nonsense }\n");
     assert_int_equal(start(&notes), 9);

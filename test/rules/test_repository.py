@@ -17,6 +17,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'wire/trace_context': 'trace_context',
     'wire/dns_read': 'dns',
     'wire/gossip': 'gossip',
+    'wire/lease': 'lease',
     'view/decode': 'view',
     'conf/parse': 'conf',
     'detect/probe': 'probe',

@@ -129,8 +129,8 @@ def test_a_broken_version_is_refused_with_its_places(node, tmp_path):
 
 def test_a_reload_takes_what_is_local_and_tells_the_rest(node, tmp_path):
     node.command("apply", node.file)
-    log, text = f"{tmp_path}/access.log", open(node.file).read()
-    node.write(text.replace("service web {", f"service web {{ access-log = {log}\n balance = random\n"))
+    log, text = f"{node.state}/access.log", open(node.file).read()
+    node.write(text.replace("balance = least-requests", f"access-log = {log}\n balance = random"))
     done = node.reload()
     assert f"service web: access-log off -> {log}" in done.stdout
     assert "version 1 is the cluster's configuration" in done.stdout
@@ -156,7 +156,7 @@ def test_secrets_stay_on_the_node(node, tmp_path):
     write(f"{tmp_path}/new/secret", "hunter2hunter2hunter2\n")
     write(os.path.join(os.path.dirname(node.file), "secret"), "of-the-node-itself\n")
     main = write(f"{tmp_path}/new/web.conf",
-                 open(node.file).read().replace("service web {", "service web { check { http = /h body = file:secret }\n"))
+                 open(node.file).read().replace("http = /health", "http = /health  body = file:secret"))
     node.command("apply", main)
     everything = node.command("history", "1").stdout + json.dumps(config_of(node))
     for folder, _, names in os.walk(node.state):

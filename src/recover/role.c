@@ -1,0 +1,447 @@
+/* One function a state. Each looks at the facts and gives an order, or enters another state, or
+ * leaves things as they are. */
+#include "recover/role.h"
+
+/* A challenger that raises the epoch again so soon after we answered it means it. */
+#define ANSWER_ONCE_IN 10 /* leases */
+
+static const char *const names[ROLE_STATES] = {
+    [ROLE_REPLICA] = "replica",       [ROLE_CHALLENGE] = "challenge",
+    [ROLE_ACQUIRES] = "acquires",     [ROLE_CONFIRMS] = "confirms",
+    [ROLE_TAKES_OVER] = "takes over", [ROLE_PRIMARY] = "primary",
+    [ROLE_RAISES] = "raises",         [ROLE_YIELDS] = "yields",
+    [ROLE_HANDS_OVER] = "hands over", [ROLE_DEMOTES] = "demotes",
+};
+
+const char *role_state_name(enum role_state s)
+{
+    CHECK(s < ROLE_STATES);
+    return names[s];
+}
+
+void role_init(struct role *r, const struct role_params *p, uint64_t seed, uint64_t now)
+{
+    *r = (struct role){
+        .params = *p, .since = now, .wake = now, .follows = ROLE_NOBODY, .hands_to = ROLE_NOBODY};
+    prng_seed(&r->prng, seed);
+}
+
+/* --- candidates --- */
+
+static bool is_candidate(const struct role_facts *f, const struct role_params *p, uint8_t i)
+{
+    const struct role_node *n = &f->nodes[i];
+    if (!n->alive || n->failed || n->maintenance || !n->well)
+        return false;
+    if (n->instance != INSTANCE_REPLICA && n->instance != INSTANCE_PRIMARY)
+        return false;
+    return !p->sync || f->record.insync >> i & 1;
+}
+
+static bool is_better(const struct role_facts *f, uint8_t a, uint8_t b)
+{
+    const struct role_node *x = &f->nodes[a], *y = &f->nodes[b];
+    if (x->position != y->position)
+        return x->position > y->position;
+    if (x->preference != y->preference)
+        return x->preference > y->preference;
+    if (x->load != y->load)
+        return x->load < y->load;
+    return a < b;
+}
+
+uint8_t role_rank(const struct role_facts *f, const struct role_params *p, uint8_t node)
+{
+    uint8_t rank = 0;
+    if (!is_candidate(f, p, node))
+        return ROLE_NOBODY;
+    for (uint8_t i = 0; i < f->n; i++)
+        if (i != node && is_candidate(f, p, i) && is_better(f, i, node))
+            rank++;
+    return rank;
+}
+
+/* Its node is gone, or says itself that its instance is. */
+static bool is_lost(const struct role_facts *f, uint8_t primary)
+{
+    if (primary == ROLE_NOBODY)
+        return true;
+    const struct role_node *n = &f->nodes[primary];
+    return n->failed || (n->alive && (n->instance == INSTANCE_DOWN || !n->well || n->maintenance));
+}
+
+static bool another_could(const struct role_facts *f, const struct role_params *p)
+{
+    for (uint8_t i = 0; i < f->n; i++)
+        if (i != f->self && is_candidate(f, p, i))
+            return true;
+    return false;
+}
+
+/* --- orders and states --- */
+
+static struct role_order order(enum role_what what, const char *why)
+{
+    return (struct role_order){.what = what, .why = why};
+}
+
+static struct role_order nothing(void)
+{
+    return order(ROLE_NOTHING, "");
+}
+
+static void enter(struct role *r, enum role_state s, uint64_t now)
+{
+    r->state = s;
+    r->since = now;
+    r->wake = now;
+    r->step = 0;
+}
+
+static void wait_until(struct role *r, uint64_t at)
+{
+    r->wake = MIN(r->wake, at);
+}
+
+static void be_quiet(struct role *r, uint64_t now)
+{
+    r->quiet = now + r->params.retry + prng_below(&r->prng, r->params.retry + 1);
+}
+
+/* Out of whatever it was: what acts is demoted first. */
+static void leave(struct role *r, uint64_t now)
+{
+    be_quiet(r, now);
+    enter(r, r->acts ? ROLE_DEMOTES : ROLE_REPLICA, now);
+}
+
+static struct role_order write_record(const struct role_facts *f, uint8_t primary, const char *why)
+{
+    struct role_order o = order(ROLE_CAS, why);
+    o.expected = f->record.revision;
+    o.record = f->record;
+    o.record.epoch = f->record.epoch + 1;
+    o.record.primary = primary;
+    o.record.wanted = ROLE_NOBODY;
+    return o;
+}
+
+static struct role_order promote(const struct role *r)
+{
+    struct role_order o = order(ROLE_PROMOTE, "the lease is held and the epoch is ours");
+    o.epoch = r->epoch;
+    return o;
+}
+
+static struct role_order read_record(const struct role_facts *f, const char *why)
+{
+    struct role_order o = order(ROLE_READ, why);
+    o.gate = f->gate;
+    return o;
+}
+
+/* --- one function a state --- */
+
+static struct role_order follow(struct role *r, const struct role_facts *f)
+{
+    if (f->record.primary == ROLE_NOBODY || f->record.primary == f->self)
+        return nothing();
+    bool failed = r->follows == f->record.primary && f->agent == PROGRESS_FAILED;
+    if (f->agent == PROGRESS_RUNS || (r->follows == f->record.primary && !failed))
+        return nothing();
+    r->follows = f->record.primary;
+    return order(ROLE_FOLLOW, failed ? "following failed, once more" : "the record names another");
+}
+
+/* When this node may challenge; UINT64_MAX: not as things are. */
+static uint64_t challenge_at(struct role *r, const struct role_facts *f, uint64_t now)
+{
+    if (!is_lost(f, f->record.primary)) {
+        r->lost_at = 0;
+        return UINT64_MAX;
+    }
+    r->lost_at = r->lost_at ? r->lost_at : now;
+    uint8_t rank = role_rank(f, &r->params, f->self);
+    if (rank == ROLE_NOBODY || !f->coordinator || f->isolated)
+        return UINT64_MAX;
+    return MAX(r->quiet, r->lost_at + rank * r->params.beat);
+}
+
+static struct role_order as_replica(struct role *r, const struct role_facts *f, uint64_t now)
+{
+    if (f->lease != LEASE_IDLE && !r->step) {
+        r->step = 1;
+        return order(ROLE_DROP, "it is not used any more");
+    }
+    if (!f->record.known || f->record.paused)
+        return nothing();
+    uint64_t at = f->record.primary == f->self ? r->quiet : challenge_at(r, f, now);
+    bool able = is_candidate(f, &r->params, f->self);
+    if (at <= now && able) {
+        r->epoch = f->record.epoch;
+        enter(r, f->record.primary == f->self ? ROLE_ACQUIRES : ROLE_CHALLENGE, now);
+        return nothing();
+    }
+    if (able)
+        wait_until(r, at);
+    return follow(r, f);
+}
+
+/* The outcome is not known: what is there now tells. */
+static struct role_order find_out(struct role *r, const struct role_facts *f, uint64_t now)
+{
+    if (f->read == PROGRESS_DONE && r->step == 2) {
+        leave(r, now);
+        return nothing();
+    }
+    if (r->step == 2 && f->read == PROGRESS_RUNS)
+        return nothing();
+    if (r->step == 2 && now < r->since + r->params.retry) {
+        wait_until(r, r->since + r->params.retry);
+        return nothing();
+    }
+    r->step = 2;
+    r->since = now;
+    return read_record(f, "nobody answered whether the record is ours");
+}
+
+static struct role_order as_challenger(struct role *r, const struct role_facts *f, uint64_t now)
+{
+    bool raises = r->state == ROLE_RAISES;
+    if (!r->step) {
+        r->step = 1;
+        return write_record(f, f->self,
+                            raises ? "an epoch that nobody acts on is above ours"
+                                   : "the primary is lost");
+    }
+    if (f->cas_unknown)
+        return find_out(r, f, now);
+    if (f->cas == PROGRESS_DONE) {
+        r->epoch = f->record.epoch;
+        enter(r, ROLE_ACQUIRES, now);
+    } else if (f->cas == PROGRESS_FAILED) {
+        leave(r, now);
+    }
+    return nothing();
+}
+
+static struct role_order give_lease_up(struct role *r, const char *why, uint64_t now)
+{
+    bool acts = r->acts;
+    leave(r, now);
+    if (!acts)
+        r->step = 1; /* of the replica: this is the order to drop */
+    return acts ? nothing() : order(ROLE_DROP, why);
+}
+
+static struct role_order as_acquirer(struct role *r, const struct role_facts *f, uint64_t now)
+{
+    if (f->record.epoch > r->epoch || f->record.primary != f->self)
+        return give_lease_up(r, "the record names another", now);
+    if (!r->step) {
+        struct role_order o = order(ROLE_ACQUIRE, "the record names this node");
+        r->step = 1;
+        o.epoch = r->epoch;
+        return o;
+    }
+    if (f->outdated)
+        return give_lease_up(r, "voters have seen a higher epoch", now);
+    if (f->lease == LEASE_IDLE)
+        leave(r, now);
+    else if (f->lease == LEASE_GATE && f->lease_epoch == r->epoch)
+        enter(r, ROLE_CONFIRMS, now);
+    return nothing();
+}
+
+static struct role_order confirmed(struct role *r, const struct role_facts *f, uint64_t now)
+{
+    if (f->record.primary != f->self || f->record.epoch != r->epoch)
+        return give_lease_up(r, "the record names another", now);
+    struct role_order o = order(ROLE_CONFIRM, "the record names this node");
+    o.gate = f->gate;
+    o.epoch = r->epoch;
+    r->step = 0; /* if it came too late, the next gate needs another read */
+    return o;
+}
+
+static struct role_order as_confirmer(struct role *r, const struct role_facts *f, uint64_t now)
+{
+    if (f->lease == LEASE_HELD) {
+        enter(r, ROLE_TAKES_OVER, now);
+        return nothing();
+    }
+    if (f->lease == LEASE_ACQUIRING) {
+        enter(r, ROLE_ACQUIRES, now);
+        r->step = 1;
+        return nothing();
+    }
+    if (f->lease == LEASE_IDLE) {
+        leave(r, now);
+        return nothing();
+    }
+    bool ours = r->step && f->read_gate == f->gate;
+    if (ours && f->read == PROGRESS_DONE)
+        return confirmed(r, f, now);
+    if (ours && f->read == PROGRESS_RUNS)
+        return nothing();
+    if (r->step && now < r->since + r->params.beat) {
+        wait_until(r, r->since + r->params.beat);
+        return nothing();
+    }
+    r->step = 1;
+    r->since = now;
+    return read_record(f, "whether the epoch is still ours");
+}
+
+static struct role_order as_successor(struct role *r, const struct role_facts *f, uint64_t now)
+{
+    if (f->lease != LEASE_HELD) {
+        leave(r, now);
+        return nothing();
+    }
+    if (!r->step) {
+        r->step = 1;
+        r->acts = true; /* from the order on: it may be half done */
+        return promote(r);
+    }
+    if (f->agent == PROGRESS_DONE) {
+        r->follows = ROLE_NOBODY;
+        r->lost_at = 0;
+        enter(r, ROLE_PRIMARY, now);
+    } else if (f->agent == PROGRESS_FAILED || now >= r->since + r->params.agent_patience) {
+        leave(r, now);
+    } else {
+        wait_until(r, r->since + r->params.agent_patience);
+    }
+    return nothing();
+}
+
+/* A higher epoch than ours: of a challenger that gave up, or of one that goes on. */
+static void challenged(struct role *r, const struct role_facts *f, uint64_t now)
+{
+    bool again = r->raised_at && now - r->raised_at < ANSWER_ONCE_IN * r->params.lease;
+    if (f->record.epoch > r->epoch && f->record.primary == f->self) {
+        r->epoch = f->record.epoch; /* raised by us, and the answer was late */
+        enter(r, ROLE_ACQUIRES, now);
+    } else if (again || !f->coordinator) {
+        leave(r, now);
+    } else if (f->record.epoch > r->epoch) {
+        r->raised_at = now;
+        enter(r, ROLE_RAISES, now);
+    } else {
+        wait_until(r, now + r->params.beat); /* voters know more than the watch has brought */
+    }
+}
+
+static struct role_order as_primary(struct role *r, const struct role_facts *f, uint64_t now)
+{
+    const struct role_node *me = &f->nodes[f->self];
+    uint8_t wanted = f->record.wanted;
+    if (f->lease != LEASE_HELD || now >= f->deadline) {
+        leave(r, now);
+        return nothing();
+    }
+    wait_until(r, f->deadline);
+    if (f->outdated || f->record.epoch > r->epoch) {
+        challenged(r, f, now);
+        return nothing();
+    }
+    bool broken = me->instance == INSTANCE_DOWN || !me->well;
+    if (broken && another_could(f, &r->params)) {
+        leave(r, now);
+        return nothing();
+    }
+    if (broken) { /* nobody else is there: in place */
+        enter(r, ROLE_TAKES_OVER, now);
+        return nothing();
+    }
+    if (!f->record.paused && wanted != ROLE_NOBODY && wanted != f->self &&
+        is_candidate(f, &r->params, wanted)) {
+        r->hands_to = wanted;
+        enter(r, ROLE_YIELDS, now);
+    }
+    return nothing();
+}
+
+static struct role_order as_yielder(struct role *r, const struct role_facts *f, uint64_t now)
+{
+    bool can = f->lease == LEASE_HELD && is_candidate(f, &r->params, r->hands_to);
+    if (!r->step && can) {
+        r->step = 1;
+        return order(ROLE_HOLD, "an operator wants another primary");
+    }
+    if (!can || now >= r->since + r->params.yield_patience) {
+        enter(r, ROLE_PRIMARY, now);
+        return order(ROLE_UNHOLD, "the other one did not catch up");
+    }
+    bool held = f->agent == PROGRESS_DONE;
+    if (held && f->nodes[r->hands_to].position >= f->nodes[f->self].position)
+        enter(r, ROLE_HANDS_OVER, now);
+    else
+        wait_until(r, r->since + r->params.yield_patience);
+    return nothing();
+}
+
+/* Demote, drop, and only then name the other: it need not wait for a promise. */
+static struct role_order as_giver(struct role *r, const struct role_facts *f, uint64_t now)
+{
+    switch (r->step++) {
+    case 0: return order(ROLE_DEMOTE, "an operator wants another primary");
+    case 1:
+        if (f->agent != PROGRESS_DONE) {
+            r->step = 1;
+            if (f->agent == PROGRESS_FAILED || f->lease != LEASE_HELD)
+                leave(r, now);
+            return nothing();
+        }
+        r->acts = false;
+        return order(ROLE_DROP, "it has ended here");
+    case 2: return write_record(f, r->hands_to, "an operator wants it");
+    default: break;
+    }
+    r->step = 3;
+    if (f->cas != PROGRESS_RUNS || f->cas_unknown) {
+        be_quiet(r, now);
+        enter(r, ROLE_REPLICA, now);
+    }
+    return nothing();
+}
+
+static struct role_order as_demoter(struct role *r, const struct role_facts *f, uint64_t now)
+{
+    if (!r->step) {
+        r->step = 1;
+        return order(ROLE_DEMOTE, "it may not act any more");
+    }
+    if (f->agent == PROGRESS_DONE) {
+        r->acts = false;
+        enter(r, ROLE_REPLICA, now);
+    } else if (f->agent == PROGRESS_FAILED) { /* until it has: nothing is as important */
+        r->step = 0;
+        r->since = now;
+        r->wake = now + r->params.retry;
+    }
+    return nothing();
+}
+
+struct role_order role_step(struct role *r, const struct role_facts *f, uint64_t now)
+{
+    static struct role_order (*const states[ROLE_STATES])(struct role *, const struct role_facts *,
+                                                          uint64_t) = {
+        [ROLE_REPLICA] = as_replica,      [ROLE_CHALLENGE] = as_challenger,
+        [ROLE_ACQUIRES] = as_acquirer,    [ROLE_CONFIRMS] = as_confirmer,
+        [ROLE_TAKES_OVER] = as_successor, [ROLE_PRIMARY] = as_primary,
+        [ROLE_RAISES] = as_challenger,    [ROLE_YIELDS] = as_yielder,
+        [ROLE_HANDS_OVER] = as_giver,     [ROLE_DEMOTES] = as_demoter,
+    };
+    CHECK(f->n <= ROLE_NODES && f->self < f->n);
+    for (int i = 0; i <= ROLE_STATES; i++) {
+        enum role_state before = r->state;
+        r->wake = UINT64_MAX;
+        struct role_order o = states[r->state](r, f, now);
+        if (o.what != ROLE_NOTHING || r->state == before)
+            return o;
+    }
+    CHECK(!"states that lead to each other and give no order");
+    return nothing();
+}
