@@ -17,7 +17,7 @@
 static const char *const places[] = {"/usr/bin/etcd", "/usr/local/bin/etcd", "/usr/sbin/etcd"};
 
 static const char *const environment[] = {
-    "GOTRACEBACK=single",
+    "GOTRACEBACK=none", /* the last words are to be the reason, not a stack */
 #if defined(__aarch64__)
     "ETCD_UNSUPPORTED_ARCH=arm64", /* 3.4 asks for it; 3.5 supports it */
 #endif
