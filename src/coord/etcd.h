@@ -64,6 +64,7 @@ struct etcd {
     uint64_t doubted_at;     /* not sure since; 0: sure */
     struct timer tick;       /* while anything waits for an answer */
     uint64_t broken;         /* answers that were none */
+    uint64_t astray;         /* watches that a check found not to have told all */
     struct prng prng;        /* spreads repetitions */
 };
 
@@ -119,7 +120,8 @@ struct etcd_fetch {
     uint64_t asked_at;       /* 0: it waits */
     bool late;               /* that it waits long was reported */
     bool idle;               /* neither begun nor waiting */
-    uint64_t revision;       /* as of which; 0 before the first page */
+    bool keys_only;
+    uint64_t revision; /* as of which; 0 before the first page */
     uint32_t limit, failures;
     struct buf after; /* the last key that came, absolute */
     struct etcd_items *pages;

@@ -85,8 +85,11 @@ static void ask_all(struct etcd *t)
     if (t->hunts)
         return;
     t->hunts = true;
-    list_for_each (it, &t->ends)
-        ask(LIST_ENTRY(it, struct etcd_end, link));
+    list_for_each (it, &t->ends) {
+        struct etcd_end *end = LIST_ENTRY(it, struct etcd_end, link);
+        end->failures = 0; /* what was before says nothing of now */
+        ask(end);
+    }
 }
 
 /* --- answers --- */

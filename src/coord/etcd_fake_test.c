@@ -163,8 +163,12 @@ static void send_changes(struct fake_conn *c)
     struct fake *f = c->fake;
     struct store_list l = {0};
     uint64_t after = c->next - 1 - (f->twice && c->next > f->map.compacted + 2);
-    if (c->next > f->map.revision)
+    if (c->next > f->map.revision || f->stalls)
         return;
+    if (f->loses) {
+        c->next = f->map.revision + 1;
+        return;
+    }
     if (c->next - 1 < f->map.compacted) {
         send_line(c, "\"canceled\":true,\"compact_revision\":\"5\"");
         c->watches = false;

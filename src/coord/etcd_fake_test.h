@@ -64,6 +64,8 @@ struct fake {
     _Atomic uint32_t txns_done;
     bool fragments;       /* a line for each change */
     bool twice;           /* sends the last revision again, as etcd 3.4.23 may */
+    bool loses;           /* the next changes are not sent to watches */
+    bool stalls;          /* nor are they told that anything is there */
     const char *password; /* wanted; NULL: none */
     uint32_t logins;
     uint32_t token;    /* the one that is valid */

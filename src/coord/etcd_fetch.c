@@ -78,6 +78,7 @@ static void send_page(struct etcd_fetch *f)
         .after = buf_str(&f->after),
         .revision = f->revision,
         .limit = f->limit,
+        .keys_only = f->keys_only,
     };
     buf_clear(&f->call.request);
     etcd_aim(f->etcd, &f->call, "/v3/kv/range");

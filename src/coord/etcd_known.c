@@ -46,6 +46,38 @@ static int by_revision(const void *a, const void *b)
     return x->revision < y->revision ? -1 : x->revision > y->revision;
 }
 
+static bool have_names(struct map *present, const struct coord_item *all, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (!map_put(present, all[i].key, present))
+            return false;
+    return true;
+}
+
+enum known_audit known_audit(const struct known *k, const struct coord_item *all, uint32_t n,
+                             uint64_t revision, uint64_t upto)
+{
+    struct map present = {0};
+    struct map_slot *s;
+    bool behind = false, missed = false, ok = have_names(&present, all, n);
+    for (uint32_t i = 0; ok && i < n; i++) {
+        const struct known_key *key = map_get(&k->keys, all[i].key);
+        bool told = key && key->revision >= all[i].revision;
+        behind = behind || (!told && all[i].revision > upto);
+        missed = missed || (!told && all[i].revision <= upto && !(!key && revision < upto));
+    }
+    for (size_t i = 0; ok && (s = map_next(&k->keys, &i));) {
+        const struct known_key *key = s->value;
+        if (!key->revision || key->revision > revision ||
+            map_get(&present, (struct str){s->key, s->key_n}))
+            continue;
+        behind = behind || revision > upto;
+        missed = missed || revision <= upto;
+    }
+    map_free(&present);
+    return !ok ? KNOWN_UNSURE : missed ? KNOWN_MISSED : behind ? KNOWN_BEHIND : KNOWN_SAME;
+}
+
 /* Keys that were told of and are not among n items, to `out` with their names in `names`. */
 static bool find_gone(const struct known *k, const struct coord_item *all, uint32_t n,
                       struct coord_item *out, uint32_t *n_out, struct buf *names)
@@ -53,9 +85,7 @@ static bool find_gone(const struct known *k, const struct coord_item *all, uint3
     struct map present = {0};
     struct map_slot *s;
     size_t bytes = 0;
-    bool ok = true;
-    for (uint32_t i = 0; ok && i < n; i++)
-        ok = map_put(&present, all[i].key, &bytes);
+    bool ok = have_names(&present, all, n);
     for (size_t i = 0; (s = map_next(&k->keys, &i));)
         bytes += s->key_n;
     ok = ok && buf_reserve(names, bytes + 1); /* at once: names do not move */

@@ -18,6 +18,17 @@ bool known_ready(struct known *k, const struct coord_item *items, uint32_t n);
 bool known_learn(struct known *k, const struct coord_item *item);
 void known_free(struct known *k);
 
+/* How what was told up to a revision compares with all keys (their values do not matter) as of
+ * another one. */
+enum known_audit {
+    KNOWN_SAME,
+    KNOWN_BEHIND, /* there are later changes */
+    KNOWN_MISSED, /* a change is among those that should have been told */
+    KNOWN_UNSURE, /* no memory */
+};
+enum known_audit known_audit(const struct known *k, const struct coord_item *all, uint32_t n,
+                             uint64_t revision, uint64_t upto);
+
 struct difference {
     struct coord_item *items;
     uint32_t n;

@@ -5,8 +5,8 @@
 #define HF_COORD_ETCD_TIMERS_H
 
 enum {
-    ETCD_HEARTBEAT_MS = 40,
-    ETCD_ELECTION_MS = 280, /* at least; each member adds up to as much again, drawn each time */
+    ETCD_HEARTBEAT_MS = 50,
+    ETCD_ELECTION_MS = 300, /* at least; each member adds up to as much again, drawn each time */
     ETCD_SYNC_GOOD_MS = 20, /* the 99th percentile of a small append with fdatasync */
     ETCD_RELAX = 8,
     ETCD_NICE = -10, /* where it is permitted: late heartbeats are what elections come from */

@@ -20,12 +20,18 @@
  * revision of each. A key that was there and is not any more is told as gone at the revision of the
  * reading, since nobody knows better.
  *
+ * Trust, and a check. From time to time the keys are read while the stream runs, and compared with
+ * what was told. What should have been told and was not (etcd up to 3.4.30 may lose a change when a
+ * watch that lags meets a compaction, and up to 3.4.35 a removal), or a stream that stands still
+ * though there are changes, is made up for as after a compaction.
+ *
  * Memory that runs out: everything that is needed is allocated before `known` and `upto` change, so
  * that a failure only means to do it again. */
 #include "coord/etcd.h"
 #include "coord/etcd_known.h"
 
 enum { HELD_MAX = 64 * 1024 * 1024 }; /* bytes of changes whose revision is not complete */
+#define AUDIT_NS   (3 * NS_PER_S)     /* between two checks; and a millisecond a key */
 #define CREATED_NS (2 * NS_PER_S)     /* for etcd to say that a watch exists */
 
 enum phase { WAITS, READS, STREAMS };
@@ -47,7 +53,8 @@ struct own {
     struct etcd_items *held; /* changes that are not told yet */
     uint32_t n_held;
     size_t held_bytes;
-    struct timer again, late;
+    struct timer again, late, audit;
+    uint64_t behind; /* as of the last check there were changes after this one; 0: none */
     uint32_t failures;
 };
 
@@ -68,7 +75,10 @@ static void forget_held(struct own *o)
 static void stop(struct own *o)
 {
     etcd_call_stop(&o->stream);
+    etcd_fetch_end(&o->read);
     loop_timer_stop(o->etcd->coord.loop, &o->late);
+    loop_timer_stop(o->etcd->coord.loop, &o->audit);
+    o->behind = 0;
     forget_held(o);
     o->scanned = 0;
     o->phase = WAITS;
@@ -89,10 +99,9 @@ static void on_again(struct timer *t)
 /* --- reading all --- */
 
 /* Everything of its own first: in the call the watch may be ended, and o with it. */
-static void tell_difference(struct own *o, struct difference *d)
+static void tell_reading(struct own *o, const struct coord_item *items, uint32_t n, bool whole)
 {
     struct coord_watch *w = o->w;
-    bool whole = !o->upto;
     struct etcd_fetch read = o->read; /* its pages, until they are told */
     uint64_t revision = read.revision, before = o->upto;
     o->read.pages = NULL;
@@ -102,29 +111,74 @@ static void tell_difference(struct own *o, struct difference *d)
     o->failures = 0;
     go(o);
     if (whole || revision > before)
-        (void)coord_tell(w, d->items, d->n, revision, whole);
+        (void)coord_tell(w, items, n, revision, whole);
     for (uint32_t i = 0; i < read.n_pages; i++)
         etcd_items_free(&read.pages[i]);
     mem_free(read.pages);
+}
+
+static void audit_later(struct own *o)
+{
+    uint64_t pause = AUDIT_NS + o->known.keys.n * NS_PER_MS;
+    loop_timer_set(o->etcd->coord.loop, &o->audit, clock_now() + pause);
+}
+
+static void on_audit(struct timer *t)
+{
+    struct own *o = CONTAINER_OF(t, struct own, audit);
+    o->read.keys_only = true;
+    etcd_fetch_start(&o->read);
+}
+
+/* Standing still is what is found twice. */
+static bool is_astray(struct own *o, enum known_audit found)
+{
+    uint64_t before = o->behind;
+    o->behind = found == KNOWN_BEHIND ? o->upto : 0;
+    return found == KNOWN_MISSED || (found == KNOWN_BEHIND && before == o->upto);
+}
+
+static void on_audited(struct own *o, struct etcd_fetch *f, int code)
+{
+    struct coord_item *all = code ? NULL : etcd_fetch_items(f);
+    bool astray = all && is_astray(o, known_audit(&o->known, all, f->n, f->revision, o->upto));
+    mem_free(all);
+    etcd_fetch_end(f);
+    if (astray) {
+        o->etcd->astray++;
+        o->must_read = true;
+        stop(o);
+        go(o);
+    } else {
+        audit_later(o);
+    }
 }
 
 static void on_read(struct etcd_fetch *f, int code, const struct err *why)
 {
     struct own *o = CONTAINER_OF(f, struct own, read);
     struct difference d;
+    if (o->phase == STREAMS) {
+        on_audited(o, f, code);
+        return;
+    }
     o->phase = WAITS;
     /* Before what was told: it answers for an older state than it must. Perhaps it was restored. */
     bool ok = !code && f->revision >= o->upto;
     struct coord_item *all = ok ? etcd_fetch_items(f) : NULL;
-    ok = all && known_compare(&o->known, all, f->n, f->revision, !o->upto, &d);
-    mem_free(all);
-    if (ok) {
-        tell_difference(o, &d);
-        difference_free(&d);
-    } else {
+    if (!all || !known_compare(&o->known, all, f->n, f->revision, !o->upto, &d)) {
+        mem_free(all);
         etcd_fetch_end(f);
         again(o);
+        return;
     }
+    /* What is found missing when nothing has happened since has no revision to be told at. */
+    if (!o->upto || (d.n && f->revision == o->upto))
+        tell_reading(o, all, f->n, true);
+    else
+        tell_reading(o, d.items, d.n, false);
+    mem_free(all);
+    difference_free(&d);
 }
 
 /* --- following --- */
@@ -245,6 +299,7 @@ static bool on_line(struct own *o, struct str line)
         o->created = true;
         o->failures = 0;
         loop_timer_stop(o->etcd->coord.loop, &o->late);
+        audit_later(o);
         return on_changes(o, &l);
     case ETCD_LINE_CHANGES: return on_changes(o, &l);
     case ETCD_LINE_COMPACTED:
@@ -336,13 +391,16 @@ static void go(struct own *o)
     case WAITS: break;
     case READS: etcd_fetch_go(&o->read); return;
     case STREAMS:
-        if (o->end == o->etcd->in_use->id)
+        if (o->end == o->etcd->in_use->id) {
+            etcd_fetch_go(&o->read);
             return;
+        }
         stop(o);
         break;
     }
     if (!o->upto || o->must_read) {
         o->phase = READS;
+        o->read.keys_only = false;
         etcd_fetch_start(&o->read);
     } else {
         follow(o);
@@ -371,6 +429,7 @@ int etcd_watch_begin(struct coord *c, struct coord_watch *w, struct err *e)
     *o = (struct own){.w = w, .etcd = t};
     timer_init(&o->again, on_again);
     timer_init(&o->late, on_late);
+    timer_init(&o->audit, on_audit);
     etcd_call_init(&o->stream, on_end);
     o->stream.on_data = on_data;
     o->stream.require_leader = true;

@@ -44,7 +44,7 @@ class EtcdCluster:
     def __enter__(self):
         for i in range(self.n):
             self.start(i)
-        until(lambda: self.leader() is not None, 30, "etcd to have a leader")
+        self.await_leader()
         return self
 
     def __exit__(self, *exc):
@@ -109,6 +109,12 @@ class EtcdCluster:
             return None
         return next((i for i, s in said.items() if s["header"]["member_id"] in leaders), None)
 
+    def await_leader(self, without=(), seconds=30):
+        try:
+            return until(lambda: (leader := self.leader(without)) is not None and (leader,), seconds, "a leader of etcd")[0]
+        except AssertionError as e:
+            raise AssertionError(f"{e}: {[self.status(i) for i in range(self.n)]}") from None
+
     def terms(self):
         return max((int(s["raftTerm"]) for i in range(self.n) if (s := self.status(i))), default=0)
 
@@ -140,7 +146,7 @@ class Client:
     def _listen(self):
         for line in self.process.popen.stdout:
             at, said = time.monotonic(), json.loads(line)
-            said["at"] = at
+            said["heard"] = at
             with self.told:
                 if "watch" in said:
                     self.calls.setdefault(said["watch"], []).append(said)
