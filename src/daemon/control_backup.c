@@ -200,8 +200,8 @@ static int load(const char *path, json_t **out, struct err *e)
     int r = file_read(path, FILE_MAX, &text, e);
     *out = r ? NULL : json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &why);
     const char *format = json_string_value(json_object_get(*out, "format"));
-    if (r == 0 && (!format || strcmp(format, FORMAT) != 0 ||
-                   !json_is_array(json_object_get(*out, "items"))))
+    if (r == 0 &&
+        (!format || strcmp(format, FORMAT) != 0 || !json_is_array(json_object_get(*out, "items"))))
         r = err_set(e, ERR_INVAL, "%s is no backup of a coordinator", path);
     buf_free(&text);
     if (r) {

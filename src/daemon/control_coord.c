@@ -8,8 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TICK_NS (200 * NS_PER_MS)
-#define CAS_NS  (5 * NS_PER_S)
+#define TICK_NS      (200 * NS_PER_MS)
+#define CAS_NS       (5 * NS_PER_S)
+#define BACKUP_FIRST (300 * NS_PER_S)
 
 static struct coordinating *g_of(struct control *c)
 {
@@ -142,6 +143,16 @@ static void on_cluster(void *context, const struct coord_item *items, uint32_t n
     (void)revision;
 }
 
+/* Somebody applied a configuration. */
+static void on_head(void *context, const struct coord_item *items, uint32_t n, uint64_t revision,
+                    bool whole)
+{
+    (void)items;
+    (void)revision;
+    if (n && !whole)
+        coord_applied(context);
+}
+
 /* --- what is written --- */
 
 static void on_written(void *context, const struct coord_answer *a)
@@ -217,9 +228,10 @@ static void close_engine(struct control *c)
     configuring_coord(c, NULL);
     coord_unwatch(g->watch_cluster);
     coord_unwatch(g->watch_voters);
+    coord_unwatch(g->watch_head);
     coord_free(g->coord);
     g->coord = NULL;
-    g->watch_cluster = g->watch_voters = NULL;
+    g->watch_cluster = g->watch_voters = g->watch_head = NULL;
     g->cluster_known = g->voters_known = g->has_cluster = g->was_reachable = false;
     g->voters_revision = g->voters_in_key = 0;
     g->endpoints[0] = 0;
@@ -230,11 +242,12 @@ static void close_engine(struct control *c)
 static void opened(struct control *c)
 {
     struct coordinating *g = g_of(c);
-    struct coord_watcher voters = {c, on_voters}, cluster = {c, on_cluster};
+    struct coord_watcher voters = {c, on_voters}, cluster = {c, on_cluster}, head = {c, on_head};
     struct err e = {0};
     coord_on_health(g->coord, on_health, c);
     int r = coord_watch(g->coord, STR("voters"), &voters, &g->watch_voters, &e);
     r = r ? r : coord_watch(g->coord, STR("cluster"), &cluster, &g->watch_cluster, &e);
+    r = r ? r : coord_watch(g->coord, STR("config/head"), &head, &g->watch_head, &e);
     if (r)
         log_error(c->log, "the coordinator: %s", e.text);
     configuring_coord(c, g->coord);
@@ -408,6 +421,7 @@ static void begin(struct control *c, uint8_t kind)
     loop_timer_stop(c->loop, &g->tick);
     g->kind = kind;
     g->open = true;
+    g->backup_next = loop_now(c->loop) + BACKUP_FIRST; /* a crash loop must not push out old ones */
     if (kind != COORDINATOR_LOCAL && kind != COORDINATOR_NONE)
         load_voters(c);
     switch ((enum coordinator_kind)kind) {

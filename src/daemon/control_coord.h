@@ -55,7 +55,7 @@ struct coordinating {
     uint8_t kind; /* enum coordinator_kind */
     bool open;    /* a view is in force */
     struct coord *coord;
-    struct coord_watch *watch_cluster, *watch_voters;
+    struct coord_watch *watch_cluster, *watch_voters, *watch_head;
     char endpoints[1024]; /* that the engine has, for a comparison */
     bool was_reachable;
     /* Keys, as they are. */
@@ -89,7 +89,7 @@ struct coordinating {
     struct coord_list list;
     struct coord_place places[VIEW_MAX_NODES];
     uint64_t change_after; /* ns: not before, since one failed */
-    uint32_t adding; /* node that a learner is added for, and the place */
+    uint32_t adding;       /* node that a learner is added for, and the place */
     uint64_t adding_place;
     struct coord_peer peers[VIEW_MAX_NODES];
     uint64_t disk_p99; /* ns; 0: not measured */
@@ -106,7 +106,7 @@ struct coordinating {
     struct json_t *restoring; /* owned; its contents while they are written */
     size_t restore_done;      /* keys */
     uint32_t restore_pending; /* under way */
-    bool restore_raise;               /* only the revision is to rise */
+    bool restore_raise;       /* only the revision is to rise */
     uint64_t restore_target, restore_revision; /* to be passed; reached */
 };
 
