@@ -456,11 +456,12 @@ static bool same_settings(struct control *c)
     return same;
 }
 
-void coordinating_adopt(struct control *c)
+void coordinating_adopt(struct control *c, const struct view *was)
 {
     struct coordinating *g = g_of(c);
     uint8_t kind = c->view->cluster.coordinator.kind;
     bool same = same_settings(c);
+    (void)was;
     if (!g->open || g->kind != kind || (kind == COORDINATOR_EXTERNAL && !same))
         begin(c, kind);
     coord_endpoints(c);

@@ -113,8 +113,8 @@ struct coordinating {
 /* Before anything may fail. */
 void coordinating_init(struct control *c);
 void coordinating_end(struct control *c);
-/* c->view is in force, and meshing_adopt was called. */
-void coordinating_adopt(struct control *c);
+/* c->view is in force, and meshing_adopt was called; was: the one before, or NULL. */
+void coordinating_adopt(struct control *c, const struct view *was);
 /* A new line to the agent. Owned. */
 void coordinating_agent(struct control *c, int fd);
 /* MESH_COORD of an authenticated node; a link came up, or went. */
