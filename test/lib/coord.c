@@ -2,9 +2,10 @@
  *
  *   coord ENGINE [--faults]
  *
- * ENGINE is embedded:PATH. Reads one JSON object a line, answers with one a line, in the order of
- * what happens; requests are under way at the same time. `id` is the asker's own. Times are
- * CLOCK_BOOTTIME in ns: `start` before the engine was called, `end` when its answer was there.
+ * ENGINE is embedded:PATH, or etcd:PREFIX,URL,URL... Reads one JSON object a line, answers with one
+ * a line, in the order of what happens; requests are under way at the same time. `id` is the
+ * asker's own. Times are CLOCK_BOOTTIME in ns: `start` before the engine was called, `end` when its
+ * answer was there.
  *
  *   {"id": 1, "do": "cas", "ms": 2000, "ops": [{"key": "a", "act": "put", "expected": 0, "value":
  * "x"}]}
@@ -265,12 +266,25 @@ static void on_input(struct io *io, unsigned ready)
         loop_stop(p->loop);
 }
 
-static void open_engine(struct program *p, const char *engine)
+static int open_etcd(struct program *p, char *words, struct err *e)
+{
+    const char *urls[16];
+    struct coord_etcd_options o = {.endpoints = urls};
+    char *save;
+    o.prefix = strtok_r(words, ",", &save);
+    for (char *u; o.n_endpoints < ARRAY_LEN(urls) && (u = strtok_r(NULL, ",", &save));)
+        urls[o.n_endpoints++] = u;
+    return coord_etcd_new(&p->c, p->loop, &o, e);
+}
+
+static void open_engine(struct program *p, char *engine)
 {
     struct err e;
     int bad = 0;
     if (!strncmp(engine, "embedded:", 9))
         bad = coord_embedded_new(&p->c, p->loop, engine + 9, &e);
+    else if (!strncmp(engine, "etcd:", 5))
+        bad = open_etcd(p, engine + 5, &e);
     else
         die("no such engine", engine);
     if (bad)
