@@ -5,6 +5,7 @@ seed: HOLDFAST_SEED=N is the first one.
 """
 import collections
 import os
+import time
 
 import pytest
 from coordinator import Engine, History
@@ -58,3 +59,24 @@ def test_histories_on_the_embedded_engine(part, tmp_path, site):
     for seed in seeds:
         run_one(seed, tmp_path, counts)
     site.report(f"{len(seeds)} histories linearizable: {dict(counts)}")
+
+
+def percentiles(ns):
+    ns = sorted(ns)
+    return f"median {ns[len(ns) // 2] / 1e6:.2f} ms, p99 {ns[len(ns) * 99 // 100] / 1e6:.1f} ms"
+
+
+def test_a_change_takes_what_the_disk_takes(tmp_path, site):
+    """Beside a file that is only appended to and synced. Noise of the machine is in both."""
+    took, bare = [], []
+    with Engine(f"embedded:{tmp_path}/map.db") as engine, open(tmp_path / "bare", "wb", buffering=0) as f:
+        for i in range(1000):
+            answer = engine.ask(do="cas", ops=[{"key": f"k{i % 50}", "act": "put", "expected": -1, "value": "v" * 200}])
+            assert answer["outcome"] == "done" and answer["revision"] == i + 2
+            took.append(answer["end"] - answer["start"])
+            begun = time.monotonic_ns()
+            f.write(b"v" * 12288)
+            os.fdatasync(f.fileno())
+            bare.append(time.monotonic_ns() - begun)
+    site.report(f"1,000 changes: {percentiles(took)}; 12 KiB appended and synced: {percentiles(bare)}")
+    assert sorted(took)[500] < 4 * sorted(bare)[500] + 2e6
