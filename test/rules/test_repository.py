@@ -25,6 +25,8 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'daemon/agent_message': 'agent',
     'daemon/upgrade_state': 'upgrade',
     'admin/server': 'admin',
+    'coord/etcd_read': 'etcd',
+    'coord/etcd_scan': 'etcd',
     'mesh/keyring': 'keyring',
     'coord/standing': 'standing',
     'mesh/seal': 'seal',
