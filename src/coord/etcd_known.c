@@ -25,11 +25,17 @@ bool known_learn(struct known *k, const struct coord_item *item)
     struct known_key *key = map_get(&k->keys, item->key);
     if (!key || key->revision >= item->revision || (item->gone && !key->revision))
         return false;
-    if (item->gone)
-        mem_free(map_remove(&k->keys, item->key));
-    else
-        key->revision = item->revision;
+    key->revision = item->gone ? 0 : item->revision;
     return true;
+}
+
+void known_tidy(struct known *k, const struct coord_item *items, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct known_key *key = items[i].gone ? map_get(&k->keys, items[i].key) : NULL;
+        if (key && !key->revision)
+            mem_free(map_remove(&k->keys, items[i].key));
+    }
 }
 
 void known_free(struct known *k)
@@ -123,6 +129,7 @@ bool known_compare(struct known *k, const struct coord_item *all, uint32_t n, ui
         if (known_learn(k, &item))
             out->items[out->n++] = item;
     }
+    known_tidy(k, out->items, out->n);
     return true;
 }
 

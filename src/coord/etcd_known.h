@@ -14,8 +14,11 @@ struct known {
 
 /* Room for all of them. False: no memory. */
 bool known_ready(struct known *k, const struct coord_item *items, uint32_t n);
-/* Whether this is news; from now on it is none. known_ready was called for it. */
+/* Whether this is news; from now on it is none. known_ready was called for it. A key that is gone
+ * keeps its room, since it may come back in the same row, until known_tidy. */
 bool known_learn(struct known *k, const struct coord_item *item);
+/* After a row was learnt: keys that are gone at its end are forgotten. */
+void known_tidy(struct known *k, const struct coord_item *items, uint32_t n);
 void known_free(struct known *k);
 
 /* How what was told up to a revision compares with all keys (their values do not matter) as of

@@ -248,6 +248,7 @@ static bool tell_upto(struct own *o, uint64_t upto)
     for (uint32_t i = 0; i < n; i++)
         if (known_learn(&o->known, &items[i]))
             items[kept++] = items[i];
+    known_tidy(&o->known, items, kept);
     o->upto = upto;
     trim_held(o, told, &n_told);
     (void)coord_tell(w, items, kept, upto, false);
