@@ -113,7 +113,7 @@ profile: build ## user instructions per request, by function, of holdfast and th
 sim: ## clusters under virtual time, faults from fresh seeds, for HOURS; what is found is kept in build/found-seeds.txt
 	@tools/need.sh build
 	@tools/compile.sh $(BUILD)
-	@$(BUILD)/sim/holdfast-sim --hours $(HOURS) --jobs $(JOBS) --nodes 0 --save $(BUILD)/found-seeds.txt $(ARGS)
+	@$(BUILD)/sim/holdfast-sim --hours $(HOURS) --jobs $(JOBS) --nodes 0 --rotate --save $(BUILD)/found-seeds.txt $(ARGS)
 
 sim-plants: ## plants eight faults, one after the other, and shows that the simulator finds each within 1,000 seeds
 	@tools/need.sh build

@@ -4,9 +4,10 @@
 #include <stdio.h>
 
 enum {
-    ALL_AT_ONCE = 8,    /* nodes: above, views are compared one member at a time */
-    SPINS_MOST = 4,     /* runs in a row after which the timer was still due */
-    GROWTH_MOST = 8192, /* bytes, from when all had settled to the end */
+    ALL_AT_ONCE = 8,     /* nodes: above, views are compared one member at a time */
+    SPINS_MOST = 4,      /* runs in a row after which the timer was still due */
+    UNDER_WAY_MS = 3000, /* what was sent longer ago may be under a key that was dropped since */
+    GROWTH_MOST = 8192,  /* bytes, from when all had settled to the end */
 };
 
 struct sight *sight_of(struct invariants *v, uint32_t observer, uint32_t subject)
@@ -186,6 +187,14 @@ static const char *const packet_names[PACKET_KINDS] = {
     [PACKET_REPLAYED] = "replayed", [PACKET_FORGED] = "forged",
 };
 
+static void check_key(struct invariants *v, uint32_t i, const struct happening *h)
+{
+    const struct packet *p = h->packet;
+    if (h->refused && h->why == SEAL_KEY && p->kind == PACKET_GENUINE &&
+        v->world->now - p->sent < UNDER_WAY_MS * MS)
+        violated(v, I31_KEYS, "n%u does not understand the key that n%u uses", i, p->from);
+}
+
 static void on_read(struct invariants *v, uint32_t i, const struct packet *p, bool refused)
 {
     struct membership *m = engine_members(v->world->nodes[i].engine);
@@ -227,7 +236,11 @@ static void tell(void *context, struct world *w, const struct happening *h)
     case HAPPENED_CONDITIONS: truth_conditions(v); break;
     case HAPPENED_CHANGED: on_changed(v, h->node, h->change); break;
     case HAPPENED_READING: on_reading(v, h->node, h->packet); break;
-    case HAPPENED_READ: on_read(v, h->node, h->packet, h->refused); break;
+    case HAPPENED_READ:
+        check_key(v, h->node, h);
+        if (!v->broken)
+            on_read(v, h->node, h->packet, h->refused);
+        break;
     case HAPPENED_RAN: on_ran(v, h->node); break;
     case HAPPENED_RAISED:
     case HAPPENED_ARRIVED:
@@ -238,7 +251,8 @@ static void tell(void *context, struct world *w, const struct happening *h)
     case HAPPENED_FORCE:
     case HAPPENED_VOTING:
     case HAPPENED_WIPED:
-    case HAPPENED_FOLLOWED: break;
+    case HAPPENED_FOLLOWED:
+    case HAPPENED_REKEYED: break;
     }
 }
 

@@ -21,6 +21,7 @@ enum invariant {
     I27_MEMORY = 27,      /* is bounded */
     I28_PROGRESS = 28,    /* nobody stands still or spins */
     I29_TOLD = 29,        /* every change once, as it was */
+    I31_KEYS = 31,        /* whatever key one uses, all understand */
     I40_ORDER = 40,       /* one row of versions */
     I41_APPLIED = 41,     /* what is told of an application is so */
     I42_UPWARDS = 42,     /* no node runs an older version than it did */

@@ -151,6 +151,16 @@ static void a_lost_node_is_noticed(void **state)
     }
 }
 
+static void every_key_in_use_is_understood(void **state)
+{
+    struct rig r = rig_new();
+    struct packet p = {.from = 1, .sent = 8 * SEC, .kind = PACKET_GENUINE};
+    struct happening h = {.kind = HAPPENED_READ, .packet = &p, .refused = true, .why = SEAL_KEY};
+    r.v->watch.tell(r.v, r.w, &h);
+    assert_int_equal(r.v->broken, I31_KEYS);
+    rig_free(&r);
+}
+
 static void views_agree_in_the_end(void **state)
 {
     struct rig r = rig_new();
@@ -181,6 +191,7 @@ int main(void)
         cmocka_unit_test(suspicion_needs_silence),
         cmocka_unit_test(failure_needs_a_majority),
         cmocka_unit_test(a_lost_node_is_noticed),
+        cmocka_unit_test(every_key_in_use_is_understood),
         cmocka_unit_test(views_agree_in_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

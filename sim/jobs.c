@@ -13,6 +13,7 @@ struct worker {
     pid_t pid;
     uint8_t *partial;
     size_t n;
+    uint64_t records;
 };
 
 void job_write(const struct job *j, const void *record, size_t size)
@@ -63,13 +64,14 @@ static bool collect(struct worker *k, struct pollfd *fd, size_t size,
     k->n += (size_t)n;
     if (k->n == size) {
         k->n = 0;
+        k->records++;
         *on = more(context, k->partial) && *on;
     }
     return true;
 }
 
 bool jobs_run(uint32_t count, size_t record_size, void (*work)(void *context, const struct job *j),
-              bool (*more)(void *context, const void *record), void *context)
+              bool (*more)(void *context, const void *record), void *context, uint64_t *died)
 {
     struct worker workers[JOBS_MOST] = {0};
     struct pollfd fds[JOBS_MOST];
@@ -92,6 +94,8 @@ bool jobs_run(uint32_t count, size_t record_size, void (*work)(void *context, co
         if (fds[i].fd >= 0)
             close(fds[i].fd);
         waitpid(workers[i].pid, &status, 0);
+        if (on && status && well && died)
+            *died = workers[i].records * count + i;
         well = well && (!on || status == 0);
         mem_free(workers[i].partial);
     }

@@ -10,8 +10,9 @@ struct job {
     int fd;
 };
 void job_write(const struct job *j, const void *record, size_t size);
-/* more: false ends all of them. Returns false when one died. */
+/* more: false ends all of them. Returns false when one died; *died, when not NULL, is then how many
+ * pieces of work came before the one that killed it, if all take turns. */
 bool jobs_run(uint32_t count, size_t record_size, void (*work)(void *context, const struct job *j),
-              bool (*more)(void *context, const void *record), void *context);
+              bool (*more)(void *context, const void *record), void *context, uint64_t *died);
 
 #endif

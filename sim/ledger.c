@@ -305,6 +305,7 @@ static void tell(void *context, struct world *w, const struct happening *h)
                 check_force(l, i);
         break;
     case HAPPENED_PLANNED:
+    case HAPPENED_REKEYED:
     case HAPPENED_STOPPED:
     case HAPPENED_RAISED:
     case HAPPENED_CHANGED:

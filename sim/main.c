@@ -148,13 +148,14 @@ static void summarise(const struct session *s)
 
 static bool run_seeds(struct session *s)
 {
+    uint64_t died = 0;
     s->fewest = UINT64_MAX;
     if (s->plan.trace) {
         struct outcome r;
         run_seed(&s->plan, s->o.seed, &r);
         collect(s, &r);
-    } else if (!jobs_run(s->o.jobs, sizeof(struct outcome), work, collect, s)) {
-        sim_die("a job has died");
+    } else if (!jobs_run(s->o.jobs, sizeof(struct outcome), work, collect, s, &died)) {
+        sim_die("the job with seed 0x%llx has died", (unsigned long long)(s->o.seed + died));
     }
     summarise(s);
     return s->broken == 0;
@@ -182,6 +183,7 @@ static void prepare(struct session *s)
                             .length = (uint64_t)(o->seconds * 1e9),
                             .plain = o->plain,
                             .wan = o->wan,
+                            .rotate = o->rotate,
                             .wan_drawn = true,
                             .jitter = o->jitter ? &s->jitter : NULL,
                             .invented = &s->invented,

@@ -25,6 +25,7 @@ static const struct habit habits[FAULT_KINDS] = {
     [FAULT_DISK_FULL] = {3, 1000, 20000, 0, 0, false},
     [FAULT_LEAVE] = {8, 20, 8000, 0, 0, false},
     [FAULT_MAINTENANCE] = {4, 500, 9000, 0, 0, false},
+    [FAULT_ROTATE] = {1, 0, 0, 0, 0, false},
     [FAULT_COORD_AWAY] = {16, 50, 8000, 0, 0, false},
     [FAULT_COORD_LOSS] = {6, 500, 9000, 5, 90, false},
     [FAULT_COORD_DELAY] = {6, 500, 9000, 2, 1500, false},
@@ -43,6 +44,7 @@ enum {
     COORD_TOGETHER = 3, /* one in so many comes right behind the one before it */
     COORD_TOGETHER_MS = 400,
     VOTING_NODES = 16, /* among more it costs too much */
+    ROTATIONS = 6,
 };
 
 static uint64_t log_uniform(struct prng *r, uint64_t least, uint64_t most)
@@ -116,7 +118,7 @@ static uint32_t draw_allowed(struct prng *r, bool sealed)
 {
     uint32_t allowed = 0;
     while (!allowed)
-        for (uint32_t k = 0; k < FAULT_COORD_AWAY; k++)
+        for (uint32_t k = 0; k < FAULT_ROTATE; k++)
             if (prng_below(r, 3) && (sealed || !habits[k].attack))
                 allowed |= 1u << k;
     return allowed;
@@ -195,6 +197,15 @@ static void draw_coordinator(const struct nemesis_options *o, struct faults *out
     }
 }
 
+/* One after the other, mostly. */
+static void draw_rotations(const struct nemesis_options *o, struct faults *out)
+{
+    struct prng r;
+    prng_seed(&r, o->seed ^ UINT64_C(0x726f74617465));
+    for (uint64_t n = 1 + prng_below(&r, ROTATIONS); n && out->n < FAULTS_MOST; n--)
+        draw_fault(&r, o, 1u << FAULT_ROTATE, &out->v[out->n++]);
+}
+
 void nemesis_draw(struct faults *out, const struct nemesis_options *o)
 {
     struct prng r;
@@ -210,6 +221,8 @@ void nemesis_draw(struct faults *out, const struct nemesis_options *o)
     draw_loss_for_good(&r, o, out);
     if (o->coordinator)
         draw_coordinator(o, out);
+    if (o->rotate && o->sealed)
+        draw_rotations(o, out);
     sort(out);
 }
 

@@ -33,6 +33,7 @@ enum fault_kind {
     FAULT_DISK_FULL,   /* A: writes fail */
     FAULT_LEAVE,       /* A says goodbye and ends; restarts at the end */
     FAULT_MAINTENANCE, /* A */
+    FAULT_ROTATE,      /* no fault: A begins to change the cluster's key; at once */
     /* Of the coordinator. Those without a length happen at once. */
     FAULT_COORD_AWAY,    /* from A */
     FAULT_COORD_LOSS,    /* A, percent of what A asks, and of the answers */
@@ -70,6 +71,7 @@ struct nemesis_options {
     bool sealed; /* attacks make sense */
     bool tame;   /* links are slow already: milder loss and delay */
     bool coordinator;
+    bool rotate; /* and the key changes now and then; others are drawn all the same */
 };
 
 /* At least 20 faults in 60 seconds. */

@@ -28,7 +28,8 @@ static void draws_what_can_be_printed_and_read(void **state)
                                     .quiet = 6 * SEC,
                                     .nodes = sizes[seed % ARRAY_LEN(sizes)],
                                     .sealed = seed % 3,
-                                    .coordinator = seed % 2};
+                                    .coordinator = seed % 2,
+                                    .rotate = seed % 5 == 0};
         struct buf text = {0};
         struct err e = {0};
         nemesis_draw(&drawn, &o);

@@ -23,6 +23,7 @@ static const struct form {
     [FAULT_DISK_FULL] = {"disk-full", false, false, 0, 0},
     [FAULT_LEAVE] = {"leave", false, false, 0, 0},
     [FAULT_MAINTENANCE] = {"maintenance", false, false, 0, 0},
+    [FAULT_ROTATE] = {"rotate", false, false, 0, 0},
     [FAULT_COORD_AWAY] = {"coord-away", false, false, 0, 0},
     [FAULT_COORD_LOSS] = {"coord-loss", false, true, 0, 100},
     [FAULT_COORD_DELAY] = {"coord-delay", false, true, 0, 60000},

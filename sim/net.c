@@ -144,6 +144,7 @@ static void worsen(struct link *l, const struct fault *f)
     case FAULT_DISK_FULL:
     case FAULT_LEAVE:
     case FAULT_MAINTENANCE:
+    case FAULT_ROTATE:
     case FAULT_COORD_AWAY:
     case FAULT_COORD_LOSS:
     case FAULT_COORD_DELAY:

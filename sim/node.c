@@ -97,6 +97,7 @@ static void on_refused(void *context, enum seal_result why, bool payload)
 {
     struct node *n = context;
     n->refusals++;
+    n->refused = why;
 }
 
 /* ---- its timer */
@@ -173,6 +174,7 @@ static void read_packet(struct node *n, struct packet *p)
     sim_leave();
     h.kind = HAPPENED_READ;
     h.refused = n->refusals > 0;
+    h.why = n->refused;
     world_tell(w, &h);
 }
 
@@ -258,7 +260,7 @@ void node_start(struct node *n)
     struct engine_options o = {.cluster = STR("sim"),
                                .self = {.id = n->id},
                                .params = w->o.params,
-                               .keys = w->keys,
+                               .keys = n->keys,
                                .incarnation = n->incarnation,
                                .seed = prng_next(&w->chance),
                                .plain = w->o.plain};
@@ -313,6 +315,17 @@ void node_leave(struct node *n)
     n->leave_by = n->world->now + LEAVE_SECONDS * SEC;
     sim_enter(&n->heap);
     member_leave(engine_members(n->engine), node_clock(n));
+    sim_leave();
+    schedule(n);
+}
+
+/* Its key file is another. */
+void node_rekeyed(struct node *n)
+{
+    if (!n->engine)
+        return;
+    sim_enter(&n->heap);
+    seal_set_keys(engine_seal(n->engine), &n->keys);
     sim_leave();
     schedule(n);
 }

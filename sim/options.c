@@ -20,6 +20,7 @@ const char options_help[] =
     "                  \"invented\" is a built-in long-tailed distribution\n"
     "  --wan           100 to 200 ms round trip, 1% loss\n"
     "  --plain         without sealing\n"
+    "  --rotate        the cluster's key changes now and then\n"
     "  --trace         prints what happens; twice: every datagram\n"
     "  --replay FILE   runs every line of a file such as sim/seeds.txt\n"
     "  --save FILE     appends the lines that replay what was found\n"
@@ -50,6 +51,7 @@ enum key {
     JITTER,
     WAN,
     PLAIN,
+    ROTATE,
     TRACE,
     REPLAY,
     SAVE,
@@ -77,6 +79,7 @@ static const struct {
     [JITTER] = {"--jitter", TEXT, 0},
     [WAN] = {"--wan", FLAG, 0},
     [PLAIN] = {"--plain", FLAG, 0},
+    [ROTATE] = {"--rotate", FLAG, 0},
     [TRACE] = {"--trace", FLAG, 0},
     [REPLAY] = {"--replay", TEXT, 0},
     [SAVE] = {"--save", TEXT, 0},
@@ -111,6 +114,7 @@ static void set(struct options *o, enum key key, const struct value *v)
     case JITTER: o->jitter = v->text; break;
     case WAN: o->wan = true; break;
     case PLAIN: o->plain = true; break;
+    case ROTATE: o->rotate = true; break;
     case TRACE: o->trace++; break;
     case REPLAY: o->replay = v->text; break;
     case SAVE: o->save = v->text; break;

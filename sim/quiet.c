@@ -148,7 +148,7 @@ bool measure_quiet(const struct quiet *q)
     struct record *sum = sim_zero(1, sizeof *sum);
     struct gathering g = {q, sum};
     struct tail_fit f;
-    if (!jobs_run(q->jobs, sizeof *sum, work, gather, &g))
+    if (!jobs_run(q->jobs, sizeof *sum, work, gather, &g, NULL))
         sim_die("a job has died");
     bool fitted = tail_fit(&sum->tail, &f);
     double heavy = 0, light = 0, limit = (double)member_defaults().suspect_after;

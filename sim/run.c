@@ -45,7 +45,8 @@ void run_faults(const struct plan *p, uint64_t seed, struct faults *out)
                                 .nodes = s.nodes,
                                 .sealed = !p->plain,
                                 .tame = s.wan,
-                                .coordinator = true};
+                                .coordinator = true,
+                                .rotate = p->rotate};
     if (p->faults)
         *out = *p->faults;
     else

@@ -11,6 +11,7 @@ struct plan {
     uint32_t nodes;  /* 0: the seed decides */
     uint64_t length; /* ns */
     bool plain, wan;
+    bool rotate;                   /* the cluster's key changes meanwhile */
     bool wan_drawn;                /* one seed in eight is on a wide area */
     const struct jitter *jitter;   /* given */
     const struct jitter *invented; /* one seed in four has it, where none is given */

@@ -88,6 +88,9 @@ static void put_told(struct trace *t, const struct happening *h)
 
 /* ---- */
 
+static const char *const steps[] = {
+    [REKEY_ACCEPT] = "accepts a new key", [REKEY_USE] = "uses it", [REKEY_DROP] = "drops the old"};
+
 static bool is_quiet(const struct trace *t, const struct happening *h)
 {
     switch (h->kind) {
@@ -109,6 +112,7 @@ static bool is_quiet(const struct trace *t, const struct happening *h)
     case HAPPENED_PLANNED:
     case HAPPENED_APPLIED:
     case HAPPENED_FORCE:
+    case HAPPENED_REKEYED:
     case HAPPENED_VOTING: return false;
     }
     UNREACHABLE();
@@ -136,6 +140,7 @@ static void put(struct trace *t, struct world *w, const struct happening *h)
         fprintf(t->out, "is told that its version %llu %s\n", version, ends[h->end]);
         break;
     case HAPPENED_FORCE: fprintf(t->out, "runs version %llu\n", version); break;
+    case HAPPENED_REKEYED: fprintf(t->out, "%s\n", steps[h->end]); break;
     case HAPPENED_VOTING:
         fprintf(t->out, "has kept version %llu of the voters\n", (unsigned long long)h->revision);
         break;

@@ -68,6 +68,7 @@ static void act_on(struct node *n, const struct fault *f)
     case FAULT_CORRUPT:
     case FAULT_REPLAY:
     case FAULT_FORGE:
+    case FAULT_ROTATE:
     case FAULT_COORD_AWAY:
     case FAULT_COORD_LOSS:
     case FAULT_COORD_DELAY:
@@ -138,6 +139,8 @@ static void begin(struct world *w, uint32_t fault)
             attack(w, fault);
         if (!fault_of_pair(f->kind))
             strike(w, f);
+        if (f->kind == FAULT_ROTATE)
+            rekey_begin(w, f->a);
         conditions(w);
     }
     if (f->length)
@@ -188,6 +191,7 @@ static void happen(struct world *w, const struct event *e)
             node_start(n);
         break;
     case EVENT_ERRAND: coordinator_errand(w->coordinator, e->p); break;
+    case EVENT_REKEY: rekey_tick(w); break;
     case EVENT_FOLLOW: follower_run(&w->coordinator->followers[e->node], e->tag); break;
     }
 }
@@ -221,6 +225,7 @@ static void make_nodes(struct world *w)
         snprintf(x->name, sizeof x->name, "n%u", i);
         x->id = node_id(STR("sim"), str_of(x->name));
         x->wake_at = NEVER;
+        x->keys = w->keys;
         x->clock_local = SEC + prng_below(&w->chance, LATEST_START_DAYS * 24 * HOUR);
         *slot_of(w, x->id) = i + 1;
         uint64_t start = w->o.spread ? prng_below(&w->chance, w->o.spread) : 0;
@@ -260,6 +265,7 @@ struct world *world_new(const struct world_options *o)
     prng_seed(&w->net, o->seed ^ UINT64_C(0x6e6574));
     prng_seed(&w->chance, o->seed ^ UINT64_C(0x636861));
     prng_seed(&w->entropy, o->seed ^ UINT64_C(0x656e74));
+    prng_seed(&w->rekeys, o->seed ^ UINT64_C(0x6b6579));
     make_key(w);
     make_nodes(w);
     if (o->faults)

@@ -59,15 +59,16 @@ enum happening_kind {
     HAPPENED_CONDITIONS, /* a fault has begun or ended, or a process has begun: all is as it will be
                           */
     /* With a coordinator: */
-    HAPPENED_DECIDED, /* it has done node's cas: the n `ops` are in at `revision`; n is 0: it
-                         changed nothing */
-    HAPPENED_TOLD,    /* node's watch `which` has told n `items` up to `revision`; `whole` */
-    HAPPENED_PLANNED, /* node begins an application of `version` */
-    HAPPENED_APPLIED, /* that has come to its `end` */
-    HAPPENED_FORCE,   /* node runs `version` from now on, or again after a start */
-    HAPPENED_VOTING,  /* node has kept the voters of version `revision` */
-    HAPPENED_WIPED,   /* node's disk has lost all versions, and the voters */
-    HAPPENED_FOLLOWED /* what has come to node is done */
+    HAPPENED_DECIDED,  /* it has done node's cas: the n `ops` are in at `revision`; n is 0: it
+                          changed nothing */
+    HAPPENED_TOLD,     /* node's watch `which` has told n `items` up to `revision`; `whole` */
+    HAPPENED_PLANNED,  /* node begins an application of `version` */
+    HAPPENED_APPLIED,  /* that has come to its `end` */
+    HAPPENED_FORCE,    /* node runs `version` from now on, or again after a start */
+    HAPPENED_VOTING,   /* node has kept the voters of version `revision` */
+    HAPPENED_WIPED,    /* node's disk has lost all versions, and the voters */
+    HAPPENED_FOLLOWED, /* what has come to node is done */
+    HAPPENED_REKEYED   /* node has done a step of a rotation: `end` is enum rekey_step */
 };
 struct coord_op;
 struct coord_item;
@@ -79,13 +80,14 @@ struct happening {
     const struct member_change *change;
     const struct packet *packet;
     bool refused;
+    enum seal_result why; /* it was */
     const struct coord_op *ops;
     const struct coord_item *items;
     const struct version *version;
     uint32_t n, which;
     uint64_t revision;
     bool whole;
-    int end; /* enum application_end */
+    int end; /* enum application_end, enum rekey_step */
 };
 struct world;
 struct watch {
@@ -130,8 +132,10 @@ struct node {
     uint32_t waiting;
     struct jitter_at jitter_at;
     uint64_t refusals; /* in the call that is under way */
-    uint32_t spins;    /* runs in a row that left the timer where it was */
+    enum seal_result refused;
+    uint32_t spins; /* runs in a row that left the timer where it was */
 
+    struct keyring keys;
     uint64_t kept; /* on its disk */
     struct disk_write writes[DISK_WRITES];
     uint32_t write_count;
@@ -156,13 +160,25 @@ struct world_options {
     uint64_t spread;             /* nodes start within this time */
 };
 
+/* A rotation of the cluster's key. */
+enum rekey_step { REKEY_NONE, REKEY_ACCEPT, REKEY_USE, REKEY_DROP };
+struct rekey {
+    enum rekey_step step;
+    uint32_t driver;
+    uint32_t old, id; /* keys */
+    uint64_t done;    /* by whom, the step */
+    uint64_t since;   /* of the step */
+    uint8_t secret[SEAL_SECRET];
+};
+
 struct coordinator;
 struct world {
     struct world_options o;
     struct coordinator *coordinator; /* NULL: no fault has to do with one */
     uint64_t now;
     struct queue queue;
-    struct prng net, chance, entropy; /* apart, so that one does not move the other */
+    struct rekey rekey;
+    struct prng net, chance, entropy, rekeys; /* apart, so that one does not move the other */
     struct node *nodes;
     struct link *links; /* [from * nodes + to]; NULL: all alike */
     bool active[FAULTS_MOST];
@@ -202,7 +218,8 @@ enum event_kind {
     EVENT_ATTACK,
     EVENT_START,
     EVENT_ERRAND, /* the coordinator's */
-    EVENT_FOLLOW
+    EVENT_FOLLOW,
+    EVENT_REKEY
 };
 void world_tell(struct world *w, const struct happening *h);
 void world_mix(struct world *w, uint64_t value); /* into the digest */
@@ -214,7 +231,10 @@ void node_conditions(struct node *n);
 void node_arrive(struct node *n, struct packet *p); /* takes p */
 void node_wake(struct node *n, uint64_t tag);
 void node_run(struct node *n);
+void node_rekeyed(struct node *n);
 uint64_t node_clock(const struct node *n); /* its local time now */
+void rekey_begin(struct world *w, uint64_t drivers);
+void rekey_tick(struct world *w);
 
 void net_send(void *node, uint64_t to, const void *datagram, size_t n);
 void net_conditions(struct world *w);

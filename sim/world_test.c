@@ -194,6 +194,32 @@ static void strangers_and_damage_are_there_and_refused(void **state)
     world_free(w);
 }
 
+static uint32_t key_in_use(struct world *w, uint32_t i)
+{
+    return keyring_in_use(&w->nodes[i].keys)->id;
+}
+
+/* Nobody notices; who was away is waited for. */
+static void a_rotation_goes_unnoticed(void **state)
+{
+    struct faults f = schedule("2+0 rotate 1; 9+4 crash 3; 9.1+0 rotate 2");
+    struct world *w = five(9, &f, false);
+    world_run(w, 2 * SEC);
+    uint32_t first = key_in_use(w, 0);
+    world_run(w, 9 * SEC);
+    uint32_t second = key_in_use(w, 0);
+    assert_true(second != first);
+    for (uint32_t i = 0; i < 5; i++)
+        assert_true(w->nodes[i].keys.n == 1 && key_in_use(w, i) == second);
+    all_are_alive(w);
+    world_run(w, 13 * SEC - 1);
+    assert_true(key_in_use(w, 0) == second && w->nodes[0].keys.n == 2);
+    world_run(w, 19 * SEC);
+    assert_true(key_in_use(w, 3) != second && w->nodes[3].keys.n == 1);
+    all_are_alive(w);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +231,7 @@ int main(void)
         cmocka_unit_test(links_do_what_faults_say),
         cmocka_unit_test(clocks_run_at_their_own_rates),
         cmocka_unit_test(goodbye_is_heard),
+        cmocka_unit_test(a_rotation_goes_unnoticed),
         cmocka_unit_test(strangers_and_damage_are_there_and_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,8 +18,11 @@ state=$(git ls-files -z -- meson.build meson_options.txt src sim fuzz packaging 
     xargs -0 sha256sum 2>/dev/null | sha256sum)
 if [ "$(cat "$kept/state" 2>/dev/null)" != "$state" ]; then
     rm -f "$kept"/*.deb "$kept/state"
+    SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+    export SOURCE_DATE_EPOCH
     tools/deb.sh --out "$kept"
     tools/deb.sh --out "$kept" --version "$(sed -n "s/^ *version: '\(.*\)',$/\1/p" meson.build)+next"
+    echo "$SOURCE_DATE_EPOCH" >"$kept/epoch"
     echo "$state" >"$kept/state"
 fi
 

@@ -26,7 +26,7 @@ _holdfast_nodes()
 _holdfast()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
-    local commands='run check reload status top events drain resume instance beat beats members leave maintenance token join key restart upgrade version help'
+    local commands='run check reload plan apply history rollback status top events why drain resume instance beat beats members leave maintenance token join key restart upgrade version help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$word")
@@ -48,15 +48,19 @@ _holdfast()
     --wait | -w)
         [[ ${COMP_WORDS[1]} == leave ]] || return
         ;;
-    --since | --last | -n | --weight | --priority | --name | --node | --failed | --ttl) return ;;
+    --since | --until | --subject | --code | --at | --last | -n | --weight | --priority | --name | --node | --failed | --ttl | --note) return ;;
     esac
     case ${COMP_WORDS[1]} in
     run) options='--log --node --state' ;;
     check) options='--node --json' ;;
     reload) options='--json --node --state --admin --token-file' ;;
+    plan) options='--json --node --state --admin --token-file' ;;
+    apply | rollback) options='--yes --note --wait --json --node --state --admin --token-file' ;;
+    history) options='--last --json --node --state --admin --token-file' ;;
     status) options='--fail --json --node --state --admin --token-file' ;;
     top) options='--once --json --node --state --admin --token-file' ;;
-    events) options='--follow --since --last --json --node --state --admin --token-file' ;;
+    events) options='--follow --since --until --subject --code --last --json --node --state --admin --token-file' ;;
+    why) options='--at --all --json --node --state --admin --token-file' ;;
     drain) options='--wait --json --node --state --admin --token-file' ;;
     resume) options='--json --node --state --admin --token-file' ;;
     instance) options='list add remove drain undrain weight --weight --priority --name --drained --json --node --state --admin --token-file' ;;
@@ -84,7 +88,7 @@ _holdfast()
         ((COMP_CWORD != 3)) || mapfile -t COMPREPLY < <(compgen -f -- "$word")
         ((COMP_CWORD != 3)) || return
         ;;
-    run:* | check:*)
+    run:* | check:* | plan:* | apply:*)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
         ;;

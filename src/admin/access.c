@@ -1,5 +1,7 @@
 #include "admin/access.h"
 
+enum { PASSWD_MAX = 1024 * 1024 };
+
 /* Ports change with every connection. */
 static bool same_address(const struct addr *a, const struct addr *b)
 {
@@ -68,4 +70,44 @@ void access_rights_text(uint32_t rights, struct buf *out)
         }
     if (!*before)
         buf_printf(out, "none");
+}
+
+/* The field before the next colon; *rest is what follows it. */
+static struct str field(struct str *rest)
+{
+    const char *end = rest->n ? memchr(rest->p, ':', rest->n) : NULL;
+    struct str f = {rest->p, end ? (size_t)(end - rest->p) : rest->n};
+    rest->p += f.n + (end != NULL);
+    rest->n -= f.n + (end != NULL);
+    return f;
+}
+
+/* NAME:PASSWORD:UID:... */
+static bool is_line_of(struct str line, unsigned uid, struct str *name)
+{
+    uint64_t number;
+    *name = field(&line);
+    field(&line);
+    return str_u64(field(&line), UINT32_MAX, &number) && number == uid && name->n;
+}
+
+bool access_user_name(unsigned uid, char *out, size_t size)
+{
+    struct buf text = {0};
+    struct str name, rest;
+    bool found = false;
+    if (file_read("/etc/passwd", PASSWD_MAX, &text, NULL) == 0)
+        for (rest = buf_str(&text); rest.n && !found;) {
+            const char *end = memchr(rest.p, '\n', rest.n);
+            size_t n = end ? (size_t)(end - rest.p) : rest.n;
+            found = is_line_of((struct str){rest.p, n}, uid, &name);
+            rest.p += MIN(n + 1, rest.n);
+            rest.n -= MIN(n + 1, rest.n);
+        }
+    for (size_t i = 0; found && i < name.n; i++)
+        found = (unsigned char)name.p[i] > 0x20 && (unsigned char)name.p[i] < 0x7f;
+    if (found)
+        str_copy(out, size, name);
+    buf_free(&text);
+    return found;
 }

@@ -32,6 +32,8 @@ bool access_refused(struct access *a, const struct addr *from, uint64_t now);
 
 /* The token of an Authorization field's value, or NULL. */
 const struct view_token *access_token(const struct view *v, struct str authorization);
+/* The name of a Unix user by /etc/passwd; false when it does not say. */
+bool access_user_name(unsigned uid, char *out, size_t size);
 /* "read, drain", or "none" */
 void access_rights_text(uint32_t rights, struct buf *out);
 

@@ -8,6 +8,8 @@
  *   GET  /v1/status                               services, instances, processes, epoch
  *   GET  /v1/events?after=SEQ&wait=SECONDS        events with a higher sequence number; waits (long
  *                                                 poll) when there is none
+ *   GET  /v1/events?since=TIME                    those of a span of time, from the audit
+ *   GET  /v1/why?subject=NAME&at=TIME             what it is, and why
  *   POST /v1/reload                               reads the configuration file again; 200 with the
  *                                                 changes, or 422 with every error
  *   POST /v1/services/NAME/instances/NAME/drain   no new requests; idempotent
@@ -23,6 +25,12 @@
  *   POST /v1/leave                                this node says goodbye to the others
  *   POST /v1/maintenance                          {"on": true, "node": NAME}: is not judged failed
  *   POST /v1/tokens                               a one-time token for a machine that joins
+ *   GET  /v1/config                               which version runs, which is in force, who has it
+ *   GET  /v1/config/files[?version=N]             the files of a version
+ *   GET  /v1/config/history[?last=N]              the versions that there were, newest first
+ *   POST /v1/config/plan                          what a configuration would change
+ *   POST /v1/config/apply                         makes it the cluster's
+ *   POST /v1/config/rollback                      the same with an earlier version
  *   GET  /v1/keys                                 the cluster's keys, by id, and their rotation
  *   POST /v1/keys/rotate[?force=1]                another key for all nodes
  *   GET  /metrics                                 for Prometheus, as text or protobuf; alone
@@ -35,6 +43,7 @@
 #define HF_ADMIN_H
 
 #include "admin/cluster.h"
+#include "admin/config.h"
 #include "admin/events.h"
 #include "base/base.h"
 #include "detect/beat.h"
@@ -59,6 +68,9 @@ struct admin_reload_result {
     const char *text;       /* code != 0: the sentence */
     const struct str *list; /* code == 0: the changes */
     size_t n_list;
+    uint64_t version;      /* of the shared configuration that is in force; 0: the file is all */
+    const struct str *left; /* with one: what else the file says, which does not count */
+    size_t n_left;
     const struct admin_problem *problems; /* the file has errors: every one of them */
     size_t n_problems;
 };
@@ -192,6 +204,11 @@ struct admin_host {
     int (*keys)(void *context, struct admin_keys *out, struct err *e);
     /* Begins; how it goes is seen in `keys`. */
     int (*rotate)(void *context, bool force, struct err *e);
+    /* The shared configuration, as this node knows it; both may be NULL: there is none. */
+    int (*config)(void *context, struct admin_config *out, struct err *e);
+    /* Plans, applies, or reads what was. An error: nobody will call w->done. */
+    int (*config_ask)(void *context, const struct admin_config_ask *ask,
+                      struct admin_config_wait *w, struct err *e);
 };
 
 struct admin;

@@ -39,6 +39,9 @@ static const char *const code_names[EVENT_CODES] = {
     [EVENT_AUDIT_BACK] = "audit-back",
     [EVENT_AUDIT_LOST] = "audit-lost",
     [EVENT_LEAVING] = "leaving",
+    [EVENT_CONFIG_APPLIED] = "config-applied",
+    [EVENT_CONFIG_ADOPTED] = "config-adopted",
+    [EVENT_CONFIG_REFUSED] = "config-refused",
 };
 
 const char *event_code_name(enum event_code c)

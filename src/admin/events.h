@@ -50,6 +50,9 @@ enum event_code {
     EVENT_AUDIT_BACK,   /* it can again */
     EVENT_AUDIT_LOST,   /* some of it was not */
     EVENT_LEAVING,      /* an operator lets this node say goodbye */
+    EVENT_CONFIG_APPLIED, /* somebody made another configuration the cluster's, here */
+    EVENT_CONFIG_ADOPTED, /* this node runs another version */
+    EVENT_CONFIG_REFUSED, /* it cannot, and stays with what it has */
     EVENT_CODES
 };
 /* "instance-verdict" */

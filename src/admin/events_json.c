@@ -30,7 +30,7 @@ bool event_has_verdict(const struct event *ev)
            ev->code == EVENT_BEAT_FAILED || ev->code == EVENT_BEAT_BACK;
 }
 
-static json_t *event_json(const struct event *ev)
+json_t *event_json(const struct event *ev)
 {
     struct json_object o = json_begin();
     json_put_u64(&o, "seq", ev->seq);

@@ -42,6 +42,11 @@ struct fixture {
     unsigned rotations, forced;
     uint64_t ttl; /* of the latest ticket */
     char ticket_node[64];
+    struct admin_config_ask config; /* the latest; who and bundle are below */
+    char config_bundle[64], config_who[64];
+    int config_refuses;                               /* error code of the next config_ask() */
+    const struct admin_config_result *config_answers; /* at once; NULL: later */
+    struct list config_waits;
 };
 
 static inline const struct view *fixture_view(void *context)
@@ -69,6 +74,45 @@ static inline int fixture_reload(void *context, struct admin_reload *r, struct e
     static struct list askers;
     list_init(&askers);
     list_push_back(&askers, &r->link);
+    return 0;
+}
+
+/* Version 3 runs here, and 4 is in force. */
+static inline int fixture_config(void *context, struct admin_config *out, struct err *e)
+{
+    const struct fixture *f = context;
+    static const struct admin_version v = {
+        .when = 1000, .digest = "d", .who = "root", .node = "a", .note = "why", .changes = "x\ny"};
+    out->used = out->head = v;
+    out->used.number = 3;
+    out->head.number = 4;
+    out->head.from = 2;
+    out->revision = 17;
+    out->head_known = out->reachable = true;
+    out->coordinator = "model";
+    out->problem = "it cannot";
+    out->nodes = arena_array(&out->arena, 1, sizeof *out->nodes);
+    if (!out->nodes)
+        return err_set(e, ERR_NOMEM, "no memory");
+    out->nodes[0] = (struct admin_adoption){STR("a"), true, true, true, 3, "it cannot"};
+    out->n_nodes = f->alone ? 0 : 1;
+    return 0;
+}
+
+/* Says what it was asked in what it answers. */
+static inline int fixture_config_ask(void *context, const struct admin_config_ask *ask,
+                                     struct admin_config_wait *w, struct err *e)
+{
+    struct fixture *f = context;
+    f->config = *ask;
+    str_copy(f->config_bundle, sizeof f->config_bundle, ask->bundle);
+    str_copy(f->config_who, sizeof f->config_who, ask->who);
+    if (f->config_refuses)
+        return err_set(e, (enum err_code)f->config_refuses, "no configuration today");
+    if (f->config_answers)
+        w->done(w, f->config_answers);
+    else
+        list_push_back(&f->config_waits, &w->link);
     return 0;
 }
 
@@ -339,6 +383,7 @@ static inline void fixture_open(struct fixture *f, struct view *view)
     size_t size = cells_size(FIXTURE_WORKERS, 4, 8);
     f->region = aligned_alloc(4096, (size + 4095) / 4096 * 4096);
     assert_non_null(f->region);
+    list_init(&f->config_waits);
     memset(f->region, 0, size);
     cells_format(f->region, FIXTURE_WORKERS, 4, 8, loop_now(f->loop) - 100 * NS_PER_S);
     assert_int_equal(cells_attach(&f->cells, f->region, size, &e), 0);
@@ -375,6 +420,8 @@ static inline void fixture_open(struct fixture *f, struct view *view)
         .ticket = fixture_ticket,
         .keys = fixture_keys,
         .rotate = fixture_rotate,
+        .config = fixture_config,
+        .config_ask = fixture_config_ask,
         .beat = fixture_beat,
         .beaten = fixture_beaten,
         .beat_counts = fixture_beat_counts,

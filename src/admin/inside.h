@@ -60,6 +60,11 @@ struct conn {
     uint32_t poll_limit;
     struct admin_reload reload;
     struct admin_telling telling;
+    struct admin_config_wait config;
+    uint8_t config_asked; /* enum admin_config_what */
+    char who[128];        /* who asks: a Unix user, or a token's name */
+    struct audit_ask ask; /* of the audit */
+    struct audit_question question;
     char service[64]; /* that it is about */
 };
 
@@ -114,6 +119,14 @@ void route_error_of(struct conn *c, const struct err *e);
 void route_error(struct conn *c, unsigned status, const char *code, const char *text,
                  json_t *suggestions, json_t *problems);
 
+/* A number of the query; absent leaves *out as it is. False: out of range or no number. */
+bool query_u64(struct str query, const char *key, uint64_t min, uint64_t max, uint64_t *out,
+               bool *given);
+/* A text of the query, decoded. False: too long, a bad escape, or a NUL. */
+bool query_text(struct str query, const char *key, char out[SEGMENT_MAX], bool *given);
+/* Mistakes in a configuration; NULL when memory is out. */
+json_t *problems_json(const struct admin_problem *list, size_t n);
+
 /* "absent", with the nearest names. */
 void route_absent(struct conn *c, const struct suggest *s, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -135,6 +148,16 @@ void answer_members(struct conn *c, const struct captures *m);
 void answer_leave(struct conn *c, const struct captures *m);
 void answer_maintenance(struct conn *c, const struct captures *m);
 
+/* config.c */
+void answer_config(struct conn *c, const struct captures *m);
+void answer_config_files(struct conn *c, const struct captures *m);
+void answer_config_history(struct conn *c, const struct captures *m);
+void answer_config_plan(struct conn *c, const struct captures *m);
+void answer_config_apply(struct conn *c, const struct captures *m);
+void answer_config_rollback(struct conn *c, const struct captures *m);
+void metrics_config(struct admin *a, struct exposition *x);
+json_t *config_json(struct admin *a); /* in short; null when there is none to tell of */
+
 /* keys.c */
 void answer_token(struct conn *c, const struct captures *m);
 void answer_keys(struct conn *c, const struct captures *m);
@@ -145,15 +168,24 @@ enum { STATUS_MEMBERS_MAX = 32 };
 /* The `cluster` of a status; null when this node is alone. */
 json_t *cluster_json(struct admin *a);
 
+/* history.c */
+bool history_wanted(struct str query); /* of GET /v1/events: it is about a span of time */
+void answer_history(struct conn *c, const struct captures *m);
+void answer_why(struct conn *c, const struct captures *m);
+/* One member as GET /v1/members has it; NULL: there is none, or no memory. */
+json_t *member_json_of(struct admin *a, struct str name);
+
 /* status.c */
 json_t *status_json(struct admin *a);
 /* What is in force; suspect and unchecked where nobody judges the slot. */
 struct admin_verdict admin_shown(struct admin *a, uint32_t slot);
 json_t *instance_json(struct admin *a, const struct view_instance *in);
 uint64_t admin_uptime(const struct admin *a); /* ns since the supervisor started */
-/* "supervisor", "control", "proxy", "worker-0" */
+/* "supervisor", "control", "agent", "proxy", "worker-0" */
 void process_name(uint32_t row, char out[32]);
 uint32_t process_rows(const struct admin *a);
+/* Whether there is such a process here: many nodes have no agent. */
+bool process_is_there(const struct cells *c, uint32_t row);
 /* "http://0.0.0.0:8080" */
 void listener_url(const struct view_service *s, const struct view_socket *k,
                   char out[ADDR_TEXT_MAX + 8]);
@@ -162,6 +194,7 @@ const char *proxy_role_name(uint64_t role); /* "accepting" */
 uint32_t process_place(const struct cells *c, uint32_t row);
 
 /* events_json.c */
+json_t *event_json(const struct event *ev);
 json_t *events_json(const struct events *e, uint64_t after, uint32_t limit);
 
 /* metrics.c: appends the exposition; check out->failed. */

@@ -102,7 +102,8 @@ static int append(const char *p, size_t n, void *out)
 
 void json_write(const json_t *j, struct buf *out)
 {
-    if (json_dump_callback(j, append, out, JSON_COMPACT | JSON_REAL_PRECISION(15)))
+    if (json_dump_callback(j, append, out,
+                           JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)))
         out->failed = true;
 }
 

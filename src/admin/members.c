@@ -129,6 +129,19 @@ json_t *cluster_json(struct admin *a)
     return json_end(&o);
 }
 
+json_t *member_json_of(struct admin *a, struct str name)
+{
+    struct admin_cluster k;
+    struct err e = {0};
+    json_t *found = NULL;
+    bool any = cluster_picture(a, &k, &e);
+    for (uint32_t i = 0; any && !found && i < k.n; i++)
+        if (str_eq(k.members[i].name, name))
+            found = member_json(&k.members[i], loop_now(a->loop), true);
+    admin_cluster_free(&k);
+    return found;
+}
+
 /* ---- the routes ---- */
 
 /* False after an answer. */

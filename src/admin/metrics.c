@@ -99,6 +99,8 @@ static void process_family(struct scrape *s, const struct process_metric *m)
     uint32_t to = m->owner ? PROCESS_WORKER0 : process_rows(s->a);
     for (uint32_t i = from; i < to; i++) {
         char name[32];
+        if (!process_is_there(s->c, i))
+            continue;
         process_name(i, name);
         struct labels l = one_label(m->workers ? "worker" : "process",
                                     str_of(m->workers ? name + strlen("worker-") : name));
@@ -139,6 +141,8 @@ static void process_uptime(struct scrape *s)
                       "Seconds since the process was started.");
     for (uint32_t i = 0; i < PROCESS_WORKER0; i++) {
         char process[32];
+        if (!process_is_there(s->c, i))
+            continue;
         process_name(i, process);
         uint64_t at = cell_get(&s->c->processes[process_place(s->c, i)].started_at);
         struct labels l = one_label("process", str_of(process));
@@ -584,6 +588,7 @@ void metrics_write(struct admin *a, enum exposition_form form, struct buf *out)
     for (size_t i = 0; i < ARRAY_LEN(process_metrics); i++)
         process_family(&s, &process_metrics[i]);
     metrics_cluster(a, &s.x);
+    metrics_config(a, &s.x);
     if (s.v) {
         services_families(&s);
         listeners_families(&s);

@@ -75,9 +75,8 @@ static void answer_metrics(struct conn *c, const struct captures *m)
     conn_answer(c, 200, exposition_content_type(form));
 }
 
-/* A number of the query; absent leaves *out as it is. False: out of range or no number. */
-static bool query_u64(struct str query, const char *key, uint64_t min, uint64_t max, uint64_t *out,
-                      bool *given)
+/* The value of a key of the query, still encoded; false: it is not there. */
+static bool query_value(struct str query, const char *key, struct str *out)
 {
     struct str want = str_of(key);
     while (query.n) {
@@ -85,15 +84,35 @@ static bool query_u64(struct str query, const char *key, uint64_t min, uint64_t 
         size_t n = end ? (size_t)(end - query.p) : query.n;
         struct str part = {query.p, n};
         if (str_starts(part, want) && n > want.n && part.p[want.n] == '=') {
-            if (given)
-                *given = true;
-            struct str value = {part.p + want.n + 1, n - want.n - 1};
-            return str_u64(value, max, out) && *out >= min;
+            *out = (struct str){part.p + want.n + 1, n - want.n - 1};
+            return true;
         }
         query.p += MIN(n + 1, query.n);
         query.n -= MIN(n + 1, query.n);
     }
-    return true;
+    return false;
+}
+
+bool query_u64(struct str query, const char *key, uint64_t min, uint64_t max, uint64_t *out,
+               bool *given)
+{
+    struct str value;
+    if (!query_value(query, key, &value))
+        return true;
+    if (given)
+        *given = true;
+    return str_u64(value, max, out) && *out >= min;
+}
+
+static bool decode(struct str s, char out[SEGMENT_MAX]);
+
+bool query_text(struct str query, const char *key, char out[SEGMENT_MAX], bool *given)
+{
+    struct str value;
+    if (!query_value(query, key, &value))
+        return true;
+    *given = true;
+    return decode(value, out);
 }
 
 static void answer_polled(struct conn *c)
@@ -106,6 +125,10 @@ static void answer_events(struct conn *c, const struct captures *m)
     const struct events *e = c->admin->host.events;
     uint64_t after = 0, wait = 0, limit = 1000, last = 0;
     bool tail = false;
+    if (history_wanted(m->query)) {
+        answer_history(c, m);
+        return;
+    }
     if (!query_u64(m->query, "after", 0, UINT64_MAX, &after, NULL) ||
         !query_u64(m->query, "wait", 0, 60, &wait, NULL) ||
         !query_u64(m->query, "limit", 1, 1000, &limit, NULL) ||
@@ -147,6 +170,8 @@ void route_timeout(struct conn *c)
         route_error(c, 504, "timeout", "control did not finish in time", NULL, NULL);
     list_remove(&c->reload.link);
     list_remove(&c->telling.link);
+    list_remove(&c->config.link);
+    audit_forget(&c->ask);
 }
 
 static json_t *problem_json(const struct admin_problem *p)
@@ -160,11 +185,11 @@ static json_t *problem_json(const struct admin_problem *p)
     return json_end(&o);
 }
 
-static json_t *problems_json(const struct admin_reload_result *r)
+json_t *problems_json(const struct admin_problem *list, size_t n)
 {
     json_t *a = json_array();
-    for (size_t i = 0; i < r->n_problems; i++)
-        if (!json_push(a, problem_json(&r->problems[i]))) {
+    for (size_t i = 0; i < n; i++)
+        if (!json_push(a, problem_json(&list[i]))) {
             json_decref(a);
             return NULL;
         }
@@ -175,12 +200,18 @@ static json_t *reloaded_json(const struct admin_reload_result *r)
 {
     struct json_object o = json_begin_schema("reload");
     json_t *changes = json_array();
+    json_t *left = json_array();
     for (size_t i = 0; i < r->n_list; i++)
         if (!json_push(changes, json_text(r->list[i])))
+            o.bad = true;
+    for (size_t i = 0; i < r->n_left; i++)
+        if (!json_push(left, json_text(r->left[i])))
             o.bad = true;
     json_put_u64(&o, "epoch", r->epoch);
     json_put_bool(&o, "changed", r->changed);
     json_put(&o, "changes", changes);
+    json_put_u64(&o, "version", r->version);
+    json_put(&o, "left_out", left);
     return json_end(&o);
 }
 
@@ -190,7 +221,7 @@ static void on_reloaded(struct admin_reload *reload, const struct admin_reload_r
     if (r->code == 0) {
         conn_answer_json(c, 200, reloaded_json(r));
     } else if (r->n_problems) {
-        route_error(c, 422, "invalid", r->text, NULL, problems_json(r));
+        route_error(c, 422, "invalid", r->text, NULL, problems_json(r->problems, r->n_problems));
     } else {
         struct err e = {.code = r->code};
         str_copy(e.text, sizeof e.text, str_of(r->text));
@@ -344,8 +375,6 @@ static void answer_handover(struct conn *c, const struct captures *m)
     conn_answer_json(c, 200, json_end(&o));
 }
 
-static bool decode(struct str s, char out[SEGMENT_MAX]);
-
 static void answer_upgrade(struct conn *c, const struct captures *m)
 {
     const struct admin_host *h = &c->admin->host;
@@ -377,6 +406,7 @@ static const struct route routes[] = {
     {false, "/v1/version", answer_version, RIGHT_READ, 0},
     {false, "/v1/status", answer_status, RIGHT_READ, 0},
     {false, "/v1/events", answer_events, RIGHT_READ, 0},
+    {false, "/v1/why", answer_why, RIGHT_READ, 0},
     {false, "/metrics", answer_metrics, RIGHT_METRICS, 0},
     {true, "/v1/reload", answer_reload, RIGHT_RELOAD, 0},
     {true, "/v1/services/*/instances/*/drain", answer_drain, RIGHT_DRAIN, 0},
@@ -391,6 +421,12 @@ static const struct route routes[] = {
     {true, "/v1/processes/proxy/restart", answer_restart, RIGHT_RESTART, 0},
     {true, "/v1/upgrade", answer_upgrade, RIGHT_UPGRADE, 0},
     {false, "/v1/handover", answer_handover, RIGHT_READ, 0},
+    {false, "/v1/config", answer_config, RIGHT_READ, 0},
+    {false, "/v1/config/files", answer_config_files, RIGHT_APPLY, 0},
+    {false, "/v1/config/history", answer_config_history, RIGHT_READ, 0},
+    {true, "/v1/config/plan", answer_config_plan, RIGHT_APPLY, 0},
+    {true, "/v1/config/apply", answer_config_apply, RIGHT_APPLY, 0},
+    {true, "/v1/config/rollback", answer_config_rollback, RIGHT_APPLY, 0},
     {false, "/v1/members", answer_members, RIGHT_READ, 0},
     {true, "/v1/leave", answer_leave, RIGHT_CLUSTER, 0},
     {true, "/v1/maintenance", answer_maintenance, RIGHT_CLUSTER, 0},
@@ -609,6 +645,8 @@ void route_request(struct conn *c, const struct request *r)
         if (c->door == ADMIN_METRICS && routes[i].answer != answer_metrics)
             break;
         if (takes(&routes[i], r->method)) {
+            if (token)
+                snprintf(c->who, sizeof c->who, "token " STR_FMT, STR_ARG(token->name));
             if (!token || may(c, &routes[i], token))
                 answer_as(c, &routes[i], &m, token);
             return;

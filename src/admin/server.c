@@ -43,6 +43,8 @@ static void conn_close(struct conn *c)
     list_remove(&c->poll);
     list_remove(&c->reload.link);
     list_remove(&c->telling.link);
+    list_remove(&c->config.link);
+    audit_forget(&c->ask);
     close(c->fd);
     buf_free(&c->in);
     buf_free(&c->chunks);
@@ -293,8 +295,8 @@ static enum step write_answer(struct conn *c)
 /* A peer that is gone must not keep a place while its long poll waits. */
 static enum step watch_waiting(struct conn *c)
 {
-    if (read_some(c) == STEP_END ||
-        (c->eof && list_empty(&c->reload.link) && list_empty(&c->telling.link)))
+    if (read_some(c) == STEP_END || (c->eof && list_empty(&c->reload.link) &&
+                                     list_empty(&c->telling.link) && list_empty(&c->config.link)))
         return STEP_END;
     return STEP_MORE;
 }
@@ -357,6 +359,18 @@ static bool make_room(struct admin *a, bool stranger)
     return polling != NULL;
 }
 
+/* Who has opened the Unix socket. The name is from /etc/passwd alone: a directory service may take
+ * its time, and control has none. */
+static void name_user(struct conn *c)
+{
+    struct ucred who;
+    socklen_t size = sizeof who;
+    if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &who, &size))
+        str_copy(c->who, sizeof c->who, STR("somebody on this machine"));
+    else if (!access_user_name(who.uid, c->who, sizeof c->who))
+        snprintf(c->who, sizeof c->who, "uid %u", (unsigned)who.uid);
+}
+
 void conn_open(struct admin *a, int fd, enum admin_door door, const struct addr *peer)
 {
     bool stranger = door != ADMIN_LOCAL;
@@ -375,10 +389,13 @@ void conn_open(struct admin *a, int fd, enum admin_door door, const struct addr 
     c->fd = fd;
     c->door = (uint8_t)door;
     c->peer = *peer;
+    if (!stranger)
+        name_user(c);
     list_init(&c->link);
     list_init(&c->poll);
     list_init(&c->reload.link);
     list_init(&c->telling.link);
+    list_init(&c->config.link);
     io_init(&c->io, on_conn_ready);
     task_init(&c->pump, on_conn_pump);
     timer_init(&c->timer, on_conn_timer);

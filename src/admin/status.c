@@ -34,11 +34,16 @@ uint32_t process_rows(const struct admin *a)
 
 void process_name(uint32_t row, char out[32])
 {
-    static const char *const names[] = {"supervisor", "control", "proxy"};
+    static const char *const names[] = {"supervisor", "control", "agent", "proxy"};
     if (row < PROCESS_WORKER0)
         str_copy(out, 32, str_of(names[row]));
     else
         snprintf(out, 32, "worker-%u", row - PROCESS_WORKER0);
+}
+
+bool process_is_there(const struct cells *c, uint32_t row)
+{
+    return row != PROCESS_AGENT || cell_get(&c->processes[row].starts) != 0;
 }
 
 /* The rows of the proxy that accepts, where the name of a process is asked for. */
@@ -356,7 +361,7 @@ static json_t *processes_json(const struct admin *a)
 {
     json_t *list = json_array();
     for (uint32_t i = 0; i < process_rows(a); i++)
-        if (!json_push(list, process_json(a, i))) {
+        if (process_is_there(cells_of(a), i) && !json_push(list, process_json(a, i))) {
             json_decref(list);
             return NULL;
         }
@@ -420,6 +425,7 @@ json_t *status_json(struct admin *a)
     json_put_u64(&o, "last_event", a->host.events->next - 1);
     json_put(&o, "processes", processes_json(a));
     json_put(&o, "proxies", proxies_json(a));
+    json_put(&o, "config", config_json(a));
     json_put(&o, "cluster", cluster_json(a));
     json_put(&o, "services", services_json(a, v));
     json_put(&o, "beats", beats_json(a));

@@ -1,10 +1,10 @@
 /* The status document: its fields are a promise (docs/admin-api.md), and memory may run out. */
 #include "admin/fixture.h"
 
-static const char *const node_fields[] = {
-    "schema",  "version",        "node",     "epoch",      "file",
-    "time",    "uptime_seconds", "workers",  "last_event", "processes",
-    "proxies", "cluster",        "services", "beats",      NULL};
+static const char *const node_fields[] = {"schema",     "version",   "node",           "epoch",
+                                          "file",       "time",      "uptime_seconds", "workers",
+                                          "last_event", "processes", "proxies",        "config",
+                                          "cluster",    "services",  "beats",          NULL};
 static const char *const process_fields[] = {
     "name", "pid", "starts", "uptime_seconds", "epoch", "beat", "turning", "memory_bytes", NULL};
 static const char *const worker_fields[] = {

@@ -421,9 +421,8 @@ int audit_ask(struct audit *a, struct audit_ask *ask, const struct audit_questio
     return 0;
 }
 
-void audit_forget(struct audit *a, struct audit_ask *ask)
+void audit_forget(struct audit_ask *ask)
 {
-    (void)a;
     if (ask->job)
         ask->job->ask = NULL; /* only the owner looks at it */
     ask->job = NULL;

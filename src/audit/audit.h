@@ -108,8 +108,8 @@ enum audit_question_kind {
 
 struct audit_question {
     enum audit_question_kind kind;
-    uint64_t since, until;            /* wall ns, both included; until 0: no end */
-    uint64_t from;                    /* AUDIT_SPAN: only records behind this cursor */
+    uint64_t since, until; /* wall ns, both included; until 0: no end */
+    uint64_t from;         /* only records behind this cursor; 0: from the first, or newest */
     char subject[AUDIT_NAME_MAX + 1]; /* this one, and all below it ("web": "web/a"); empty: all */
     char code[40];                    /* empty: all */
     uint32_t limit;                   /* 1 to AUDIT_ANSWER_ROWS */
@@ -143,6 +143,6 @@ struct audit_ask {
 int audit_ask(struct audit *a, struct audit_ask *ask, const struct audit_question *q,
               struct err *e);
 /* done is not called any more. */
-void audit_forget(struct audit *a, struct audit_ask *ask);
+void audit_forget(struct audit_ask *ask);
 
 #endif

@@ -283,7 +283,7 @@ static void test_who_leaves_is_not_answered(void **state)
     struct audit_ask other = {.done = on_answer};
     struct audit_question q = {.kind = AUDIT_SPAN, .limit = 1};
     assert_int_equal(audit_ask(f->audit, &other, &q, NULL), 0);
-    audit_forget(f->audit, &other);
+    audit_forget(&other);
     ask(f);
     until(f, is_answered);
     assert_int_equal(f->answers, 1);
@@ -298,7 +298,7 @@ static void test_questions_are_bounded(void **state)
         assert_int_equal(audit_ask(f->audit, &many[i], &q, NULL), 0);
     assert_int_equal(audit_ask(f->audit, &many[AUDIT_ASKS], &q, NULL), -ERR_BUSY);
     for (int i = 0; i < AUDIT_ASKS; i++)
-        audit_forget(f->audit, &many[i]);
+        audit_forget(&many[i]);
 }
 
 static void test_memory_fails_at_the_start_and_for_a_question(void **state)

@@ -178,9 +178,10 @@ static int ask_subject(struct store *s, const struct audit_question *question, s
 {
     static const char one[] = "SELECT " COLUMNS " INDEXED BY by_subject" BOOTS
                               " WHERE subject = ?3 AND " IN_TIME " AND ?4 <> ?5"
-                              " ORDER BY records.id DESC LIMIT ?6";
-    static const char several[] = "SELECT " COLUMNS " NOT INDEXED" BOOTS " WHERE " IN_TIME
-                                  " AND " OF_SUBJECT " ORDER BY records.id DESC LIMIT ?6";
+                              " AND records.id < ?7 ORDER BY records.id DESC LIMIT ?6";
+    static const char several[] =
+        "SELECT " COLUMNS " NOT INDEXED" BOOTS " WHERE " IN_TIME " AND " OF_SUBJECT
+        " AND records.id < ?7 ORDER BY records.id DESC LIMIT ?6";
     struct audit_question about = *question;
     struct bounds b;
     str_copy(about.subject, sizeof about.subject, subject);
@@ -188,7 +189,8 @@ static int ask_subject(struct store *s, const struct audit_question *question, s
     bool whole = memchr(about.subject, '/', subject.n) != NULL;
     sqlite3_stmt *q = store_prepare(s, whole ? one : several);
     bool ok =
-        bind_bounds(q, &b) && sqlite3_bind_int64(q, 6, (int64_t)question->limit + 1) == SQLITE_OK;
+        bind_bounds(q, &b) && sqlite3_bind_int64(q, 6, (int64_t)question->limit + 1) == SQLITE_OK &&
+        sqlite3_bind_int64(q, 7, question->from ? (int64_t)question->from : INT64_MAX) == SQLITE_OK;
     int r = ok ? put_rows(s, q, question->limit, out, e) : store_error(s, e, "be read");
     sqlite3_finalize(q);
     return r;
@@ -268,7 +270,7 @@ static int ask_names(struct store *s, struct str name, struct store_answer *out,
     for (unsigned i = 0; out->near && i < near.n; i++)
         add_name(out, near.name[i]);
     if (out->near)
-        out->subject[0] = 0;
+        str_copy(out->subject, sizeof out->subject, name);
     arena_free(&arena);
     return code == 0 && (!fits || out->names.failed) ? no_memory(e) : code;
 }
@@ -279,7 +281,7 @@ static int ask_why(struct store *s, const struct audit_question *q, struct store
     struct str name = str_of(q->subject);
     str_copy(out->subject, sizeof out->subject, name);
     int r = ask_subject(s, q, name, out, e);
-    if (r == 0 && out->n == 0) {
+    if (r == 0 && out->n == 0 && q->from == 0) {
         r = ask_names(s, name, out, e);
         if (r == 0 && !out->near && out->n_names == 1) {
             out->n_names = 0;

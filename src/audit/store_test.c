@@ -238,6 +238,7 @@ static void test_why_finds_a_service_an_instance_and_an_address(void **state)
     store_answer_free(&a);
     a = asked(f, why("wep"));
     assert_int_equal(a.n + a.n_names, 0);
+    assert_string_equal(a.subject, "wep");
     store_answer_free(&a);
     a = asked(f, why("web/10.0.0.1:81"));
     assert_true(a.near);

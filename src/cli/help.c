@@ -22,8 +22,9 @@ static const struct topic topics[] = {
      "  1  the answer is bad: problems found, refused by the node, or it did not work\n"
      "  2  the command line is wrong: unknown command or option, missing operand\n"
      "  3  the daemon cannot be reached: not running, not answering, or not permitted\n\n"
-     "'holdfast status' ends with 0 whatever the verdicts are; with --fail it ends with\n"
-     "1 when a service has no healthy instance.\n"},
+     "'holdfast plan' ends with 2 when there is a difference, and with 1 when its command\n"
+     "line is wrong. 'holdfast status' ends with 0 whatever the verdicts are; with\n"
+     "--fail it ends with 1 when a service has no healthy instance.\n"},
     {"files", "where things are, and the environment",
      "The state directory holds everything that a node keeps, its socket admin.sock\n"
      "included. It is, in this order:\n\n"

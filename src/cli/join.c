@@ -31,7 +31,7 @@ static const struct usage usage = {
              "writes them to a file that only its owner can read, and prints the cluster block\n"
              "for the configuration of this machine. A token that is '-' is read from the\n"
              "standard input. It works once.",
-    .examples = "  holdfast join hf1.AQAAAA... --key /etc/holdfast/cluster.key --node d",
+    .examples = "  holdfast join hf1.AQAAAA... --key /var/lib/holdfast/cluster.key --node d",
     .options = options,
     .n_options = ARRAY_LEN(options),
 };

@@ -30,7 +30,7 @@ static const struct usage usage = {
         "that is accepted, 'use' seals with another one, 'drop' takes one away. To change\n"
         "keys, do each of add, use and drop on all nodes before the next. Secrets are\n"
         "never printed. 'holdfast key rotate' does it all on a running cluster.",
-    .examples = "  holdfast key new /etc/holdfast/cluster.key\n"
+    .examples = "  holdfast key new /var/lib/holdfast/cluster.key\n"
                 "  holdfast key show cluster.key\n"
                 "  holdfast key add cluster.key\n"
                 "  holdfast key use cluster.key 3ba3f5f4",

@@ -148,11 +148,26 @@ void node_segment(struct buf *out, struct str s)
     }
 }
 
+static int refused_as_ambiguous(const char *text, const json_t *names)
+{
+    struct buf all = {0};
+    size_t i;
+    const json_t *name;
+    json_array_foreach(names, i, name) buf_printf(
+        &all, "%s%s", i ? ", " : "", json_string_value(name) ? json_string_value(name) : "");
+    int code =
+        cli_fail(CLI_BAD, "%s: %.*s", text, (int)MIN(all.n, (size_t)2000), all.p ? all.p : "");
+    buf_free(&all);
+    return code;
+}
+
 int node_refused(const struct reply *r)
 {
     const char *text = json_text(json_object_get(r->json, "error"), "text");
     const char *meant =
         json_string_value(json_array_get(json_object_get(r->json, "suggestions"), 0));
+    if (strcmp(json_text(json_object_get(r->json, "error"), "code"), "ambiguous") == 0)
+        return refused_as_ambiguous(text, json_object_get(r->json, "suggestions"));
     if (!*text)
         return cli_fail(CLI_BAD, "the node answered with HTTP status %ld and no reason", r->status);
     if (meant)

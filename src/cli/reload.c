@@ -27,6 +27,24 @@ static const struct usage usage = {
     .n_options = ARRAY_LEN(options),
 };
 
+/* What else the file says, where all nodes share a configuration. */
+static void print_left(const struct reply *r, struct buf *out)
+{
+    const json_t *left = json_object_get(r->json, "left_out");
+    if (json_array_size(left) == 0)
+        return;
+    buf_printf(out,
+               "version %u is the cluster's configuration; only what is local to this node was "
+               "taken from its own file, not this ('holdfast apply' is the way for it):\n",
+               json_count(r->json, "version"));
+    for (size_t i = 0; i < json_array_size(left); i++) {
+        const char *line = json_string_value(json_array_get(left, i));
+        buf_add_str(out, STR("  "));
+        text_clean(out, str_of(line ? line : ""));
+        buf_add_str(out, STR("\n"));
+    }
+}
+
 static void print_changes(const struct reply *r)
 {
     const json_t *changes = json_object_get(r->json, "changes");
@@ -42,6 +60,7 @@ static void print_changes(const struct reply *r)
         text_clean(&out, str_of(change));
         buf_add_str(&out, STR("\n"));
     }
+    print_left(r, &out);
     cli_write(stdout, &out);
     buf_free(&out);
 }

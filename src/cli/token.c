@@ -28,8 +28,9 @@ static const struct usage usage = {
              "join' there asks this node for the cluster's keys. Whoever has the token can join\n"
              "until it is used or has expired: give it only to the new machine. Write the new\n"
              "node into the configuration of all nodes and reload them first.",
-    .examples = "  holdfast token --name d\n"
-                "  ssh d.internal holdfast join $(holdfast token) --key /etc/holdfast/cluster.key",
+    .examples =
+        "  holdfast token --name d\n"
+        "  ssh d.internal holdfast join $(holdfast token) --key /var/lib/holdfast/cluster.key",
     .options = options,
     .n_options = ARRAY_LEN(options),
 };

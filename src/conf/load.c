@@ -87,7 +87,7 @@ int conf_load_shared(const char *own, const struct conf_env *env, const char *sh
                      struct conf_problems *problems, struct err *e)
 {
     struct err local = {0};
-    struct conf c = {.env = env, .problems = problems};
+    struct conf c = {.env = env, .problems = problems, .picks = true};
     int rc = load_shared(&c, own, shared, shared_env, &local);
     arena_free(&c.arena);
     if (rc) {

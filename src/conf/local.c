@@ -110,6 +110,24 @@ static bool map_services(struct map *m, const struct node *own)
     return true;
 }
 
+static void resolve_values(struct conf *c, struct value *v)
+{
+    for (; v; v = v->next) {
+        conf_resolve_now(c, v);
+        resolve_values(c, v->items);
+    }
+}
+
+/* What counts is known now. Blocks are nested CONF_MAX_NESTING deep at most. */
+static void resolve_all(struct conf *c, struct node *list)
+{
+    for (; list; list = list->next) {
+        resolve_values(c, list->args);
+        resolve_values(c, list->value);
+        resolve_all(c, list->children);
+    }
+}
+
 struct node *conf_local_merge(struct conf *c, struct node *shared, struct node *own)
 {
     struct map services = {0};
@@ -126,5 +144,7 @@ struct node *conf_local_merge(struct conf *c, struct node *shared, struct node *
                                 mine->children);
     }
     map_free(&services);
-    return merge(BLOCK_TOP, shared, own);
+    struct node *all = merge(BLOCK_TOP, shared, own);
+    resolve_all(c, all);
+    return all;
 }

@@ -44,6 +44,7 @@ static struct view *merged(const char *own, const char *shared)
     return v;
 }
 
+#define ALONE   "cluster prod { node a { address = 10.0.0.1 } }\n"
 #define NODES   "node a { address = 10.0.0.1 zone = n }\nnode b { address = 10.0.0.2 }\n"
 #define CLUSTER "cluster prod { key = file:k\n" NODES "}\n"
 #define WEB(x)  "service web { listen = http://127.0.0.1:80\nbackend 10.0.0.1:80\n" x "\n}\n"
@@ -85,6 +86,20 @@ static void what_is_local_is_left_out_when_nobody_says_it(void **state)
     view_free(v);
 }
 
+static void only_what_counts_is_asked_for(void **state)
+{
+    struct view *v =
+        merged("service old { check { body = file:absent } }\n"
+               "service web { access-log = /l  balance = env:ABSENT }\n",
+               "admin { token t { secret = file:absent } }\n" ALONE WEB("access-log = env:ABSENT"));
+    assert_int_equal(v->n_services, 1);
+    assert_int_equal(v->n_tokens, 0);
+    view_free(v);
+    v = merged("", ALONE WEB("check { http = /h body = file:secret }"));
+    assert_true(str_eq(v->services[0].check.body, STR("0123456789abcdef")));
+    view_free(v);
+}
+
 static struct str log_path(const struct view *v)
 {
     int32_t i = v->services[0].access_log;
@@ -123,8 +138,6 @@ static void expect_problem(const char *own, const char *shared, const char *file
         fail_msg("%s: %s", p.list[0].file, p.list[0].text);
     conf_problems_free(&p);
 }
-
-#define ALONE "cluster prod { node a { address = 10.0.0.1 } }\n"
 
 static void problems_name_the_file_that_they_are_in(void **state)
 {
@@ -200,6 +213,7 @@ int main(void)
         cmocka_unit_test(services_and_nodes_are_shared),
         cmocka_unit_test(the_machine_is_its_own),
         cmocka_unit_test(what_is_local_is_left_out_when_nobody_says_it),
+        cmocka_unit_test(only_what_counts_is_asked_for),
         cmocka_unit_test(keys_and_logs_are_the_own_files_first),
         cmocka_unit_test(problems_name_the_file_that_they_are_in),
         cmocka_unit_test(memory_may_end_anywhere),

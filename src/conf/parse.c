@@ -93,7 +93,7 @@ static struct value *take_scalar(struct parser *p, enum lex_mode mode, bool name
     v->kind = is(p, TOKEN_STRING) ? VALUE_STRING : VALUE_WORD;
     v->raw = p->token.raw;
     v->place = place_of(p);
-    conf_resolve(p->c, v, named);
+    conf_resolve_or_wait(p->c, v, named);
     advance(p, mode);
     return v;
 }
@@ -375,7 +375,9 @@ static void include_file(struct parser *p, struct str path, const struct place *
 static void include(struct parser *p, const struct node *n, struct node ***tail)
 {
     struct conf *c = p->c;
-    const struct value *v = n->args;
+    struct value *v = n->args;
+    if (v)
+        conf_resolve_now(c, v);
     if (!v || v->next || n->block || (v->text.n == 0 && !v->bad)) {
         conf_complain(c, &n->place, "write 'include \"conf.d/*.conf\"'",
                       "include takes one file or pattern");

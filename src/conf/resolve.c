@@ -83,8 +83,8 @@ static void add_file(struct conf *c, struct value *v, struct str path, struct bu
     if (!full.p)
         return;
     const struct conf_env *env = conf_env_at(c, &v->place);
-    int rc = (env->reference ? env->reference : env->read)(env->self, full.p, CONF_MAX_VALUE, out,
-                                                           &why);
+    int rc =
+        (env->reference ? env->reference : env->read)(env->self, full.p, CONF_MAX_VALUE, out, &why);
     if (rc == -ERR_NOMEM) {
         c->nomem = true;
         return;
@@ -215,4 +215,31 @@ void conf_resolve(struct conf *c, struct value *v, bool named)
         v->text = STR("");
     }
     buf_free(&out);
+}
+
+static bool refers_outside(const struct value *v)
+{
+    if (v->kind == VALUE_WORD &&
+        (str_starts(v->raw, STR("env:")) || str_starts(v->raw, STR("file:"))))
+        return true;
+    return memmem(v->raw.p ? v->raw.p : "", v->raw.n, "${", 2) != NULL;
+}
+
+void conf_resolve_or_wait(struct conf *c, struct value *v, bool named)
+{
+    if (c->picks && refers_outside(v)) {
+        v->later = true;
+        v->named = named;
+        v->text = STR("");
+    } else {
+        conf_resolve(c, v, named);
+    }
+}
+
+void conf_resolve_now(struct conf *c, struct value *v)
+{
+    if (!v->later)
+        return;
+    v->later = false;
+    conf_resolve(c, v, v->named);
 }

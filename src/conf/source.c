@@ -101,9 +101,9 @@ static int add(struct conf *c, struct str path, const struct buf *bytes, const s
         text.n -= 3;
     }
     uint32_t depth = from ? c->sources[from->file].depth + 1 : 0;
-    c->sources[c->n_sources] =
-        (struct source){name, text, from ? conf_env_at(c, from) : c->env,
-                        from ? (int32_t)from->file : -1, depth, false};
+    c->sources[c->n_sources] = (struct source){
+        name,  text, from ? conf_env_at(c, from) : c->env, from ? (int32_t)from->file : -1,
+        depth, false};
     c->total += bytes->n;
     check_text(c, c->n_sources);
     return (int)c->n_sources++;

@@ -11,9 +11,9 @@ struct source {
     struct str path; /* terminated */
     struct str text;
     const struct conf_env *env; /* that it was read through, and what it names is */
-    int32_t from;    /* the source that includes this one, or -1 */
-    uint32_t depth;  /* includes between the first source and this one */
-    bool unreadable; /* not text: reported, not parsed */
+    int32_t from;               /* the source that includes this one, or -1 */
+    uint32_t depth;             /* includes between the first source and this one */
+    bool unreadable;            /* not text: reported, not parsed */
 };
 
 /* Bytes of a source; line and column are only counted when a problem needs them. */
@@ -29,6 +29,8 @@ struct value {
     bool secret;     /* came from a variable or another file: never shown */
     bool bad;        /* a problem was reported already: say nothing more about it */
     bool refers;     /* text is the path of a file that is named, not read */
+    bool later;      /* what it refers to is asked for when it is known to count */
+    bool named;      /* then: as conf_resolve's */
     struct str text; /* escapes and references resolved; terminated */
     struct str raw;  /* as written in the file; what people are shown */
     struct place place;
@@ -57,6 +59,7 @@ struct conf {
     uint32_t n_sources, cap_sources;
     size_t total;        /* bytes of all sources */
     uint32_t statements; /* and list items, so far */
+    bool picks; /* some statements will not count: their references are nobody's business */
     bool nomem;
     bool too_large; /* a bound was reached and reported */
 };
@@ -89,6 +92,10 @@ bool conf_names_file(struct str key);
 /* resolve.c: fills text and secret from raw, or reports a problem and sets bad. named: of file:PATH
  * the path is taken and the file is not read. */
 void conf_resolve(struct conf *c, struct value *v, bool named);
+/* The same, but of one that refers to something outside it is put off where `c->picks`. */
+void conf_resolve_or_wait(struct conf *c, struct value *v, bool named);
+/* Of a value that waits. */
+void conf_resolve_now(struct conf *c, struct value *v);
 /* As much of it as a message shows; of a value: what is written, never what it refers to. */
 struct str conf_clip(struct str s);
 struct str conf_shown(const struct value *v);

@@ -30,6 +30,8 @@ enum {
     VERSION_ID = 33,
     VERSION_NAME = 128,
     VERSION_NOTE = 512,
+    VERSION_CHANGES = 2048, /* what it changes, in words: lines; cut where they do not fit */
+    VERSION_PROBLEM = 256,
 };
 #define VERSION_MOST UINT64_C(9999999999)
 
@@ -43,6 +45,7 @@ struct version {
     char id[VERSION_ID];         /* random, hexadecimal: of the application that made it */
     char who[VERSION_NAME], node[VERSION_NAME], note[VERSION_NOTE]; /* UTF-8 of one line; note may
                                                                        be empty */
+    char changes[VERSION_CHANGES];                                  /* UTF-8, lines; may be empty */
 };
 bool version_same(const struct version *a, const struct version *b); /* number, digest and id */
 void version_key(uint64_t number, char out[VERSION_KEY]);
@@ -51,6 +54,15 @@ int version_write(const struct version *v, const struct str *bundle, struct buf 
                   struct err *e);
 /* bundle: appended to; NULL: whether there is one does not matter. */
 int version_read(struct str text, struct version *out, struct buf *bundle, struct err *e);
+
+/* What a node says of itself, under VERSIONS_NODE and its name. */
+#define VERSIONS_NODE "config/node/"
+struct version_adopted {
+    uint64_t number;               /* of the version that it runs; 0: its own file */
+    char problem[VERSION_PROBLEM]; /* why that is not the one in force; empty: it is, or will be */
+};
+int version_adopted_write(const struct version_adopted *v, struct buf *out, struct err *e);
+int version_adopted_read(struct str text, struct version_adopted *out, struct err *e);
 
 /* What a node knows of head. */
 struct versions_head {

@@ -37,6 +37,14 @@ static bool one_line(const char *text)
     return true;
 }
 
+static bool several_lines(const char *text)
+{
+    for (const char *p = text; *p; p++)
+        if (((unsigned char)*p < 0x20 && *p != '\n') || *p == 0x7f)
+            return false;
+    return true;
+}
+
 static const char *wrong_with(const struct version *v)
 {
     if (!v->number || v->number > VERSION_MOST || v->from >= v->number)
@@ -49,6 +57,8 @@ static const char *wrong_with(const struct version *v)
         return "who";
     if (!v->node[0] || !one_line(v->node))
         return "node";
+    if (!several_lines(v->changes))
+        return "changes";
     return one_line(v->note) ? NULL : "note";
 }
 
@@ -66,6 +76,7 @@ static bool put_all(json_t *o, const struct version *v)
            put(o, "when", json_integer((json_int_t)v->when)) &&
            put(o, "who", json_string(v->who)) && put(o, "node", json_string(v->node)) &&
            put(o, "note", json_string(v->note)) && put(o, "id", json_string(v->id)) &&
+           (!v->changes[0] || put(o, "changes", json_string(v->changes))) &&
            (!v->from || put(o, "from", json_integer((json_int_t)v->from)));
 }
 
@@ -142,6 +153,8 @@ static const char *get_all(const json_t *o, struct version *v)
         return "who";
     if (!get_text(o, "node", v->node, sizeof v->node))
         return "node";
+    if (!get_text(o, "changes", v->changes, sizeof v->changes))
+        return "changes";
     return get_text(o, "note", v->note, sizeof v->note) ? wrong_with(v) : "note";
 }
 
@@ -210,4 +223,33 @@ int versions_head(const struct coord_item *item, struct versions_head *out, stru
     int failed = version_read(item->value, &out->version, NULL, e);
     out->revision = failed ? 0 : item->revision;
     return failed;
+}
+
+/* ---- what a node says of itself */
+
+int version_adopted_write(const struct version_adopted *v, struct buf *out, struct err *e)
+{
+    json_t *o = json_object();
+    bool done = o && put(o, "version", json_integer((json_int_t)v->number)) &&
+                put(o, "problem", json_string(v->problem)) &&
+                json_dump_callback(o, append, out, JSON_COMPACT) == 0;
+    json_decref(o);
+    return done && !out->failed ? 0 : memory(e);
+}
+
+int version_adopted_read(struct str text, struct version_adopted *out, struct err *e)
+{
+    json_error_t why;
+    *out = (struct version_adopted){0};
+    json_t *o = json_loadb(text.n ? text.p : "", text.n, JSON_REJECT_DUPLICATES, &why);
+    if (!o && json_error_code(&why) == json_error_out_of_memory)
+        return memory(e);
+    bool fine = json_is_object(o) && get_number(o, "version", &out->number) &&
+                out->number <= VERSION_MOST &&
+                get_text(o, "problem", out->problem, sizeof out->problem) && one_line(out->problem);
+    json_decref(o);
+    if (fine)
+        return 0;
+    *out = (struct version_adopted){0};
+    return err_set(e, ERR_PROTO, "what a node says of its configuration is malformed");
 }

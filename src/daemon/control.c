@@ -161,6 +161,8 @@ struct admin_host control_host(struct control *c)
         .cluster = meshing_cluster,
         .leave = meshing_leave,
         .maintenance = meshing_maintenance,
+        .config = configuring_picture,
+        .config_ask = configuring_ask,
         .ticket = keying_token,
         .keys = keying_keys,
         .rotate = keying_rotate,
@@ -279,6 +281,7 @@ int control_open(struct control *c, struct loop *l, struct log *log,
     reloading_init(c);
     discovering_open(c);
     health_init(c);
+    configuring_init(c);
     meshing_init(c);
     timer_init(&c->beat, on_beat);
     int r = map_cells(c, cells_fd, e);
@@ -306,6 +309,7 @@ void control_close(struct control *c)
         ipc_close(&c->proxies[bank].ipc);
     admin_free(c->admin);
     prober_free(c->prober);
+    configuring_end(c);
     reloading_end(c);
     discovering_end(c);
     meshing_end(c);

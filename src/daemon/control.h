@@ -8,6 +8,8 @@
  *   control.c         start, wiring, end
  *   control_message.c messages from the supervisor and the proxy; a view comes into force
  *   control_reload.c  the reload transaction
+ *   control_config.c  follows the configuration that all nodes share; control_apply.c changes it
+ *   control_coord.c   the coordinator that this node has
  *   control_judge.c   one judge per instance: signals in, verdict cells and events out
  *   control_discover.c backends that come and go: when views are merged, what the API changes
  *   control_mesh.c    the node among its peers
@@ -33,6 +35,7 @@
 #include "base/base.h"
 #include "conf/conf.h"
 #include "daemon/beat_door.h"
+#include "daemon/control_config.h"
 #include "daemon/ipc.h"
 #include "daemon/log.h"
 #include "daemon/prober.h"
@@ -225,6 +228,7 @@ struct control {
     struct timer beat, judge;
     struct pacing pacing;
     struct beating beating;
+    struct configuring configuring;
     struct healthing health;
     uint64_t rows_read_at;
     uint64_t nonsense; /* messages or signals from the proxy that were refused */
@@ -264,6 +268,8 @@ int reload_check_slots(const struct control *c, const struct view *next, struct 
 
 /* Sends a view that is control's to the supervisor, as one transaction. Not while another runs. */
 void reload_merged(struct control *c, struct view *next);
+/* The lines of a text as an array, which mem_free ends; NULL when memory is out. */
+struct str *reload_lines(struct str text, size_t *n);
 /* Nothing is under way: what waits may begin. */
 void reload_go_on(struct control *c);
 

@@ -93,6 +93,7 @@ void control_adopt(struct control *c, struct view *view, bool restore)
     auditing_adopt(c);
     listen_all(c);
     take_mesh_sockets(c);
+    configuring_adopt(c);
     cell_set(&c->cells.processes[PROCESS_CONTROL].epoch, view->epoch);
 }
 
@@ -221,7 +222,7 @@ static void on_child(struct control *c, struct ipc_message *m)
     struct str text = get_str(&m->body);
     if (!reader_done(&m->body) || process >= PROCESS_WORKER0 || now >= IPC_CHILD_STATES)
         return;
-    static const char *const names[] = {"supervisor", "control", "proxy"};
+    static const char *const names[] = {"supervisor", "control", "agent", "proxy"};
     struct event *ev =
         control_event(c, now == IPC_CHILD_ENDED ? EVENT_PROCESS_EXIT : EVENT_PROCESS_START,
                       status ? EVENT_ERROR : EVENT_INFO);
@@ -309,13 +310,13 @@ void control_hear_supervisor(struct ipc *ipc, struct ipc_message *m)
     case IPC_STOP: on_stop(c); return;
     case IPC_ADMIN_SOCKET: on_admin_socket(c, m); return;
     case IPC_CHANGE: on_change(c, m); return;
+    case IPC_AGENT: return; /* nothing is asked of it yet: the line closes */
     case IPC_VIEW:
     case IPC_SIGNALS:
     case IPC_RESTART:
     case IPC_ACCEPT:
     case IPC_HAND_OVER:
     case IPC_UPGRADE:
-    case IPC_AGENT:
     case IPC_AGENT_START:
     case IPC_AGENT_STOP:
     case IPC_AGENT_TASK:

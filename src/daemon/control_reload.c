@@ -33,6 +33,7 @@ static void back_to_idle(struct control *c)
     buf_clear(&g->changes);
     g->state = RELOAD_IDLE;
     c->discovering.runs = false;
+    configuring_idle(c);
     reload_go_on(c);
 }
 
@@ -44,12 +45,20 @@ void reload_go_on(struct control *c)
     discovering_plan(c);
 }
 
+static void tell_subject(struct control *c, struct event *ev)
+{
+    if (c->configuring.running)
+        event_subject(ev, "version %llu", (unsigned long long)c->configuring.target.version.number);
+    else
+        event_subject(ev, "%s", c->discovering.runs ? "discovery" : c->o.file);
+}
+
 static void tell_refused(struct control *c, const struct err *e)
 {
     struct event *ev = control_event(c, EVENT_RELOAD_REFUSED, EVENT_WARNING);
     if (!c->discovering.runs)
         event_by(ev, c->reloading.by);
-    event_subject(ev, "%s", c->discovering.runs ? "discovery" : c->o.file);
+    tell_subject(c, ev);
     event_text(ev, "%s", e->text);
     control_event_end(c, ev);
 }
@@ -93,8 +102,7 @@ static void fail_with_problems(struct control *c, const struct conf_problems *p,
     mem_free(list);
 }
 
-/* The lines of conf_diff as an array; NULL when memory is out. */
-static struct str *lines_of(struct str text, size_t *n)
+struct str *reload_lines(struct str text, size_t *n)
 {
     size_t count = 0;
     for (size_t i = 0; i < text.n; i++)
@@ -114,11 +122,19 @@ static void succeed(struct control *c)
 {
     discovering_done(c);
     size_t n = 0;
-    struct str *list = lines_of(buf_str(&c->reloading.changes), &n);
-    struct admin_reload_result result = {
-        .changed = n > 0, .epoch = c->view->epoch, .list = list, .n_list = n};
+    struct str *list = reload_lines(buf_str(&c->reloading.changes), &n);
+    size_t n_left = 0;
+    struct str *left = reload_lines(buf_str(&c->configuring.left), &n_left);
+    struct admin_reload_result result = {.changed = n > 0,
+                                         .epoch = c->view->epoch,
+                                         .list = list,
+                                         .n_list = n,
+                                         .version = c->view->version,
+                                         .left = left,
+                                         .n_left = n_left};
     answer(c, &result);
     mem_free(list);
+    mem_free(left);
 }
 
 /* ---- the new view ---- */
@@ -216,7 +232,8 @@ static int propose(struct control *c, struct view *next, struct err *e)
     if (changes < 0)
         return err_set(e, ERR_NOMEM, "no memory to compare the configurations");
     /* Access logs are opened anew with each view: that is how a rotated one is let go. */
-    if (c->view && changes == 0 && !writes_logs(next) && !c->discovering.runs)
+    if (c->view && changes == 0 && !writes_logs(next) && !c->discovering.runs &&
+        next->version == c->view->version)
         return 1;
     uint64_t resting[VIEW_MAX_SLOTS / 64];
     discovering_resting(c, resting);
@@ -262,12 +279,10 @@ void reload_merged(struct control *c, struct view *next)
 
 static void load(struct control *c)
 {
-    char name[256];
-    struct conf_env env = daemon_conf_env(control_self(c, name));
     struct conf_problems problems = {0};
     struct view *next = NULL;
     struct err e = {0};
-    int r = conf_load(c->o.file, &env, &next, &problems, &e);
+    int r = configuring_load(c, &next, &problems, &e);
     log_problems(c, &problems);
     if (r) {
         fail_with_problems(c, &problems, &e);
@@ -327,16 +342,17 @@ void reload_taken(struct control *c, uint64_t epoch)
     g->next = NULL;
     control_adopt(c, next, false);
     size_t n = 0;
-    struct str *list = lines_of(buf_str(&g->changes), &n);
+    struct str *list = reload_lines(buf_str(&g->changes), &n);
     struct event *ev = control_event(c, EVENT_VIEW_TAKEN, EVENT_INFO);
     if (!c->discovering.runs)
         event_by(ev, c->reloading.by);
-    event_subject(ev, "%s", c->discovering.runs ? "discovery" : c->o.file);
+    tell_subject(c, ev);
     if (n && list)
         event_text(ev, "%zu change%s: %.*s%s", n, n == 1 ? "" : "s", (int)MIN(list[0].n, 200u),
                    list[0].p, n > 1 ? ", ..." : "");
     else
-        event_text(ev, "no changes; access logs opened anew");
+        event_text(ev,
+                   c->configuring.running ? "no changes" : "no changes; access logs opened anew");
     control_event_end(c, ev);
     mem_free(list);
     succeed(c);

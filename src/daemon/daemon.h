@@ -3,7 +3,7 @@
  * `holdfast run` becomes the supervisor (supervisor_run). It starts the other processes by
  * executing its own binary again with a hidden first argument, so that no process carries memory,
  * descriptors or secrets of another: the command line's dispatcher calls control_main for
- * "@control" and proxy_main for "@proxy". See docs/processes.md. */
+ * "@control", proxy_main for "@proxy", agent_main for "@agent". See docs/processes.md. */
 #ifndef HF_DAEMON_H
 #define HF_DAEMON_H
 
@@ -20,6 +20,10 @@ struct run_options {
 /* How a node reads its configuration. node: which of the cluster's it is, NULL: to be found out; it
  * must outlive the result. */
 struct conf_env daemon_conf_env(const char *node);
+
+/* The configuration at `file` and every file that is part of it, secrets not, as an encoded bundle
+ * (coord/bundle.h). Mistakes in it do not matter here. */
+int daemon_bundle(const char *file, struct buf *out, struct err *e);
 
 /* Runs one node in the foreground until it is told to stop. 0 after an orderly end; else what kept
  * it from starting. The problems of a bad configuration are printed to standard error, and e then
@@ -39,5 +43,10 @@ int control_main(int argc, char **argv);
 /* The proxy process: @proxy --log LEVEL --bank N [--wait]. Carries messages between the supervisor,
  * control and proxy/proxy.h. With --wait it accepts nothing until it is told to. */
 int proxy_main(int argc, char **argv);
+
+/* The agent process: @agent --state DIR --log LEVEL. Runs programs of others for control. */
+int agent_main(int argc, char **argv);
+/* One thing that takes time, for the agent: @agent-task WORD STATE. */
+int agent_task_main(int argc, char **argv);
 
 #endif

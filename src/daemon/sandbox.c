@@ -16,14 +16,14 @@ void sandbox_note(struct sandbox_notes *n, const char *what)
     snprintf(n->text + used, sizeof n->text - used, "%s%s", used ? "; " : "", what);
 }
 
-static int common(enum sandbox_role role, struct err *e)
+int sandbox_common(bool dies, struct err *e)
 {
     /* Changing the user clears the death signal and sets dumpable anew: these come after it. */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         return err_errno(e, "cannot renounce new privileges");
     if (prctl(PR_SET_DUMPABLE, SANDBOX_SANITIZER, 0, 0, 0))
         return err_errno(e, "cannot close this process to debuggers");
-    if (role == SANDBOX_CONTROL && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
+    if (dies && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
         return err_errno(e, "cannot tie this process to its supervisor");
     return 0;
 }
@@ -44,10 +44,10 @@ int sandbox_enter(enum sandbox_role role, struct sandbox_notes *notes, struct er
     prctl(PR_SET_NAME, control ? "holdfast-ctrl" : "holdfast-proxy", 0, 0, 0);
     int r = sandbox_drop_user(control ? rights_of_control() : 0, notes, e);
     if (r == 0)
-        r = common(role, e);
+        r = sandbox_common(control, e);
     if (r == 0 && !control)
         r = sandbox_landlock(notes, e);
     if (r == 0 && !control)
-        r = sandbox_seccomp(notes, e);
+        r = sandbox_seccomp(SANDBOX_FILTER_PROXY, notes, e);
     return r;
 }

@@ -1,6 +1,7 @@
 /* sandbox: what a child process gives up before it touches anything from outside.
  *
- * Called by control_main and proxy_main at their start, before any thread. In this order:
+ * Called by control_main, proxy_main and agent_main at their start, before any thread. In this
+ * order:
  *   - its name for ps, no core dumps' worth of secrets to others (not dumpable), no new privileges;
  *   - when started as root: the user `holdfast`, or `nobody` where there is none; all capabilities
  *     go, except that control keeps CAP_SYS_NICE, for its heartbeats (mesh/pulse.c), and
@@ -34,6 +35,13 @@ struct sandbox_notes {
 
 /* notes may be NULL. */
 int sandbox_enter(enum sandbox_role role, struct sandbox_notes *notes, struct err *e);
+/* The agent stays root where it was, with what it needs to start programs as the children's user
+ * (CAP_SETUID, CAP_SETGID), to end them (CAP_KILL) and to favour them (CAP_SYS_NICE); nothing in it
+ * or below it can gain more. It dies with its supervisor. In the file system it and what it starts
+ * execute what the system installed, read /etc, /proc and /sys, and write below `state` (absolute);
+ * their filter of system calls is the proxy's, without what starting programs needs. *drops: in,
+ * whether programs become the children's user; false after it where a container cannot. */
+int sandbox_enter_agent(const char *state, bool *drops, struct sandbox_notes *notes, struct err *e);
 
 /* The user that children become when the supervisor is root: `holdfast`, else `nobody`. */
 struct sandbox_user {

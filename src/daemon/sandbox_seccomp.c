@@ -1,5 +1,6 @@
-/* The proxy's filter of system calls: what a process that only moves bytes between sockets never
- * does, and what a process that somebody took over would do next. A list of what is denied, not of
+/* Filters of system calls: what a process that only moves bytes between sockets never does, and
+ * what a process that somebody took over would do next. The agent's leaves what it takes to start
+ * programs as another user; new namespaces it leaves to nobody. A list of what is denied, not of
  * what is allowed: a C library that starts to use a new harmless call must not end a load balancer.
  *
  * Denied calls fail with EPERM. clone3 fails with ENOSYS, so that the C library falls back to
@@ -31,9 +32,7 @@
 #if ARCHITECTURE
 
 static const int denied[] = {
-    /* other programs and other processes */
-    SYS_execve,
-    SYS_execveat,
+    /* other processes */
     SYS_ptrace,
     SYS_process_vm_readv,
     SYS_process_vm_writev,
@@ -85,6 +84,18 @@ static const int denied[] = {
     SYS_clock_settime,
     SYS_clock_adjtime,
     SYS_adjtimex,
+#if defined(__x86_64__)
+    SYS_iopl,
+    SYS_ioperm,
+    SYS_modify_ldt,
+#endif
+};
+
+/* What the agent lives from. */
+static const int denied_to_proxy[] = {
+    /* other programs */
+    SYS_execve,
+    SYS_execveat,
     /* another identity */
     SYS_setuid,
     SYS_setgid,
@@ -99,11 +110,12 @@ static const int denied[] = {
 #if defined(__x86_64__)
     SYS_fork,
     SYS_vfork,
-    SYS_iopl,
-    SYS_ioperm,
-    SYS_modify_ldt,
 #endif
 };
+
+#define NAMESPACES                                                                                 \
+    (CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |     \
+     CLONE_NEWCGROUP)
 
 enum { PROGRAM_MAX = 256 };
 
@@ -147,51 +159,63 @@ static void check_convention(struct program *p)
 #endif
 }
 
-/* Both supported machines are little-endian: the low half of an argument comes first. */
-static void check_clone(struct program *p)
+/* Both supported machines are little-endian: the low half of an argument comes first. The proxy
+ * may make threads; the agent processes too, in the namespaces that it is in. */
+static void check_clone(struct program *p, enum sandbox_filter f)
 {
+    bool agent = f == SANDBOX_FILTER_AGENT;
     unless(p, SYS_clone3, 1);
     answer(p, SECCOMP_RET_ERRNO | ENOSYS);
     unless(p, SYS_clone, 4);
     load(p, offsetof(struct seccomp_data, args));
-    add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 1));
+    add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K,
+                                        agent ? NAMESPACES : CLONE_THREAD, agent, !agent));
     answer(p, SECCOMP_RET_ALLOW);
     answer(p, SECCOMP_RET_ERRNO | EPERM);
 }
 
-static void check_socket(struct program *p)
+/* Programs look at interfaces by netlink. */
+static void check_socket(struct program *p, enum sandbox_filter f)
 {
-    static const uint32_t families[] = {AF_UNIX, AF_INET, AF_INET6};
-    unless(p, SYS_socket, (uint8_t)(2 + 2 * ARRAY_LEN(families)));
+    static const uint32_t families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
+    size_t n = ARRAY_LEN(families) - (f == SANDBOX_FILTER_PROXY);
+    unless(p, SYS_socket, (uint8_t)(2 + 2 * n));
     load(p, offsetof(struct seccomp_data, args));
-    for (size_t i = 0; i < ARRAY_LEN(families); i++) {
+    for (size_t i = 0; i < n; i++) {
         unless(p, families[i], 1);
         answer(p, SECCOMP_RET_ALLOW);
     }
     answer(p, SECCOMP_RET_ERRNO | EAFNOSUPPORT);
 }
 
-static void build(struct program *p)
+static void deny(struct program *p, const int *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        unless(p, (uint32_t)list[i], 1);
+        answer(p, SECCOMP_RET_ERRNO | EPERM);
+    }
+}
+
+static void build(struct program *p, enum sandbox_filter f)
 {
     p->n = 0;
     check_convention(p);
-    for (size_t i = 0; i < ARRAY_LEN(denied); i++) {
-        unless(p, (uint32_t)denied[i], 1);
-        answer(p, SECCOMP_RET_ERRNO | EPERM);
-    }
-    check_clone(p);
-    check_socket(p);
+    deny(p, denied, ARRAY_LEN(denied));
+    if (f == SANDBOX_FILTER_PROXY)
+        deny(p, denied_to_proxy, ARRAY_LEN(denied_to_proxy));
+    check_clone(p, f);
+    check_socket(p, f);
     answer(p, SECCOMP_RET_ALLOW);
 }
 
-int sandbox_seccomp(struct sandbox_notes *n, struct err *e)
+int sandbox_seccomp(enum sandbox_filter f, struct sandbox_notes *n, struct err *e)
 {
     if (SANDBOX_SANITIZER) {
         sandbox_note(n, "a sanitizer build goes without a filter of system calls");
         return 0;
     }
     struct program p;
-    build(&p);
+    build(&p, f);
     struct sock_fprog filter = {.len = p.n, .filter = p.code};
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) == 0)
         return 0;
@@ -203,8 +227,9 @@ int sandbox_seccomp(struct sandbox_notes *n, struct err *e)
 
 #else
 
-int sandbox_seccomp(struct sandbox_notes *n, struct err *e)
+int sandbox_seccomp(enum sandbox_filter f, struct sandbox_notes *n, struct err *e)
 {
+    (void)f;
     (void)e;
     sandbox_note(n, "there is no filter of system calls for this machine");
     return 0;

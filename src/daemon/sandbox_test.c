@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -142,7 +144,7 @@ static void the_proxy_can_start_and_touch_nothing(void **state)
         {try_netlink, EAFNOSUPPORT, false}, {try_open, EACCES, true}, {try_create, EACCES, true},
     };
     if (SANDBOX_SANITIZER) { /* then it says so, and that is all that there is to see */
-        assert_int_equal(sandbox_seccomp(&notes, NULL), 0);
+        assert_int_equal(sandbox_seccomp(SANDBOX_FILTER_PROXY, &notes, NULL), 0);
         assert_int_equal(sandbox_landlock(&notes, NULL), 0);
         assert_non_null(strstr(notes.text, "filter"));
         assert_non_null(strstr(notes.text, "Landlock"));
@@ -177,6 +179,87 @@ static void control_keeps_reading_when_told_so(void **state)
     unlink(path);
 }
 
+/* --- the agent --- */
+
+/* Entered, as the agent does; then the attempt. */
+static int inside_agent(const char *state, int (*attempt)(void))
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct err e = {0};
+        bool drops = geteuid() == 0;
+        if (chdir(state) || sandbox_enter_agent(state, &drops, NULL, &e)) {
+            fprintf(stderr, "%s\n", e.text);
+            _exit(200);
+        }
+        _exit(attempt() & 127);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static int try_program(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl("/bin/true", "true", (char *)NULL);
+        _exit(99);
+    }
+    int status = 98 << 8;
+    waitpid(pid, &status, 0);
+    return WEXITSTATUS(status);
+}
+
+static int try_become(void)
+{
+    return setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534) ? errno : 0;
+}
+
+/* As the user that its programs are. */
+static int try_write_state(void)
+{
+    if (geteuid() == 0 && try_become())
+        return 99;
+    int fd = open("file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    return fd < 0 || unlink("file") ? errno : 0;
+}
+
+static int try_namespace(void)
+{
+    return unshare(CLONE_NEWUSER) ? errno : 0;
+}
+
+/* Needs CAP_CHOWN, or to be its owner and that. */
+static int try_chown(void)
+{
+    return chown("/dev/null", 1, 1) ? errno : 0;
+}
+
+static void the_agent_starts_programs_and_does_little_else(void **state)
+{
+    char directory[] = "/tmp/holdfast-sandbox-XXXXXX";
+    assert_non_null(mkdtemp(directory));
+    assert_int_equal(chmod(directory, 0777), 0);
+    assert_int_equal(inside_agent(directory, try_program), 0);
+    assert_int_equal(inside_agent(directory, try_write_state), 0);
+    assert_int_equal(inside_agent(directory, may_gain), 0);
+    assert_int_equal(inside_agent(directory, dies_with_parent), SIGKILL);
+    assert_int_equal(inside_agent(directory, try_chown), EPERM);
+    if (geteuid() == 0)
+        assert_int_equal(inside_agent(directory, try_become), 0);
+    if (!SANDBOX_SANITIZER) {
+        assert_int_equal(inside_agent(directory, try_ptrace), EPERM);
+        assert_int_equal(inside_agent(directory, try_namespace), EPERM);
+        assert_int_equal(inside_agent(directory, try_netlink), 0);
+        if (inside(SANDBOX_PROXY, try_open) != 0) /* there is Landlock */
+            assert_int_equal(inside_agent(directory, try_create), EACCES);
+    }
+    assert_int_equal(rmdir(directory), 0);
+}
+
 static void notes_add_up(void **state)
 {
     struct sandbox_notes n = {""};
@@ -197,6 +280,7 @@ int main(void)
         cmocka_unit_test(control_reads_files),
         cmocka_unit_test(the_proxy_can_start_and_touch_nothing),
         cmocka_unit_test(control_keeps_reading_when_told_so),
+        cmocka_unit_test(the_agent_starts_programs_and_does_little_else),
         cmocka_unit_test(notes_add_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

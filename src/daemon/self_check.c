@@ -2,7 +2,7 @@
  *
  * It is started by the supervisor that runs, with its state at descriptor 3, its view at 4, and at
  * 5 a pipe for one line: "ok VERSION" with status 0, or a sentence with status 1. It reads the
- * state as it would when it takes over, and the configuration as it stands in the file. */
+ * state as it would when it takes over, and the configuration as a start would. */
 #include <getopt.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -10,22 +10,28 @@
 #include "conf/conf.h"
 #include "daemon/daemon.h"
 #include "daemon/ipc.h"
+#include "daemon/kept.h"
+#include "daemon/paths.h"
 #include "daemon/upgrade_state.h"
 
 enum { FD_STATE = 3, FD_VIEW = 4, FD_ANSWER = 5 };
 
-static int check_file(const char *file, const char *node, struct err *e)
+static int check_file(const char *file, const char *state, const char *node, struct err *e)
 {
-    struct conf_env env = daemon_conf_env(*node ? node : NULL);
+    struct conf_place p = {file, state, *node ? node : NULL};
     struct conf_problems problems = {0};
+    struct shared_conf used = {0};
+    struct buf notes = {0};
     struct view *v = NULL;
-    int r = conf_load(file, &env, &v, &problems, e);
+    int r = shared_conf_start(&p, &v, &used, &problems, &notes, e);
     conf_problems_free(&problems);
+    shared_conf_free(&used);
+    buf_free(&notes);
     view_free(v);
     return r;
 }
 
-static int check_state(char node[UPGRADE_NODE_MAX], struct err *e)
+static int check_state(char state[PATHS_MAX], char node[UPGRADE_NODE_MAX], struct err *e)
 {
     struct buf bytes = {0};
     struct upgrade_state st = {0};
@@ -33,6 +39,7 @@ static int check_state(char node[UPGRADE_NODE_MAX], struct err *e)
     if (r == 0)
         r = upgrade_state_decode(buf_str(&bytes), &st, e);
     str_copy(node, UPGRADE_NODE_MAX, str_of(st.node));
+    str_copy(state, PATHS_MAX, str_of(st.state));
     upgrade_state_free(&st);
     buf_free(&bytes);
     return r;
@@ -49,14 +56,14 @@ static void try_view(void)
 int self_check_main(int argc, char **argv)
 {
     struct err e = {0};
-    char answer[sizeof e.text + 32], node[UPGRADE_NODE_MAX];
+    char answer[sizeof e.text + 32], node[UPGRADE_NODE_MAX], state[PATHS_MAX];
     if (argc != 3 || strcmp(argv[1], "--file") != 0) {
         fprintf(stderr, "@self-check is started by holdfast itself: --file FILE\n");
         return 2;
     }
-    int r = check_state(node, &e);
+    int r = check_state(state, node, &e);
     if (r == 0)
-        r = check_file(argv[2], node, &e);
+        r = check_file(argv[2], state, node, &e);
     try_view();
     int n = r ? snprintf(answer, sizeof answer, "%s\n", e.text)
               : snprintf(answer, sizeof answer, "ok %s\n", HF_VERSION);

@@ -60,7 +60,7 @@ int supervisor_make_cells(struct supervisor *s, struct err *e)
     cell_set(&own->pid, (uint64_t)getpid());
     cell_set(&own->starts, 1);
     cell_set(&own->started_at, clock_now());
-    for (unsigned i = CHILD_PROXY; i < CHILDREN; i++)
+    for (unsigned i = CHILD_PROXY; i < CHILD_AGENT; i++)
         s->children[i].row = cells_proxy_row(workers, i - CHILD_PROXY);
     return 0;
 }
@@ -94,7 +94,7 @@ static int open_sockets(struct supervisor *s, struct err *e)
     int r = bytes.failed ? err_set(e, ERR_NOMEM, "no memory for the configuration")
                          : view_decode(buf_str(&bytes), &s->now.view, e);
     buf_free(&bytes);
-    return r ? r : held_open(s, &s->now, NULL, true, e);
+    return r ? r : held_open(s, &s->now, NULL, !s->shared, e);
 }
 
 static int prepare(struct supervisor *s, struct err *e)
@@ -123,6 +123,7 @@ static void begin(struct supervisor *s)
     child_start(&s->children[CHILD_CONTROL]);
     child_set_role(serving_proxy(s), PROXY_SERVES);
     child_start(serving_proxy(s));
+    agent_follow(s);
 }
 
 /* The first descriptors that are opened must not be these: they are dup3ed onto. */
@@ -177,6 +178,7 @@ void supervisor_end(struct supervisor *s)
     held_free(&s->upgrade.rest);
     upgrade_state_free(&s->upgrade.from);
     view_free(s->checked.view);
+    view_free(s->own);
     supervisor_state_close(s);
     if (s->cells.header)
         munmap(s->cells.header, s->cells.size);

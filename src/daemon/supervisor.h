@@ -6,6 +6,7 @@
  *   supervisor_state.c    the state directory: lock, admin socket, ownership
  *   supervisor_check.c    the configuration is read once before anything starts
  *   supervisor_child.c    a child's life: start, death, restart, hang
+ *   supervisor_agent.c    whether the agent runs
  *   supervisor_view.c     the reload transaction
  *   supervisor_handover.c one proxy takes over from another
  *   supervisor_upgrade.c  out of this program, into another
@@ -33,18 +34,21 @@
 #include "view/cells.h"
 #include "view/view.h"
 
-/* Proxies by bank (cells.h): one accepts, others may start or drain. */
-enum { CHILD_CONTROL, CHILD_PROXY, CHILDREN = CHILD_PROXY + CELLS_BANKS };
+/* Proxies by bank (cells.h): one accepts, others may start or drain. The agent runs where a view
+ * wants one. */
+enum { CHILD_CONTROL, CHILD_PROXY, CHILD_AGENT = CHILD_PROXY + CELLS_BANKS, CHILDREN };
 
 /* In ticks of one second of the supervisor's own loop. */
 enum {
     PROXY_HANGS_AFTER = 5,
     CONTROL_HANGS_AFTER = 10,
+    AGENT_HANGS_AFTER = 10,
     FIRST_BEAT_WITHIN = 30,
     VIEW_TAKEN_WITHIN = 30,
     GONE_GRACE = 2, /* its socket is closed and it has not died yet */
     STOP_CONTROL_WITHIN = 5,
-    STOP_PROXY_MARGIN = 5, /* over the longest drain time of the view */
+    STOP_AGENT_WITHIN = 10, /* over what it gives its programs */
+    STOP_PROXY_MARGIN = 5,  /* over the longest drain time of the view */
     STOP_NOW_WITHIN = 2,
     HAND_OVER_WITHIN = 10, /* a new proxy takes the view */
 };
@@ -53,11 +57,11 @@ struct supervisor;
 
 struct child {
     struct supervisor *owner;
-    unsigned index; /* CHILD_CONTROL, or CHILD_PROXY + bank */
+    unsigned index; /* CHILD_CONTROL, CHILD_AGENT, or CHILD_PROXY + bank */
     uint32_t bank;  /* proxies */
     enum proxy_role role;
     uint64_t generation; /* of the proxy that has the bank, counted from 1 */
-    const char *name;    /* "control", "proxy" */
+    const char *name;    /* "control", "the proxy", "the agent" */
     uint32_t row;        /* PROCESS_* of cells.h */
     uint32_t hang_after; /* ticks */
     pid_t pid;           /* 0: does not run */
@@ -139,7 +143,9 @@ struct supervisor {
     uint64_t boot;    /* ns, when the region was made */
     bool drops;       /* children become `user` */
     struct sandbox_user user;
-    struct held checked; /* as the file stood at the start: the paths that root opens itself */
+    struct held checked; /* what is to run, as it stood at the start */
+    bool shared;         /* that is a version that all nodes share, kept in STATE/config */
+    struct view *own;    /* then: the own file alone; NULL: it says nothing without the version */
     struct held now;     /* the last good view */
     struct held old;     /* what `now` replaced, until the proxy has taken `now` */
     bool taking;         /* control waits for VIEW_TAKEN of `now` */
@@ -188,12 +194,19 @@ static inline bool child_runs(const struct child *c)
 }
 static inline bool child_is_proxy(const struct child *c)
 {
-    return c->index != CHILD_CONTROL;
+    return c->index >= CHILD_PROXY && c->index < CHILD_AGENT;
 }
 static inline struct child *serving_proxy(struct supervisor *s)
 {
     return &s->children[CHILD_PROXY + s->serving];
 }
+
+/* supervisor_agent.c */
+bool agent_is_wanted(const struct supervisor *s);
+/* Starts and ends the agent as the view in force wants it. */
+void agent_follow(struct supervisor *s);
+/* A program before this one had started it: another takes its place. */
+void agent_renew(struct supervisor *s);
 
 /* supervisor_view.c */
 void view_offered(struct supervisor *s, uint64_t epoch, int fd); /* takes fd */

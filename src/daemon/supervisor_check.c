@@ -1,11 +1,13 @@
 /* The configuration is read once, by the supervisor itself, before anything starts: a mistake is
- * told on the terminal at once, and the paths that it names are known from the operator, not from
- * control. Later readings are control's. */
+ * told on the terminal at once, and the paths that the own file names are known from the operator,
+ * not from control. Later readings are control's. Where nodes share a configuration it is what this
+ * node adopted last (kept.h), with what is local to the node from its own file. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "conf/conf.h"
+#include "daemon/kept.h"
 #include "daemon/supervisor.h"
 
 static void print(const struct conf_problems *p)
@@ -21,13 +23,45 @@ static void print(const struct conf_problems *p)
     buf_free(&text);
 }
 
-int supervisor_check(struct supervisor *s, struct err *e)
+/* The paths that the operator named himself. */
+static void read_own(struct supervisor *s)
 {
     struct conf_env env = daemon_conf_env(s->options->node);
+    struct conf_problems ignored = {0};
+    if (conf_load(s->options->file, &env, &s->own, &ignored, NULL))
+        s->own = NULL;
+    conf_problems_free(&ignored);
+}
+
+static void tell(struct supervisor *s, const struct shared_conf *used, struct str notes)
+{
+    while (notes.n) {
+        const char *end = memchr(notes.p, '\n', notes.n);
+        size_t n = end ? (size_t)(end - notes.p) : notes.n;
+        log_warning(&s->log, "%.*s", (int)MIN(n, 400u), notes.p);
+        notes.p += MIN(n + 1, notes.n);
+        notes.n -= MIN(n + 1, notes.n);
+    }
+    if (used->version.number)
+        log_info(&s->log, "version %llu of the cluster's configuration is used",
+                 (unsigned long long)used->version.number);
+}
+
+int supervisor_check(struct supervisor *s, struct err *e)
+{
+    struct conf_place p = {s->options->file, s->state, s->options->node};
     struct conf_problems problems = {0};
-    int r = conf_load(s->options->file, &env, &s->checked.view, &problems, e);
+    struct shared_conf used = {0};
+    struct buf notes = {0};
+    int r = shared_conf_start(&p, &s->checked.view, &used, &problems, &notes, e);
+    tell(s, &used, buf_str(&notes));
+    s->shared = used.version.number != 0;
+    if (r == 0 && s->shared)
+        read_own(s);
     if (problems.n)
         print(&problems);
     conf_problems_free(&problems);
+    shared_conf_free(&used);
+    buf_free(&notes);
     return r;
 }

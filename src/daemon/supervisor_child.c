@@ -96,8 +96,11 @@ static void on_message(struct ipc *i, struct ipc_message *m)
     struct child *c = CONTAINER_OF(i, struct child, ipc);
     if (c->index == CHILD_CONTROL)
         from_control(c->owner, m);
-    else
+    else if (child_is_proxy(c))
         from_proxy(c, m);
+    else
+        log_warning(&c->owner->log, "the agent sent a message of type %u, and has nothing to say",
+                    m->type);
 }
 
 /* Mostly it is about to be reaped. What lives on without its socket is no use to anybody. */
@@ -149,23 +152,46 @@ static void join(struct child *control, struct child *proxy)
     close(pair[1]);
 }
 
+static void join_agent(struct child *control, struct child *agent)
+{
+    int pair[2];
+    if (!ipc_is_open(&control->ipc) || !ipc_is_open(&agent->ipc) || control->inherited ||
+        agent->foreign)
+        return;
+    if (net_message_pair(pair, NULL)) {
+        log_warning(&control->owner->log, "control and the agent cannot talk");
+        return;
+    }
+    ipc_send(&control->ipc, IPC_AGENT, STR(""), &pair[0], 1, NULL);
+    ipc_send(&agent->ipc, IPC_AGENT, STR(""), &pair[1], 1, NULL);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 static void introduce(struct child *c)
 {
     struct supervisor *s = c->owner;
+    if (c->index == CHILD_AGENT) {
+        join_agent(&s->children[CHILD_CONTROL], c);
+        return;
+    }
     if (child_is_proxy(c)) {
         join(&s->children[CHILD_CONTROL], c);
         return;
     }
-    for (unsigned i = CHILD_PROXY; i < CHILDREN; i++)
+    for (unsigned i = CHILD_PROXY; i < CHILD_AGENT; i++)
         join(c, &s->children[i]);
+    join_agent(c, &s->children[CHILD_AGENT]);
 }
 
 static void brief_control(struct child *c)
 {
     struct supervisor *s = c->owner;
     ipc_send(&c->ipc, IPC_ADMIN_SOCKET, STR(""), &s->admin_fd, 1, NULL);
-    if (child_runs(serving_proxy(s)))
-        tell_control(serving_proxy(s), IPC_CHILD_STARTED, 0, "runs");
+    const struct child *others[] = {serving_proxy(s), &s->children[CHILD_AGENT]};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (child_runs(others[i]))
+            tell_control(others[i], IPC_CHILD_STARTED, 0, "runs");
     if (s->now.view_fd < 0)
         ipc_send(&c->ipc, IPC_NO_VIEW, STR(""), NULL, 0, NULL);
     view_give(c);
@@ -197,7 +223,8 @@ static int execute(struct child *c, struct err *e)
                            bank,
                            c->role == PROXY_STARTS ? "--wait" : NULL,
                            NULL};
-    const char **argv = c->index == CHILD_CONTROL ? control : proxy;
+    const char *agent[] = {"holdfast", "@agent", "--state", s->state, "--log", level, NULL};
+    const char **argv = c->index == CHILD_CONTROL ? control : child_is_proxy(c) ? proxy : agent;
     int pair[2];
     int r = net_message_pair(pair, e);
     if (r)
@@ -271,7 +298,7 @@ void child_start(struct child *c)
     log_info(&s->log, "%s runs as process %ld", c->name, (long)c->pid);
     if (c->index == CHILD_CONTROL)
         brief_control(c);
-    else
+    else if (child_is_proxy(c))
         view_give(c);
     introduce(c);
     tell_control(c, IPC_CHILD_STARTED, 0, "started");
@@ -304,17 +331,19 @@ static void buried(struct child *c, int status)
     ipc_close(&c->ipc);
     if (c->index == CHILD_CONTROL)
         view_forget_waiting(s);
-    else
+    else if (child_is_proxy(c))
         supervisor_clear_gauges(s, c->bank);
     tell_control(c, IPC_CHILD_ENDED, (uint32_t)status, what);
     cell_set(&row_of(c)->pid, 0);
     c->pid = 0;
     c->stop_ticks = 0;
-    bool failed = upgrade_on_trial(s) && !child_is_proxy(c) && !c->inherited;
+    bool failed = upgrade_on_trial(s) && c->index == CHILD_CONTROL && !c->inherited;
     if (ending)
         supervisor_stop_next(s);
     else if (failed)
         upgrade_go_back(s, "the new control died");
+    else if (c->index == CHILD_AGENT && !agent_is_wanted(s))
+        loop_timer_stop(s->loop, &c->again);
     else if (!child_is_proxy(c) || !handover_ended(c, c->role))
         start_again(c);
 }
@@ -396,14 +425,19 @@ void child_set_role(struct child *c, enum proxy_role role)
 void child_init(struct supervisor *s, unsigned index)
 {
     struct child *c = &s->children[index];
-    bool control = index == CHILD_CONTROL;
+    bool control = index == CHILD_CONTROL, agent = index == CHILD_AGENT;
     *c = (struct child){
         .owner = s,
         .index = index,
-        .bank = control ? 0 : index - CHILD_PROXY,
-        .name = control ? "control" : "the proxy",
-        .row = PROCESS_CONTROL, /* a proxy's depends on the number of workers */
-        .hang_after = control ? CONTROL_HANGS_AFTER : PROXY_HANGS_AFTER,
+        .bank = control || agent ? 0 : index - CHILD_PROXY,
+        .name = control ? "control"
+                : agent ? "the agent"
+                        : "the proxy",
+        /* a proxy's depends on the number of workers */
+        .row = agent ? PROCESS_AGENT : PROCESS_CONTROL,
+        .hang_after = control ? CONTROL_HANGS_AFTER
+                      : agent ? AGENT_HANGS_AFTER
+                              : PROXY_HANGS_AFTER,
         .ipc = {.fd = -1, .on_message = on_message, .on_gone = on_gone},
     };
     timer_init(&c->again, start_now);

@@ -1,3 +1,4 @@
+#include "daemon/kept.h"
 #include "daemon/supervisor_fake.h"
 
 #include <stdio.h>
@@ -7,6 +8,8 @@
 
 #include "admin/admin.h"
 #include "conf/conf.h"
+#include "daemon/agent.h"
+#include "daemon/daemon.h"
 #include "daemon/ipc.h"
 #include "daemon/sandbox.h"
 #include "view/cells.h"
@@ -44,12 +47,34 @@ static void add_socket(struct view *v, uint8_t use, struct str text)
     str_copy(s->addr.path, sizeof s->addr.path, text);
 }
 
+static void add_cluster(struct view *v, struct str address)
+{
+    struct view_node *node = arena_array(&v->arena, 1, sizeof *node);
+    struct addr a;
+    CHECK(node && addr_parse(address, &a));
+    *node = (struct view_node){.name = STR("a"), .zone = STR(""), .address = a, .votes = true};
+    v->cluster = (struct view_cluster){.name = STR("test"),
+                                       .nodes = node,
+                                       .n_nodes = 1,
+                                       .n_voters = 1,
+                                       .key_file = STR("/dev/null"),
+                                       .coordinator = {.kind = COORDINATOR_MANAGED},
+                                       .heartbeat = 50 * NS_PER_MS,
+                                       .suspect_after = NS_PER_S};
+    for (uint8_t use = SOCKET_GOSSIP; use <= SOCKET_LINK; use++) {
+        struct view_socket *s = &v->sockets[v->n_sockets];
+        *s = (struct view_socket){.use = use, .addr = a, .slot = v->n_sockets++};
+    }
+}
+
 static void add_line(struct view *v, struct str line, uint32_t *problems)
 {
     if (str_starts(line, STR("http ")))
         add_socket(v, SOCKET_HTTP, (struct str){line.p + 5, line.n - 5});
     else if (str_starts(line, STR("log ")))
         add_socket(v, SOCKET_ACCESS_LOG, (struct str){line.p + 4, line.n - 4});
+    else if (str_starts(line, STR("agent ")))
+        add_cluster(v, (struct str){line.p + 6, line.n - 6});
     else if (str_starts(line, STR("stubborn")))
         v->file = STR("stubborn");
     else if (str_starts(line, STR("mute")))
@@ -85,6 +110,18 @@ int conf_load(const char *path, const struct conf_env *env, struct view **out,
     return 0;
 }
 
+/* Nobody shares a configuration here. */
+int shared_conf_start(const struct conf_place *p, struct view **out, struct shared_conf *used,
+                      struct conf_problems *problems, struct buf *notes, struct err *e)
+{
+    return conf_load(p->file, NULL, out, problems, e);
+}
+
+void shared_conf_free(struct shared_conf *s)
+{
+    *s = (struct shared_conf){0};
+}
+
 /* --- what both children share --- */
 
 struct fake;
@@ -106,7 +143,9 @@ struct fake {
     const char *file;
     int admin_fd;
     struct io admin;
-    bool deaf;          /* it broke the protocol and lives on all the same */
+    bool deaf; /* it broke the protocol and lives on all the same */
+    struct agent_line agent;
+    const char *etcd;   /* what the agent says of it */
     int asker;          /* the connection whose answer is due; -1 */
     char change[320];   /* the latest that it was told */
     char children[100]; /* what it was told of the proxy: "started", "ended STATUS" */
@@ -173,6 +212,8 @@ static int fake_run(struct fake *f)
     CHECK(loop_run(f->loop, NULL) == 0);
     drop_sockets(f);
     ipc_close(&f->supervisor);
+    if (f->agent.loop)
+        agent_line_close(&f->agent);
     loop_free(f->loop);
     view_free(f->view);
     return 0;
@@ -223,13 +264,22 @@ static void break_protocol(struct fake *f)
     CHECK(net_message_send(f->supervisor.fd, "x", 1, NULL, 0, NULL) == 0);
 }
 
+const char *fake_program(char out[256])
+{
+    ssize_t n = readlink("/proc/self/exe", out, 255);
+    CHECK(n > 0);
+    out[n] = 0;
+    return strrchr(out, '/') + 1;
+}
+
 /* To the program beside the file. */
 static void ask_for_upgrade(struct fake *f)
 {
+    char own[256];
     struct buf path = {0}, body = {0};
     const char *slash = strrchr(f->file, '/');
     buf_add(&path, f->file, (size_t)(slash + 1 - f->file));
-    buf_add_str(&path, STR("test_daemon_supervisor"));
+    buf_add_str(&path, str_of(fake_program(own)));
     put_str(&body, buf_str(&path));
     CHECK(!body.failed &&
           ipc_send(&f->supervisor, IPC_UPGRADE, buf_str(&body), NULL, 0, NULL) == 0);
@@ -265,6 +315,10 @@ static void command(struct fake *f, const char *word)
         snprintf(text, sizeof text, "%s\n", f->change);
     else if (strcmp(word, "children") == 0)
         snprintf(text, sizeof text, "%s\n", f->children);
+    else if (strcmp(word, "agent") == 0)
+        snprintf(text, sizeof text, "%llu %s\n",
+                 (unsigned long long)cell_get(&f->cells.processes[PROCESS_AGENT].pid),
+                 agent_line_is_open(&f->agent) ? f->etcd : "-");
     else if (strcmp(word, "epoch") == 0) /* of the supervisor's own row */
         snprintf(text, sizeof text, "epoch %llu\n",
                  (unsigned long long)cell_get(&f->cells.processes[PROCESS_SUPERVISOR].epoch));
@@ -338,21 +392,55 @@ static void control_message(struct ipc *c, struct ipc_message *m)
         CHECK(reader_done(&m->body) && kind < CHANGE_KINDS && state < CHANGE_STATES);
         snprintf(f->change, sizeof f->change, "%llu %s " STR_FMT, (unsigned long long)number,
                  states[state], STR_ARG(said));
+    } else if (m->type == IPC_AGENT) {
+        f->etcd = "-";
+        CHECK(agent_line_open(&f->agent, ipc_take_fd(m), NULL) == 0);
     } else if (m->type == IPC_STOP) {
         loop_stop(f->loop);
     }
+}
+
+static void agent_state(void *context, const struct agent_state *s)
+{
+    ((struct fake *)context)->etcd = agent_life_name(s->life);
+}
+
+static void agent_answered(void *context, const struct agent_answer *a)
+{
+    UNREACHABLE();
+}
+
+static void agent_gone(void *context, const char *why)
+{
+    ((struct fake *)context)->etcd = "-";
 }
 
 int fake_control_main(int argc, char **argv)
 {
     struct fake f;
     fake_init(&f, PROCESS_CONTROL);
-    CHECK(argc == 7 && strcmp(argv[1], "--file") == 0 && strcmp(argv[3], "--state") == 0);
+    CHECK((argc == 7 || argc == 9) && strcmp(argv[1], "--file") == 0 &&
+          strcmp(argv[3], "--state") == 0);
     f.file = argv[2];
     f.supervisor.on_message = control_message;
     io_init(&f.admin, on_admin);
     fake_open(&f, SANDBOX_CONTROL);
+    agent_line_init(&f.agent, f.loop);
+    f.agent.context = &f;
+    f.agent.on_state = agent_state;
+    f.agent.on_answer = agent_answered;
+    f.agent.on_gone = agent_gone;
     return fake_run(&f);
+}
+
+/* The real one, for whom the header is mended that the fake proxy spoils. */
+int fake_agent_main(int argc, char **argv)
+{
+    void *region;
+    size_t size;
+    CHECK(memfd_map(IPC_FD_CELLS, &region, &size, NULL) == 0);
+    ((struct cells_header *)region)->workers = 1;
+    return agent_main(argc, argv);
 }
 
 /* --- proxy --- */

@@ -2,8 +2,8 @@
  * is tested alone, with real processes and sockets. Tests only.
  *
  * The configuration is a list of lines: "http ADDRESS", "log PATH", "stubborn" (the proxy never
- * ends its drain), "mute" and "dies" (one that waits never takes the view, or dies of it), "bad" (a
- * problem).
+ * ends its drain), "agent ADDRESS" (a cluster of one node there, which wants an agent: the real
+ * one), "mute" and "dies" (one that waits never takes the view, or dies of it), "bad" (a problem).
  *
  * The fake control takes commands on the admin socket, one a connection, and answers with a line:
  *   load      compiles the file and offers the view; "taken EPOCH" or "refused EPOCH SENTENCE"
@@ -12,7 +12,8 @@
  *   damaged   offers bytes that are no view; answers as load
  *   nonsense  sends a message that breaks the protocol
  *   restart   asks for a new proxy at once
- *   upgrade   asks to become the program test_daemon_supervisor beside the file
+ *   upgrade   asks to become the program of this one's name beside the file
+ *   agent     "PID LIFE": of the agent, and what it says of etcd; "-" is unknown
  *   handover  asks for a new proxy that takes over; "change" tells how the latest one goes
  * The fake proxy answers each connection with "PID EPOCH INODE", the inode being that of its
  * listening socket, and writes its epoch to its access log when it takes a view. It counts itself
@@ -20,7 +21,10 @@
 #ifndef HF_SUPERVISOR_FAKE_H
 #define HF_SUPERVISOR_FAKE_H
 
+/* The name of this program. */
+const char *fake_program(char out[256]);
 int fake_control_main(int argc, char **argv);
+int fake_agent_main(int argc, char **argv);
 int fake_proxy_main(int argc, char **argv);
 
 #endif

@@ -142,6 +142,7 @@ void upgrade_confirm(struct supervisor *s)
     s->upgrade.step = UPGRADE_IDLE;
     handover_switch(s);
     upgrade_state_free(&s->upgrade.from);
+    agent_renew(s);
     view_apply_waiting(s);
 }
 
@@ -252,7 +253,7 @@ static int go_on(struct supervisor *s, struct err *e)
         return err_set(e, ERR_NOMEM, "no memory for %u sockets", st->n_sockets);
     for (uint32_t i = 0; i < st->n_sockets; i++)
         s->now.fds[i] = st->sockets[i].fd;
-    for (unsigned i = CHILD_PROXY; i < CHILDREN; i++)
+    for (unsigned i = CHILD_PROXY; i < CHILD_AGENT; i++)
         s->children[i].row = cells_proxy_row(s->workers, i - CHILD_PROXY);
     s->phase = PHASE_RUNNING;
     return 0;
@@ -292,7 +293,7 @@ static int begin_anew(struct supervisor *s, struct err *e)
     if (r == 0)
         r = hold_rest(s, e);
     if (r == 0)
-        r = held_open(s, &s->now, &s->upgrade.rest, true, e);
+        r = held_open(s, &s->now, &s->upgrade.rest, !s->shared, e);
     if (r)
         return r;
     held_adopt(&s->now, &s->upgrade.rest);
@@ -410,6 +411,7 @@ static void begin_again(struct supervisor *s, const char *why)
         c->inherited = false;
     }
     upgrade_state_free(&s->upgrade.from);
+    agent_follow(s);
 }
 
 static int run(struct supervisor *s, const char *back, struct err *e)

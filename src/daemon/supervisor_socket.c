@@ -2,8 +2,8 @@
  *
  * control is not trusted with the supervisor's rights. Where the supervisor is root, every path is
  * opened with the rights of control's own user first. Only where these do not suffice, and only if
- * the configuration named the path at the start, when the supervisor read the file itself, it uses
- * its own; in a reload not through a symbolic link, which somebody who took control over may have
+ * the node's own file named the path at the start, when the supervisor read it itself, it uses its
+ * own: what all nodes share came through control. In a reload it does so not through a symbolic link, which somebody who took control over may have
  * put there since. Addresses need no such care: listening on a port gives nothing away. */
 #include <errno.h>
 #include <fcntl.h>
@@ -128,7 +128,7 @@ static int open_log(const struct addr *a, int more, struct err *e)
 
 static bool named_at_start(const struct supervisor *s, const struct view_socket *k)
 {
-    const struct view *v = s->checked.view;
+    const struct view *v = s->shared ? s->own : s->checked.view;
     for (size_t i = 0; v && i < v->n_sockets; i++)
         if (v->sockets[i].use == k->use && addr_eq(&v->sockets[i].addr, &k->addr))
             return true;
@@ -157,8 +157,9 @@ static int open_socket(struct supervisor *s, const struct view_socket *k, bool t
     if (e) {
         size_t n = strlen(e->text);
         snprintf(e->text + n, sizeof e->text - n,
-                 " (a reload opens new paths as the user %s; a restart would open it as root)",
-                 s->user.name);
+                 " (a reload opens new paths as the user %s; %s)", s->user.name,
+                 s->shared ? "name it in the node's own file and restart to have root open it"
+                           : "a restart would open it as root");
     }
     return r;
 }

@@ -1,11 +1,12 @@
 /* Signals, and the way to an end: the proxy drains first, while control still checks and judges for
- * it; then control. A second request to stop means now.
+ * it; then control; then the agent, which lets its programs end. A second request to stop means
+ * now.
  *
  *   phase      SIGTERM or SIGINT        the proxy ended          control ended
  *   starting   drain                    (is started again)       (is started again)
  *   running    drain                    (is started again)       (is started again)
- *   draining   end now                  stop control             done, if the proxy has ended
- *   ending     -                        done, if both have       done, if both have */
+ *   draining   end now                  stop control             stop the agent; without one, done
+ *   ending     -                        done, if all have        done, if all have */
 #include <errno.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -32,14 +33,15 @@ static void finish(struct supervisor *s)
 
 void supervisor_stop_next(struct supervisor *s)
 {
-    struct child *control = &s->children[CHILD_CONTROL];
-    for (unsigned i = CHILD_PROXY; i < CHILDREN; i++)
+    struct child *control = &s->children[CHILD_CONTROL], *agent = &s->children[CHILD_AGENT];
+    for (unsigned i = CHILD_PROXY; i < CHILD_AGENT; i++)
         if (child_runs(&s->children[i]))
             return;
-    if (!child_runs(control))
+    struct child *next = child_runs(control) ? control : agent;
+    if (!child_runs(next))
         finish(s);
-    else if (s->phase == PHASE_DRAINING && !control->stop_ticks)
-        child_stop(control, true, STOP_CONTROL_WITHIN);
+    else if (s->phase == PHASE_DRAINING && !next->stop_ticks)
+        child_stop(next, true, next == control ? STOP_CONTROL_WITHIN : STOP_AGENT_WITHIN);
 }
 
 static void cancel_restarts(struct supervisor *s)
@@ -54,7 +56,7 @@ static void begin_drain(struct supervisor *s)
     uint32_t ticks = supervisor_drain_ticks(s);
     log_info(&s->log, "stopping: connections are given up to %u s to end", ticks);
     notify_patience(s, (uint64_t)ticks + STOP_CONTROL_WITHIN + STOP_PROXY_MARGIN);
-    for (unsigned i = CHILD_PROXY; i < CHILDREN; i++) {
+    for (unsigned i = CHILD_PROXY; i < CHILD_AGENT; i++) {
         struct child *c = &s->children[i]; /* who drains already keeps its deadline */
         child_stop(c, true, c->stop_ticks ? MIN(c->stop_ticks, ticks) : ticks);
     }

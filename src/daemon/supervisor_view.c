@@ -115,8 +115,9 @@ static void adopt(struct supervisor *s, struct held *next)
     cell_set(&s->cells.processes[PROCESS_SUPERVISOR].epoch, s->now.view->epoch);
     log_info(&s->log, "view %llu: %u services, %u sockets", (unsigned long long)s->now.view->epoch,
              s->now.view->n_services, s->now.view->n_sockets);
-    for (unsigned i = CHILD_PROXY; i < CHILDREN; i++)
+    for (unsigned i = CHILD_PROXY; i < CHILD_AGENT; i++)
         view_give(&s->children[i]);
+    agent_follow(s);
 }
 
 static void apply(struct supervisor *s, uint64_t epoch, int fd)

@@ -53,11 +53,20 @@ static void put_socket(struct buf *b, const struct upgrade_socket *s)
     put_fd(b, s->fd);
 }
 
+/* Canonical: one format for one state. */
+static bool has_agent(const struct upgrade_state *s)
+{
+    for (uint32_t i = 0; i < s->n_children; i++)
+        if (s->children[i].row == UPGRADE_AGENT)
+            return true;
+    return false;
+}
+
 void upgrade_state_encode(const struct upgrade_state *s, struct buf *out)
 {
     size_t start = out->n;
     put_u32(out, UPGRADE_MAGIC);
-    put_u32(out, UPGRADE_FORMAT);
+    put_u32(out, has_agent(s) ? UPGRADE_FORMAT : UPGRADE_FORMAT_PLAIN);
     put_u32(out, s->ipc_version);
     put_u32(out, s->view_format);
     put_u32(out, s->cells_version);
@@ -241,7 +250,8 @@ int upgrade_state_decode(struct str bytes, struct upgrade_state *out, struct err
     r.end -= HASH;
     if (!get_all(&r, format, out))
         return err_set(e, ERR_NOMEM, "no memory to read the state of the program before");
-    if (!reader_done(&r) || out->workers == 0 || !out->file[0] || !out->state[0])
+    if (!reader_done(&r) || has_agent(out) != (format > UPGRADE_FORMAT_PLAIN) ||
+        out->workers == 0 || !out->file[0] || !out->state[0])
         return err_set(e, ERR_PROTO, "the state is malformed");
     return check_fds(out, e);
 }

@@ -19,16 +19,18 @@
 
 enum {
     UPGRADE_MAGIC = 0x50554648, /* "HFUP" */
-    UPGRADE_FORMAT = 2,
+    UPGRADE_FORMAT = 3,
+    UPGRADE_FORMAT_PLAIN = 2,  /* has no agent; written where none runs, for programs before */
     UPGRADE_FORMAT_OLDEST = 1, /* has no node */
     UPGRADE_MAX_BYTES = 8 * 1024 * 1024,
-    UPGRADE_CHILDREN = 1 + CELLS_BANKS,
+    UPGRADE_AGENT = 1 + CELLS_BANKS, /* its row */
+    UPGRADE_CHILDREN,
     UPGRADE_VERSION_MAX = 64,
     UPGRADE_NODE_MAX = 64,
 };
 
 struct upgrade_child {
-    uint32_t row; /* 0: control, 1 + bank: a proxy */
+    uint32_t row; /* 0: control, 1 + bank: a proxy, UPGRADE_AGENT */
     uint32_t role;
     uint32_t pid;
     int32_t fd; /* to it */

@@ -114,6 +114,36 @@ static void the_format_before_is_read(void **state)
     buf_free(&b);
 }
 
+static uint32_t format_of(const struct buf *b)
+{
+    struct reader r = reader_of(b->p + 4, 4);
+    return get_u32(&r);
+}
+
+/* Where no agent runs a program from before can still be gone back to. */
+static void an_agent_raises_the_format(void **state)
+{
+    struct upgrade_socket sockets[3];
+    struct upgrade_state s, back;
+    struct buf b = {0};
+    fill(&s, sockets);
+    encode(&s, &b);
+    assert_int_equal(format_of(&b), UPGRADE_FORMAT_PLAIN);
+    s.children[s.n_children++] =
+        (struct upgrade_child){.row = UPGRADE_AGENT, .pid = 102, .fd = 30, .started = 15};
+    encode(&s, &b);
+    assert_int_equal(format_of(&b), UPGRADE_FORMAT);
+    assert_int_equal(upgrade_state_decode(buf_str(&b), &back, NULL), 0);
+    assert_int_equal(back.children[2].row, UPGRADE_AGENT);
+    assert_int_equal(back.children[2].pid, 102);
+    upgrade_state_free(&back);
+    b.p[4] = UPGRADE_FORMAT_PLAIN; /* which has none */
+    b.n -= HASH;
+    put_u64(&b, str_hash(buf_str(&b)));
+    assert_int_equal(decode(buf_str(&b)), -ERR_PROTO);
+    buf_free(&b);
+}
+
 static void every_damage_is_noticed(void **state)
 {
     struct upgrade_socket sockets[3];
@@ -185,9 +215,9 @@ static void memory_may_end_anywhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_comes_back_as_it_was), cmocka_unit_test(the_format_before_is_read),
-        cmocka_unit_test(every_damage_is_noticed), cmocka_unit_test(nonsense_is_refused),
-        cmocka_unit_test(memory_may_end_anywhere),
+        cmocka_unit_test(it_comes_back_as_it_was),    cmocka_unit_test(the_format_before_is_read),
+        cmocka_unit_test(an_agent_raises_the_format), cmocka_unit_test(every_damage_is_noticed),
+        cmocka_unit_test(nonsense_is_refused),        cmocka_unit_test(memory_may_end_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

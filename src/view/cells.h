@@ -26,7 +26,7 @@
 
 enum {
     CELLS_MAGIC = 0x48464331,
-    CELLS_VERSION = 5,
+    CELLS_VERSION = 6,
     CELLS_MAX_WORKERS = 64,
     CELLS_BANKS = 4,
     CELLS_LISTENERS = 4096
@@ -40,9 +40,9 @@ struct cells_header {
 
 typedef _Atomic uint64_t cell;
 
-/* Rows: 0 supervisor, 1 control, 2 proxy's main thread, 3 + w: proxy worker w. Those of bank 0;
- * behind them main thread and workers of bank 1, and so on. */
-enum { PROCESS_SUPERVISOR, PROCESS_CONTROL, PROCESS_PROXY, PROCESS_WORKER0 };
+/* Rows: 0 supervisor, 1 control, 2 agent, 3 proxy's main thread, 4 + w: proxy worker w. Those of
+ * bank 0; behind them main thread and workers of bank 1, and so on. */
+enum { PROCESS_SUPERVISOR, PROCESS_CONTROL, PROCESS_AGENT, PROCESS_PROXY, PROCESS_WORKER0 };
 struct process_row {
     _Alignas(64) cell beat; /* rises while the owner's loop turns; writer: the owner */
     cell pid;               /* writer: supervisor */

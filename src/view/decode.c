@@ -234,6 +234,7 @@ static void get_view(struct decoder *d)
 {
     struct view *v = d->v;
     v->epoch = get_u64(&d->r);
+    v->version = get_u64(&d->r);
     v->workers = get_u32(&d->r);
     v->file = get_text(d);
     v->zone = get_text(d);

@@ -197,6 +197,7 @@ void view_encode(const struct view *v, struct buf *out)
     put_u32(out, VIEW_MAGIC);
     put_u32(out, VIEW_FORMAT);
     put_u64(out, v->epoch);
+    put_u64(out, v->version);
     put_u32(out, v->workers);
     put_str(out, v->file);
     put_str(out, v->zone);

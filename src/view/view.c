@@ -28,7 +28,7 @@ const char *view_right_name(unsigned i)
 {
     static const char *const names[RIGHTS] = {"read",   "metrics", "drain",   "instances",
                                               "reload", "restart", "upgrade", "cluster",
-                                              "beat",   "keys"};
+                                              "beat",   "keys",    "apply"};
     CHECK(i < RIGHTS);
     return names[i];
 }
@@ -36,6 +36,12 @@ const char *view_right_name(unsigned i)
 const struct view_node *view_self(const struct view *v)
 {
     return v->cluster.n_nodes ? &v->cluster.nodes[v->cluster.self] : NULL;
+}
+
+/* Also one that does not vote: its member of etcd may have to be stopped. */
+bool view_wants_agent(const struct view *v)
+{
+    return v->cluster.coordinator.kind == COORDINATOR_MANAGED;
 }
 
 const struct view_node *view_node_find(const struct view *v, struct str name)

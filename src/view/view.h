@@ -365,7 +365,8 @@ enum {
     RIGHT_CLUSTER = 128, /* leave, maintenance */
     RIGHT_BEAT = 256,    /* say that a job lives */
     RIGHT_KEYS = 512,    /* the cluster's keys: rotate them, let machines join */
-    RIGHTS = 10          /* how many */
+    RIGHT_APPLY = 1024,  /* the configuration of all nodes */
+    RIGHTS = 11          /* how many */
 };
 /* Of 1 << i. */
 const char *view_right_name(unsigned i);
@@ -445,6 +446,7 @@ enum { VIEW_AUDIT_SIZE = 64 * 1024 * 1024, VIEW_AUDIT_ROWS = 200000 };
 struct view {
     struct arena arena;
     uint64_t epoch;   /* rises with every view */
+    uint64_t version; /* of the cluster's configuration; 0: the node's own file */
     uint32_t workers; /* proxy threads; fixed at start, a reload that changes it is refused */
     struct str file;  /* the configuration's path, for people */
     struct str zone;  /* where this node is: instances there are preferred; empty: none are */
@@ -463,6 +465,8 @@ struct view {
 
 /* Which node this one is, or NULL when it is alone. */
 const struct view_node *view_self(const struct view *v);
+/* Does a node with this view run programs of others? */
+bool view_wants_agent(const struct view *v);
 /* NULL when the cluster has none of this name. */
 const struct view_node *view_node_find(const struct view *v, struct str name);
 

@@ -168,6 +168,7 @@ static struct view *full(void)
     struct view *v = make(NAMES("web", "api"), NAMES("a", "b", "c"));
     v->epoch = 7;
     v->workers = 3;
+    v->version = 42;
     v->file = STR("/etc/web.conf");
     v->zone = STR("a");
     v->n_sockets = 7;

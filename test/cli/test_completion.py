@@ -25,6 +25,7 @@ def complete(*words, tmp_path=None, path=None):
 @pytest.mark.parametrize("words, expected", [
     (["st"], ["status"]),
     (["re"], ["reload", "restart", "resume"]),
+    (["apply", "x", "--n"], ["--node", "--note"]),
     (["status", "--"], ["--admin", "--fail", "--help", "--json", "--node", "--state", "--token-file"]),
     (["events", "--f"], ["--follow"]),
     (["run", "--log", "d"], ["debug"]),

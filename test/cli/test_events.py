@@ -107,3 +107,39 @@ def test_following_goes_on_over_a_restart(tmp_path):
 def test_a_node_that_is_not_there_ends_following_at_once(run, tmp_path):
     r = run("events", "-f", "--state", str(tmp_path))
     assert r.returncode == 3
+
+
+def kept(events, more=False, cursor=0, next_=900):
+    return {"schema": "holdfast.events.v1", "events": events, "next": next_, "lost": 0, "more": more, "cursor": cursor}
+
+
+def test_since_a_time_asks_for_all_that_is_kept(run, node):
+    pages = [kept([event(1), event(2)], True, 77), kept([event(3)], False, 78)]
+    node.answer("GET", "/v1/events", lambda q: pages[int(q["from"]) > 0])
+    r = run("events", "--since", "2h", "--json", "--state", node.state)
+    assert [json.loads(line)["seq"] for line in r.stdout.splitlines()] == [1, 2, 3]
+    first, second = node.asked
+    assert "limit=1000&from=0&since=20" in first and "from=77&since=20" in second
+    assert first.partition("since=")[2] == second.partition("since=")[2]
+
+
+def test_since_until_subject_and_code_go_along(run, node):
+    node.answer("GET", "/v1/events", kept([event(1)]))
+    r = run("events", "--since", "2026-11-23T05:34:27Z", "--until", "2026-11-23T06:00:00.5Z", "--state", node.state)
+    assert r.returncode == 2 and "--since and --until take" in r.stderr and not node.asked
+    r = run("events", "--since", "2026-11-23T05:34:27Z", "--until", "2026-11-23T06:00:00.500Z", "--subject", "web/a b",
+            "--code", "drain", "--state", node.state)
+    assert r.returncode == 0
+    assert node.asked == ["GET /v1/events?limit=1000&from=0&since=2026-11-23T05:34:27.000Z&until=2026-11-23T06:00:00.500Z"
+                          "&subject=web%2Fa%20b&code=drain"]
+
+
+def test_following_goes_on_where_what_was_kept_ends(tmp_path):
+    """And leaves out what is about others, which the node does not know when it tells what is new."""
+    new = [event(901, subject="web/b"), event(902, subject="webber/x"), event(903, subject="web")]
+    with FakeNode(tmp_path) as node:
+        node.answer("GET", "/v1/events", lambda q: kept([event(5)]) if "since" in q
+                    else answer([e for e in new if e["seq"] > int(q["after"])], next_=903))
+        with Follower(node.state, tmp_path, "--since", "1h", "--subject", "web") as f:
+            until(lambda: f.seen() == [5, 901, 903], 20)
+            assert node.asked[1].startswith("GET /v1/events?after=900&")

@@ -7,9 +7,9 @@ import pytest
 
 from holdfast import BINARY, TOP
 
-COMMANDS = ["run", "check", "reload", "status", "top", "events", "drain", "resume", "instance", "beat", "beats",
+COMMANDS = ["run", "check", "reload", "plan", "apply", "history", "rollback", "status", "top", "events", "why", "drain", "resume", "instance", "beat", "beats",
             "members", "leave", "maintenance", "token", "join", "key", "restart", "upgrade", "version", "help"]
-NEEDS_NODE = [("status",), ("status", "--json"), ("top",), ("top", "--once"), ("events",), ("events", "--json"), ("reload",),
+NEEDS_NODE = [("status",), ("status", "--json"), ("top",), ("top", "--once"), ("events",), ("events", "--json"), ("events", "--since", "2h"), ("why", "web"), ("why", "web", "--json"), ("reload",), ("history",), ("history", "7"), ("rollback", "7"),
               ("drain", "web/a"), ("resume", "web/a"), ("instance", "list", "web"), ("instance", "add", "web", "10.0.0.1:80"),
               ("beat", "backup"), ("beat", "backup", "--failed", "why"), ("beats",),
               ("members",), ("members", "--json"), ("leave",), ("maintenance",), ("maintenance", "on"), ("token",), ("key", "rotate"), ("restart", "proxy"), ("upgrade",)]
@@ -81,7 +81,10 @@ def test_a_slip_gets_a_suggestion(run, words, meant):
     (("drain", "web"), "write SERVICE/INSTANCE"),
     (("resume", "/a"), "write SERVICE/INSTANCE"),
     (("drain", "web/"), "write SERVICE/INSTANCE"),
-    (("events", "--since", "yesterday"), "needs a whole number"),
+    (("events", "--since", "yesterday"), "--since and --until take 10m (ago)"),
+    (("events", "--until", "25:00"), "--since and --until take 10m (ago)"),
+    (("why",), "why needs SUBJECT"),
+    (("why", "web", "--at", "then"), "--at takes 10m (ago)"),
     (("events", "--last", "0"), "--last takes 1 to 1000"),
     (("maintenance", "offf"), "did you mean 'off'?"),
     (("maintenance", "b"), "is 'on' or 'off'"),
@@ -90,6 +93,10 @@ def test_a_slip_gets_a_suggestion(run, words, meant):
     (("status", "--state", "/" + "x" * 200), "state directory"),
     (("beat",), "beat needs NAME"),
     (("beats", "x"), "what is 'x'?"),
+    (("apply",), "apply needs FILE"),
+    (("rollback", "x"), "the number of a version"),
+    (("history", "0"), "the number of a version"),
+    (("history", "--last", "0"), "--last takes 1 to 100"),
     (("key", "show"), "key needs new|show"),
     (("key", "rename", "x"), "keys cannot be told to 'rename'"),
     (("key", "use", "x"), "which key?"),

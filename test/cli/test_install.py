@@ -26,3 +26,10 @@ def test_everything_has_its_place(tmp_path):
     for place, source in PLACES.items():
         if place != "bin/holdfast":     # installing takes the run path out of it
             assert installed[place].read_bytes() == Path(source).read_bytes()
+
+
+def test_the_package_is_built_from_what_the_build_needs():
+    need = re.search(r'(?m)^ +build\) +echo "(.*)" ;;', Path(TOP, "tools/need.sh").read_text())[1].split()
+    named = set(re.findall(r"[\w.+-]+", re.search(r"(?s)Build-Depends:(.*?)\n\n", Path(TOP, "packaging/debian/control").read_text())[1]))
+    # gcc and libc6-dev are what every package is built with.
+    assert [package for package in need if package not in named | {"gcc", "libc6-dev"}] == []

@@ -67,6 +67,11 @@ PRINTS = [
     ("status", ["status"], ["status"]),
     ("top", ["top", "--once"], ["top"]),
     ("events", ["events", "--last", "1000"], ["event"]),
+    ("events", ["events", "--since", "1h"], ["event"]),
+    ("why", ["why", "web"], ["why"]),
+    ("why", ["why", "backup", "--at", "1h"], ["why"]),
+    ("why", ["why", "proxy", "--all"], ["why"]),
+    ("why", ["why", "wbe"], ["error"]),
     ("drain", ["drain", "web/INSTANCE"], ["drain"]),
     ("resume", ["resume", "web/INSTANCE"], ["drain"]),
     ("drain", ["drain", "wbe/none"], ["error"]),
@@ -82,6 +87,15 @@ PRINTS = [
     ("maintenance", ["maintenance", "on"], ["error"]),
     ("token", ["token"], ["error"]),
     ("key", ["key", "rotate"], ["error"]),
+    ("history", ["history"], ["history"]),
+    ("plan", ["plan", "CONF"], ["plan"]),
+    ("apply", ["apply", "CONF"], ["apply"]),
+    ("apply", ["apply", "CONF"], ["apply"]),
+    ("history", ["history"], ["history"]),
+    ("history", ["history", "1"], ["config-files"]),
+    ("history", ["history", "7"], ["error"]),
+    ("rollback", ["rollback", "1"], ["apply"]),
+    ("rollback", ["rollback", "7"], ["error"]),
     ("reload", ["reload"], ["reload"]),
     ("restart", ["restart", "proxy"], ["handover"]),
     ("upgrade", ["upgrade"], ["handover"]),
@@ -123,7 +137,7 @@ def node(site):
 
 def test_what_commands_print(node):
     for command, words, names in PRINTS:
-        words = [w.replace("INSTANCE", node.backend.address) for w in words]
+        words = [w.replace("INSTANCE", node.backend.address).replace("CONF", node.file) for w in words]
         done = node.command(*words, "--json", check=False, seconds=60)
         assert done.stdout, (words, done.stderr)
         check(done.stdout, *names)
@@ -165,6 +179,13 @@ class Local(http.client.HTTPConnection):
     ("GET", "/v1/handover", ["handover"]),
     ("GET", "/v1/services/web/instances", ["instances"]),
     ("GET", "/v1/beats", ["beats"]),
+    ("GET", "/v1/config", ["config"]),
+    ("GET", "/v1/config/history?last=1", ["history"]),
+    ("GET", "/v1/config/history?last=0", ["error"]),
+    ("GET", "/v1/config/files", ["error"]),
+    ("POST", "/v1/config/plan", ["error"]),
+    ("POST", "/v1/config/apply", ["error"]),
+    ("POST", "/v1/config/rollback", ["error"]),
     ("POST", "/v1/beats/backup", ["beat"]),
     ("POST", "/v1/beats/nobody", ["error"]),
     ("POST", "/v1/reload", ["reload"]),

@@ -26,6 +26,8 @@ import subprocess
 import time
 import urllib.request
 
+import audit
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 BINARY = os.environ.get("HOLDFAST", os.path.join(TOP, "build", "holdfast"))
@@ -392,6 +394,8 @@ class Site:
         self._reap_orphans()
         bugs = [m.group(0) for n in self.nodes for m in BUGS.finditer(n.said())]
         assert not bugs, "\n".join(bugs[:20] + [f"in {n.errors}" for n in self.nodes])
+        bare = [f"{state}: {line}" for state in audit.all_below(self.directory) for line in audit.unexplained(state)]
+        assert not bare, "I6: " + "\n".join(bare[:20])
 
     def _reap_orphans(self):
         """What a killed supervisor left behind has become our child."""

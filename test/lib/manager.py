@@ -25,7 +25,7 @@ import time
 
 from holdfast import PATIENCE, until
 
-IGNORED = re.compile(r"Protect|Private|Restrict(?!$)|System|Memory|Lock|OOM|\w+Directory|Ambient")
+IGNORED = re.compile(r"Protect|Private|Restrict(?!$)|System|Memory|Lock|OOM|\w+Directory|ReadWritePaths|Ambient")
 KNOWN = {"Type", "EnvironmentFile", "ExecStart", "ExecReload", "Restart", "RestartSec", "WatchdogSec", "TimeoutStartSec", "KillMode",
          "TimeoutStopSec", "LimitNOFILE", "LimitRTPRIO", "UMask", "CapabilityBoundingSet", "NoNewPrivileges"}
 CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE",

@@ -22,7 +22,8 @@ def packages():
     found = {p.name.split("_")[1]: p for p in Path(KEPT).glob("holdfast_*.deb")}
     old, new = sorted(found, key=len)
     assert new == old + "+next"
-    return types.SimpleNamespace(old=(found[old], old), new=(found[new], new), root=str(Path(KEPT) / "root"))
+    return types.SimpleNamespace(old=(found[old], old), new=(found[new], new), root=str(Path(KEPT) / "root"),
+                                 epoch=(Path(KEPT) / "epoch").read_text().strip())
 
 
 @pytest.fixture(scope="module")

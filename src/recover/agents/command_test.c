@@ -39,7 +39,7 @@ static struct ended run(const char *script, uint64_t limit)
     struct ended x = {0};
     struct command *c;
     assert_int_equal(loop_new(&x.loop, NULL), 0);
-    assert_int_equal(command_run(&c, x.loop, &p, limit, done, &x, NULL), 0);
+    assert_int_equal(command_start(&c, x.loop, &p, limit, done, &x, NULL), 0);
     assert_int_equal(loop_run(x.loop, NULL), 0);
     loop_free(x.loop);
     return x;
@@ -83,7 +83,7 @@ static void one_that_is_given_up_is_gone(void **state)
     struct ended x = {0};
     struct command *c;
     assert_int_equal(loop_new(&x.loop, NULL), 0);
-    assert_int_equal(command_run(&c, x.loop, &p, NS_PER_S, done, &x, NULL), 0);
+    assert_int_equal(command_start(&c, x.loop, &p, NS_PER_S, done, &x, NULL), 0);
     command_abandon(c);
     command_abandon(NULL);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
@@ -98,9 +98,9 @@ static void memory_and_programs_may_be_missing(void **state)
     struct command *c;
     assert_int_equal(loop_new(&l, NULL), 0);
     mem_fail_at(1);
-    assert_int_equal(command_run(&c, l, &p, NS_PER_S, done, NULL, NULL), -ERR_NOMEM);
+    assert_int_equal(command_start(&c, l, &p, NS_PER_S, done, NULL, NULL), -ERR_NOMEM);
     p.path = "/no/such";
-    assert_int_equal(command_run(&c, l, &p, NS_PER_S, done, NULL, NULL), -ERR_ABSENT);
+    assert_int_equal(command_start(&c, l, &p, NS_PER_S, done, NULL, NULL), -ERR_ABSENT);
     loop_free(l);
 }
 

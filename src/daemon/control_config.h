@@ -1,0 +1,72 @@
+/* control_config: what control keeps of the configuration that all nodes share. Inside this room.
+ *
+ *   control_config.c   this node follows: the versions core (coord/versions.h) says what is to be
+ *                      fetched, kept on disk and used; using is a reload
+ *   control_apply.c    what operators ask: plan, apply, roll back, history */
+#ifndef HF_CONTROL_CONFIG_H
+#define HF_CONTROL_CONFIG_H
+
+#include "admin/admin.h"
+#include "coord/coord.h"
+#include "coord/versions.h"
+#include "daemon/kept.h"
+
+enum { CONFIG_ASKS = 64 /* under way at most */ };
+
+struct control;
+
+/* What a node says of itself. */
+struct node_adoption {
+    char name[64];
+    struct version_adopted says;
+};
+
+struct configuring {
+    struct coord *coord; /* control_coord.c's; NULL: there is none now */
+    struct coord_watch *head, *nodes;
+    bool begun; /* the first view is in force */
+    struct adopter adopter;
+    struct timer due;
+    struct shared_conf used;    /* what reloads are made from */
+    struct shared_conf target;  /* what the adopter wants to be used */
+    bool wanted, running;       /* the next transaction is the target's; the one under way is */
+    struct admin_reload reload; /* by which it asks for one */
+    struct buf left;            /* lines: what else the own file says, at the latest reload */
+    struct node_adoption *said; /* owned; VIEW_MAX_NODES */
+    uint32_t n_said;
+    struct version_adopted own; /* what is to be said of this node */
+    bool own_said, saying;
+    char refused[VERSION_PROBLEM]; /* the problem that was told last */
+    struct list asks;              /* struct asking */
+    uint32_t n_asks;
+};
+
+/* Before anything may fail. */
+void configuring_init(struct control *c);
+void configuring_end(struct control *c);
+/* c->view is in force. */
+void configuring_adopt(struct control *c);
+/* The coordinator is there (until it is told otherwise), or is none (NULL: before it is freed). */
+void configuring_coord(struct control *c, struct coord *coord);
+/* For a reload: reads what this node is to run. */
+int configuring_load(struct control *c, struct view **out, struct conf_problems *problems,
+                     struct err *e);
+/* The transaction is over. */
+void configuring_idle(struct control *c);
+/* What conf is asked with: the own file, the state directory, which node; name holds that. */
+struct conf_place configuring_place(const struct control *c, char name[256]);
+/* As the others call this node. */
+struct str control_name(const struct control *c);
+/* Something of the adopter has changed. */
+void configuring_settle(struct control *c);
+
+/* For struct admin_host. */
+int configuring_picture(void *context, struct admin_config *out, struct err *e);
+int configuring_ask(void *context, const struct admin_config_ask *ask, struct admin_config_wait *w,
+                    struct err *e);
+/* control_apply.c: head is another, or the coordinator is gone. */
+void asking_wake(struct control *c);
+void asking_end(struct control *c, const char *why);
+void admin_version_of(const struct version *v, struct admin_version *out);
+
+#endif

@@ -1,0 +1,65 @@
+/* What the agent gives up: less than its siblings, as it starts programs as another user, and all
+ * that this does not need. What it starts inherits the file system's and the filter's bounds, and
+ * loses everything else besides (recover/agents/program.c). */
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/landlock.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "daemon/sandbox_steps.h"
+
+/* To become the children's user, to end what runs as that, to favour it. */
+enum { HIGHEST_CAPABILITY = 63 };
+static const uint32_t kept =
+    1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_KILL | 1u << CAP_SYS_NICE;
+
+/* Nothing that is executed as root can have more either: the bounding set goes first. Numbers that
+ * a kernel does not know are EINVAL, rights that a container lacks EPERM. */
+static void bound_capabilities(struct sandbox_notes *n)
+{
+    bool denied = false;
+    for (int c = 0; c <= HIGHEST_CAPABILITY; c++)
+        if ((c > 31 || !(kept >> c & 1)) && prctl(PR_CAPBSET_DROP, c, 0, 0, 0))
+            denied = denied || errno == EPERM;
+    if (denied)
+        sandbox_note(n, "this container does not let the agent bound its capabilities");
+}
+
+static int drop_capabilities(struct err *e)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct has[2], sets[2] = {{0}};
+    if (syscall(SYS_capget, &head, has))
+        return err_errno(e, "cannot read capabilities");
+    sets[0].effective = sets[0].permitted = has[0].permitted & kept;
+    return syscall(SYS_capset, &head, sets) ? err_errno(e, "cannot set capabilities") : 0;
+}
+
+/* A container may keep root from becoming others: then what we start stays what we are. */
+static bool may_become(void)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct has[2] = {{0}};
+    uint32_t needed = 1u << CAP_SETUID | 1u << CAP_SETGID;
+    return syscall(SYS_capget, &head, has) == 0 && (has[0].effective & needed) == needed;
+}
+
+int sandbox_enter_agent(const char *state, bool *drops, struct sandbox_notes *notes, struct err *e)
+{
+    prctl(PR_SET_NAME, "holdfast-agent", 0, 0, 0);
+    if (*drops && !may_become()) {
+        sandbox_note(notes, "this container does not let root become another user");
+        *drops = false;
+    }
+    if (geteuid() == 0)
+        bound_capabilities(notes);
+    int r = geteuid() == 0 ? drop_capabilities(e) : 0;
+    if (r == 0)
+        r = sandbox_common(true, e);
+    if (r == 0)
+        r = sandbox_landlock_agent(state, notes, e);
+    return r ? r : sandbox_seccomp(SANDBOX_FILTER_AGENT, notes, e);
+}

@@ -1,0 +1,39 @@
+/* Whether the agent runs: where the view in force has a coordinator that is ours to run. Its life
+ * is as any child's (supervisor_child.c), its end is the end of what it runs.
+ *
+ * An upgrade leaves the old agent in place until the new program is sure of itself, as two of them
+ * could not share etcd's data. Then the old one is told to end in order, and the new one starts. */
+#include "daemon/supervisor.h"
+
+static bool ends(const struct supervisor *s)
+{
+    return s->phase == PHASE_DRAINING || s->phase == PHASE_ENDING;
+}
+
+bool agent_is_wanted(const struct supervisor *s)
+{
+    return !ends(s) && s->now.view && view_wants_agent(s->now.view);
+}
+
+void agent_follow(struct supervisor *s)
+{
+    struct child *c = &s->children[CHILD_AGENT];
+    if (ends(s) || upgrade_on_trial(s))
+        return;
+    if (agent_is_wanted(s)) {
+        if (!child_runs(c) && !timer_is_set(&c->again))
+            child_start(c);
+        return;
+    }
+    loop_timer_stop(s->loop, &c->again);
+    if (child_runs(c) && !c->stop_ticks)
+        child_stop(c, true, STOP_AGENT_WITHIN);
+}
+
+void agent_renew(struct supervisor *s)
+{
+    struct child *c = &s->children[CHILD_AGENT];
+    if (child_runs(c) && c->inherited && !c->stop_ticks)
+        child_stop(c, true, STOP_AGENT_WITHIN); /* another starts when it has ended */
+    agent_follow(s);
+}

@@ -1,0 +1,216 @@
+"""One configuration for all nodes: plan, apply, history and roll back, on one machine and on several."""
+import base64
+import http.client
+import json
+import os
+import signal
+import socket
+import sqlite3
+import threading
+import time
+
+import pytest
+
+from holdfast import PATIENCE, sample, until
+
+
+class Local(http.client.HTTPConnection):
+    """The admin API over a node's Unix socket."""
+
+    def __init__(self, state):
+        super().__init__("node", timeout=30 * PATIENCE)
+        self.path = os.path.join(state, "admin.sock")
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+    def ask(self, method, path, body=None):
+        self.request(method, path, json.dumps(body) if body is not None else None)
+        r = self.getresponse()
+        return r.status, json.loads(r.read())
+
+
+def bundle(files, main="holdfast.conf"):
+    """As src/coord/bundle.h writes it, in base64."""
+    text = lambda s: len(s).to_bytes(4, "little") + s
+    parts = [b"HFB1", text(main.encode()), len(files).to_bytes(4, "little")]
+    for name in sorted(files, key=lambda n: n.encode()):
+        parts += [text(name.encode()), text(files[name].encode())]
+    return base64.b64encode(b"".join(parts)).decode()
+
+
+def write(path, text):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as f:
+        f.write(text)
+    return path
+
+
+def config_of(node):
+    c = Local(node.state)
+    status, answer = c.ask("GET", "/v1/config")
+    c.close()
+    assert status == 200
+    return answer
+
+
+def listens(port):
+    with socket.socket() as s:
+        s.settimeout(2)
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def node(site):
+    port = site.port()
+    return site.node(sample(port, [site.backend()]), port)
+
+
+def service(name, port, backends):
+    return f"service {name} {{ listen = http://127.0.0.1:{port}\ncheck = none\n" + "".join(f"backend {b}\n" for b in backends) + "}\n"
+
+
+# ---- one machine ----
+
+def test_plan_apply_history_and_roll_back(node, site, tmp_path):
+    other = site.port()
+    main = write(f"{tmp_path}/new/web.conf", open(node.file).read() + 'include "conf.d/*.conf"\n')
+    part = write(f"{tmp_path}/new/conf.d/api.conf", service("api", other, ["127.0.0.1:9"]))
+    plan = node.command("plan", main, check=False)
+    assert plan.returncode == 2 and "service api: added, 1 backend" in plan.stdout, plan
+    assert not listens(other)
+    assert node.command("plan", node.file).stdout.startswith("no differences to what runs here")
+
+    done = node.command("apply", main, "--note", "an api")
+    assert "version 1 is applied" in done.stdout and "it runs" in done.stdout
+    assert listens(other)
+    assert node.command("plan", main).stdout == "no differences to version 1\n"
+    assert "version 1 is that already" in node.command("apply", main).stdout
+
+    write(part, service("api", other, ["127.0.0.1:9", "127.0.0.1:10"]))
+    assert node.command("plan", main, check=False).returncode == 2
+    node.command("apply", main)
+    os.remove(part)
+    refused = node.command("apply", main, check=False)
+    assert refused.returncode == 1 and "--yes" in refused.stderr and "service api stops: it is removed" in refused.stdout
+    assert listens(other) and config_of(node)["used"]["version"] == 2
+    node.command("apply", main, "--yes")
+    assert not listens(other)
+
+    done = node.command("rollback", "2", "--note", "it was needed")
+    assert "version 4 is applied, with the files of version 2" in done.stdout
+    assert listens(other)
+    history = json.loads(node.command("history", "--json").stdout)["versions"]
+    assert [(v["version"], v["from"], v["note"]) for v in history] == \
+        [(4, 2, "it was needed"), (3, None, ""), (2, None, ""), (1, None, "an api")]
+    assert history[2]["changes"] == ["service api: + backend 127.0.0.1:10"]
+    assert {v["who"] for v in history} == {os.popen("id -un").read().strip()}
+    files = json.loads(node.command("history", "1", "--json").stdout)
+    assert [f["name"] for f in files["files"]] == ["conf.d/api.conf", "web.conf"] and files["main"] == "web.conf"
+    assert node.command("rollback", "9", check=False).returncode == 1
+    codes = [e["code"] for e in node.events() if e["code"].startswith("config-")] if hasattr(node, "events") else None
+    assert codes is None or codes.count("config-applied") == codes.count("config-adopted") == 4
+
+
+def test_a_broken_version_is_refused_with_its_places(node, tmp_path):
+    main = write(f"{tmp_path}/new/web.conf", 'include "part.conf"\n')
+    write(f"{tmp_path}/new/part.conf", "service web {\n  lisen = 3\n}\n")
+    for command in "plan", "apply":
+        r = node.command(command, main, check=False)
+        assert r.returncode == 1 and f"{tmp_path}/new/part.conf:2:3: error: unknown key 'lisen'" in r.stderr, r
+        assert "|   lisen = 3" in r.stderr
+    missing = node.command("plan", f"{tmp_path}/new/none.conf", check=False)
+    assert missing.returncode == 1 and "does not exist" in missing.stderr
+    assert node.command("plan", "--jsno", check=False).returncode == 1
+    assert config_of(node)["head"] is None
+
+
+def test_a_reload_takes_what_is_local_and_tells_the_rest(node, tmp_path):
+    node.command("apply", node.file)
+    log, text = f"{node.state}/access.log", open(node.file).read()
+    node.write(text.replace("balance = least-requests", f"access-log = {log}\n balance = random"))
+    done = node.reload()
+    assert f"service web: access-log off -> {log}" in done.stdout
+    assert "version 1 is the cluster's configuration" in done.stdout
+    assert "  service web: balance least-requests -> random\n" in done.stdout.partition("version 1")[2]
+    status = node.status()
+    assert status["services"][0]["balance"] == "least-requests" and status["config"]["version"] == 1
+    node.write("nonsense {\n")
+    assert node.reload(check=False).returncode == 1
+
+
+def test_of_two_at_once_one_is_told_to_plan_again(node, site):
+    text = open(node.file).read()
+    api = Local(node.state)
+    base = api.ask("POST", "/v1/config/plan", {"bundle": bundle({"holdfast.conf": text})})[1]["base"]
+    one = api.ask("POST", "/v1/config/apply", {"bundle": bundle({"holdfast.conf": text + "# one\n"}), "base": base})
+    two = api.ask("POST", "/v1/config/apply", {"bundle": bundle({"holdfast.conf": text + "# two\n"}), "base": base})
+    assert one[0] == 200 and two[0] == 409 and two[1]["error"]["code"] == "conflict", (one, two)
+    assert [v["version"] for v in api.ask("GET", "/v1/config/history")[1]["versions"]] == [1]
+    api.close()
+
+
+def test_secrets_stay_on_the_node(node, tmp_path):
+    write(f"{tmp_path}/new/secret", "hunter2hunter2hunter2\n")
+    write(os.path.join(os.path.dirname(node.file), "secret"), "of-the-node-itself\n")
+    main = write(f"{tmp_path}/new/web.conf",
+                 open(node.file).read().replace("http = /health", "http = /health  body = file:secret"))
+    node.command("apply", main)
+    everything = node.command("history", "1").stdout + json.dumps(config_of(node))
+    for folder, _, names in os.walk(node.state):
+        for name in names:
+            if not name.endswith(".sock"):
+                everything += open(os.path.join(folder, name), errors="replace").read()
+    assert "file:secret" in everything and "hunter2" not in everything and "of-the-node-itself" not in everything
+
+
+def test_a_restart_runs_the_version_and_not_the_file(node, site):
+    other = site.port()
+    own = open(node.file).read()
+    node.write(own + service("api", other, ["127.0.0.1:9"]))
+    node.command("apply", node.file)
+    node.write(own)                                 # the own file is old now, the version is not
+    node.terminate()
+    os.remove(os.path.join(node.state, "coordinator.db"))      # and there is nobody to ask
+    node.start()
+    assert listens(other) and node.status()["config"]["version"] == 1
+    node.terminate()
+    kept = os.path.join(node.state, "config", "0000000001")
+    with open(kept, "r+") as f:
+        f.truncate(100)
+    node.start()
+    until(lambda: os.path.exists(kept + ".damaged"), what="the damaged version to be set aside")
+    assert "cannot be used" in node.said() and not listens(other)
+
+
+def test_control_may_die_at_any_moment_of_an_adoption(node, site):
+    ports = [site.port() for _ in range(4)]
+    text = open(node.file).read()
+    version = 0
+    for i in range(24):
+        port = ports[i % len(ports)]
+        api = Local(node.state)
+        asked = threading.Thread(target=lambda: node.command(
+            "apply", write(f"{site.directory}/apply.conf", text + service("api", port, [f"127.0.0.1:{i + 1}"])), "--yes", check=False))
+        pid = node.pid("control")
+        asked.start()
+        time.sleep(0.004 * i)                       # another moment each time
+        os.kill(pid, signal.SIGKILL)
+        asked.join()
+        api.close()
+
+        def settled():
+            c = config_of(node)
+            return c["head_known"] and (c["head"] or {}).get("version", 0) == (c["used"] or {}).get("version", 0) and not c["problem"]
+        until(lambda: node.status(check=False) and settled(), what="the version in force to run")
+        c = config_of(node)
+        now = (c["used"] or {}).get("version", 0)
+        assert version <= now <= version + 1
+        version = now
+        if c["used"]:
+            files = json.loads(node.command("history", str(now), "--json").stdout)["files"]
+            backends = [s for s in node.status()["services"] if s["name"] == "api"]
+            assert backends[0]["instances"][0]["address"] in files[0]["text"]
+    assert version > 4, "most should have got through"
