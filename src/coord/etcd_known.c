@@ -4,6 +4,7 @@
 
 struct known_key {
     uint64_t revision; /* 0: made ready, and not told of */
+    bool gone;         /* until known_tidy */
 };
 
 bool known_ready(struct known *k, const struct coord_item *items, uint32_t n)
@@ -23,9 +24,10 @@ bool known_ready(struct known *k, const struct coord_item *items, uint32_t n)
 bool known_learn(struct known *k, const struct coord_item *item)
 {
     struct known_key *key = map_get(&k->keys, item->key);
-    if (!key || key->revision >= item->revision || (item->gone && !key->revision))
+    if (!key || key->revision >= item->revision || (item->gone && (!key->revision || key->gone)))
         return false;
-    key->revision = item->gone ? 0 : item->revision;
+    key->revision = item->revision;
+    key->gone = item->gone;
     return true;
 }
 
@@ -33,7 +35,7 @@ void known_tidy(struct known *k, const struct coord_item *items, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         const struct known_key *key = items[i].gone ? map_get(&k->keys, items[i].key) : NULL;
-        if (key && !key->revision)
+        if (key && key->gone)
             mem_free(map_remove(&k->keys, items[i].key));
     }
 }

@@ -2,7 +2,8 @@
  *
  * From it follows what is news: a change that comes twice is none, and of a fresh reading of all
  * keys the difference is. Learning never fails: known_ready makes room first, with entries without
- * a revision, which count as not known. */
+ * a revision, which count as not known; and known_tidy ends it, since a key that is removed may be
+ * there again later in the same row. */
 #ifndef HF_COORD_ETCD_KNOWN_H
 #define HF_COORD_ETCD_KNOWN_H
 
@@ -14,10 +15,8 @@ struct known {
 
 /* Room for all of them. False: no memory. */
 bool known_ready(struct known *k, const struct coord_item *items, uint32_t n);
-/* Whether this is news; from now on it is none. known_ready was called for it. A key that is gone
- * keeps its room, since it may come back in the same row, until known_tidy. */
+/* Whether this is news; from now on it is none. In a row that known_ready was called for. */
 bool known_learn(struct known *k, const struct coord_item *item);
-/* After a row was learnt: keys that are gone at its end are forgotten. */
 void known_tidy(struct known *k, const struct coord_item *items, uint32_t n);
 void known_free(struct known *k);
 

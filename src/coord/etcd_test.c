@@ -352,6 +352,28 @@ static void what_etcd_does_not_tell_is_found(bool stalls, bool later)
     seen_free(&s);
 }
 
+/* Several changes of one key that come at once. */
+static void a_key_may_go_and_come_in_one_row(void **state)
+{
+    struct seen s = {0};
+    see(k.c, "", &s);
+    uint64_t r = put_now(k.c, "a", 0, "1");
+    await_revision(&s, r);
+    fake.stalls = true;
+    fake_remove(&fake, "hf/a");
+    fake_put(&fake, "hf/a", "2");
+    fake_put(&fake, "hf/b", "1");
+    fake_remove(&fake, "hf/b");
+    fake_put(&fake, "hf/a", "3");
+    fake_remove(&fake, "hf/a");
+    fake.stalls = false;
+    fake_put(&fake, "hf/a", "4");
+    await_revision(&s, fake.map.revision);
+    expect_map(&s, "a=4");
+    assert_int_equal(s.changes, 8);
+    seen_free(&s);
+}
+
 static void a_lost_change_is_found(void **state)
 {
     what_etcd_does_not_tell_is_found(false, true);
@@ -605,6 +627,7 @@ int main(void)
         CASE(a_stale_connection_sends_nothing_twice),
         CASE(without_anybody_it_fails_for_certain),
         CASE(a_large_prefix_comes_in_pages),
+        CASE(a_key_may_go_and_come_in_one_row),
         CASE(a_lost_change_is_found),
         CASE(a_lost_last_change_is_found),
         CASE(a_stream_that_stands_still_is_found),

@@ -249,7 +249,7 @@ static bool tell_upto(struct own *o, uint64_t upto)
         if (known_learn(&o->known, &items[i]))
             items[kept++] = items[i];
     known_tidy(&o->known, items, kept);
-    o->upto = upto;
+    o->upto = upto = kept ? items[kept - 1].revision : upto;
     trim_held(o, told, &n_told);
     (void)coord_tell(w, items, kept, upto, false);
     for (uint32_t i = 0; i < n_told; i++)

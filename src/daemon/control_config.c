@@ -405,7 +405,7 @@ static void restore(struct control *c)
                   (unsigned long long)c->view->version, e.text);
 }
 
-void configuring_adopt(struct control *c)
+void configuring_adopt(struct control *c, const struct view *was)
 {
     struct configuring *g = &c->configuring;
     if (!g->begun) {
@@ -418,7 +418,7 @@ void configuring_adopt(struct control *c)
         if (g->coord)
             watch(c);
     }
-    coordinating_adopt(c);
+    coordinating_adopt(c, was);
     configuring_settle(c);
 }
 

@@ -44,8 +44,8 @@ struct configuring {
 /* Before anything may fail. */
 void configuring_init(struct control *c);
 void configuring_end(struct control *c);
-/* c->view is in force. */
-void configuring_adopt(struct control *c);
+/* c->view is in force; was: the one before, or NULL. */
+void configuring_adopt(struct control *c, const struct view *was);
 /* The coordinator is there (until it is told otherwise), or is none (NULL: before it is freed). */
 void configuring_coord(struct control *c, struct coord *coord);
 /* For a reload: reads what this node is to run. */

@@ -3,10 +3,11 @@
 #define HF_CONTROL_COORD_H
 
 struct control;
+struct view;
 
 void coordinating_init(struct control *c);
 void coordinating_end(struct control *c);
-/* c->view is in force. */
-void coordinating_adopt(struct control *c);
+/* c->view is in force; was: the one before, or NULL. */
+void coordinating_adopt(struct control *c, const struct view *was);
 
 #endif

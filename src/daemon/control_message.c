@@ -87,13 +87,13 @@ void control_adopt(struct control *c, struct view *view, bool restore)
     c->epoch = MAX(c->epoch, view->epoch);
     judging_adopt(c, restore);
     discovering_adopt(c, old);
-    view_free(old);
     drains_prune(c);
     beating_adopt(c);
     auditing_adopt(c);
     listen_all(c);
     take_mesh_sockets(c);
-    configuring_adopt(c);
+    configuring_adopt(c, old);
+    view_free(old);
     cell_set(&c->cells.processes[PROCESS_CONTROL].epoch, view->epoch);
 }
 

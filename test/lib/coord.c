@@ -1,11 +1,11 @@
 /* coord: a coordinator's engine at the end of two pipes, for tests that drive histories through it.
  *
- *   coord ENGINE [--faults] [--prefix P] [--ca FILE] [--cert FILE] [--key FILE]
+ *   coord ENGINE [--faults]
  *
- * ENGINE is embedded:PATH or etcd:URL[,URL...]. Reads one JSON object a line, answers with one a
- * line, in the order of what happens; requests are under way at the same time. `id` is the asker's
- * own. Times are CLOCK_BOOTTIME in ns: `start` before the engine was called, `end` when its answer
- * was there.
+ * ENGINE is embedded:PATH, or etcd:PREFIX,URL,URL... Reads one JSON object a line, answers with one
+ * a line, in the order of what happens; requests are under way at the same time. `id` is the
+ * asker's own. Times are CLOCK_BOOTTIME in ns: `start` before the engine was called, `end` when its
+ * answer was there.
  *
  *   {"id": 1, "do": "cas", "ms": 2000, "ops": [{"key": "a", "act": "put", "expected": 0, "value":
  * "x"}]}
@@ -266,65 +266,47 @@ static void on_input(struct io *io, unsigned ready)
         loop_stop(p->loop);
 }
 
-static int open_etcd(struct program *p, char *urls, struct coord_etcd_options *o, struct err *e)
+static int open_etcd(struct program *p, char *words, struct err *e)
 {
-    const char *endpoints[16];
-    char *rest = urls;
-    o->endpoints = endpoints;
-    for (char *url; o->n_endpoints < ARRAY_LEN(endpoints) && (url = strtok_r(rest, ",", &rest));)
-        endpoints[o->n_endpoints++] = url;
-    return coord_etcd_new(&p->c, p->loop, o, e);
+    const char *urls[16];
+    struct coord_etcd_options o = {.endpoints = urls};
+    char *save;
+    o.prefix = strtok_r(words, ",", &save);
+    for (char *u; o.n_endpoints < ARRAY_LEN(urls) && (u = strtok_r(NULL, ",", &save));)
+        urls[o.n_endpoints++] = u;
+    return coord_etcd_new(&p->c, p->loop, &o, e);
 }
 
-static void open_engine(struct program *p, char *engine, struct coord_etcd_options *o)
+static void open_engine(struct program *p, char *engine)
 {
     struct err e;
     int bad = 0;
     if (!strncmp(engine, "embedded:", 9))
         bad = coord_embedded_new(&p->c, p->loop, engine + 9, &e);
     else if (!strncmp(engine, "etcd:", 5))
-        bad = open_etcd(p, engine + 5, o, &e);
+        bad = open_etcd(p, engine + 5, &e);
     else
         die("no such engine", engine);
     if (bad)
         die(engine, e.text);
 }
 
-/* The options behind the engine. */
-static void read_options(struct program *p, struct coord_etcd_options *o, int argc, char **argv)
-{
-    const struct {
-        const char *name;
-        const char **value;
-    } all[] = {
-        {"--prefix", &o->prefix}, {"--ca", &o->ca}, {"--cert", &o->cert}, {"--key", &o->key}};
-    for (int i = 2; i < argc; i++) {
-        bool known = !strcmp(argv[i], "--faults");
-        if (known)
-            p->disk = faulty_disk();
-        for (size_t j = 0; j < ARRAY_LEN(all) && !known && i + 1 < argc; j++)
-            if (!strcmp(argv[i], all[j].name)) {
-                *all[j].value = argv[++i];
-                known = true;
-            }
-        if (!known)
-            die("no such option", argv[i]);
-    }
-}
-
 int main(int argc, char **argv)
 {
     struct program p = {.line.limit = LINE_MAX_BYTES};
-    struct coord_etcd_options o = {.prefix = ""};
     struct err e;
     if (argc < 2)
-        die("usage", "coord ENGINE [OPTIONS]");
-    read_options(&p, &o, argc, argv);
+        die("usage", "coord ENGINE [--faults]");
+    for (int i = 2; i < argc; i++)
+        if (!strcmp(argv[i], "--faults"))
+            p.disk = faulty_disk();
+        else
+            die("no such option", argv[i]);
     io_init(&p.in, on_input);
     fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
     if (loop_new(&p.loop, &e))
         die("loop", e.text);
-    open_engine(&p, argv[1], &o);
+    open_engine(&p, argv[1]);
     say(json_pack("{s:b, s:I}", "ready", 1, "at", (json_int_t)clock_now()));
     if (loop_io_start(p.loop, &p.in, STDIN_FILENO, &e) || loop_run(p.loop, &e))
         die("loop", e.text);

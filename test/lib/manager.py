@@ -29,7 +29,8 @@ IGNORED = re.compile(r"Protect|Private|Restrict(?!$)|System|Memory|Lock|OOM|\w+D
 KNOWN = {"Type", "EnvironmentFile", "ExecStart", "ExecReload", "Restart", "RestartSec", "WatchdogSec", "TimeoutStartSec", "KillMode",
          "TimeoutStopSec", "LimitNOFILE", "LimitRTPRIO", "UMask", "CapabilityBoundingSet", "NoNewPrivileges"}
 CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE",
-                "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW"]
+                "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO",
+                "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE"]
 LAST_CAPABILITY = 40
 PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
 libc = ctypes.CDLL(None, use_errno=True)
