@@ -1,7 +1,7 @@
 """Random histories of the coordinator's engines, with faults, are linearizable, and watches tell each change once, in order.
 
-HOLDFAST_ROUNDS=1 or more runs all 200 of each engine, HOLDFAST_HISTORIES=N runs N; otherwise it is 40 (test_etcd_histories.py does the same on etcd). A history is drawn by its
-seed: HOLDFAST_SEED=N is the first one.
+HOLDFAST_ROUNDS=1 or more runs all 200 of each engine, HOLDFAST_HISTORIES=N runs N; otherwise it is 40. A history is drawn by its
+seed: HOLDFAST_SEED=N is the first one. test_etcd_histories.py does the same on etcd.
 """
 import collections
 import os
