@@ -8,6 +8,7 @@
  *   running   STOP, or the agent leaves          stopping (SIGTERM, after its grace SIGKILL)
  *   running   it ends                            ended
  *   stopping  it ends                            ended, wanted; those who wait are answered */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -26,11 +27,12 @@ static bool has_data(const struct agent_process *p)
     if (p->drops)
         sandbox_act_as(&p->user);
     int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool absent = fd < 0 && errno == ENOENT; /* what cannot be looked at may be there */
     if (p->drops)
         sandbox_act_as_self();
     if (fd >= 0)
         close(fd);
-    return fd >= 0;
+    return !absent;
 }
 
 static void describe(const struct agent_unit *u, struct agent_state *s)

@@ -8,9 +8,10 @@
 
 import json
 import os
-import pathlib
+import shutil
 import signal
 import subprocess
+import tempfile
 
 from cluster import Cluster, now
 from holdfast import BINARY, PATIENCE, until
@@ -38,12 +39,18 @@ class Coordinated(Cluster):
 
     def __init__(self, site, names, **more):
         super().__init__(site, names, coordinator="managed", **more)
-        # As root, etcd runs as somebody who must reach the state directory; nothing in it is opened to him.
-        for folder in pathlib.Path(self.file).parents:
-            if folder.parent != folder and folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o001:
-                folder.chmod(folder.stat().st_mode | 0o011)
+        # As root, etcd runs as somebody who must reach its directory; pytest's own is closed to all others.
+        self.folder = tempfile.mkdtemp(prefix="holdfast-coordinated-")
+        os.chmod(self.folder, 0o711)
+        for node in self.nodes.values():
+            node.state = os.path.join(self.folder, node.name)
+            os.makedirs(node.state)
         for node in self.nodes.values():
             node.coordinator = lambda node=node: self.picture_of(node)
+
+    def __exit__(self, *exc):
+        super().__exit__(*exc)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     @staticmethod
     def picture_of(node):
