@@ -26,14 +26,14 @@ _holdfast_nodes()
 _holdfast()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
-    local commands='run check reload plan apply history rollback status top events why drain resume instance beat beats members leave maintenance token join key restart upgrade version help'
+    local commands='run check reload plan apply history rollback coordinator status top events why drain resume instance beat beats members leave maintenance token join key restart upgrade version help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$word")
         return
     fi
     case $before in
-    --binary | --key)
+    --binary | --key | --from)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
         ;;
@@ -57,6 +57,7 @@ _holdfast()
     plan) options='--json --node --state --admin --token-file' ;;
     apply | rollback) options='--yes --note --wait --json --node --state --admin --token-file' ;;
     history) options='--last --json --node --state --admin --token-file' ;;
+    coordinator) options='backup restore --from --force --yes --wait --json --node --state --admin --token-file' ;;
     status) options='--fail --json --node --state --admin --token-file' ;;
     top) options='--once --json --node --state --admin --token-file' ;;
     events) options='--follow --since --until --subject --code --last --json --node --state --admin --token-file' ;;

@@ -31,6 +31,9 @@
  *   POST /v1/config/plan                          what a configuration would change
  *   POST /v1/config/apply                         makes it the cluster's
  *   POST /v1/config/rollback                      the same with an earlier version
+ *   GET  /v1/coordinator                          the coordinator: how it is, its members
+ *   POST /v1/coordinator/backup                   makes a backup
+ *   POST /v1/coordinator/restore                  {"from": PATH, "force": true}
  *   GET  /v1/keys                                 the cluster's keys, by id, and their rotation
  *   POST /v1/keys/rotate[?force=1]                another key for all nodes
  *   GET  /metrics                                 for Prometheus, as text or protobuf; alone
@@ -44,6 +47,7 @@
 
 #include "admin/cluster.h"
 #include "admin/config.h"
+#include "admin/coordinator.h"
 #include "admin/events.h"
 #include "base/base.h"
 #include "detect/beat.h"
@@ -204,6 +208,11 @@ struct admin_host {
     int (*keys)(void *context, struct admin_keys *out, struct err *e);
     /* Begins; how it goes is seen in `keys`. */
     int (*rotate)(void *context, bool force, struct err *e);
+    /* The coordinator; NULL: the node has none to tell of. The last two begin, and how it goes
+     * is seen in the first. */
+    int (*coordinator)(void *context, struct admin_coordinator *out, struct err *e);
+    int (*coordinator_backup)(void *context, struct err *e);
+    int (*coordinator_restore)(void *context, const char *from, bool force, struct err *e);
     /* The shared configuration, as this node knows it; both may be NULL: there is none. */
     int (*config)(void *context, struct admin_config *out, struct err *e);
     /* Plans, applies, or reads what was. An error: nobody will call w->done. */

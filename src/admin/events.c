@@ -35,6 +35,7 @@ static const char *const code_names[EVENT_CODES] = {
     [EVENT_MESH_REFUSED] = "mesh-refused",
     [EVENT_CLUSTER_KEY] = "cluster-key",
     [EVENT_JOIN] = "join",
+    [EVENT_COORDINATOR] = "coordinator",
     [EVENT_AUDIT_FAILED] = "audit-failed",
     [EVENT_AUDIT_BACK] = "audit-back",
     [EVENT_AUDIT_LOST] = "audit-lost",

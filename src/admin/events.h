@@ -53,6 +53,7 @@ enum event_code {
     EVENT_CONFIG_APPLIED, /* somebody made another configuration the cluster's, here */
     EVENT_CONFIG_ADOPTED, /* this node runs another version */
     EVENT_CONFIG_REFUSED, /* it cannot, and stays with what it has */
+    EVENT_COORDINATOR,    /* what is done about the coordinator, and how it is */
     EVENT_CODES
 };
 /* "instance-verdict" */

@@ -158,6 +158,11 @@ void answer_config_rollback(struct conn *c, const struct captures *m);
 void metrics_config(struct admin *a, struct exposition *x);
 json_t *config_json(struct admin *a); /* in short; null when there is none to tell of */
 
+/* coordinator.c */
+void answer_coordinator(struct conn *c, const struct captures *m);
+void answer_coordinator_backup(struct conn *c, const struct captures *m);
+void answer_coordinator_restore(struct conn *c, const struct captures *m);
+void metrics_coordinator(struct admin *a, struct exposition *x);
 /* keys.c */
 void answer_token(struct conn *c, const struct captures *m);
 void answer_keys(struct conn *c, const struct captures *m);

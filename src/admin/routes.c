@@ -431,6 +431,9 @@ static const struct route routes[] = {
     {true, "/v1/leave", answer_leave, RIGHT_CLUSTER, 0},
     {true, "/v1/maintenance", answer_maintenance, RIGHT_CLUSTER, 0},
     {true, "/v1/tokens", answer_token, RIGHT_KEYS, 0},
+    {false, "/v1/coordinator", answer_coordinator, RIGHT_READ, 0},
+    {true, "/v1/coordinator/backup", answer_coordinator_backup, RIGHT_CLUSTER, 0},
+    {true, "/v1/coordinator/restore", answer_coordinator_restore, RIGHT_CLUSTER, 0},
     {false, "/v1/keys", answer_keys, RIGHT_READ, 0},
     {true, "/v1/keys/rotate", answer_rotate, RIGHT_KEYS, 0},
 };

@@ -175,6 +175,17 @@ static void worked(struct audit *a)
     tell_locked(a, AUDIT_WORKS, 1, "");
 }
 
+/* Without the lock, which the owner must not wait for: what is written is let go. */
+static void let_go(struct audit *a)
+{
+    if (a->left.n)
+        return;
+    if (a->writing.cap > KEEP_BYTES)
+        buf_free(&a->writing);
+    buf_clear(&a->writing);
+    a->writing.limit = a->o.queue;
+}
+
 /* With the lock: takes what the owner has added. */
 static void take(struct audit *a)
 {
@@ -183,10 +194,6 @@ static void take(struct audit *a)
     struct buf empty = a->writing;
     a->writing = a->filling;
     a->left = buf_str(&a->writing);
-    if (empty.cap > KEEP_BYTES)
-        buf_free(&empty);
-    buf_clear(&empty);
-    empty.limit = a->o.queue;
     a->filling = empty;
     if (a->lost) {
         tell(a, AUDIT_LOST, a->lost, "");
@@ -201,8 +208,10 @@ static int prune(struct audit *a, struct err *e)
     a->store.limits = a->limits;
     bool busy = a->filling.n > a->o.queue / 2;
     pthread_mutex_unlock(&a->lock);
-    for (int i = 0; i < 4 && !busy && store_prune(&a->store, clock_wall(), &code, e); i++)
-        ;
+    /* In a storm, too, the file stays in its bounds. */
+    for (int steps = busy ? 1 : 4; steps > 0 || a->store.bytes > a->store.limits.bytes; steps--)
+        if (!store_prune(&a->store, clock_wall(), &code, e))
+            break;
     return code;
 }
 
@@ -235,6 +244,7 @@ static void write_all(struct audit *a)
     struct err e = {0};
     int r = open_store(a, &e);
     while (r == 0) {
+        let_go(a);
         pthread_mutex_lock(&a->lock);
         take(a);
         bool stop = a->stop;
@@ -348,6 +358,8 @@ static void *run(void *argument)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, NULL); /* signals are the owner's */
     pthread_setname_np(pthread_self(), "audit");
+    /* It never takes a processor from the owner by waking up. Refused or not, it goes on. */
+    pthread_setschedparam(pthread_self(), SCHED_BATCH, &(struct sched_param){0});
     bool on = true;
     write_all(a); /* opens it */
     while (on) {

@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-enum { STEP_ROWS = 2000, STEP_LEAST = 100, VACUUM_PAGES = 500 };
+enum { STEP_ROWS = 2000, STEP_LEAST = 1200, VACUUM_PAGES = 500 };
 
 /* Verdicts that others follow, and all that is no verdict. */
 #define REPLACED                                                                                   \
@@ -76,7 +76,8 @@ static int take_old(struct store *s, uint64_t wall, uint64_t *taken, struct err 
 static int take_much(struct store *s, uint64_t *taken, struct err *e)
 {
     uint64_t over = s->rows > s->limits.rows ? s->rows - s->limits.rows : 0;
-    uint64_t n = MIN(MAX(over + s->rows / 100, (uint64_t)STEP_LEAST), (uint64_t)STEP_ROWS);
+    uint64_t least = MIN(s->rows / 10, (uint64_t)STEP_LEAST);
+    uint64_t n = MIN(over + MAX(s->rows / 100, least), (uint64_t)STEP_ROWS);
     enum which first = s->lasting > s->rows / 2 ? MUCH_LASTING : MUCH;
     int r = take(s, first, 0, n, taken, e);
     if (r == 0 && *taken == 0)

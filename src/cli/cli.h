@@ -35,6 +35,7 @@ int command_reload(int argc, char **argv);
 int command_plan(int argc, char **argv);
 int command_apply(int argc, char **argv);
 int command_history(int argc, char **argv);
+int command_coordinator(int argc, char **argv);
 int command_rollback(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_top(int argc, char **argv);

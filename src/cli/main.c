@@ -15,6 +15,7 @@ static const struct command commands[] = {
     {"apply", "make a configuration that of all nodes", command_apply, false},
     {"history", "the configurations that there were, and who applied them", command_history, false},
     {"rollback", "make an earlier configuration that of all nodes again", command_rollback, false},
+    {"coordinator", "how the coordinator is; back it up, restore it", command_coordinator, false},
     {"status", "services, instances, and what is thought of them", command_status, false},
     {"top", "the same, live", command_top, false},
     {"events", "what happened, and why", command_events, false},

@@ -36,6 +36,7 @@
 #include "conf/conf.h"
 #include "daemon/beat_door.h"
 #include "daemon/control_config.h"
+#include "daemon/control_coord.h"
 #include "daemon/ipc.h"
 #include "daemon/log.h"
 #include "daemon/prober.h"
@@ -229,6 +230,7 @@ struct control {
     struct pacing pacing;
     struct beating beating;
     struct configuring configuring;
+    struct coordinating coordinating;
     struct healthing health;
     uint64_t rows_read_at;
     uint64_t nonsense; /* messages or signals from the proxy that were refused */

@@ -19,6 +19,8 @@ enum { QUEUE_BYTES = 4 * 1024 * 1024 };
 /* ---- gathering ---- */
 
 static struct str keep_text(struct auditing *g, const char *fmt, va_list args)
+    __attribute__((format(printf, 2, 0)));
+static struct str keep_text(struct auditing *g, const char *fmt, va_list args)
 {
     size_t room = sizeof g->texts - g->n_texts;
     char *at = g->texts + g->n_texts;

@@ -59,13 +59,19 @@ static int write_keys(void *context, const struct keyring *keys, struct err *e)
     if (text.p)
         wipe(text.p, text.cap);
     buf_free(&text);
-    return r ? r : mesh_set_view(c->meshing.mesh, c->view, e);
+    r = r ? r : mesh_set_view(c->meshing.mesh, c->view, e);
+    if (r == 0)
+        coordinating_keys(c);
+    return r;
 }
 
 static int adopt_keys(void *context, struct err *e)
 {
-    const struct control *c = context;
-    return mesh_set_view(c->meshing.mesh, c->view, e);
+    struct control *c = context;
+    int r = mesh_set_view(c->meshing.mesh, c->view, e);
+    if (r == 0)
+        coordinating_keys(c);
+    return r;
 }
 
 /* --- rotation --- */

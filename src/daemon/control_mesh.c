@@ -99,9 +99,9 @@ static void on_message(void *context, struct str from, enum mesh_kind kind, stru
         return;
     case MESH_HEALTH: control_health_message(c, from, bytes); return;
     case MESH_KEYS: keying_message(c, from, bytes); return;
+    case MESH_COORD: coordinating_message(c, from, bytes); return;
     case MESH_JOIN:
     case MESH_CARDS:
-    case MESH_COORD:
     case MESH_KINDS: return;
     }
 }
@@ -111,6 +111,7 @@ static void on_link(void *context, struct str node, bool up)
     struct control *c = context;
     log_debug(c->log, "the link to node %.*s is %s", (int)node.n, node.p, up ? "up" : "gone");
     control_health_link(c, node, up);
+    coordinating_link(c, node, up);
     if (up)
         keying_link(c, node);
 }

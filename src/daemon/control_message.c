@@ -231,6 +231,13 @@ static void on_child(struct control *c, struct ipc_message *m)
     control_event_end(c, ev);
 }
 
+static void on_agent(struct control *c, struct ipc_message *m)
+{
+    int fd = ipc_take_fd(m);
+    if (fd >= 0)
+        coordinating_agent(c, fd);
+}
+
 static void on_change(struct control *c, struct ipc_message *m)
 {
     struct admin_change *g = &c->change, was = *g;
@@ -310,7 +317,7 @@ void control_hear_supervisor(struct ipc *ipc, struct ipc_message *m)
     case IPC_STOP: on_stop(c); return;
     case IPC_ADMIN_SOCKET: on_admin_socket(c, m); return;
     case IPC_CHANGE: on_change(c, m); return;
-    case IPC_AGENT: return; /* nothing is asked of it yet: the line closes */
+    case IPC_AGENT: on_agent(c, m); return;
     case IPC_VIEW:
     case IPC_SIGNALS:
     case IPC_RESTART:

@@ -23,7 +23,7 @@ enum mesh_kind {
     MESH_JOIN,        /* a node asks for the cluster's key with a token: mesh_join.c */
     MESH_CARDS,       /* nodes that joined by token, beside the file's */
     MESH_MAINTENANCE, /* u8: the receiver is to set its own flag, or take it back */
-    MESH_COORD,       /* reserved */
+    MESH_COORD,       /* how a node stands to the coordinator: coord/standing.h */
     MESH_KINDS
 };
 enum { MESH_MESSAGE_MAX = 256 * 1024 };

@@ -7,7 +7,7 @@ import pytest
 
 from holdfast import BINARY, TOP
 
-COMMANDS = ["run", "check", "reload", "plan", "apply", "history", "rollback", "status", "top", "events", "why", "drain", "resume", "instance", "beat", "beats",
+COMMANDS = ["run", "check", "reload", "plan", "apply", "history", "rollback", "coordinator", "status", "top", "events", "why", "drain", "resume", "instance", "beat", "beats",
             "members", "leave", "maintenance", "token", "join", "key", "restart", "upgrade", "version", "help"]
 NEEDS_NODE = [("status",), ("status", "--json"), ("top",), ("top", "--once"), ("events",), ("events", "--json"), ("events", "--since", "2h"), ("why", "web"), ("why", "web", "--json"), ("reload",), ("history",), ("history", "7"), ("rollback", "7"),
               ("drain", "web/a"), ("resume", "web/a"), ("instance", "list", "web"), ("instance", "add", "web", "10.0.0.1:80"),

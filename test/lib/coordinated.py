@@ -1,0 +1,117 @@
+"""coordinated: clusters whose coordinator holdfast runs itself, and what a test asks about it.
+
+    with Coordinated(site, "abc") as cluster:
+        cluster.start()
+        cluster.await_members("abc")            # all full members, one leads, all nodes agree
+        cluster.etcd("b").send_signal(9)
+"""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+
+from cluster import Cluster, now
+from holdfast import BINARY, PATIENCE, until
+
+
+class Etcd:
+    """The etcd process of a node, found as the agent says it."""
+
+    def __init__(self, node):
+        self.node = node
+
+    @property
+    def pid(self):
+        return (self.node.coordinator().get("etcd") or {}).get("pid", 0)
+
+    def send(self, number):
+        pid = self.pid
+        assert pid, f"no etcd runs on {self.node.name}"
+        os.kill(pid, number)
+        return pid
+
+
+class Coordinated(Cluster):
+    """Each node has one more method than usual: coordinator()."""
+
+    def __init__(self, site, names, **more):
+        super().__init__(site, names, coordinator="managed", **more)
+        # As root, etcd runs as somebody who must reach the state directory; nothing in it is opened to him.
+        for folder in pathlib.Path(self.file).parents:
+            if folder.parent != folder and folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o001:
+                folder.chmod(folder.stat().st_mode | 0o011)
+        for node in self.nodes.values():
+            node.coordinator = lambda node=node: self.picture_of(node)
+
+    @staticmethod
+    def picture_of(node):
+        try:
+            return node.ask("/v1/coordinator")
+        except (OSError, ValueError):
+            return {}
+
+    def etcd(self, name):
+        return Etcd(self.nodes[name])
+
+    def leader(self):
+        for name in self.names:
+            for m in self.nodes[name].coordinator().get("members", []):
+                if m["leader"]:
+                    return m["node"]
+        return None
+
+    def settled(self, voters, by=None):
+        """Whether all that are asked see exactly these members, healthy and full, and can use the coordinator."""
+        for name in by or self.names:
+            p = self.nodes[name].coordinator()
+            if not p.get("reachable") or (p.get("voters") or {}).get("nodes") != sorted(voters):
+                return False
+            if sorted(m["node"] or "-" for m in p["members"]) != sorted(voters):
+                return False
+            if not all(m["healthy"] and not m["learner"] for m in p["members"]):
+                return False
+        return True
+
+    def await_members(self, voters, by=None, seconds=60):
+        try:
+            until(lambda: self.settled(voters, by), seconds, f"the coordinator's members to be {', '.join(voters)}")
+        except AssertionError as e:
+            raise AssertionError(f"{e}\n{self.told()}") from None
+        return now()
+
+    def told(self, since=0):
+        """Everything that was said about the coordinator, for a failure's text, and who sees what."""
+        lines = [f"{name}: {json.dumps(self.nodes[name].coordinator())[:1500]}" for name in self.names]
+        for name, e in self.events("coordinator", since=since):
+            lines.append(f"{e['boot_ns'] / 1e9:9.3f} {name}: {e['level']} {e['subject']}: {e['text']}")
+        return "\n".join(lines)
+
+    def await_told(self, text, by, since=0, seconds=20):
+        """The first event about the coordinator with this text, by one of those."""
+        def found():
+            return next((e for o in by for e in self.nodes[o].follower.events
+                         if e["code"] == "coordinator" and text in e["text"] and e["boot_ns"] >= since), None)
+        try:
+            return self.wait(found, seconds, f"'{text}' by one of {', '.join(by)}")
+        except AssertionError as e:
+            raise AssertionError(f"{e}\n{self.told()}") from None
+
+    def ids(self):
+        """The coordinator's id, as all nodes know it: never two."""
+        return {self.nodes[name].coordinator().get("cluster") for name in self.names}
+
+    def apply(self, name, file, *words):
+        return subprocess.run([*self.nodes[name].prefix, BINARY, "apply", file, "--yes", "--state", self.nodes[name].state, *words],
+                              capture_output=True, text=True, timeout=60 * PATIENCE)
+
+    def wipe(self, name):
+        """All of the node's processes end and its disk is lost."""
+        node = self.nodes[name]
+        node.kill()
+        subprocess.run(["rm", "-rf", node.state], check=True)
+        os.makedirs(node.state)
+
+
+STOP, GO, KILL = signal.SIGSTOP, signal.SIGCONT, signal.SIGKILL
