@@ -278,6 +278,30 @@ static void many_changes_are_all_told(void **state)
     seen_free(&s);
 }
 
+/* What comes together is told all the same: gone, and there again. */
+static void a_key_that_goes_and_comes_back_is_told_both(void **state)
+{
+    struct seen s = {0};
+    struct got g[40];
+    see(k.c, "", &s);
+    uint64_t first = put_now(k.c, "k", 0, "v"), last = first;
+    await_revision(&s, first);
+    uint32_t before = s.changes;
+    for (uint32_t i = 0; i < ARRAY_LEN(g); i++) {
+        struct coord_op op = i % 2 ? put("k", COORD_ANY, "v") : take("k", COORD_ANY);
+        begin_cas(k.c, &op, 1, &g[i]);
+    }
+    for (uint32_t i = 0; i < ARRAY_LEN(g); i++) {
+        await(&g[i]);
+        assert_int_equal(g[i].outcome, COORD_DONE);
+        last = MAX(last, g[i].revision);
+    }
+    await_revision(&s, last);
+    assert_int_equal(s.changes - before, last - first);
+    assert_int_equal(s.wholes, 1);
+    seen_free(&s);
+}
+
 static void end_both(struct seen *s)
 {
     coord_unwatch(s[0].w);
@@ -430,6 +454,7 @@ int contract_cases(void)
         CASE(a_watch_begins_with_all_there_is),
         CASE(a_watch_is_told_every_change_once_in_order),
         CASE(many_changes_are_all_told),
+        CASE(a_key_that_goes_and_comes_back_is_told_both),
         CASE(in_a_callback_watches_may_end_and_begin),
         CASE(in_an_answer_more_may_be_asked_and_taken_back),
         CASE(as_many_watches_as_are_allowed),

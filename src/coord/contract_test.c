@@ -1,6 +1,8 @@
 /* The contract on every engine: the rigs.
  *
- * The model and the embedded engine always; etcd when HOLDFAST_ETCD names its endpoints. */
+ * The model and the embedded engine always; etcd when HOLDFAST_ETCD names its endpoints
+ * (URL,URL...), with HOLDFAST_ETCD_CA, _CERT and _KEY where it asks for them. "etcd" as argument:
+ * that alone. */
 #include "coord/contract_test.h"
 
 #include <stdio.h>
@@ -109,6 +111,89 @@ static void embedded_unknown(bool happens)
         faulty_disk_gone_for(disk, 200 * NS_PER_MS);
 }
 
+/* ---- An etcd that is there ---- */
+
+enum { ENDPOINTS = 16 };
+
+static char prefix[64];
+static const char *endpoints[ENDPOINTS];
+static uint32_t n_endpoints, maps;
+
+/* Each case has a prefix of its own. */
+static void etcd_begin(struct loop *l)
+{
+    snprintf(prefix, sizeof prefix, "contract/%ld/%u/", (long)getpid(), maps++);
+}
+
+static struct coord *etcd_open(struct loop *l)
+{
+    struct coord *c = NULL;
+    struct err e = {0};
+    const struct coord_etcd_options o = {
+        .endpoints = endpoints,
+        .n_endpoints = n_endpoints,
+        .prefix = prefix,
+        .ca = getenv("HOLDFAST_ETCD_CA"),
+        .cert = getenv("HOLDFAST_ETCD_CERT"),
+        .key = getenv("HOLDFAST_ETCD_KEY"),
+    };
+    if (coord_etcd_new(&c, l, &o, &e))
+        print_error("%s\n", e.text);
+    assert_non_null(c);
+    return c;
+}
+
+/* What a case left is removed: the etcd may be somebody's. */
+static void remove_all(void *context, const struct coord_answer *a)
+{
+    static struct got last;
+    assert_int_equal(a->outcome, COORD_DONE);
+    for (uint32_t i = 0; i < a->n; i++) {
+        struct coord_op op = {a->items[i].key, STR(""), COORD_ANY, COORD_REMOVE};
+        assert_int_equal(coord_cas(k.c, &op, 1, soon(), on_done, &last, NULL, NULL), 0);
+    }
+    on_done(context, a);
+}
+
+static bool is_idle(void *context)
+{
+    struct coord_health h;
+    coord_health(k.c, &h);
+    return h.done + h.conflicts >= *(uint64_t *)context;
+}
+
+static void etcd_end(void)
+{
+    struct got g = {0};
+    struct coord_health h;
+    k.c = etcd_open(k.loop);
+    assert_int_equal(coord_range(k.c, STR(""), soon(), remove_all, &g, NULL, NULL), 0);
+    await(&g);
+    uint64_t all = 1 + g.n;
+    turn_until(is_idle, &all);
+    coord_health(k.c, &h);
+    assert_int_equal(h.failed + h.unknown, 0);
+    buf_free(&g.text);
+    coord_free(k.c);
+    k.c = NULL;
+}
+
+static const struct rig etcd = {"etcd",    true, true, etcd_begin, etcd_end,
+                                etcd_open, NULL, NULL, NULL,       NULL};
+
+static bool find_etcd(void)
+{
+    static char urls[1024];
+    const char *given = getenv("HOLDFAST_ETCD");
+    if (!given || !*given)
+        return false;
+    snprintf(urls, sizeof urls, "%s", given);
+    char *rest = urls;
+    for (char *url; n_endpoints < ENDPOINTS && (url = strtok_r(rest, ",", &rest));)
+        endpoints[n_endpoints++] = url;
+    return n_endpoints > 0;
+}
+
 static const struct rig rigs[] = {
     {"model", true, true, model_begin, model_end, model_open, model_is_away, coord_model_away,
      model_forgets, model_unknown},
@@ -118,13 +203,21 @@ static const struct rig rigs[] = {
      NULL, embedded_unknown},
 };
 
-int main(void)
+static int run(const struct rig *rig)
+{
+    k.rig = rig;
+    return contract_cases() + contract_faults();
+}
+
+int main(int argc, char **argv)
 {
     int failed = 0;
-    for (uint32_t i = 0; i < ARRAY_LEN(rigs); i++) {
-        k.rig = &rigs[i];
-        failed += contract_cases();
-        failed += contract_faults();
-    }
+    bool with_etcd = find_etcd(), only_etcd = argc > 1 && !strcmp(argv[1], "etcd");
+    if (only_etcd && !with_etcd)
+        return 2;
+    for (uint32_t i = 0; i < ARRAY_LEN(rigs) && !only_etcd; i++)
+        failed += run(&rigs[i]);
+    if (with_etcd)
+        failed += run(&etcd);
     return failed;
 }

@@ -18,7 +18,7 @@
 #define SLOW_NS        (150 * NS_PER_MS) /* a request that takes longer does so */
 #define DOUBT_NS       (250 * NS_PER_MS)
 #define GIVE_UP_NS     (2 * NS_PER_S) /* a ping */
-#define LOST_NS        NS_PER_S       /* not sure for so long: not reachable */
+#define LOST_NS        (2 * NS_PER_S) /* not sure for so long: not reachable */
 #define TICK_NS        (50 * NS_PER_MS)
 #define CONNECT_NS     (300 * NS_PER_MS) /* doubled by each time-out, up to: */
 #define CONNECT_MAX_NS (3 * NS_PER_S)
@@ -223,7 +223,7 @@ static void on_tick(struct timer *timer)
         etcd_doubt(t, false);
     else if (!t->sure && !t->hunts && now > t->doubted_at + DOUBT_NS)
         ask_all(t);
-    if (!t->sure && t->coord.health.reachable && now > t->doubted_at + 2 * LOST_NS) {
+    if (!t->sure && t->coord.health.reachable && now > t->doubted_at + LOST_NS) {
         struct err why;
         err_set(&why, ERR_TIMEOUT, "none of %u endpoints answers", (unsigned)t->n_ends);
         coord_lost(&t->coord, &why);

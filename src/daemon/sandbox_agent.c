@@ -2,11 +2,13 @@
  * that this does not need. What it starts inherits the file system's and the filter's bounds, and
  * loses everything else besides (recover/agents/program.c). */
 #include <errno.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "daemon/sandbox_steps.h"
@@ -25,7 +27,7 @@ static void bound_capabilities(struct sandbox_notes *n)
         if ((c > 31 || !(kept >> c & 1)) && prctl(PR_CAPBSET_DROP, c, 0, 0, 0))
             denied = denied || errno == EPERM;
     if (denied)
-        sandbox_note(n, "this container does not let the agent bound its capabilities");
+        sandbox_note(n, "the agent may not narrow its bounding set: no new privileges must do");
 }
 
 static int drop_capabilities(struct err *e)
@@ -38,13 +40,21 @@ static int drop_capabilities(struct err *e)
     return syscall(SYS_capset, &head, sets) ? err_errno(e, "cannot set capabilities") : 0;
 }
 
-/* A container may keep root from becoming others: then what we start stays what we are. */
+/* A container may keep root from becoming others, by its capabilities or by users that it does not
+ * have: then what we start stays what we are. Tried by one who has nothing to lose. */
 static bool may_become(void)
 {
-    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct has[2] = {{0}};
-    uint32_t needed = 1u << CAP_SETUID | 1u << CAP_SETGID;
-    return syscall(SYS_capget, &head, has) == 0 && (has[0].effective & needed) == needed;
+    struct sandbox_user u;
+    int status = 1;
+    if (!sandbox_target(&u))
+        return false;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(setgroups(0, NULL) || setresgid(u.gid, u.gid, u.gid) ||
+              setresuid(u.uid, u.uid, u.uid));
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return pid > 0 && status == 0;
 }
 
 int sandbox_enter_agent(const char *state, bool *drops, struct sandbox_notes *notes, struct err *e)

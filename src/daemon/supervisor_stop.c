@@ -55,7 +55,8 @@ static void begin_drain(struct supervisor *s)
     s->phase = PHASE_DRAINING;
     uint32_t ticks = supervisor_drain_ticks(s);
     log_info(&s->log, "stopping: connections are given up to %u s to end", ticks);
-    notify_patience(s, (uint64_t)ticks + STOP_CONTROL_WITHIN + STOP_PROXY_MARGIN);
+    notify_patience(s,
+                    (uint64_t)ticks + STOP_CONTROL_WITHIN + STOP_AGENT_WITHIN + STOP_PROXY_MARGIN);
     for (unsigned i = CHILD_PROXY; i < CHILD_AGENT; i++) {
         struct child *c = &s->children[i]; /* who drains already keeps its deadline */
         child_stop(c, true, c->stop_ticks ? MIN(c->stop_ticks, ticks) : ticks);

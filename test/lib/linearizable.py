@@ -82,15 +82,15 @@ class Watch:
                 raise Wrong(f"a watch of {self.prefix!r} was told of {i}")
             made[i["key"]] = None if i["gone"] else i["value"]
             before = at
-        if not items or before != upto:
-            raise Wrong(f"a call up to {upto} ends with {before}")
+        if not items:
+            raise Wrong(f"a call up to {upto} tells nothing")
 
     def objects(self, revision, made, state):
         """What was told against what this change makes of the map."""
         mine = {k: v for k, v in made.items() if k.startswith(self.prefix)}
         if any(a < revision <= b for a, b in self.covered) and mine != self.changes.get(revision, {}):
-            return True
-        return self.objects_to_whole(revision, state)
+            return f"a watch of {self.prefix!r} that knows {self.covered} was told of {self.changes.get(revision, {})} at {revision}"
+        return self.objects_to_whole(revision, state) and f"a watch of {self.prefix!r} began with {self.snapshots[revision]} at {revision}"
 
     def objects_to_whole(self, revision, state):
         whole = self.snapshots.get(revision)
@@ -105,7 +105,7 @@ class _Search:
         self.first = (revision, tuple(sorted(items.items())))
         self.must = sum(1 << i for i, o in enumerate(self.ops) if o.outcome != UNKNOWN)
         self.reach = max((w.last for w in watches if w.last is not None), default=0)
-        self.furthest = (-1, 0, self.first)
+        self.furthest, self.objections = (-1, 0, self.first), {}
 
     def run(self):
         seen = set()
@@ -178,9 +178,12 @@ class _Search:
                 there.pop(key, None)
                 if value is not None:
                     there[key] = (value, at)
-            if not any(w.objects(at, made, there) for w in self.watches):
-                low = at if isinstance(at, int) else revision + 1
-                yield i, (low, tuple(sorted(there.items(), key=repr if not self.exact else None)))
+            objection = next(filter(None, (w.objects(at, made, there) for w in self.watches)), None)
+            if objection:
+                self.objections[placed] = objection
+                continue
+            low = at if isinstance(at, int) else revision + 1
+            yield i, (low, tuple(sorted(there.items(), key=repr if not self.exact else None)))
 
     def _revision_of(self, i, o, before):
         """The revision that o has at this place, None when it cannot have it."""
@@ -195,7 +198,7 @@ class _Search:
         stuck = [o for i, o in self._candidates(placed) if o.outcome != UNKNOWN]
         told = "" if state[0] >= self.reach else f"; a watch was told of revision {self.reach}"
         return f"no order explains it: at revision {state[0]} with {dict(state[1])} none of these can come next: " \
-               f"{stuck[:6]}{told}"
+               f"{stuck[:6]}{told}; {self.objections.get(placed, 'no watch objects')}"
 
 
 def _matches(o, there):

@@ -140,7 +140,8 @@ def test_a_node_that_is_lost_is_told_by_whom(site):
         cluster.start()
         cluster["a"].command("maintenance", "on", "c")
         cluster["a"].command("maintenance", "off", "c")
-        cluster.wait(lambda: len(cluster["c"].events("maintenance")) == 2, 20, "c to take part again")
+        rested = until(lambda: (r := audit.records(cluster["c"].state, "code = 'maintenance'")) and len(r) == 2 and r, 20, "c to take part again")
+        assert [r["asker"] for r in rested] == ["a", "a"]
         cluster["c"].process.end()
         cluster.wait(lambda: cluster["a"].events("node-failed"), 30, "a to count c as failed")
         record = next(r for r in why(cluster["a"], "c")["records"] if r["code"] == "node-failed")
@@ -152,8 +153,6 @@ def test_a_node_that_is_lost_is_told_by_whom(site):
         assert heard["detail"] > 0 and heard["time"] < record["time"]
         text = cluster["a"].command("why", "c").stdout
         assert text.startswith("c is failed (agreed) since ") and "2 observe it: 0 hear it, 2 do not (a, b)" in text
-        rested = [r for r in audit.records(cluster["c"].state, "code = 'maintenance'")]
-        assert [r["asker"] for r in rested] == ["a", "a"]
 
 
 def test_a_verdict_without_evidence_is_found(site, tmp_path):

@@ -1,13 +1,17 @@
 """Random histories of the coordinator's engines, with faults, are linearizable, and watches tell each change once, in order.
 
 HOLDFAST_ROUNDS=1 or more runs all 200 of each engine, HOLDFAST_HISTORIES=N runs N; otherwise it is 40. A history is drawn by its
-seed: HOLDFAST_SEED=N is the first one.
+seed: HOLDFAST_SEED=N is the first one. test_etcd_histories.py does the same on etcd.
 """
 import collections
 import os
+import subprocess
+import time
 
 import pytest
 from coordinator import Engine, History
+from etcd import EtcdCluster
+from holdfast import TOOLS
 from linearizable import judge
 
 HISTORIES = int(os.environ.get("HOLDFAST_HISTORIES", "200" if "HOLDFAST_ROUNDS" in os.environ else "40"))
@@ -42,6 +46,10 @@ def run_one(seed, tmp_path, counts):
     history.faults, history.full = counts, False
     history.run(disk_fails)
     history.engines[0].send(do="disk", fault="heal")
+    settle_and_judge(history, seed, counts)
+
+
+def settle_and_judge(history, seed, counts):
     history.settle()
     for o in history.ops:
         counts[o.outcome] += 1
@@ -58,3 +66,32 @@ def test_histories_on_the_embedded_engine(part, tmp_path, site):
     for seed in seeds:
         run_one(seed, tmp_path, counts)
     site.report(f"{len(seeds)} histories linearizable: {dict(counts)}")
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_the_contract_on_etcd(n, site):
+    with EtcdCluster(site, n) as etcd:
+        ran = subprocess.run([os.path.join(TOOLS, "..", "src", "coord", "test_coord_contract"), "etcd"], text=True, capture_output=True,
+                             env={**os.environ, "HOLDFAST_ETCD": ",".join(etcd.urls)})
+    assert ran.returncode == 0 and "OK" in ran.stdout, ran.stdout + ran.stderr
+
+
+def percentiles(ns):
+    ns = sorted(ns)
+    return f"median {ns[len(ns) // 2] / 1e6:.2f} ms, p99 {ns[len(ns) * 99 // 100] / 1e6:.1f} ms"
+
+
+def test_a_change_takes_what_the_disk_takes(tmp_path, site):
+    """Beside a file that is only appended to and synced. Noise of the machine is in both."""
+    took, bare = [], []
+    with Engine(f"embedded:{tmp_path}/map.db") as engine, open(tmp_path / "bare", "wb", buffering=0) as f:
+        for i in range(1000):
+            answer = engine.ask(do="cas", ops=[{"key": f"k{i % 50}", "act": "put", "expected": -1, "value": "v" * 200}])
+            assert answer["outcome"] == "done" and answer["revision"] == i + 2
+            took.append(answer["end"] - answer["start"])
+            begun = time.monotonic_ns()
+            f.write(b"v" * 12288)
+            os.fdatasync(f.fileno())
+            bare.append(time.monotonic_ns() - begun)
+    site.report(f"1,000 changes: {percentiles(took)}; 12 KiB appended and synced: {percentiles(bare)}")
+    assert sorted(took)[500] < 4 * sorted(bare)[500] + 2e6

@@ -227,6 +227,7 @@ def test_changes_are_watched_once_each_while_members_die(site, three):
     """A writer whose endpoints die under it, and two watches: each number once, in order, none missing."""
     client, other = three.client(), three.client()
     watches = [client.watch("n/"), other.watch("n/")]
+    until(lambda: all(w.calls() for w in watches), 20, "the watches to begin")
     lost, enough = [], threading.Event()
     writer = Writer(client, lambda: writer.asked >= CHANGES and enough.is_set())
     writer.start()

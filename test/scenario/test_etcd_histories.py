@@ -16,7 +16,7 @@ SEED = int(os.environ.get("HOLDFAST_SEED", "1"))
 
 
 class Nemesis:
-    """One member at a time is lost for a moment; or the whole of a single one."""
+    """One member at a time is lost for a moment; or the whole of a single one; or a process that asks is killed."""
 
     def __init__(self, etcd, counts):
         self.etcd, self.counts, self.lost = etcd, counts, None
@@ -26,8 +26,11 @@ class Nemesis:
         if self.lost and time.monotonic() > self.lost[2]:
             self.heal()
         elif not self.lost and r.random() < 0.06:
-            member, how = r.randrange(self.etcd.n), r.choice(["kill", "stop"])
+            member, how = r.randrange(self.etcd.n), r.choice(["kill", "stop", "kill who asks"])
             self.counts[how] += 1
+            if how == "kill who asks":
+                history.kill(r.randrange(len(history.engines)))
+                return
             getattr(self.etcd, how)(member)
             self.lost = member, how, time.monotonic() + r.uniform(0.05, 0.7)
 

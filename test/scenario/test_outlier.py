@@ -1,5 +1,6 @@
 """An instance that is slower than its pool is left out, says so, and returns; a pool that is slow as a whole stays."""
 
+import json
 import time
 
 from holdfast import sample, until
@@ -38,6 +39,10 @@ def test_one_slow_instance_is_left_out_until_it_is_well(site):
     node.await_verdict(sick, "healthy", seconds=60)
     told = [e for e in node.command("events", "--json").stdout.splitlines() if "slower-than-pool" in e]
     assert told and sick.address in told[0]
+    why = json.loads(node.command("why", f"web/{sick.address}", "--all", "--json").stdout)
+    slow = next(r for r in why["records"] if r.get("reason") == "slower-than-pool")
+    seen = next(s for s in slow["evidence"] if s["signal"] == "latency")
+    assert seen["detail"] > 20000 and "the median of 3 others is" in seen["says"] and seen["observer"] == "control"
     total = load.stop()
     assert total["idempotent"]["failed"] == 0
     site.report(f"the slow one of four got {tried} of 2000 requests while it was known to be slow")
