@@ -227,6 +227,19 @@ static inline int fixture_cluster(void *context, struct admin_cluster *out, stru
     return 0;
 }
 
+static inline int fixture_coordinator(void *context, struct admin_coordinator *out, struct err *e)
+{
+    struct fixture *f = context;
+    if (f->alone)
+        return err_set(e, ERR_ABSENT, "alone");
+    out->kind = "managed";
+    out->open = out->reachable = true;
+    out->revision = 42;
+    out->n_members = 3;
+    out->voters = 7;
+    return 0;
+}
+
 static inline int fixture_leave(void *context, struct err *e)
 {
     ((struct fixture *)context)->leaves++;
@@ -402,6 +415,7 @@ static inline void fixture_open(struct fixture *f, struct view *view)
     }
     assert_int_equal(events_init(&f->events, 8, 1000, &e), 0);
     struct admin_host host = {
+        .coordinator = fixture_coordinator,
         .context = f,
         .events = &f->events,
         .node = "host-a",
