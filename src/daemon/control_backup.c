@@ -351,6 +351,8 @@ void coord_restore_tick(struct control *c)
         raise_only(c);
     if (!g->restore_from[0] || !g->coord || !g->was_reachable || !g->voters_known)
         return;
+    if (g->kind == COORDINATOR_MANAGED && (g->busy != COORD_IDLE || g->record.founding))
+        return; /* it is still the one that is given up, or has not begun */
     if (!g->restoring) {
         int r = restore_path(c, path, &e);
         r = r ? r : load(path, &g->restoring, &e);

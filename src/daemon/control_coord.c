@@ -226,6 +226,7 @@ static void close_engine(struct control *c)
     if (!g->coord)
         return;
     configuring_coord(c, NULL);
+    coord_restore_end(c); /* what is under way is never answered: it begins anew */
     coord_unwatch(g->watch_cluster);
     coord_unwatch(g->watch_voters);
     coord_unwatch(g->watch_head);
@@ -403,7 +404,6 @@ void coordinating_end(struct control *c)
 {
     struct coordinating *g = g_of(c);
     loop_timer_stop(c->loop, &g->tick);
-    coord_restore_end(c);
     close_engine(c);
     etcd_members_free(g->ask);
     g->ask = NULL;

@@ -126,6 +126,27 @@ def test_a_lost_quorum_is_restored_by_one_command(three):
     answered(load, killed=True)
 
 
+def test_with_no_disk_left_a_backup_is_enough(three, tmp_path):
+    load = three.load("a")
+    file = str(tmp_path / "backup.json")
+    three["b"].command("coordinator", "backup", file)
+    revision = three["b"].coordinator()["revision"]
+    answered(load)
+    for name in "abc":
+        three.wipe(name)
+    three["c"].start(wait=False)
+    three["a"].start()
+    three["b"].start()
+    # all disks are new: another coordinator is founded, and the backup put in its place
+    three.await_members("abc")
+    load = three.load("a")
+    three["c"].command("coordinator", "restore", "--from", file, "--force", "--yes", seconds=120)
+    three.await_members("abc")
+    assert len(three.ids()) == 1
+    assert min(three[n].coordinator()["revision"] for n in "abc") > revision  # above all that was given out
+    answered(load)
+
+
 def test_it_grows_and_shrinks(site):
     with Coordinated(site, "abc", spare="de") as cluster:
         cluster.start()
