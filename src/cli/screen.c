@@ -78,8 +78,10 @@ void screen_close(struct screen *s)
     leave(s);
     close(s->signals);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
-    if (s->fatal)
-        raise(s->fatal); /* no handler is set: whoever waits for us sees which signal it was */
+    if (s->fatal) {
+        signal(s->fatal, SIG_DFL); /* whoever started us may have had it ignored */
+        raise(s->fatal);           /* whoever waits for us sees which signal it was */
+    }
 }
 
 static enum screen_event on_signal(struct screen *s)

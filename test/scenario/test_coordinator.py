@@ -1,11 +1,13 @@
 """The managed coordinator among real nodes: it forms, loses members and gets them back, while every request is answered."""
 
 import os
+import subprocess
 import time
 
 import pytest
 from cluster import answered, now
 from coordinated import GO, KILL, STOP, Coordinated
+from holdfast import until
 
 
 @pytest.fixture
@@ -167,3 +169,70 @@ def test_it_grows_and_shrinks(site):
         assert cluster.ids() == {was}
         assert not any((cluster[name].coordinator().get("etcd") or {}).get("pid") for name in "ac")
         answered(load)
+
+
+def test_five_nodes_form_one(site):
+    with Coordinated(site, "abcde") as cluster:
+        cluster.start()
+        load = cluster.load("a")
+        cluster.await_members("abcde", seconds=120)
+        assert len(cluster.ids()) == 1
+        answered(load)
+
+
+def versions(cluster):
+    """What each node runs; None: it does not answer."""
+    return [((cluster.nodes[n].ask("/v1/config") or {}).get("used") or {}).get("version") for n in cluster.names]
+
+
+def apply(cluster, by, number, everywhere=True):
+    """A version that differs from the one before in nothing but a comment. Exit code 1: it is in force, and not all nodes run it."""
+    file = cluster.site.path("next.conf")
+    with open(cluster.file) as now_, open(file, "w") as next_:
+        next_.write(now_.read() + f"# {number}\n")
+    done = cluster.apply(by, file, *([] if everywhere else ["--wait", "0"]))
+    assert done.returncode == (0 if everywhere else 1), done.stdout + done.stderr
+    assert f"version {number} is applied" in done.stdout
+    return done.stdout
+
+
+def fill(disk):
+    """Until nothing more goes in; the file that does it."""
+    path = os.path.join(disk, "filler")
+    with open(path, "wb", buffering=0) as f:
+        with pytest.raises(OSError):
+            while True:
+                f.write(bytes(1 << 20))
+        with pytest.raises(OSError):
+            while True:
+                f.write(bytes(1))
+    return path
+
+
+def test_a_full_disk_stops_one_node_from_following_and_nothing_else(site):
+    """The node whose disk is full serves on, and has the version in force when there is room again."""
+    with Coordinated(site, "abc") as cluster:
+        disk = cluster["c"].state
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m,mode=755", "tmpfs", disk], check=True)
+        try:
+            cluster.start()
+            cluster.await_members("abc")
+            load = cluster.load("c")
+            apply(cluster, "a", 1)
+            until(lambda: versions(cluster) == [1, 1, 1], 20)
+            filler, at = fill(disk), now()
+            for number in range(2, 12):
+                said = apply(cluster, "ab"[number % 2], number, everywhere=False)
+            assert "c: version" in said and "No space left on device" in said
+            until(lambda: versions(cluster)[:2] == [11, 11], 20)
+            assert versions(cluster)[2] in range(1, 12)
+            os.unlink(filler)
+            until(lambda: versions(cluster) == [11, 11, 11], 60, "the node with room again to follow")
+            cluster.await_members("abc")
+            assert len(cluster.ids()) == 1
+            assert not [e for _, e in cluster.events("coordinator", since=at) if e["text"].startswith("removes")]
+            answered(load)
+        finally:
+            for node in cluster.nodes.values():
+                node.kill()
+            subprocess.run(["umount", "-l", disk], check=True)
