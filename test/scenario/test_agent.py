@@ -65,7 +65,7 @@ def site(site):
     yield site
     for m in site.members:
         m.driver.popen.kill()
-        until(lambda m=m: not lives(m.agent), 10, "the agent to end")
+        until(lambda m=m: not m.agent or not lives(m.agent), 10, "the agent to end")
     shutil.rmtree(site.top)
 
 
@@ -73,7 +73,7 @@ class Member:
     """One voter: a state directory, certificates, an agent in it, and perhaps etcd."""
 
     def __init__(self, site, name, number, secret=SECRET, inside=""):
-        self.site, self.name, self.inside = site, name, inside
+        self.site, self.name, self.inside, self.agent = site, name, inside, 0
         self.ip = f"127.0.{next(numbers)}.{number}"     # that nobody of the test before may still have
         self.state = os.path.join(site.top, name)
         os.makedirs(self.state, exist_ok=True)
@@ -89,8 +89,10 @@ class Member:
     def open(self):
         command = [os.path.join(TOOLS, "agentctl"), BINARY, self.state]
         if self.inside:     # a file system of its own, in which some things are others
-            private = ["unshare", *([] if ROOT else ["--user", "--map-root-user"]), "--mount"]
-            command = [*private, "sh", "-ec", f"{self.inside}\nexec \"$@\"", "sh", *command]
+            # unshare's own way to keep mounts to itself needs "/" to be a mount, which it is not in a changed root
+            private = ["unshare", *([] if ROOT else ["--user", "--map-root-user"]), "--mount", "--propagation", "unchanged"]
+            alone = "mount --make-rprivate / 2>/dev/null || ! grep -q ' shared:' /proc/self/mountinfo"
+            command = [*private, "sh", "-ec", f"{alone}\n{self.inside}\nexec \"$@\"", "sh", *command]
         self.log = open(self.site.path(f"{self.name}.log"), "ab")
         self.driver = self.site.process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True)
         self.events, self.states = queue.Queue(), []
