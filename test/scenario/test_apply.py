@@ -17,6 +17,7 @@ from holdfast import PATIENCE, sample, until
 
 ROUNDS = int(os.environ.get("HOLDFAST_ROUNDS", "60"))
 ETCD = "http://10.77.0.201:2379"
+PEER = "http://127.0.0.1:2380"       # by number: a bare machine does not know "localhost"
 
 
 class Local(http.client.HTTPConnection):
@@ -234,7 +235,8 @@ class Etcd:
         with open(self.cluster.site.path("etcd.err"), "ab") as err:
             self.process = self.cluster.site.process(
                 [*self.machine.prefix, "etcd", "--data-dir", self.cluster.site.path("etcd"), "--listen-client-urls", ETCD,
-                 "--advertise-client-urls", ETCD, "--log-level", "error"], stdout=err, stderr=err)
+                 "--advertise-client-urls", ETCD, "--listen-peer-urls", PEER, "--initial-advertise-peer-urls", PEER,
+                 "--initial-cluster", f"default={PEER}", "--log-level", "error"], stdout=err, stderr=err)
 
     def kill(self):
         self.process.end()
