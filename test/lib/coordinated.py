@@ -8,6 +8,7 @@
 
 import json
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -51,6 +52,20 @@ class Coordinated(Cluster):
     def __exit__(self, *exc):
         super().__exit__(*exc)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def keys_of_their_own(self):
+        """A key file for each node that its control may change, and a file that names it. Before the start."""
+        user = next((u for u in ("holdfast", "nobody") if u in {p.pw_name for p in pwd.getpwall()}), None)
+        for node in self.nodes.values():
+            folder = os.path.join(self.folder, f"keys-{node.name}")
+            os.mkdir(folder, 0o755)
+            node.key, node.file = os.path.join(folder, "cluster.key"), os.path.join(folder, "cluster.conf")
+            shutil.copy(self.key, node.key)
+            os.chmod(node.key, 0o600)
+            with open(node.file, "w") as f:
+                f.write(self.config(key=node.key))
+            for path in (folder, node.key) if os.geteuid() == 0 else ():
+                shutil.chown(path, user, pwd.getpwnam(user).pw_gid)
 
     @staticmethod
     def picture_of(node):

@@ -10,6 +10,9 @@ from coordinated import GO, KILL, STOP, Coordinated
 from holdfast import until
 
 
+ROUNDS = int(os.environ.get("HOLDFAST_ROUNDS", "1"))     # of changes of the key
+
+
 @pytest.fixture
 def three(site):
     with Coordinated(site, "abc") as cluster:
@@ -168,6 +171,28 @@ def test_it_grows_and_shrinks(site):
         cluster.await_members("bde", seconds=120)
         assert cluster.ids() == {was}
         assert not any((cluster[name].coordinator().get("etcd") or {}).get("pid") for name in "ac")
+        answered(load)
+
+
+def test_the_cluster_s_key_is_changed_under_it(site):
+    """Certificates grow from the key: members of the old one and of the new one understand each other meanwhile."""
+    with Coordinated(site, "abc") as cluster:
+        cluster.keys_of_their_own()
+        cluster.start()
+        cluster.await_members("abc")
+        load, [was], at = cluster.load("b"), cluster.ids(), now()
+        for number in range(ROUNDS):
+            rotated = cluster["a"].command("key", "rotate", seconds=90)
+            assert rotated.returncode == 0, rotated.stderr
+            cluster.await_members("abc", seconds=90)
+            apply(cluster, "abc"[number % 3], number + 1)
+            until(lambda: versions(cluster) == [number + 1] * 3, 30)
+        # members start anew under the new key alone, so it is that one which counts
+        leader = cluster.leader()
+        cluster.etcd(leader).send(KILL)
+        cluster.await_told("its member ended by signal 9", leader, since=at)
+        cluster.await_members("abc", seconds=90)
+        assert cluster.ids() == {was}
         answered(load)
 
 
