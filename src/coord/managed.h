@@ -4,9 +4,11 @@
  * what is in it. The record is written before what it says is done:
  *
  *   never   it has heard of no coordinator
- *   knows   it has heard of one, `line`, and has no data of it. While nobody has begun it,
- * `founder` says who is going to; having said so is a promise to that one alone data    it has data
- * of it (or is just about to)
+ *   knows   it has heard of one, `line`, and has no data of it
+ *   data    it has data of it, or is just about to
+ *
+ * While nobody has begun a line that a node knows, its `founder` says who is going to; having said
+ * so is a promise to that one alone.
  *
  * Founding. The first of the voters that the file names may do it, alone, and in two rounds. It
  * draws an id when every node of the file says "never", and names it as the one that founds, too.
