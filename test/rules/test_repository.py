@@ -27,6 +27,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'admin/server': 'admin',
     'coord/etcd_read': 'etcd',
     'coord/etcd_scan': 'etcd',
+    'coord/etcd_told': 'etcd_told',
     'mesh/keyring': 'keyring',
     'coord/standing': 'standing',
     'mesh/seal': 'seal',
