@@ -11,6 +11,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'wire/http1_response': 'http1_response',
     'wire/http1_chunked': 'http1_chunked',
     'wire/proxy_protocol': 'proxy_protocol',
+    'wire/resp_frame': 'resp_frame',
     'wire/beat': 'beat',
     'wire/health': 'health',
     'wire/cookie': 'cookie',
