@@ -23,6 +23,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'detect/probe': 'probe',
     'daemon/ipc': 'ipc',
     'daemon/agent_message': 'agent',
+    'daemon/agent_message_instance': 'agent',
     'daemon/upgrade_state': 'upgrade',
     'admin/server': 'admin',
     'coord/etcd_read': 'etcd',
