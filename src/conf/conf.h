@@ -115,8 +115,10 @@ void conf_problems_print(const struct conf_problems *p, bool colour, struct buf 
 int conf_diff(const struct view *now, const struct view *next, struct buf *out);
 
 /* What of that takes something away from users, a line each as above: "service web stops: it is
- * removed". Both views are `whole`. Returns how many, or -ERR_NOMEM. */
-int conf_risks(const struct view *now, const struct view *next, struct buf *out);
+ * removed". Both views are `whole`; voters: the nodes that vote now. Returns how many, or
+ * -ERR_NOMEM. */
+int conf_risks(const struct view *now, const struct view *next, const struct str *voters,
+               uint32_t n_voters, struct buf *out);
 
 /* The table of all settings as Markdown, for docs/configuration.md. */
 void conf_reference(struct buf *out);

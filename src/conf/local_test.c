@@ -172,11 +172,16 @@ static void memory_may_end_anywhere(void **state)
     }
 }
 
-static void expect_risks(const char *now, const char *next, const char *want)
+/* voters: of one letter each. */
+static void expect_risks(const char *now, const char *next, const char *voters, const char *want)
 {
+    struct str names[8];
+    uint32_t n_voters = 0;
+    for (const char *p = voters; *p; p++)
+        names[n_voters++] = (struct str){p, 1};
     struct view *a = merged("", now), *b = merged("", next);
     struct buf out = {0};
-    int n = conf_risks(a, b, &out), lines = 0;
+    int n = conf_risks(a, b, names, n_voters, &out), lines = 0;
     buf_add(&out, "", 1);
     assert_string_equal(out.p, want);
     for (const char *p = want; *p; p++)
@@ -191,20 +196,24 @@ static void expect_risks(const char *now, const char *next, const char *want)
 
 static void what_takes_something_away_is_told(void **state)
 {
-    expect_risks(CLUSTER WEB(""), CLUSTER WEB("balance = random") API, "");
-    expect_risks(CLUSTER WEB("") API, CLUSTER WEB(""), "service api stops: it is removed\n");
+    expect_risks(CLUSTER WEB(""), CLUSTER WEB("balance = random") API, "a", "");
+    expect_risks(CLUSTER WEB("") API, CLUSTER WEB(""), "a", "service api stops: it is removed\n");
     expect_risks(CLUSTER WEB("dynamic = yes"),
-                 CLUSTER "service web { listen = http://127.0.0.1:80\ndynamic = yes }\n",
+                 CLUSTER "service web { listen = http://127.0.0.1:80\ndynamic = yes }\n", "a",
                  "service web loses its last backend\n");
     expect_risks(CLUSTER WEB(""),
                  CLUSTER "service api { listen = http://127.0.0.1:80\nroute r { to = web } }\n"
                          "service web { backend 10.0.0.1 }\n",
-                 "service web stops: it listens nowhere any more\n");
+                 "a", "service web stops: it listens nowhere any more\n");
     expect_risks("cluster prod { key = file:k\n" NODES "node c { address = 10.0.0.3 } }\n" WEB(""),
-                 CLUSTER WEB(""), "node c leaves the cluster\n");
-    expect_risks(CLUSTER WEB(""), "cluster prod { node a { address = 10.0.0.1 } }\n" WEB(""),
+                 CLUSTER WEB(""), "abc", "node c leaves the cluster\n");
+    expect_risks(CLUSTER WEB(""), "cluster prod { node a { address = 10.0.0.1 } }\n" WEB(""), "a",
+                 "node b leaves the cluster\n");
+    expect_risks(CLUSTER WEB(""), "cluster prod { node a { address = 10.0.0.1 } }\n" WEB(""), "b",
                  "node b leaves the cluster\n"
-                 "1 of 2 nodes stay: no majority of those that there are\n");
+                 "0 of 1 voters stay: no majority of those that vote now\n");
+    expect_risks(CLUSTER WEB(""), CLUSTER WEB(""), "abcd",
+                 "2 of 4 voters stay: no majority of those that vote now\n");
 }
 
 int main(void)

@@ -32,34 +32,39 @@ static const struct view_node *node_find(const struct view_cluster *k, struct st
     return NULL;
 }
 
-/* Of the nodes that there are, more than half should stay: what they have agreed on lies with a
- * majority of them. */
-static void cluster_risks(struct diff *d)
+static void nodes_risks(struct diff *d)
 {
     const struct view_cluster *was = &d->now->cluster, *is = &d->next->cluster;
-    uint32_t gone = 0;
     for (uint32_t i = 0; i < was->n_nodes; i++) {
         if (node_find(is, was->nodes[i].name))
             continue;
-        gone++;
         d->n++;
         buf_printf(d->out, "node " STR_FMT " leaves the cluster\n", STR_ARG(was->nodes[i].name));
     }
-    if (gone == 0 || 2 * (was->n_nodes - gone) > was->n_nodes)
-        return;
-    d->n++;
-    buf_printf(d->out, "%u of %u nodes stay: no majority of those that there are\n",
-               was->n_nodes - gone, was->n_nodes);
 }
 
-int conf_risks(const struct view *now, const struct view *next, struct buf *out)
+/* What has been agreed on lies with a majority of those that vote now. */
+static void voters_risks(struct diff *d, const struct str *voters, uint32_t n)
+{
+    uint32_t stay = 0;
+    for (uint32_t i = 0; i < n; i++)
+        stay += node_find(&d->next->cluster, voters[i]) != NULL;
+    if (n == 0 || 2 * stay > n)
+        return;
+    d->n++;
+    buf_printf(d->out, "%u of %u voters stay: no majority of those that vote now\n", stay, n);
+}
+
+int conf_risks(const struct view *now, const struct view *next, const struct str *voters,
+               uint32_t n_voters, struct buf *out)
 {
     struct diff d = {.now = now, .next = next, .out = out};
     d.before.v = now;
     d.after.v = next;
     for (uint32_t i = 0; i < now->n_services; i++)
         service_risks(&d, &now->services[i], view_index_find(&d.after, i, now->services[i].name));
-    cluster_risks(&d);
+    nodes_risks(&d);
+    voters_risks(&d, voters, n_voters);
     view_index_free(&d.before);
     view_index_free(&d.after);
     return out->failed ? -(int)ERR_NOMEM : d.n;

@@ -10,37 +10,12 @@
  *   BASE   the version in force is read, when this node has it not at hand
  *   WRITES the application's own steps
  *   READS  of a history: one version after another, newest first */
-#include <stdio.h>
+#include "daemon/control_asking.h"
 
-#include "daemon/bundle_env.h"
-#include "daemon/control.h"
+#include <stdio.h>
 
 #define STEP_WITHIN (5 * NS_PER_S)
 #define ASK_WITHIN  (20 * NS_PER_S)
-
-enum step { STEP_WAITS, STEP_FILES, STEP_BASE, STEP_WRITES, STEP_READS };
-
-struct asking {
-    struct list link;
-    struct control *c;
-    struct list waiter; /* of one struct admin_config_wait, or empty */
-    uint8_t what;       /* enum admin_config_what */
-    uint8_t step;       /* enum step */
-    bool yes, has_base, pending;
-    uint64_t base, ticket, until;
-    struct coord *at; /* that `ticket` is of */
-    struct timer timer;
-    struct buf bundle; /* what is to be applied, encoded */
-    struct version wanted;
-    struct shared_conf old; /* of the version in force, when it had to be read */
-    struct versions_head head;
-    struct application application;
-    bool applying;
-    struct buf changes, risks, left;
-    struct version *list; /* of a history; owned */
-    uint32_t n, count;
-    uint64_t number; /* the next that is read */
-};
 
 static uint64_t now(const struct asking *a)
 {
@@ -49,7 +24,7 @@ static uint64_t now(const struct asking *a)
 
 /* ---- ends ---- */
 
-static void free_asking(struct asking *a)
+void asking_free(struct asking *a)
 {
     struct control *c = a->c;
     if (a->pending)
@@ -70,54 +45,12 @@ static void free_asking(struct asking *a)
     mem_free(a);
 }
 
-static void finish(struct asking *a, const struct admin_config_result *r)
-{
-    if (!list_empty(&a->waiter)) {
-        struct admin_config_wait *w = LIST_ENTRY(a->waiter.next, struct admin_config_wait, link);
-        list_remove(&w->link);
-        w->done(w, r);
-    }
-    free_asking(a);
-}
-
-static void finish_with(struct asking *a, const struct err *e)
-{
-    struct admin_config_result r = {.code = e->code, .text = e->text};
-    finish(a, &r);
-}
-
-static void conflict(struct asking *a, uint64_t number)
-{
-    char text[160];
-    struct admin_config_result r = {.code = -ERR_BUSY, .conflict = true, .text = text};
-    snprintf(text, sizeof text,
-             "somebody else applied version %llu meanwhile: nothing was changed, plan again",
-             (unsigned long long)number);
-    finish(a, &r);
-}
-
-static void finish_with_problems(struct asking *a, const struct conf_problems *p,
-                                 const struct err *e)
-{
-    struct admin_problem *list = mem_zero(MAX(p->n, 1u), sizeof *list);
-    struct admin_config_result r = {.code = e->code, .text = e->text, .problems = list};
-    for (uint32_t i = 0; list && i < p->n; i++) {
-        const struct conf_problem *from = &p->list[i];
-        if (from->severity == CONF_ERROR)
-            list[r.n_problems++] =
-                (struct admin_problem){str_of(from->file), from->line, from->column,
-                                       str_of(from->text), str_of(from->hint)};
-    }
-    finish(a, &r);
-    mem_free(list);
-}
-
 void asking_end(struct control *c, const char *why)
 {
     struct err e = {0};
     err_set(&e, ERR_BUSY, "%s", why);
     while (!list_empty(&c->configuring.asks))
-        finish_with(LIST_ENTRY(c->configuring.asks.next, struct asking, link), &e);
+        asking_fail(LIST_ENTRY(c->configuring.asks.next, struct asking, link), &e);
 }
 
 /* ---- asking the coordinator ---- */
@@ -139,169 +72,7 @@ static void read_key(struct asking *a, enum step step, uint64_t number)
         err_set(&e, ERR_BUSY, "there is no coordinator to read version %llu from",
                 (unsigned long long)number);
     if (!a->pending)
-        finish_with(a, &e);
-}
-
-/* ---- what changes ---- */
-
-/* The version in force, if it is at hand. */
-static const struct shared_conf *at_hand(const struct asking *a)
-{
-    const struct configuring *g = &a->c->configuring;
-    const struct version *v = &a->head.version;
-    if (v->number && version_same(&g->used.version, v))
-        return &g->used;
-    if (v->number && version_same(&g->target.version, v))
-        return &g->target;
-    return v->number && version_same(&a->old.version, v) ? &a->old : NULL;
-}
-
-/* What runs before anybody applied: with what comes and goes, in both. */
-static int against_running(struct asking *a, struct view *next, struct err *e)
-{
-    struct merge_report report = {0};
-    struct view *merged = NULL;
-    int r = discover_merge(a->c->discovering.sources, next, &merged, &report, e);
-    if (r == 0 && (conf_diff(a->c->view, merged, &a->changes) < 0 ||
-                   conf_risks(a->c->view, merged, &a->risks) < 0))
-        r = err_set(e, ERR_NOMEM, "no memory to compare the configurations");
-    view_free(merged);
-    return r;
-}
-
-/* A version in force that is no longer understood, say after an upgrade, differs in all. */
-static int against_head(struct asking *a, const struct conf_place *p, struct view *next,
-                        struct err *e)
-{
-    struct conf_problems ignored = {0};
-    struct view *old = NULL;
-    int r = shared_conf_load(p, at_hand(a), true, &old, &ignored, e);
-    conf_problems_free(&ignored);
-    if (r == -ERR_NOMEM)
-        return r;
-    if (r)
-        return against_running(a, next, e);
-    if (conf_diff(old, next, &a->changes) < 0 || conf_risks(old, next, &a->risks) < 0)
-        r = err_set(e, ERR_NOMEM, "no memory to compare the configurations");
-    view_free(old);
-    return r;
-}
-
-/* What the file says of things that are local to a node: alone it would differ so much. */
-static void note_local(struct asking *a, const struct conf_place *p, const struct shared_conf *s,
-                       const struct view *next)
-{
-    struct bundle_world *w = mem_zero(1, sizeof *w);
-    struct conf_problems ignored = {0};
-    struct view *alone = NULL;
-    if (!w)
-        return;
-    struct conf_env env = bundle_env(w, &s->bundle, p->file, p->node);
-    env.whole = true;
-    if (conf_load(s->bundle.main.p, &env, &alone, &ignored, NULL) == 0)
-        conf_diff(next, alone, &a->left);
-    view_free(alone);
-    conf_problems_free(&ignored);
-    mem_free(w);
-}
-
-/* False: it is over. */
-static bool compare(struct asking *a)
-{
-    char name[256];
-    struct conf_place p = configuring_place(a->c, name);
-    struct conf_problems problems = {0};
-    struct shared_conf s = {0};
-    struct view *next = NULL;
-    struct err e = {0};
-    struct version none = {0};
-    int r = shared_conf_read(&s, &none, buf_str(&a->bundle), &e);
-    r = r ? r : shared_conf_load(&p, &s, true, &next, &problems, &e);
-    bool compiled = r == 0;
-    if (r == 0)
-        r = a->head.version.number ? against_head(a, &p, next, &e) : against_running(a, next, &e);
-    if (r == 0)
-        note_local(a, &p, &s, next);
-    view_free(next);
-    shared_conf_free(&s);
-    if (r && !compiled && problems.errors)
-        finish_with_problems(a, &problems, &e);
-    else if (r)
-        finish_with(a, &e);
-    conf_problems_free(&problems);
-    return r == 0;
-}
-
-/* ---- results ---- */
-
-static bool same_files(const struct asking *a)
-{
-    char digest[BUNDLE_DIGEST];
-    return bundle_digest(buf_str(&a->bundle), digest) &&
-           strcmp(digest, a->head.version.digest) == 0;
-}
-
-static const char *warning_of(const struct control *c)
-{
-    const struct configuring *g = &c->configuring;
-    struct coord_health h = {.reachable = false};
-    if (!g->coord)
-        return "there is no coordinator: this is what the node itself knows";
-    coord_health(g->coord, &h);
-    return h.reachable && g->adopter.head_known
-               ? NULL
-               : "the coordinator does not answer: this is the last that is known";
-}
-
-static void tell_result(struct asking *a, struct admin_config_result *r)
-{
-    struct str *changes = reload_lines(buf_str(&a->changes), &r->n_changes);
-    struct str *risks = reload_lines(buf_str(&a->risks), &r->n_risks);
-    struct str *left = reload_lines(buf_str(&a->left), &r->n_left);
-    r->changes = changes;
-    r->risks = risks;
-    r->left = left;
-    finish(a, r);
-    mem_free(changes);
-    mem_free(risks);
-    mem_free(left);
-}
-
-static void tell_plan(struct asking *a)
-{
-    struct admin_config_result r = {
-        .revision = a->head.revision, .same = same_files(a), .warning = warning_of(a->c)};
-    admin_version_of(&a->head.version, &r.version);
-    tell_result(a, &r);
-}
-
-static void tell_risks(struct asking *a)
-{
-    struct admin_config_result r = {
-        .code = -ERR_DENIED,
-        .asks = true,
-        .text = "the change takes something away that is in use: confirm it with yes"};
-    tell_result(a, &r);
-}
-
-static void tell_version(struct asking *a, const struct version *v, bool same)
-{
-    struct admin_config_result r = {.same = same};
-    admin_version_of(v, &r.version);
-    tell_result(a, &r);
-}
-
-static void tell_applied(struct asking *a)
-{
-    const struct version *v = &a->application.version;
-    const char *changes = v->changes[0] ? v->changes : "no differences";
-    const char *end = strchr(changes, '\n');
-    struct event *ev = control_event(a->c, EVENT_CONFIG_APPLIED, EVENT_INFO);
-    event_by(ev, v->who);
-    event_subject(ev, "version %llu", (unsigned long long)v->number);
-    event_text(ev, "by %.60s%s%.80s: %.*s%s", v->who, v->note[0] ? ", " : "", v->note,
-               (int)MIN(strcspn(changes, "\n"), (size_t)150), changes, end ? ", ..." : "");
-    control_event_end(a->c, ev);
+        asking_fail(a, &e);
 }
 
 /* ---- an application ---- */
@@ -332,10 +103,10 @@ static void end_application(struct asking *a)
     struct err e = {0};
     switch (a->application.end) {
     case APPLICATION_DONE:
-        tell_applied(a);
-        tell_version(a, &a->application.version, false);
+        asking_tell_applied(a);
+        asking_tell_version(a, &a->application.version, false);
         return;
-    case APPLICATION_CONFLICT: conflict(a, a->application.version.number); return;
+    case APPLICATION_CONFLICT: asking_conflicts(a, a->application.version.number); return;
     case APPLICATION_FAILED:
         e = a->application.e;
         if (!e.code)
@@ -348,7 +119,7 @@ static void end_application(struct asking *a)
                 (unsigned long long)a->application.version.number);
         break;
     }
-    finish_with(a, &e);
+    asking_fail(a, &e);
 }
 
 static void step_application(struct asking *a)
@@ -389,19 +160,19 @@ static void begin_application(struct asking *a)
     if (a->applying)
         step_application(a);
     else
-        finish_with(a, &e);
+        asking_fail(a, &e);
 }
 
 static void decide(struct asking *a)
 {
-    if (!compare(a))
+    if (!asking_compare(a))
         return;
     if (a->what == CONFIG_PLAN)
-        tell_plan(a);
-    else if (a->head.version.number && same_files(a))
-        tell_version(a, &a->head.version, true);
+        asking_tell_plan(a);
+    else if (a->head.version.number && asking_same_files(a))
+        asking_tell_version(a, &a->head.version, true);
     else if (a->risks.n && !a->yes)
-        tell_risks(a);
+        asking_tell_risks(a);
     else
         begin_application(a);
 }
@@ -430,32 +201,11 @@ static void with_bundle(struct asking *a)
         return;
     }
     if (a->has_base && a->head.revision != a->base && a->what != CONFIG_PLAN)
-        conflict(a, a->head.version.number);
-    else if (a->head.version.number && !at_hand(a))
+        asking_conflicts(a, a->head.version.number);
+    else if (a->head.version.number && !asking_at_hand(a))
         read_key(a, STEP_BASE, a->head.version.number);
     else
         decide(a);
-}
-
-static void tell_files(struct asking *a, const struct shared_conf *s)
-{
-    struct admin_file *files = mem_zero(s->bundle.n, sizeof *files);
-    struct admin_config_result r = {.files = files, .main = s->bundle.main};
-    for (uint32_t i = 0; files && i < s->bundle.n; i++)
-        files[r.n_files++] = (struct admin_file){s->bundle.files[i].name, s->bundle.files[i].text};
-    admin_version_of(&s->version, &r.version);
-    finish(a, &r);
-    mem_free(files);
-}
-
-static void tell_history(struct asking *a)
-{
-    struct admin_version *list = mem_zero(MAX(a->n, 1u), sizeof *list);
-    struct admin_config_result r = {.versions = list, .warning = warning_of(a->c)};
-    for (uint32_t i = 0; list && i < a->n; i++)
-        admin_version_of(&a->list[i], &list[r.n_versions++]);
-    finish(a, &r);
-    mem_free(list);
 }
 
 static const struct coord_item *item_of(const struct coord_answer *answer, uint64_t number)
@@ -472,13 +222,13 @@ static void on_history(struct asking *a, const struct coord_answer *answer)
 {
     const struct coord_item *item = item_of(answer, a->number);
     if (!item) {
-        tell_history(a);
+        asking_tell_history(a);
         return;
     }
     if (version_read(item->value, &a->list[a->n], NULL, NULL) == 0)
         a->n++;
     if (a->n == a->count || a->number == 1)
-        tell_history(a);
+        asking_tell_history(a);
     else
         read_key(a, STEP_READS, a->number - 1);
 }
@@ -502,9 +252,9 @@ static void on_files(struct asking *a, const struct coord_answer *answer)
     r = r ? r : shared_conf_read(&a->old, &v, buf_str(&bundle), &e);
     buf_free(&bundle);
     if (r)
-        finish_with(a, &e);
+        asking_fail(a, &e);
     else if (a->step == STEP_FILES)
-        tell_files(a, &a->old);
+        asking_tell_files(a, &a->old);
     else
         with_bundle(a);
 }
@@ -520,7 +270,7 @@ static void on_answer(void *context, const struct coord_answer *answer)
     } else if (answer->outcome != COORD_DONE) {
         e = *answer->why;
         err_wrap(&e, "the coordinator did not say");
-        finish_with(a, &e);
+        asking_fail(a, &e);
     } else if (a->step == STEP_READS) {
         on_history(a, answer);
     } else {
@@ -539,7 +289,7 @@ static void on_timer(struct timer *t)
     err_set(&e, ERR_BUSY,
             "the coordinator has not said what is in force: nothing can be applied without it; "
             "what serves goes on");
-    finish_with(a, &e);
+    asking_fail(a, &e);
 }
 
 void asking_wake(struct control *c)
@@ -561,7 +311,7 @@ static void history_kept(struct asking *a)
         if (kept_read(a->c->o.state_dir, numbers[i], &s, NULL) == 0)
             a->list[a->n++] = s.version;
     shared_conf_free(&s);
-    tell_history(a);
+    asking_tell_history(a);
 }
 
 static bool is_reachable(const struct control *c)
@@ -580,7 +330,7 @@ static void begin_history(struct asking *a)
     else if (d->head.version.number)
         read_key(a, STEP_READS, d->head.version.number);
     else
-        tell_history(a);
+        asking_tell_history(a);
 }
 
 static void begin_files(struct asking *a)
@@ -588,10 +338,10 @@ static void begin_files(struct asking *a)
     struct configuring *g = &a->c->configuring;
     struct err e = {0};
     if (g->used.version.number && (!a->number || a->number == g->used.version.number)) {
-        tell_files(a, &g->used);
+        asking_tell_files(a, &g->used);
     } else if (!a->number) {
         err_set(&e, ERR_ABSENT, "nobody has applied a configuration yet: each node has its own");
-        finish_with(a, &e);
+        asking_fail(a, &e);
     } else {
         read_key(a, STEP_FILES, a->number);
     }
@@ -652,7 +402,7 @@ static struct asking *new_asking(struct control *c, const struct admin_config_as
     c->configuring.n_asks++;
     if (fits)
         return a;
-    free_asking(a);
+    asking_free(a);
     return NULL;
 }
 

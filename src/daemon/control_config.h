@@ -2,7 +2,8 @@
  *
  *   control_config.c   this node follows: the versions core (coord/versions.h) says what is to be
  *                      fetched, kept on disk and used; using is a reload
- *   control_apply.c    what operators ask: plan, apply, roll back, history */
+ *   control_apply.c    what operators ask: plan, apply, roll back, history; with
+ *                      control_compare.c and control_tell.c, see control_asking.h */
 #ifndef HF_CONTROL_CONFIG_H
 #define HF_CONTROL_CONFIG_H
 

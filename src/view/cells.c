@@ -11,11 +11,12 @@ _Static_assert(sizeof(struct service_row) % ROW == 0, "no two writers share a ca
 _Static_assert(sizeof(struct instance_verdict) % ROW == 0, "no two writers share a cache line");
 _Static_assert(sizeof(struct instance_row) % ROW == 0, "no two writers share a cache line");
 _Static_assert(sizeof(struct listener_row) % ROW == 0, "no two writers share a cache line");
+_Static_assert(sizeof(struct role_row) == 2 * ROW, "its two writers share no cache line");
 _Static_assert((int)CELLS_LISTENERS == (int)VIEW_MAX_SOCKETS, "every listener has its row");
 _Static_assert(sizeof(size_t) == 8, "the largest region must not overflow");
 
 struct layout {
-    size_t processes, services, verdicts, instances, listeners, end;
+    size_t processes, services, verdicts, instances, listeners, roles, end;
 };
 
 static struct layout lay_out(uint32_t workers, uint32_t services, uint32_t slots)
@@ -27,7 +28,8 @@ static struct layout lay_out(uint32_t workers, uint32_t services, uint32_t slots
     l.verdicts = l.services + lanes * services * sizeof(struct service_row);
     l.instances = l.verdicts + (size_t)slots * sizeof(struct instance_verdict);
     l.listeners = l.instances + lanes * slots * sizeof(struct instance_row);
-    l.end = l.listeners + lanes * CELLS_LISTENERS * sizeof(struct listener_row);
+    l.roles = l.listeners + lanes * CELLS_LISTENERS * sizeof(struct listener_row);
+    l.end = l.roles + (size_t)services * sizeof(struct role_row);
     return l;
 }
 
@@ -75,6 +77,7 @@ int cells_attach(struct cells *c, void *region, size_t size, struct err *e)
         .verdicts = (void *)(base + l.verdicts),
         .instances = (void *)(base + l.instances),
         .listeners = (void *)(base + l.listeners),
+        .roles = (void *)(base + l.roles),
         .size = l.end,
         .workers = h.workers,
     };

@@ -6,7 +6,7 @@
  * process wrote to be in range: readers clamp.
  *
  *   cells_header | process rows | service rows, one per lane | instance verdicts | instance rows,
- * one per lane | listener rows, one per lane
+ * one per lane | listener rows, one per lane | role rows
  *
  * While one proxy takes over from another, both count. Each has a *bank* of rows of its own: a
  * process row, and a *lane* of service and instance rows for each of its workers. A bank is given
@@ -26,7 +26,7 @@
 
 enum {
     CELLS_MAGIC = 0x48464331,
-    CELLS_VERSION = 6,
+    CELLS_VERSION = 7,
     CELLS_MAX_WORKERS = 64,
     CELLS_BANKS = 4,
     CELLS_LISTENERS = 4096
@@ -120,6 +120,26 @@ struct listener_row {       /* writer: one lane's worker */
     cell bytes_in, bytes_out;
 };
 
+/* One for each service slot: who acts as the primary of that service, and until when
+ * (docs/failover.md). The gate is open here if and only if gate != 0, gate == lease_epoch and the
+ * clock (CLOCK_BOOTTIME) is below lease_until: whoever carries a write or acts as the primary looks
+ * at these three before each step, by the clock of its loop's turn. Two writers, two lines. */
+struct role_row {
+    /* writer: the thread of the heartbeats, in control */
+    _Alignas(64) cell lease_until; /* ns; 0: the lease is not held here */
+    cell lease_epoch;              /* of the lease */
+    cell incarnation;              /* of the control whose lease it is; 0: nobody's */
+    cell round;                    /* no round above this has left */
+    /* writer: control */
+    _Alignas(64) cell gate; /* the epoch under which the instance here was promoted; 0: shut */
+    cell hold;              /* ns: until then writers wait; 0: they do not */
+    cell epoch;             /* the record, as it is known here */
+    cell primary;           /* 1 + place; 0: nobody */
+    cell sync;              /* acknowledgements that a reply needs now */
+    cell insync;            /* places that are in sync, bits */
+    cell state;             /* enum role_state */
+};
+
 struct cells {
     struct cells_header *header;
     struct process_row *processes;
@@ -127,6 +147,7 @@ struct cells {
     struct instance_verdict *verdicts; /* [slot] */
     struct instance_row *instances;    /* [lane * header->slots + slot] */
     struct listener_row *listeners;    /* [lane * CELLS_LISTENERS + slot] */
+    struct role_row *roles;            /* [slot of the service] */
     size_t size;                       /* bytes of the region */
     uint32_t workers;                  /* as the header said when it was checked */
     uint32_t bank;                     /* that this process writes; set by a proxy */
@@ -202,6 +223,11 @@ static inline struct instance_verdict *cells_verdict(const struct cells *c, uint
 {
     CHECK(slot < c->header->slots);
     return &c->verdicts[slot];
+}
+static inline struct role_row *cells_role(const struct cells *c, uint32_t slot)
+{
+    CHECK(slot < c->header->services);
+    return &c->roles[slot];
 }
 
 #endif
