@@ -19,6 +19,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'wire/dns_read': 'dns',
     'wire/gossip': 'gossip',
     'wire/lease': 'lease',
+    'wire/neighbour': 'neighbour',
     'view/decode': 'view',
     'conf/parse': 'conf',
     'detect/probe': 'probe',
