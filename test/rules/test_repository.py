@@ -20,6 +20,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'wire/resp': 'resp',
     'wire/gossip': 'gossip',
     'wire/lease': 'lease',
+    'wire/neighbour': 'neighbour',
     'wire/role': 'role',
     'view/decode': 'view',
     'conf/parse': 'conf',
