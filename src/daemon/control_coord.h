@@ -124,6 +124,8 @@ void coordinating_message(struct control *c, struct str from, struct str bytes);
 void coordinating_link(struct control *c, struct str node, bool up);
 /* The cluster's keys may be others. */
 void coordinating_keys(struct control *c);
+/* Whether this node's member knows the authorities of all keys, as far as it can. */
+bool coordinating_keys_known(struct control *c);
 
 /* Between the files. */
 void coordinating_tell(struct control *c, enum event_level level, const char *subject,
