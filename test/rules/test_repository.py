@@ -20,6 +20,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'wire/gossip': 'gossip',
     'wire/lease': 'lease',
     'wire/role': 'role',
+    'recover/failover_record': 'record',
     'view/decode': 'view',
     'conf/parse': 'conf',
     'detect/probe': 'probe',
