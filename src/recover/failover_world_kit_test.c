@@ -304,8 +304,11 @@ static bool is_prefix(const struct instance *a, const struct instance *b)
 static void has_what_was_acknowledged(struct world *w, const struct instance *x)
 {
     for (uint32_t i = 0; i < LOG; i++)
-        if (w->acked_at[i] && (i >= x->n || x->log[i] != w->acked_at[i]))
+        if (w->acked_at[i] && (i >= x->n || x->log[i] != w->acked_at[i])) {
             w->broken = "an acknowledged write is lost";
+            trace(w, 0, "lost at %u", i);
+            return;
+        }
 }
 
 static void do_promote(struct world *w, struct instance *x)
@@ -378,8 +381,8 @@ static void replicate(struct world *w, uint8_t i)
     if (x->follows == ROLE_NOBODY)
         return;
     const struct instance *from = &w->nodes[x->follows].instance;
-    if (!reach(w, i, x->follows)) {
-        x->joined = false;
+    if (!reach(w, i, x->follows) || (x->joined && x->joined_life != from->life)) {
+        x->joined = false; /* also when the other one has begun anew */
         return;
     }
     if (!x->joined) {
@@ -388,9 +391,11 @@ static void replicate(struct world *w, uint8_t i)
         if (!is_prefix(x, from)) { /* all of it anew: what it had is gone from here on */
             x->n = 0;
             x->history = 0;
+            x->life++;
         }
         x->joined = true;
         x->join_until = from->n;
+        x->joined_life = from->life;
     }
     for (int k = 0; k < 6 && x->n < from->n; k++, x->n++)
         x->log[x->n] = from->log[x->n];

@@ -34,7 +34,7 @@ struct instance {
     uint8_t follows;
     uint64_t epoch; /* heard */
     uint64_t history, follows_epoch, join_at, join_until;
-    uint32_t n;
+    uint32_t n, life, joined_life;
     uint32_t log[LOG];
     uint64_t down_until;
     /* the order under way */
