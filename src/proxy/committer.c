@@ -1,13 +1,13 @@
 /* committer: rounds that let withheld replies go.
  *
- *   NONE --wake--> REACHES --connected--> READY --somebody withholds--> ROUND --confirmed--> READY ...
- *     ^               |                     |                             |
+ *   NONE --wake--> REACHES --connected--> READY --somebody withholds--> ROUND --confirmed--> READY
+ * ... ^               |                     |                             |
  *     +--- failed, or the gate has shut ----+-----------------------------+
  *
- * A round is INFO replication, WAIT, INFO replication on a connection of the worker's own: a picture
- * of where the instance's stream is, a question to its replicas where they are, and their answers.
- * It covers the replies that were there when it began: what they answer was done before. One round
- * covers all connections of the worker, so that the busier it is the less a reply costs.
+ * A round is INFO replication, WAIT, INFO replication on a connection of the worker's own: a
+ * picture of where the instance's stream is, a question to its replicas where they are, and their
+ * answers. It covers the replies that were there when it began: what they answer was done before.
+ * One round covers all connections of the worker, so that the busier it is the less a reply costs.
  *
  * WAIT returns when *some* replicas have answered, or after ROUND_MS; only the second picture says
  * whether they are the ones that count. If they are not, WAIT and INFO are repeated for the same
@@ -147,8 +147,7 @@ static void confirmed(struct door *d)
     struct committer *m = &d->committer;
     struct list done;
     cell_add(&d->counts->commits, 1);
-    cell_add(&d->counts->commit_us_sum,
-             (loop_now(d->worker->loop) - m->began_at) / NS_PER_US);
+    cell_add(&d->counts->commit_us_sum, (loop_now(d->worker->loop) - m->began_at) / NS_PER_US);
     m->state = COMMITTER_READY;
     loop_timer_stop(d->worker->loop, &m->timer);
     list_init(&done);

@@ -97,11 +97,6 @@ bool door_node(const struct door *d, int place, uint16_t port, struct addr *out)
 void door_serve(struct door *d, struct service *s)
 {
     d->service = s;
-    if (!s) {
-        cut_all(d);
-        committer_end(d);
-        return;
-    }
     const struct view *v = s->shared->view;
     const struct view_primary *conf = door_conf(d);
     d->self = -1;
@@ -115,6 +110,15 @@ void door_serve(struct door *d, struct service *s)
     door_look(d);
 }
 
+void door_leave(struct door *d, const struct service *s)
+{
+    if (d->service != s)
+        return;
+    d->service = NULL;
+    cut_all(d);
+    committer_end(d);
+}
+
 /* --- looking --- */
 
 bool door_open(const struct door *d)
@@ -122,7 +126,7 @@ bool door_open(const struct door *d)
     return gate_open(d->row, clock_now());
 }
 
-static bool differs(const struct gate *a, const struct gate *b)
+static bool differs(const struct gate_state *a, const struct gate_state *b)
 {
     return (a->until != 0) != (b->until != 0) || a->hold != b->hold || a->epoch != b->epoch ||
            a->primary != b->primary || a->sync != b->sync || a->insync != b->insync;
@@ -148,7 +152,7 @@ void door_look(struct door *d)
     uint64_t now = clock_now();
     if (!d->service)
         return;
-    struct gate g = gate_look(d->row, d->places.n, now);
+    struct gate_state g = gate_look(d->row, d->places.n, now);
     bool changed = differs(&d->seen, &g) || d->held != gate_holds(&g, now);
     d->seen = g;
     d->held = gate_holds(&g, now);

@@ -1,10 +1,10 @@
 /* front: one client of a service of kind primary, and its way on.
  *
- * The way is sought when the client comes, and again when the leg leads where no way leads any more:
- * the gate here has shut, or another node is the primary. A client that is between two commands is
- * led on with what its connection is (talk.h); one that waits for a reply is cut, since nobody knows
- * whether its command took effect. A node that passed a client on is told (gate_mark) that all it
- * was not answered was not taken, and leads the client on itself. */
+ * The way is sought when the client comes, and again when the leg leads where no way leads any
+ * more: the gate here has shut, or another node is the primary. A client that is between two
+ * commands is led on with what its connection is (talk.h); one that waits for a reply is cut, since
+ * nobody knows whether its command took effect. A node that passed a client on is told (gate_mark)
+ * that all it was not answered was not taken, and leads the client on itself. */
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -450,6 +450,18 @@ void passage_timeout(struct passage *p)
     case PASSAGE_STATES: break;
     }
     UNREACHABLE();
+}
+
+bool front_listens(const struct listener *l, const struct addr *from)
+{
+    const struct view *v = l->service->shared->view;
+    for (uint32_t i = 0; i < v->cluster.n_nodes; i++) {
+        struct addr a = v->cluster.nodes[i].address;
+        a.port = from->port;
+        if (addr_eq(&a, from))
+            return true;
+    }
+    return false;
 }
 
 void passage_begin(struct client *c, struct service *s)

@@ -28,16 +28,15 @@
 enum {
     KEPT_MAX = 64 * 1024, /* bytes of unanswered commands that a hop keeps */
     PRELUDE_MAX = 128 * 1024,
-    SECRET_MAX = 128,
+    SECRET_MAX = PROXY_SECRET_MAX,
     INFO_MAX = 64 * 1024,
 };
-#define LOOK_NS      (5 * NS_PER_MS)   /* while somebody waits */
-#define PATIENCE_NS  (1 * NS_PER_S)    /* for replies of a node that is not primary any more */
-#define SILENT_NS    (250 * NS_PER_MS) /* from a node's address: it is a client if it is silent so
-                                          long */
-#define ROUND_MS     10                /* a replica may take so long before it is asked again */
-#define ROUND_LOST   (2 * NS_PER_S)    /* an instance that answers no round within this is asked on
-                                          a new connection */
+#define LOOK_NS     (5 * NS_PER_MS) /* while somebody waits */
+#define PATIENCE_NS (1 * NS_PER_S)  /* for replies of a node that is not primary any more */
+#define ROUND_MS    10              /* a replica may take so long before it is asked again */
+#define ROUND_LOST                                                                                 \
+    (2 * NS_PER_S) /* an instance that answers no round within this is asked on                    \
+                      a new connection */
 
 enum passage_state { PASSAGE_WAITS, PASSAGE_REACHES, PASSAGE_PASSES, PASSAGE_STATES };
 
@@ -56,19 +55,19 @@ struct passage {
     bool marked;    /* the leg said that it took no more than it answered */
     uint8_t place;  /* of the leg's node */
     struct talk talk;
-    uint32_t go;       /* client's bytes that may go: talk_ask has seen them */
-    uint32_t seen;     /* the leg's bytes that talk_answer has */
-    uint32_t covered;  /* of these, what may go to the client (here, with sync) */
-    uint32_t in_round; /* what the round under way will cover */
+    uint32_t go;        /* client's bytes that may go: talk_ask has seen them */
+    uint32_t seen;      /* the leg's bytes that talk_answer has */
+    uint32_t covered;   /* of these, what may go to the client (here, with sync) */
+    uint32_t in_round;  /* what the round under way will cover */
     struct buf prelude; /* what the leg is told first */
     uint32_t prelude_sent, swallow;
     struct resp_frame swallowed;
     bool authenticates; /* the first reply that is swallowed is the gate's own */
     /* hops: commands that are not answered */
     struct buf kept;
-    uint64_t kept_first; /* the number of kept's first command, from 0 */
-    bool kept_lost;      /* it was too much */
-    uint64_t waits_since; /* it is held; 0: it is not */
+    uint64_t kept_first;   /* the number of kept's first command, from 0 */
+    bool kept_lost;        /* it was too much */
+    uint64_t waits_since;  /* it is held; 0: it is not */
     uint64_t astray_since; /* the leg leads where no way leads any more; 0: it does not */
     uint64_t began_at, reached_at, active_at;
     uint64_t bytes_in, bytes_out;
@@ -81,11 +80,11 @@ struct committer {
     uint8_t state; /* enum committer_state */
     struct stream s;
     struct buf out, in;
-    uint32_t sent, expected;   /* replies of the round under way, and what comes before them */
-    uint64_t began_at;         /* the round */
-    uint64_t first_at;         /* what it is to confirm is this old; 0: nothing waits */
-    uint64_t offset;           /* what must be acknowledged; known once `pictured` */
-    bool pictured;             /* the round's first picture has come: only acknowledgements lack */
+    uint32_t sent, expected; /* replies of the round under way, and what comes before them */
+    uint64_t began_at;       /* the round */
+    uint64_t first_at;       /* what it is to confirm is this old; 0: nothing waits */
+    uint64_t offset;         /* what must be acknowledged; known once `pictured` */
+    bool pictured;           /* the round's first picture has come: only acknowledgements lack */
     bool authenticates;
     uint16_t acknowledged;     /* by the latest picture */
     struct round_picture last; /* the latest picture */
@@ -94,16 +93,16 @@ struct committer {
 };
 
 struct door {
-    uint32_t refs; /* the service in use and each passage */
+    uint32_t refs;    /* the service in use and each passage */
     struct list link; /* worker's doors */
     struct worker *worker;
     uint32_t slot;
     struct service *service; /* in use; NULL: the view has it no more */
     struct role_row *row;
     struct service_row *counts;
-    struct gate seen;  /* at the last look */
-    bool held;         /* ... writers were to wait */
-    int self;          /* place of this node, or -1 */
+    struct gate_state seen;           /* at the last look */
+    bool held;                  /* ... writers were to wait */
+    int self;                   /* place of this node, or -1 */
     struct round_places places; /* addresses of the instances */
     struct list passages, waiting;
     struct list withheld; /* passages with replies that no round covers yet */
@@ -121,11 +120,6 @@ static inline const struct view_primary *door_conf(const struct door *d)
 
 /* --- door.c --- */
 
-/* The door of a service of kind primary, with a reference; NULL when memory is out. */
-struct door *door_get(struct worker *w, uint32_t slot);
-void door_unref(struct door *d);
-/* The service is the one in use from now on; NULL: there is none any more. */
-void door_serve(struct door *d, struct service *s);
 /* A look at the cells; what has changed is done. */
 void door_look(struct door *d);
 /* Is it open at this very moment? */
@@ -138,22 +132,14 @@ void door_here(struct passage *p, bool here);
 bool door_has_room(const struct door *d);
 /* The address of this place's node, with this port. */
 bool door_node(const struct door *d, int place, uint16_t port, struct addr *out);
-/* All of this worker. */
-void doors_look(struct worker *w);
 
 /* --- front.c --- */
 
-void passage_begin(struct client *c, struct service *s);
-void passage_run(struct passage *p);
-void passage_timeout(struct passage *p);
-/* The client goes. */
-void passage_abort(struct passage *p);
 /* It has no leg any more: sought anew. */
 void passage_lead(struct passage *p);
 void passage_drop_leg(struct passage *p);
 /* Ends it so that nobody takes it for complete. */
 void passage_cut(struct passage *p);
-void passage_end(struct worker *w, struct list *link);
 /* The passage is from another node, and ends so that it can go on elsewhere. */
 void passage_return(struct passage *p);
 

@@ -2,10 +2,10 @@
 
 const char gate_mark[GATE_MARK] = {0, 'H', 'F', 'E', 'N', 'D', '1', '\n'};
 
-struct gate gate_look(const struct role_row *r, uint32_t n_on, uint64_t now)
+struct gate_state gate_look(const struct role_row *r, uint32_t n_on, uint64_t now)
 {
     uint64_t primary = cell_get(&r->primary);
-    return (struct gate){
+    return (struct gate_state){
         .until = gate_open(r, now) ? cell_get(&r->lease_until) : 0,
         .hold = cell_get(&r->hold),
         .epoch = cell_get(&r->epoch),
@@ -16,7 +16,7 @@ struct gate gate_look(const struct role_row *r, uint32_t n_on, uint64_t now)
     };
 }
 
-enum gate_way gate_way(const struct gate *g, int self, bool hop)
+enum gate_way gate_way(const struct gate_state *g, int self, bool hop)
 {
     if (g->until)
         return GATE_HERE;

@@ -8,7 +8,7 @@
 
 /* A look at a role's cells. Each is true on its own; whether bytes may go is asked anew, of the
  * cells themselves, before each time that some do (gate_open). */
-struct gate {
+struct gate_state {
     uint64_t until; /* the lease's end; 0: the gate is shut */
     uint64_t hold;  /* writers wait until then; 0: they do not */
     uint64_t epoch; /* of the record */
@@ -31,12 +31,12 @@ static inline bool gate_open(const struct role_row *r, uint64_t now)
     return gate != 0 && gate == cell_get(&r->lease_epoch) && now < cell_get(&r->lease_until);
 }
 /* n_on: how many places there are; what does not lie among them counts as nobody. */
-struct gate gate_look(const struct role_row *r, uint32_t n_on, uint64_t now);
+struct gate_state gate_look(const struct role_row *r, uint32_t n_on, uint64_t now);
 /* self: this node's place, or -1. A connection that another node passed on is never passed on again
  * (hop). */
-enum gate_way gate_way(const struct gate *g, int self, bool hop);
+enum gate_way gate_way(const struct gate_state *g, int self, bool hop);
 /* New commands are to stay where they are. */
-static inline bool gate_holds(const struct gate *g, uint64_t now)
+static inline bool gate_holds(const struct gate_state *g, uint64_t now)
 {
     return g->hold > now;
 }

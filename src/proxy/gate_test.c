@@ -30,7 +30,7 @@ static void it_is_open_until_the_deadline(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         set(&r, rows[i].until, rows[i].lease, rows[i].gate, 1);
         assert_int_equal(gate_open(&r, rows[i].now), rows[i].open);
-        struct gate g = gate_look(&r, 3, rows[i].now);
+        struct gate_state g = gate_look(&r, 3, rows[i].now);
         assert_int_equal(g.until, rows[i].open ? 100 : 0);
         assert_int_equal(gate_way(&g, 0, false), rows[i].open ? GATE_HERE : GATE_WAIT);
         assert_int_equal(gate_way(&g, 0, true), rows[i].open ? GATE_HERE : GATE_WAIT);
@@ -43,7 +43,7 @@ static void else_it_goes_to_the_records_primary_once(void **state)
     struct role_row r = {0};
     for (uint64_t primary = 0; primary < 6; primary++) {
         set(&r, 0, 0, 0, primary);
-        struct gate g = gate_look(&r, 3, 1);
+        struct gate_state g = gate_look(&r, 3, 1);
         bool known = primary >= 1 && primary <= 3;
         assert_int_equal(g.primary, known ? (int)primary - 1 : -1);
         assert_int_equal(gate_way(&g, 1, false), known && primary != 2 ? GATE_THERE : GATE_WAIT);
@@ -51,7 +51,7 @@ static void else_it_goes_to_the_records_primary_once(void **state)
         assert_int_equal(gate_way(&g, 1, true), GATE_WAIT);
     }
     set(&r, 100, 7, 7, 1); /* the record is older than the gate: the gate counts */
-    struct gate g = gate_look(&r, 3, 99);
+    struct gate_state g = gate_look(&r, 3, 99);
     assert_int_equal(gate_way(&g, 2, false), GATE_HERE);
 }
 

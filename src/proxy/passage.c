@@ -1,12 +1,12 @@
 /* passage: a client's bytes to its leg, and back.
  *
- * Bytes to the instance go only while the gate is open, by the clock itself: it is asked before each
- * time that some are handed to the kernel. Where commands are known (framed), none is begun that is
- * not whole, as long as there is room for the rest of it.
+ * Bytes to the instance go only while the gate is open, by the clock itself: it is asked before
+ * each time that some are handed to the kernel. Where commands are known (framed), none is begun
+ * that is not whole, as long as there is room for the rest of it.
  *
- * With sync, what comes from the instance stays in the leg's block until a round covers it: the block
- * is the bound. When it is full the instance is not read, and it in turn reads no more of this
- * connection. */
+ * With sync, what comes from the instance stays in the leg's block until a round covers it: the
+ * block is the bound. When it is full the instance is not read, and it in turn reads no more of
+ * this connection. */
 #include <sys/socket.h>
 
 #include "proxy/front.h"
