@@ -155,6 +155,9 @@ void answer_config_history(struct conn *c, const struct captures *m);
 void answer_config_plan(struct conn *c, const struct captures *m);
 void answer_config_apply(struct conn *c, const struct captures *m);
 void answer_config_rollback(struct conn *c, const struct captures *m);
+/* False: there is none, or none yet, or memory is out; *e says which. *out is to be freed in any
+ * case. */
+bool config_picture(const struct admin *a, struct admin_config *out, struct err *e);
 void metrics_config(struct admin *a, struct exposition *x);
 json_t *config_json(struct admin *a); /* in short; null when there is none to tell of */
 

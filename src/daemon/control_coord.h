@@ -1,8 +1,10 @@
 /* control_coord: the coordinator that this node belongs to, by its configuration. Inside this room.
  *
  *   control_coord.c    which engine; the keys `cluster` and `voters`; what is told of it
- *   control_managed.c  managed.h's facts from the other nodes, the agent and etcd; its steps done
- *   control_etcd.c     etcd of this node: the agent, its certificates, questions to it
+ *   control_managed.c  the record, and managed.h's steps: chosen, done one at a time
+ *   control_standing.c what nodes tell each other, and managed.h's facts
+ *   control_members.c  what etcd says of itself, and the changes of its members
+ *   control_etcd.c     etcd of this node: the agent, its certificates, its process
  *   control_backup.c   backups, and the two ways of a restore
  *
  * One node's etcd is looked at each POLL_NS, and after each change; the next step is chosen then.
@@ -135,12 +137,28 @@ void coord_endpoints(struct control *c);
 /* control_managed.c */
 int managed_begin(struct control *c, struct err *e);
 void managed_tick(struct control *c);
+void managed_consider(struct control *c); /* the next step, if nothing is under way */
+bool managed_save(struct control *c, const struct coord_record *r);
+void managed_leaves(struct control *c);  /* etcd has stopped */
+void managed_emptied(struct control *c); /* its data is aside */
+int managed_restore(struct control *c, const struct coord_record *r, bool empty, struct err *e);
+void coord_disk(struct control *c, const struct agent_disk *d);
+/* control_standing.c */
+struct coord_facts {
+    struct managed_node nodes[VIEW_MAX_NODES];
+    struct managed_member members[MANAGED_MEMBERS];
+    char founder[MANAGED_NAME];
+    struct managed_facts f; /* points into the others */
+};
+void managed_gather(struct control *c, struct coord_facts *a);
 void managed_say(struct control *c, bool again);
 struct str managed_wanted(const struct control *c, struct voters *out); /* and who would found */
 bool managed_hears(struct control *c, uint32_t node, const struct standing **out);
-void managed_leaves(struct control *c);  /* etcd has stopped */
-void managed_emptied(struct control *c); /* its data is aside */
-void coord_disk(struct control *c, const struct agent_disk *d);
+bool managed_leads(const struct control *c); /* the member of this node does */
+uint32_t managed_owner(const struct control *c, const struct standing_member *m);
+/* control_members.c */
+bool members_poll(struct control *c);
+bool members_change(struct control *c, const struct managed_step *s);
 /* control_etcd.c */
 void coord_agent_init(struct control *c);
 struct addr coord_port(const struct view_node *n, uint16_t more);
@@ -159,8 +177,6 @@ void coord_backup_tick(struct control *c);
 void coord_restore_begin(struct control *c);
 void coord_restore_tick(struct control *c);
 void coord_restore_end(struct control *c);
-int managed_restore(struct control *c, const struct coord_record *r, bool empty, struct err *e);
-uint32_t managed_owner(const struct control *c, const struct standing_member *m);
 /* For struct admin_host. */
 int coordinating_picture(void *context, struct admin_coordinator *out, struct err *e);
 int coordinating_backup(void *context, struct err *e);

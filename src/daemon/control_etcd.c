@@ -220,7 +220,8 @@ static void ended(struct control *c, const struct agent_state *s)
     g->status = (struct etcd_told){0};
     if (s->wanted)
         return;
-    const char *last = s->n_lines ? s->lines[s->n_lines - 1] : "";
+    /* Who was killed did not say why. */
+    const char *last = s->n_lines && !(s->status & 0x7f) ? s->lines[s->n_lines - 1] : "";
     const char *msg = strstr(last, "\"msg\":\""); /* it logs JSON: the words in it */
     last = msg ? msg + strlen("\"msg\":\"") : last;
     coordinating_tell(c, EVENT_WARNING, "", "its member ended by %s %u%s%.*s",
@@ -241,6 +242,8 @@ static void on_state(void *context, const struct agent_state *s)
     g->agent_known = true;
     if (s->life == AGENT_RUNNING && was != AGENT_RUNNING)
         g->ran_since = loop_now(c->loop);
+    if (s->life == AGENT_RUNNING && was == AGENT_ENDED)
+        coordinating_tell(c, EVENT_INFO, "", "its member is started again");
     if (s->life == AGENT_ENDED && was != AGENT_ENDED && known)
         ended(c, s);
     coord_look(c);

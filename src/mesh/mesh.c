@@ -10,12 +10,17 @@
 #include "mesh/pulse.h"
 #include "os/aead.h"
 
+#define LEASE_NS  (300 * NS_PER_MS)
+#define DEMOTE_NS (100 * NS_PER_MS)
+enum { LEASE_RHO = 5000 /* millionths */ };
+
 struct mesh {
     struct loop *loop;
     struct mesh_host host;
     struct pulse *pulse;
     struct links *links;
     struct contacts contacts; /* changed here only, with the pulse's lock */
+    char cluster[256];        /* its name */
     char incarnation_file[4096];
 };
 
@@ -84,6 +89,13 @@ static void on_news(void *context, const struct pulse_news *n)
     }
 }
 
+static void on_lease(void *context, uint64_t role, unsigned effects)
+{
+    struct mesh *m = context;
+    if (m->host.lease)
+        m->host.lease(m->host.context, role, effects);
+}
+
 /* --- what the links ask --- */
 
 static struct str link_name(void *context, uint64_t id)
@@ -130,6 +142,13 @@ static struct member_params params_of(const struct view_cluster *c)
     struct member_params p = member_defaults();
     p.heartbeat = c->heartbeat;
     p.suspect_after = c->suspect_after;
+    return p;
+}
+
+static struct lease_params lease_params_of(const struct view_cluster *c)
+{
+    struct lease_params p = {.lease = LEASE_NS, .demote = DEMOTE_NS, .rho = LEASE_RHO};
+    p.beat = MIN(c->heartbeat, p.lease / 4);
     return p;
 }
 
@@ -203,9 +222,13 @@ int mesh_set_view(struct mesh *m, const struct view *v, struct err *e)
 {
     struct keyring keys = {0};
     struct member_params params = params_of(&v->cluster);
+    struct lease_params terms = lease_params_of(&v->cluster);
     int r = read_keys(&v->cluster, &keys, e);
     if (r == 0) {
         struct engine *engine = pulse_lock(m->pulse);
+        uint64_t now;
+        struct leases *leases = pulse_leases(m->pulse, &now);
+        leases_params(leases, &terms, now);
         seal_set_keys(engine_seal(engine), &keys);
         member_set_params(engine_members(engine), &params);
         links_set_keys(m->links, &keys);
@@ -223,12 +246,13 @@ static int open_parts(struct mesh *m, const struct view_cluster *c, struct err *
 {
     struct links_host links = {
         m, link_name, link_message, link_changed, link_complain, link_guest_key, link_guest};
-    struct pulse_options o = {.loop = m->loop, .context = m, .news = on_news};
+    struct pulse_options o = {.loop = m->loop, .context = m, .news = on_news, .lease = on_lease};
     struct err unsaved = {0};
     o.engine = (struct engine_options){.cluster = c->name,
                                        .self = node_of(c, c->self),
                                        .params = params_of(c),
                                        .incarnation = kept_incarnation(m) + 1};
+    o.lease_params = lease_params_of(c);
     entropy(&o.engine.seed, sizeof o.engine.seed);
     if (keep_incarnation(m, o.engine.incarnation, &unsaved))
         complain(m, "this node's incarnation cannot be kept: %s", unsaved.text);
@@ -255,6 +279,8 @@ int mesh_new(struct mesh **out, struct loop *l, const struct view *v, struct str
     int r = n > 0 && (size_t)n < sizeof m->incarnation_file
                 ? 0
                 : err_set(e, ERR_LIMIT, "the state directory's path is too long");
+    if (r == 0 && !str_copy(m->cluster, sizeof m->cluster, v->cluster.name))
+        r = err_set(e, ERR_LIMIT, "the cluster's name is too long");
     if (r == 0)
         r = open_parts(m, &v->cluster, e);
     if (r == 0) {
@@ -350,6 +376,79 @@ void mesh_maintenance(struct mesh *m, bool on)
     member_set_maintenance(mesh_borrow(m), on, clock_now());
     mesh_return(m);
     pulse_stir(m->pulse);
+}
+
+/* --- leases --- */
+
+uint64_t mesh_role(struct str service)
+{
+    uint64_t id = node_id(STR("role"), service);
+    return id ? id : 1;
+}
+
+static struct leases *borrow_leases(const struct mesh *m, uint64_t *now)
+{
+    pulse_lock(m->pulse);
+    return pulse_leases(m->pulse, now);
+}
+
+static void return_leases(const struct mesh *m)
+{
+    pulse_unlock(m->pulse);
+    pulse_stir(m->pulse);
+}
+
+void mesh_lease_voters(struct mesh *m, uint64_t version, const struct str *names, uint32_t n)
+{
+    uint64_t ids[LEASE_VOTERS_MAX], now;
+    CHECK(n <= LEASE_VOTERS_MAX);
+    for (uint32_t i = 0; i < n; i++)
+        ids[i] = node_id(str_of(m->cluster), names[i]);
+    leases_voters(borrow_leases(m, &now), version, ids, n, now);
+    return_leases(m);
+}
+
+int mesh_lease_role(struct mesh *m, uint64_t role, struct role_row *row, struct err *e)
+{
+    uint64_t now;
+    struct leases *l = borrow_leases(m, &now);
+    int r = leases_role(l, role, row, now, e);
+    return_leases(m);
+    return r;
+}
+
+void mesh_lease_want(struct mesh *m, uint64_t role, uint64_t epoch)
+{
+    uint64_t now;
+    struct leases *l = borrow_leases(m, &now);
+    leases_want(l, role, epoch, now);
+    return_leases(m);
+}
+
+bool mesh_lease_confirm(struct mesh *m, uint64_t role, uint64_t gate, uint64_t epoch)
+{
+    uint64_t now;
+    struct leases *l = borrow_leases(m, &now);
+    bool held = leases_confirm(l, role, gate, epoch, now);
+    return_leases(m);
+    return held;
+}
+
+void mesh_lease_drop(struct mesh *m, uint64_t role)
+{
+    uint64_t now;
+    struct leases *l = borrow_leases(m, &now);
+    leases_drop(l, role, now);
+    return_leases(m);
+}
+
+bool mesh_lease_read(const struct mesh *m, uint64_t role, struct mesh_lease *out)
+{
+    uint64_t now;
+    struct leases *l = borrow_leases(m, &now);
+    bool known = leases_read(l, role, now, out);
+    pulse_unlock(m->pulse);
+    return known;
 }
 
 struct mesh_counts mesh_counts(const struct mesh *m)

@@ -24,6 +24,11 @@ int lease_params_check(const struct lease_params *p, struct err *e)
     return 0;
 }
 
+struct lease_terms lease_params_terms(const struct lease_params *p)
+{
+    return (struct lease_terms){p->lease, p->demote, p->rho};
+}
+
 const char *lease_state_name(enum lease_state s)
 {
     static const char *const names[LEASE_STATES] = {
@@ -58,16 +63,45 @@ void lease_holder_voters(struct lease_holder *h, uint64_t version, const uint64_
     forget_rounds(h);
 }
 
+static uint64_t less(uint64_t at, uint64_t by)
+{
+    return at > by ? at - by : 0;
+}
+
+void lease_holder_params(struct lease_holder *h, const struct lease_params *p)
+{
+    CHECK(lease_params_check(p, NULL) == 0);
+    uint64_t longer = less(p->demote, h->params.demote);
+    h->params = *p;
+    h->deadline = less(h->deadline, longer);
+    h->outgoing = less(h->outgoing, longer);
+    forget_rounds(h);
+}
+
+void lease_holder_resume(struct lease_holder *h, uint64_t incarnation, uint64_t round,
+                         uint64_t epoch, uint64_t deadline, uint64_t now)
+{
+    CHECK(h->state == LEASE_IDLE && !h->round && incarnation);
+    h->incarnation = incarnation;
+    h->round = round;
+    if (deadline <= now)
+        return;
+    h->state = LEASE_HELD;
+    h->epoch = h->seen = epoch;
+    h->deadline = deadline;
+    h->next = now;
+}
+
 /* --- states --- */
+
+bool lease_outdated(const struct lease_holder *h)
+{
+    return h->state != LEASE_IDLE && h->seen > h->epoch;
+}
 
 static bool has_lease(const struct lease_holder *h)
 {
     return h->state == LEASE_GATE || h->state == LEASE_HELD;
-}
-
-static bool is_outdated(const struct lease_holder *h)
-{
-    return h->seen > h->epoch;
 }
 
 static void become_idle(struct lease_holder *h)
@@ -96,7 +130,7 @@ static unsigned lapse(struct lease_holder *h, uint64_t now)
     }
     if (!has_lease(h) || now < h->deadline)
         return effects;
-    if (is_outdated(h))
+    if (lease_outdated(h))
         become_idle(h);
     else
         acquire(h, now); /* and through the gate again */
@@ -135,7 +169,7 @@ unsigned lease_tick(struct lease_holder *h, uint64_t now, struct lease_message *
         become_idle(h);
         return effects | LEASE_GAVE_UP;
     }
-    bool renews = h->state != LEASE_IDLE && !is_outdated(h) && h->n_voters;
+    bool renews = h->state != LEASE_IDLE && !lease_outdated(h) && h->n_voters;
     if (renews && now >= h->next)
         effects |= send_round(h, now, out);
     return effects;
@@ -148,9 +182,14 @@ uint64_t lease_next(const struct lease_holder *h)
         at = MIN(at, h->deadline);
     if (h->state == LEASE_ACQUIRING)
         at = MIN(at, h->give_up);
-    if (h->state != LEASE_IDLE && !is_outdated(h) && h->n_voters)
+    if (h->state != LEASE_IDLE && !lease_outdated(h) && h->n_voters)
         at = MIN(at, h->next);
     return at;
+}
+
+void lease_sooner(struct lease_holder *h, uint64_t at)
+{
+    h->next = MIN(h->next, at);
 }
 
 unsigned lease_want(struct lease_holder *h, uint64_t epoch, uint64_t now, struct lease_message *out)
@@ -227,7 +266,7 @@ unsigned lease_receive(struct lease_holder *h, uint64_t from, const struct lease
 bool lease_confirm(struct lease_holder *h, uint64_t gate, uint64_t epoch, uint64_t now)
 {
     bool open = h->state == LEASE_GATE && now < h->deadline && gate == h->gate;
-    if (!open || epoch != h->epoch || is_outdated(h))
+    if (!open || epoch != h->epoch || lease_outdated(h))
         return false;
     h->state = LEASE_HELD;
     h->outgoing = 0;

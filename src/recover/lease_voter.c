@@ -7,6 +7,12 @@ void lease_voter_init(struct lease_voter *v, const struct lease_params *p, uint6
     *v = (struct lease_voter){.params = *p, .quiet_until = now + lease_promise(p)};
 }
 
+void lease_voter_params(struct lease_voter *v, const struct lease_params *p)
+{
+    CHECK(lease_params_check(p, NULL) == 0);
+    v->params = *p;
+}
+
 void lease_voter_set(struct lease_voter *v, uint64_t version, bool member)
 {
     v->voters = member ? version : 0;
@@ -54,13 +60,14 @@ static void refuse(struct lease_message *answer, enum lease_refusal why, uint64_
 static void promise(struct lease_promised *p, uint64_t from, const struct lease_message *m,
                     uint64_t until)
 {
-    if (!is_of(p, from, m))
+    bool same = is_of(p, from, m);
+    if (!same)
         p->round = p->released = 0;
     p->holder = from;
     p->incarnation = m->incarnation;
     p->seen = m->epoch;
     p->round = MAX(p->round, m->round);
-    p->until = until;
+    p->until = same ? MAX(p->until, until) : until; /* under longer terms it may have got more */
 }
 
 static void renew(struct lease_voter *v, uint64_t from, const struct lease_message *m, uint64_t now,

@@ -35,7 +35,9 @@ struct role_node {
     bool maintenance;
     uint8_t instance;  /* enum role_instance */
     bool well;         /* its instance answers as it should */
-    uint64_t position; /* replication offset; comparable among those of one epoch */
+    uint64_t data;     /* epoch of the history that its data is a prefix of; 0: it does not know */
+    uint64_t position; /* replication offset; comparable among those of one history */
+    uint64_t acts;     /* under this epoch, as it says; 0: it does not */
     uint32_t load;
     int32_t preference; /* higher is better */
 };
@@ -46,7 +48,9 @@ struct role_record {
     uint64_t epoch;
     uint8_t primary, wanted; /* ROLE_NOBODY */
     uint16_t insync;         /* bits */
+    uint8_t strangers;       /* in-sync nodes that are no candidates any more */
     bool paused;
+    bool forced; /* an operator's, whatever it may lose: nobody answers it */
 };
 
 /* What became of an order that takes time. */
@@ -59,6 +63,7 @@ struct role_facts {
     struct role_record record; /* the latest that a watch or a read brought */
     bool coordinator;          /* reachable, as far as known */
     bool isolated;             /* this node hears no majority */
+    uint64_t not_before;       /* ns: damping, no challenge before */
     /* the lease: lease_holder's */
     enum lease_state lease;
     uint64_t lease_epoch, deadline, gate;

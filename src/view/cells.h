@@ -140,6 +140,7 @@ struct role_row {
     cell lease_epoch;              /* of the lease */
     cell incarnation;              /* of the control whose lease it is; 0: nobody's */
     cell round;                    /* no round above this has left */
+    cell role;                     /* whose row this is: its id */
     /* writer: control */
     _Alignas(64) cell gate; /* the epoch under which the instance here was promoted; 0: shut */
     cell hold;              /* ns: until then writers wait; 0: they do not */
