@@ -100,7 +100,7 @@ struct door {
     struct service *service; /* in use; NULL: the view has it no more */
     struct role_row *row;
     struct service_row *counts;
-    struct gate_state seen;           /* at the last look */
+    struct gate_state seen;     /* at the last look */
     bool held;                  /* ... writers were to wait */
     int self;                   /* place of this node, or -1 */
     struct round_places places; /* addresses of the instances */

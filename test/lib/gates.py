@@ -12,6 +12,7 @@ import time
 from holdfast import PATIENCE, TOOLS, until
 
 HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
+CLIENT = "127.0.0.9"  # at no node's address
 
 
 class Broken(Exception):
@@ -21,8 +22,8 @@ class Broken(Exception):
 class Talk:
     """One client's connection: commands out, replies in."""
 
-    def __init__(self, address, timeout=10 * PATIENCE):
-        self.s = socket.create_connection(address, timeout=timeout)
+    def __init__(self, address, timeout=10 * PATIENCE, source=CLIENT):
+        self.s = socket.create_connection(address, timeout=timeout, source_address=(source, 0))
         self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.have = b""
 
@@ -112,7 +113,7 @@ class Redis:
         self.process = subprocess.Popen(
             ["redis-server", "--bind", host, "--port", str(port), "--dir", self.dir, "--save", "", "--appendonly", "no",
              "--replica-announce-ip", host, "--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0",
-             "--daemonize", "no", *options],
+             "--protected-mode", "no", "--daemonize", "no", *options],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until(self.answers)
 
