@@ -398,6 +398,13 @@ static void return_leases(const struct mesh *m)
     pulse_stir(m->pulse);
 }
 
+void mesh_lease_votes(struct mesh *m, struct votes_head *head, struct vote_row *rows)
+{
+    uint64_t now;
+    leases_votes(borrow_leases(m, &now), head, rows);
+    return_leases(m);
+}
+
 void mesh_lease_voters(struct mesh *m, uint64_t version, const struct str *names, uint32_t n)
 {
     uint64_t ids[LEASE_VOTERS_MAX], now;
