@@ -121,7 +121,8 @@ struct agent_answer {
     int code;                          /* 0, or as of struct err */
     char sentence[AGENT_SENTENCE_MAX]; /* why not; else empty */
     struct agent_disk disk;            /* of AGENT_DISK */
-    uint64_t position;                 /* of ORDER_FENCE */
+    uint64_t history,
+        position; /* of ORDER_FENCE and ORDER_DEMOTE, as of struct agent_report: exact */
 };
 
 /* --- codec: bodies of the messages; puts: check b->failed; gets: false, malformed ---

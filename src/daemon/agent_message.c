@@ -159,6 +159,7 @@ void agent_put_answer(struct buf *b, const struct agent_answer *a)
     put_u64(b, a->disk.median);
     put_u64(b, a->disk.p99);
     put_u64(b, a->disk.worst);
+    put_u64(b, a->history);
     put_u64(b, a->position);
 }
 
@@ -240,6 +241,7 @@ bool agent_get_answer(struct reader *r, struct agent_answer *a)
     a->disk.median = get_u64(r);
     a->disk.p99 = get_u64(r);
     a->disk.worst = get_u64(r);
+    a->history = get_u64(r);
     a->position = get_u64(r);
     return reader_done(r);
 }

@@ -17,6 +17,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'wire/cookie': 'cookie',
     'wire/trace_context': 'trace_context',
     'wire/dns_read': 'dns',
+    'wire/resp': 'resp',
     'wire/gossip': 'gossip',
     'wire/lease': 'lease',
     'wire/neighbour': 'neighbour',
