@@ -206,12 +206,22 @@ void meshing_voters(struct control *c)
 {
     const struct view_cluster *k = &c->view->cluster;
     const struct voters *v = &c->coordinating.voters;
-    struct str names[VOTERS_MAX] = {k->nodes[k->self].name};
-    bool alone = k->coordinator.kind == COORDINATOR_LOCAL;
-    for (uint32_t i = 0; !alone && i < v->n; i++)
+    struct str names[VOTERS_MAX];
+    if (!c->meshing.mesh)
+        return;
+    if (k->coordinator.kind == COORDINATOR_LOCAL) {
+        mesh_lease_voters(c->meshing.mesh, 1, &k->nodes[k->self].name, 1);
+        return;
+    }
+    for (uint32_t i = 0; i < v->n; i++)
         names[i] = str_of(v->names[i]);
-    if (c->meshing.mesh && (alone || v->version))
-        mesh_lease_voters(c->meshing.mesh, alone ? 1 : v->version, names, alone ? 1 : v->n);
+    if (v->version)
+        mesh_lease_voters(c->meshing.mesh, v->version, names, v->n);
+}
+
+uint64_t meshing_promise(const struct control *c)
+{
+    return c->meshing.mesh ? mesh_lease_longest(c->meshing.mesh) : UINT64_MAX;
 }
 
 /* --- with the view --- */

@@ -88,6 +88,9 @@ void mesh_lease_votes(struct mesh *m, struct votes_head *head, struct vote_row *
 /* The set of voters that is in force, once it is on this node's disk; this node votes if it is one
  * of them. Said again, or older than what there is, it changes nothing. */
 void mesh_lease_voters(struct mesh *m, uint64_t version, const struct str *names, uint32_t n);
+/* No promise that any voter has given, under the terms of the view or those before, lasts longer by
+ * this node's clock; ns. */
+uint64_t mesh_lease_longest(const struct mesh *m);
 /* There is such a role here, and this is its row; level-triggered, with each view. A lease that a
  * control before this one held, as the row says, goes on: read it. NULL: no more; drop it first if
  * others are not to wait. ERR_LIMIT beyond LEASES_ROLES. */
