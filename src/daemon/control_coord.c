@@ -426,8 +426,14 @@ static void begin(struct control *c, uint8_t kind)
     if (kind != COORDINATOR_LOCAL && kind != COORDINATOR_NONE)
         load_voters(c);
     switch ((enum coordinator_kind)kind) {
-    case COORDINATOR_LOCAL: r = open_local(c, &e); break;
-    case COORDINATOR_EXTERNAL: r = open_external(c, &e); break;
+    case COORDINATOR_LOCAL:
+        coord_restore_begin(c);
+        r = open_local(c, &e);
+        break;
+    case COORDINATOR_EXTERNAL:
+        coord_restore_begin(c);
+        r = open_external(c, &e);
+        break;
     case COORDINATOR_MANAGED: r = managed_begin(c, &e); break;
     case COORDINATOR_NONE:
     case COORDINATOR_KINDS: break;

@@ -5,7 +5,8 @@
  *   control_standing.c what nodes tell each other, and managed.h's facts
  *   control_members.c  what etcd says of itself, and the changes of its members
  *   control_etcd.c     etcd of this node: the agent, its certificates, its process
- *   control_backup.c   backups, and the two ways of a restore
+ *   control_backup.c   backups
+ *   control_restore.c  the two ways of a restore
  *
  * One node's etcd is looked at each POLL_NS, and after each change; the next step is chosen then.
  */
@@ -108,7 +109,7 @@ struct coordinating {
     struct json_t *restoring; /* owned; its contents while they are written */
     size_t restore_done;      /* keys */
     uint32_t restore_pending; /* under way */
-    bool restore_raise;       /* only the revision is to rise */
+    /* Its own, or with record.raise that of a restore without a file. */
     uint64_t restore_target, restore_revision; /* to be passed; reached */
 };
 
@@ -124,6 +125,8 @@ void coordinating_message(struct control *c, struct str from, struct str bytes);
 void coordinating_link(struct control *c, struct str node, bool up);
 /* The cluster's keys may be others. */
 void coordinating_keys(struct control *c);
+/* Whether this node's member knows the authorities of all keys, as far as it can. */
+bool coordinating_keys_known(struct control *c);
 
 /* Between the files. */
 void coordinating_tell(struct control *c, enum event_level level, const char *subject,
@@ -172,8 +175,10 @@ int coord_start(struct control *c, struct err *e);
 int coord_stop(struct control *c, struct err *e);
 int coord_aside(struct control *c, struct err *e);
 /* control_backup.c */
+#define COORD_BACKUP_FORMAT "holdfast coordinator 1"
 void coord_applied(struct control *c); /* a configuration was: a backup soon */
 void coord_backup_tick(struct control *c);
+/* control_restore.c */
 void coord_restore_begin(struct control *c);
 void coord_restore_tick(struct control *c);
 void coord_restore_end(struct control *c);

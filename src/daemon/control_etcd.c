@@ -110,6 +110,13 @@ void coordinating_keys(struct control *c)
         coordinating_tell(c, EVENT_ERROR, "", "the certificates of its members: %s", e.text);
 }
 
+bool coordinating_keys_known(struct control *c)
+{
+    const struct coordinating *g = g_of(c);
+    return g->kind != COORDINATOR_MANAGED ||
+           (g->restart_at == 0 && g->busy != COORD_STOPPING && g->busy != COORD_STARTING);
+}
+
 /* Members read new authorities when they start: one after the other, while the others are well. */
 bool coord_restarts(struct control *c)
 {
@@ -122,9 +129,9 @@ bool coord_restarts(struct control *c)
         return false;
     }
     for (uint32_t i = 0; i < cluster(c)->n_nodes && now < g->restart_at + RESTART_ANYHOW; i++) {
-        const struct coord_peer *p = &g->peers[i];
+        const struct standing *s;
         if (i != cluster(c)->self && voters_has(&g->voters, cluster(c)->nodes[i].name) &&
-            (p->at == 0 || p->said.said.leader == 0))
+            (!managed_hears(c, i, &s) || s->said.leader == 0))
             return false;
     }
     struct err e = {0};

@@ -74,7 +74,8 @@ static void fill_standing(struct control *c, struct standing *s)
     if (g->coord)
         coord_health(g->coord, &h);
     s->revision = h.revision;
-    s->restoring = g->record.restoring || g->restore_from[0];
+    s->restoring = g->record.restoring || g->record.raise || g->restore_from[0];
+    s->config = c->configuring.kept_most;
     if (!managed_leads(c) || !managed_same_id(&g->list.line, &s->said.line))
         return;
     s->n = g->list.n;
