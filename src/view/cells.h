@@ -89,6 +89,16 @@ struct service_row { /* writer: one lane's worker */
     cell bytes_in, bytes_out;
     cell latency_us_sum;
     cell latency[LATENCY_BUCKETS];
+    /* of a service of kind primary: docs/gate.md */
+    cell held;         /* gauge: clients that wait for a primary */
+    cell held_total;   /* clients that did */
+    cell hold_refused; /* cut: one too many, or waited for too long */
+    cell cut_deposed;  /* cut, with a command under way, because the gate shut */
+    cell led_on;       /* went on elsewhere, between two commands */
+    cell commits;      /* rounds that let replies go */
+    cell commit_us_sum;
+    cell commit_since; /* gauge, ns: replies have waited since; 0: none do */
+    cell quiet;        /* the role's `hold` for which nothing is under way here any more */
 };
 
 struct instance_verdict {      /* writer: control */
