@@ -238,9 +238,9 @@ void managed_gather(struct control *c, struct coord_facts *a)
     f->etcd = g->etcd.life == AGENT_RUNNING || g->etcd.life == AGENT_STOPPING ? MANAGED_RUNS
                                                                               : MANAGED_OFF;
     f->bare = g->record.said.record == MANAGED_DATA && !g->record.founding && !g->etcd.has_data;
-    f->may_change_voters =
-        g->voters_known && g->voters_revision && !g->restore_from[0] &&
-        voters_ready(&g->patience, &g->voters, &g->was, adopted, c, loop_now(c->loop));
+    f->may_change_voters = g->voters_known && g->voters_revision && !g->restore_from[0] &&
+                           voters_ready(&g->patience, &g->voters, &g->was, adopted, c,
+                                        meshing_promise(c), loop_now(c->loop));
     gather_nodes(c, a);
     for (uint32_t i = 0; i < g->list.n; i++) {
         const struct standing_member *m = &g->list.members[i];
