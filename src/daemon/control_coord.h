@@ -6,7 +6,8 @@
  *   control_members.c  what etcd says of itself, and the changes of its members
  *   control_etcd.c     etcd of this node: the agent, its certificates, its process
  *   control_disk.c     how long its disk takes to sync, and the timers that follow from it
- *   control_backup.c   backups, and the two ways of a restore
+ *   control_backup.c   backups
+ *   control_restore.c  the two ways of a restore
  *
  * One node's etcd is looked at each POLL_NS, and after each change; the next step is chosen then.
  */
@@ -124,7 +125,7 @@ struct coordinating {
     struct json_t *restoring; /* owned; its contents while they are written */
     size_t restore_done;      /* keys */
     uint32_t restore_pending; /* under way */
-    bool restore_raise;       /* only the revision is to rise */
+    /* Its own, or with record.raise that of a restore without a file. */
     uint64_t restore_target, restore_revision; /* to be passed; reached */
 };
 
@@ -140,6 +141,8 @@ void coordinating_message(struct control *c, struct str from, struct str bytes);
 void coordinating_link(struct control *c, struct str node, bool up);
 /* The cluster's keys may be others. */
 void coordinating_keys(struct control *c);
+/* Whether this node's member knows the authorities of all keys, as far as it can. */
+bool coordinating_keys_known(struct control *c);
 
 /* Between the files. */
 void coordinating_tell(struct control *c, enum event_level level, const char *subject,
@@ -198,8 +201,10 @@ uint32_t disk_level(const struct control *c);
 bool disk_is_steady(const struct control *c);  /* the level has been the same for a while */
 uint32_t disk_timers(const struct control *c); /* the level that the member here runs with */
 /* control_backup.c */
+#define COORD_BACKUP_FORMAT "holdfast coordinator 1"
 void coord_applied(struct control *c); /* a configuration was: a backup soon */
 void coord_backup_tick(struct control *c);
+/* control_restore.c */
 void coord_restore_begin(struct control *c);
 void coord_restore_tick(struct control *c);
 void coord_restore_end(struct control *c);

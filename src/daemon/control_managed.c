@@ -327,11 +327,11 @@ int managed_begin(struct control *c, struct err *e)
         g->damaged = true;
         return r;
     }
+    coord_restore_begin(c);
     r = coord_tls(c, e);
     r = r ? r : coord_tls_files(c, ca, cert, key, e);
     if (r == 0 && !g->ask)
         r = etcd_members_new(&g->ask, c->loop, ca, cert, key, e);
-    coord_restore_begin(c);
     coord_follow_line(c);
     loop_timer_set(c->loop, &g->tick, loop_now(c->loop) + NS_PER_MS);
     return r;

@@ -79,7 +79,8 @@ static void fill_standing(struct control *c, struct standing *s)
     if (g->coord)
         coord_health(g->coord, &h);
     s->revision = h.revision;
-    s->restoring = g->record.restoring || g->restore_from[0];
+    s->restoring = g->record.restoring || g->record.raise || g->restore_from[0];
+    s->config = c->configuring.kept_most;
     if (!managed_leads(c) || !managed_same_id(&g->list.line, &s->said.line))
         return;
     s->n = g->list.n;
@@ -242,9 +243,9 @@ void managed_gather(struct control *c, struct coord_facts *a)
     f->etcd = g->etcd.life == AGENT_RUNNING || g->etcd.life == AGENT_STOPPING ? MANAGED_RUNS
                                                                               : MANAGED_OFF;
     f->bare = g->record.said.record == MANAGED_DATA && !g->record.founding && !g->etcd.has_data;
-    f->may_change_voters =
-        g->voters_known && g->voters_revision && !g->restore_from[0] &&
-        voters_ready(&g->patience, &g->voters, &g->was, adopted, c, loop_now(c->loop));
+    f->may_change_voters = g->voters_known && g->voters_revision && !g->restore_from[0] &&
+                           voters_ready(&g->patience, &g->voters, &g->was, adopted, c,
+                                        meshing_promise(c), loop_now(c->loop));
     f->leaderless = g->leader_gone && loop_now(c->loop) - g->leader_gone >= LEADERLESS_NS;
     f->disk_steady = disk_is_steady(c);
     gather_nodes(c, a);

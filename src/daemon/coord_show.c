@@ -90,7 +90,7 @@ int coordinating_picture(void *context, struct admin_coordinator *out, struct er
     show_engine(g, out);
     if (g->kind == COORDINATOR_MANAGED)
         show_managed(c, out);
-    out->restoring = g->restore_from[0] != 0 || g->record.restoring || g->restore_raise;
+    out->restoring = g->restore_from[0] != 0 || g->record.restoring || g->record.raise;
     out->voters = g->voters.version;
     out->n_voters = MIN(g->voters.n, (uint32_t)ADMIN_VOTERS);
     for (uint32_t i = 0; i < out->n_voters; i++)
