@@ -110,7 +110,8 @@ def fault(system, case, primary):
             os.kill(pid, signal.SIGSTOP)
         return now(), lambda: [os.kill(p, signal.SIGCONT) for p in pids if os.path.exists(f"/proc/{p}")]
     assert case == "lost"
-    return system.net.alone(primary), system.net.heal
+    at = system.net.alone(primary)     # the moment before: what is measured is never too short
+    return at, system.net.heal
 
 
 def one(site, system, case):
@@ -132,8 +133,9 @@ def one(site, system, case):
         prober.stop()
         return pause / 1e6, len(failed)
     at, undo = fault(system, case, primary)
-    until(lambda: prober.again(at), 60, "writes again")
-    took = prober.again(at) - at
+    after = now()      # until here a write may have been accepted before the fault
+    until(lambda: prober.again(after), 60, "writes again")
+    took = prober.again(after) - at
     prober.stop()
     undo()
     return took / 1e6, 0
