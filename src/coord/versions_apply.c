@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-enum { WAIT_MS = 200 };
+enum { WAIT_MS = 200, TRIES = 4 };
 #define WAIT (WAIT_MS * UINT64_C(1000000))
 
 static struct str key_of(struct application *a, uint32_t which, uint64_t number)
@@ -95,10 +95,32 @@ static void fence(struct application *a)
     a->wait = 0;
 }
 
+/* Head was written as it was, at this revision, so that what was asked for before cannot happen any
+ * more: it is asked for anew. */
+static void once_more(struct application *a, uint64_t revision)
+{
+    struct err ignored;
+    buf_clear(&a->head);
+    if (++a->tries >= TRIES || version_write(&a->version, NULL, &a->head, &ignored)) {
+        over(a, APPLICATION_CONFLICT);
+        return;
+    }
+    a->base.revision = revision;
+    a->fencing = false;
+    a->next = APPLICATION_CAS;
+    a->wait = 0;
+    put_ops(a);
+}
+
 static void on_cas(struct application *a, const struct coord_answer *answer)
 {
     switch (answer->outcome) {
-    case COORD_DONE: over(a, a->fencing ? APPLICATION_CONFLICT : APPLICATION_DONE); return;
+    case COORD_DONE:
+        if (a->fencing)
+            once_more(a, answer->revision);
+        else
+            over(a, APPLICATION_DONE);
+        return;
     case COORD_CONFLICT:
         if (!a->fencing)
             over(a, APPLICATION_CONFLICT);
@@ -131,6 +153,9 @@ static void on_head(struct application *a, const struct coord_item *item)
     struct versions_head head = {0};
     if ((item ? item->revision : 0) == a->base.revision)
         fence(a);
+    else if (item && versions_head(item, &head, &a->e) == 0 &&
+             version_same(&head.version, &a->base.version))
+        once_more(a, item->revision);
     else if (versions_head(item, &head, &a->e) == 0 && version_same(&head.version, &a->version))
         over(a, APPLICATION_DONE);
     else
