@@ -83,7 +83,7 @@ enum application_next {
 enum application_end {
     APPLICATION_OPEN,     /* not known: what it stays when nobody asks any longer */
     APPLICATION_DONE,     /* `version` is in the history */
-    APPLICATION_CONFLICT, /* it is not and never will be, for somebody else was first: plan again */
+    APPLICATION_CONFLICT, /* somebody else's is, and this one never will be: plan again */
     APPLICATION_FAILED,   /* it is not and never will be; e tells */
 };
 struct application { /* stays where it is: ops point into it */
@@ -102,7 +102,7 @@ struct application { /* stays where it is: ops point into it */
     char text[2][VERSION_KEY];
     uint64_t newest; /* of head, when it was read */
     bool fencing;
-    uint32_t tries; /* that were fenced */
+    uint32_t attempts; /* that were fenced off */
 };
 /* What is wanted has when, who, node, note, from and id; number and digest are found here. highest:
  * the newest version that this node has used, which head may be behind after a restore. */

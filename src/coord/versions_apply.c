@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-enum { WAIT_MS = 200, TRIES = 4 };
+enum { WAIT_MS = 200, ATTEMPTS = 4 };
 #define WAIT (WAIT_MS * UINT64_C(1000000))
 
 static struct str key_of(struct application *a, uint32_t which, uint64_t number)
@@ -95,21 +95,22 @@ static void fence(struct application *a)
     a->wait = 0;
 }
 
-/* Head was written as it was, at this revision, so that what was asked for before cannot happen any
- * more: it is asked for anew. */
-static void once_more(struct application *a, uint64_t revision)
+/* The fence stands: what was written before never happens, nor did anybody else's. Once more. */
+static void again(struct application *a, uint64_t revision)
 {
     struct err ignored;
-    buf_clear(&a->head);
-    if (++a->tries >= TRIES || version_write(&a->version, NULL, &a->head, &ignored)) {
-        over(a, APPLICATION_CONFLICT);
-        return;
-    }
     a->base.revision = revision;
     a->fencing = false;
+    buf_clear(&a->head);
+    if (++a->attempts == ATTEMPTS || version_write(&a->version, NULL, &a->head, &ignored)) {
+        over(a, APPLICATION_FAILED);
+        err_set(&a->e, ERR_TIMEOUT,
+                "the coordinator does not answer in time: nothing was changed, try again");
+        return;
+    }
+    put_ops(a);
     a->next = APPLICATION_CAS;
     a->wait = 0;
-    put_ops(a);
 }
 
 static void on_cas(struct application *a, const struct coord_answer *answer)
@@ -117,7 +118,7 @@ static void on_cas(struct application *a, const struct coord_answer *answer)
     switch (answer->outcome) {
     case COORD_DONE:
         if (a->fencing)
-            once_more(a, answer->revision);
+            again(a, answer->revision);
         else
             over(a, APPLICATION_DONE);
         return;
@@ -155,7 +156,7 @@ static void on_head(struct application *a, const struct coord_item *item)
         fence(a);
     else if (item && versions_head(item, &head, &a->e) == 0 &&
              version_same(&head.version, &a->base.version))
-        once_more(a, item->revision);
+        again(a, item->revision); /* a fence that is not known to have happened, or another's */
     else if (versions_head(item, &head, &a->e) == 0 && version_same(&head.version, &a->version))
         over(a, APPLICATION_DONE);
     else
