@@ -78,6 +78,13 @@ class Members:
         """Any node's certificate will do."""
         return {name: os.path.join(self.tls, file) for name, file in (("ca", "ca.pem"), ("cert", "node.pem"), ("key", "node.key"))}
 
+    def terms(self):
+        """The highest term that a member knows."""
+        asked = subprocess.run([*self.prefix, "etcdctl", f"--cacert={self.files['ca']}", f"--cert={self.files['cert']}", f"--key={self.files['key']}",
+                                "--endpoints", ",".join(self.urls), "endpoint", "status", "-w", "json"],
+                               env=dict(os.environ, ETCDCTL_API="3"), capture_output=True, text=True, timeout=60 * PATIENCE)
+        return max(answer["Status"]["raftTerm"] for answer in json.loads(asked.stdout))
+
     def engine(self, prefix):
         options = [word for name, path in self.files.items() for word in (f"--{name}", path)]
         return Engine(f"etcd:{prefix}," + ",".join(self.urls), *options, prefix=self.prefix)
