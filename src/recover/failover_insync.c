@@ -137,7 +137,7 @@ static bool differs(const struct failover *f, uint16_t to)
 {
     const struct role_record *k = &f->record.r;
     bool given_up = k->wanted != ROLE_NOBODY && k->wanted == f->role.stays;
-    return to != k->insync || k->strangers || k->sync != f->params.sync || given_up ||
+    return f->rewrite || to != k->insync || k->strangers || k->sync != f->params.sync || given_up ||
            k->wanted == f->params.self;
 }
 

@@ -554,6 +554,9 @@ static bool may_lose(const struct world *w, uint8_t i)
     for (uint8_t k = 0; k < NODES; k++) /* nor while it becomes smaller */
         if (w->nodes[k].core.insync.stage != INSYNC_RESTS)
             return false;
+    for (uint32_t k = 0; k < w->queued; k++) /* or is about to */
+        if (w->queue[k].cas && w->queue[k].record.r.insync != w->record.r.insync)
+            return false;
     for (uint8_t k = 0; k < NODES; k++)
         if (others >> k & 1 && !w->nodes[k].instance.history)
             return false;
