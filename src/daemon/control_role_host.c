@@ -243,6 +243,7 @@ static void host_row(void *context, const struct failover_row *row)
     cell_set(&to->state, row->state);
     atomic_thread_fence(memory_order_seq_cst);
     cell_set(&to->gate, row->gate);
+    gate_tell_roles(r->owner);
 }
 
 struct failover_host role_host(struct role_here *r)
