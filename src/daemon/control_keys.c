@@ -62,11 +62,8 @@ static int write_keys(void *context, const struct keyring *keys, struct err *e)
     r = r ? r : mesh_set_view(c->meshing.mesh, c->view, e);
     if (r == 0) {
         coordinating_keys(c);
-<<<<<<< HEAD
         rolling_keys(c);
-=======
         gate_tell_all_secrets(c);
->>>>>>> main
     }
     return r;
 }
@@ -77,11 +74,8 @@ static int adopt_keys(void *context, struct err *e)
     int r = mesh_set_view(c->meshing.mesh, c->view, e);
     if (r == 0) {
         coordinating_keys(c);
-<<<<<<< HEAD
         rolling_keys(c);
-=======
         gate_tell_all_secrets(c);
->>>>>>> main
     }
     return r;
 }
