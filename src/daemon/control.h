@@ -13,11 +13,8 @@
  *   control_judge.c   one judge per instance: signals in, verdict cells and events out
  *   control_discover.c backends that come and go: when views are merged, what the API changes
  *   control_mesh.c    the node among its peers
-<<<<<<< HEAD
  *   control_role.c    services of kind primary: control_role.h
-=======
  *   control_gate.c    what the gates of services of kind primary are told beside the cells
->>>>>>> main
  *   control_keys.c    the cluster's keys: who gets them, and when they become others
  *   control_pace.c    which instances are slower than their pool
  *   control_health.c  what the other nodes see of the instances, and what is made of it
