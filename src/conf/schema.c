@@ -616,7 +616,7 @@ static const struct {
     [KIND_FORM] = {"plain, common, combined, json or a text with {fields}", false, FIELD_TEXT},
     [KIND_SECRET] = {"file:PATH or env:NAME", false, FIELD_NONE},
     [KIND_RIGHTS] = {"some of {read, metrics, drain, instances, reload, restart, upgrade, cluster, "
-                     "beat, keys, apply}, or all",
+                     "beat, keys, apply, roles}, or all",
                      true, FIELD_NONE},
     [KIND_DIR] = {"an absolute path", false, FIELD_NONE},
     [KIND_SERVERS] = {"an address, as in 10.0.0.53 or [::1]:5353", true, FIELD_NONE},

@@ -112,6 +112,7 @@ static void take_voters(struct control *c, const struct coord_item *item)
         coordinating_tell(c, EVENT_INFO, "voters", "version %llu: " STR_FMT,
                           (unsigned long long)v.version, STR_ARG(buf_str(&text)));
     buf_free(&text);
+    meshing_voters(c);
     coord_endpoints(c);
     coord_look(c);
 }
@@ -470,6 +471,7 @@ void coordinating_adopt(struct control *c, const struct view *was)
     (void)was;
     if (!g->open || g->kind != kind || (kind == COORDINATOR_EXTERNAL && !same))
         begin(c, kind);
+    meshing_voters(c);
     coord_endpoints(c);
     coord_look(c);
 }

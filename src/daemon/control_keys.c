@@ -60,8 +60,10 @@ static int write_keys(void *context, const struct keyring *keys, struct err *e)
         wipe(text.p, text.cap);
     buf_free(&text);
     r = r ? r : mesh_set_view(c->meshing.mesh, c->view, e);
-    if (r == 0)
+    if (r == 0) {
         coordinating_keys(c);
+        gate_tell_all_secrets(c);
+    }
     return r;
 }
 
@@ -69,8 +71,10 @@ static int adopt_keys(void *context, struct err *e)
 {
     struct control *c = context;
     int r = mesh_set_view(c->meshing.mesh, c->view, e);
-    if (r == 0)
+    if (r == 0) {
         coordinating_keys(c);
+        gate_tell_all_secrets(c);
+    }
     return r;
 }
 
@@ -252,10 +256,15 @@ int keying_rotate(void *context, bool force, struct err *e)
 
 /* --- start and end --- */
 
+static bool on_moved(void *context)
+{
+    return coordinating_keys_known(context);
+}
+
 void keying_begin(struct control *c)
 {
-    struct rotation_host h = {c,          on_nodes,   on_send,    read_keys,
-                              write_keys, adopt_keys, on_entropy, on_tell};
+    struct rotation_host h = {c,          on_nodes,   on_send, read_keys, write_keys,
+                              adopt_keys, on_entropy, on_tell, on_moved};
     struct err e = {0};
     char path[PATHS_MAX];
     int r = paths_join(path, c->o.state_dir, "tokens", &e);

@@ -1,5 +1,7 @@
 #include "mesh/leases.h"
 
+#include "mesh/votes.h"
+
 enum { TOLD = 16 };
 
 struct role {
@@ -30,7 +32,7 @@ struct leases {
     struct told told[TOLD]; /* a ring */
     uint32_t n_told;
 
-    struct lease_voter voter;
+    struct votes votes;
     uint32_t n_roles;
     uint64_t ids[LEASES_ROLES]; /* apart, to find one fast */
     struct role roles[LEASES_ROLES];
@@ -57,13 +59,6 @@ static void note(struct leases *l, struct role *r, unsigned effects)
 
 /* --- the row --- */
 
-/* Stores stay in the order of these calls: a process that ends leaves what it had stored up to
- * then, for the next one to read. */
-static void put(cell *c, uint64_t v)
-{
-    atomic_store_explicit(c, v, memory_order_release);
-}
-
 /* The epoch first: a deadline never stands beside an epoch that nobody confirmed. */
 static void publish(struct role *r, uint64_t now)
 {
@@ -74,26 +69,26 @@ static void publish(struct role *r, uint64_t now)
     if (!r->row)
         return;
     if (cell_get(&r->row->lease_epoch) != r->acts)
-        put(&r->row->lease_epoch, r->acts);
+        cell_put(&r->row->lease_epoch, r->acts);
     if (cell_get(&r->row->lease_until) != until)
-        put(&r->row->lease_until, until);
+        cell_put(&r->row->lease_until, until);
 }
 
 static void row_clear(struct role_row *row)
 {
-    put(&row->lease_until, 0);
-    put(&row->incarnation, 0);
-    put(&row->role, 0);
-    put(&row->lease_epoch, 0);
-    put(&row->round, 0);
+    cell_put(&row->lease_until, 0);
+    cell_put(&row->incarnation, 0);
+    cell_put(&row->role, 0);
+    cell_put(&row->lease_epoch, 0);
+    cell_put(&row->round, 0);
 }
 
 static void row_take(struct role *r, uint64_t now)
 {
     row_clear(r->row);
-    put(&r->row->role, r->holder.role);
-    put(&r->row->round, r->holder.round);
-    put(&r->row->incarnation, r->holder.incarnation);
+    cell_put(&r->row->role, r->holder.role);
+    cell_put(&r->row->round, r->holder.round);
+    cell_put(&r->row->incarnation, r->holder.incarnation);
     publish(r, now);
 }
 
@@ -118,7 +113,7 @@ static void answered(struct leases *l, uint64_t from, const struct lease_message
 static void ask_oneself(struct leases *l, const struct lease_message *m, uint64_t now)
 {
     struct lease_message answer;
-    if (lease_voter_receive(&l->voter, l->self, m, now, &answer))
+    if (votes_receive(&l->votes, l->self, m, now, &answer))
         answered(l, l->self, &answer, now);
 }
 
@@ -150,7 +145,7 @@ static void led_to(struct leases *l, struct role *r, unsigned effects,
     if (!(effects & LEASE_SEND))
         return;
     if (r->row)
-        put(&r->row->round, m->round); /* before it leaves */
+        cell_put(&r->row->round, m->round); /* before it leaves */
     if (l->beat > now)
         lease_sooner(&r->holder, l->beat);
     to_voters(l, m, now);
@@ -224,7 +219,7 @@ bool leases_receive(struct leases *l, uint64_t from, const void *payload, size_t
         if (!same)
             answering += decline(&in[i], &answers[answering]);
         else if (request)
-            answering += lease_voter_receive(&l->voter, from, &in[i], now, &answers[answering]);
+            answering += votes_receive(&l->votes, from, &in[i], now, &answers[answering]);
         else
             answered(l, from, &in[i], now);
     }
@@ -304,7 +299,7 @@ void leases_params(struct leases *l, const struct lease_params *p, uint64_t now)
     if (same_terms(&was, &is) && p->beat == l->params.beat)
         return;
     l->params = *p;
-    lease_voter_params(&l->voter, p);
+    lease_voter_params(&l->votes.voter, p);
     for (uint32_t i = 0; i < l->n_roles; i++) {
         lease_holder_params(&l->roles[i].holder, p);
         publish(&l->roles[i], now);
@@ -320,18 +315,25 @@ bool leases_voters(struct leases *l, uint64_t version, const uint64_t *ids, uint
         return false;
     if (version == l->version && n == l->n_voters && !memcmp(ids, l->voters, n * sizeof ids[0]))
         return true;
+    if (version == l->version && version)
+        votes_be_quiet(&l->votes, now + lease_promise(&l->params));
     bool member = false;
     for (uint32_t i = 0; i < n; i++)
         member |= ids[i] == l->self;
     l->version = version;
     l->n_voters = n;
     memcpy(l->voters, ids, n * sizeof ids[0]);
-    lease_voter_set(&l->voter, version, member);
+    lease_voter_set(&l->votes.voter, version, member);
     for (uint32_t i = 0; i < l->n_roles; i++) {
         lease_holder_voters(&l->roles[i].holder, version, ids, n);
         lease_sooner(&l->roles[i].holder, now); /* what was on its way counts no more */
     }
     return true;
+}
+
+void leases_votes(struct leases *l, struct votes_head *head, struct vote_row *rows)
+{
+    votes_keep(&l->votes, head, rows);
 }
 
 /* A row that somebody left: what it says is taken if it can be so. */
@@ -422,8 +424,7 @@ int leases_new(struct leases **out, uint64_t self, const struct lease_params *p,
     l->params = *p;
     l->self = self;
     l->incarnation = MAX(incarnation, 1u);
-    lease_voter_init(&l->voter, p, now);
-    l->voter.quiet_until = MAX(l->voter.quiet_until, quiet);
+    votes_init(&l->votes, p, quiet, now);
     return 0;
 }
 

@@ -10,6 +10,11 @@
  * started again goes on with: the incarnation, and a round that none that left is above, written
  * before that round leaves. All is stored in an order in which the row may be found at any step.
  *
+ * What was promised stands in memory that outlives the process too (leases_votes), before the
+ * answer leaves: so a voter that starts again need not be quiet for P, and where one node alone
+ * votes a lease outlives a restart of its control. A row that was half written when its writer died
+ * makes all of them void: then it is quiet.
+ *
  * Nodes with other terms (L, D, rho) are told so and count for nothing.
  *
  * What a call led to is kept for leases_effect: one set of effects for each role, so that whoever
@@ -52,9 +57,13 @@ int leases_new(struct leases **out, uint64_t self, const struct lease_params *p,
                struct err *e);
 void leases_free(struct leases *l); /* the rows stay as they are; NULL is allowed */
 
+/* Where promises are kept. The first thing after leases_new: what is there is taken up if it is
+ * whole. Without it nothing is kept. rows: CELLS_VOTES. */
+void leases_votes(struct leases *l, struct votes_head *head, struct vote_row *rows);
 /* Other terms, for all roles and the voter. */
 void leases_params(struct leases *l, const struct lease_params *p, uint64_t now);
-/* The set of voters in force. An older version than the one before is not taken: false. */
+/* The set of voters in force. An older version than the one before is not taken: false. Another set
+ * of the same version (a coordinator was founded anew): this node is quiet for P. */
 bool leases_voters(struct leases *l, uint64_t version, const uint64_t *ids, uint32_t n,
                    uint64_t now);
 /* There is such a role at this node, and its row; said again it changes nothing. If the row says

@@ -19,6 +19,8 @@ struct node {
     uint64_t id;
     struct leases *leases;
     struct role_row rows[ROWS];
+    struct votes_head head;
+    struct vote_row votes[CELLS_VOTES];
     bool cut;
     uint32_t nudged, differs, sent;
     struct lease_terms theirs;
@@ -74,6 +76,7 @@ static void start(struct world *w, uint32_t i)
         ids[k] = w->nodes[k].id;
     assert_int_equal(leases_new(&x->leases, x->id, &PARAMS, w->now * 1000 + i, 0, &h, w->now, NULL),
                      0);
+    leases_votes(x->leases, &x->head, x->votes);
     assert_true(leases_voters(x->leases, 1, ids, NODES, w->now));
 }
 
@@ -452,6 +455,79 @@ static void terms_change_under_a_lease(void **state)
     assert_int_not_equal(lease_of(w, 1, ROLE).state, LEASE_GATE);
 }
 
+/* What a restarted voter promised before, it keeps; and it need not be quiet. */
+static void a_voter_that_restarts_keeps_its_promises(void **state)
+{
+    struct world *w = *state;
+    until_voters_speak(w);
+    add_role(w, 0, ROLE, 0);
+    add_role(w, 1, ROLE, 0);
+    hold(w, 0, ROLE, 5);
+    for (uint32_t i = 1; i < NODES; i++) {
+        end(w, i);
+        start(w, i);
+    }
+    add_role(w, 1, ROLE, 0);
+    pass(w, 400 * MS);
+    assert_true(may_act(w, 0, 0)); /* with their votes */
+    w->nodes[0].cut = true;
+    for (uint32_t i = 1; i < NODES; i++) {
+        end(w, i);
+        start(w, i);
+    }
+    add_role(w, 1, ROLE, 0);
+    leases_want(w->nodes[1].leases, ROLE, 6, w->now);
+    while (may_act(w, 0, 0)) {
+        assert_int_equal(lease_of(w, 1, ROLE).state, LEASE_ACQUIRING);
+        pass(w, MS);
+    }
+    pass(w, 160 * MS);
+    assert_int_equal(lease_of(w, 1, ROLE).state, LEASE_GATE);
+}
+
+/* One that died in the middle of a row, or whose memory is new, is quiet. */
+static void a_voter_that_may_have_forgotten_is_quiet(void **state)
+{
+    struct world *w = *state;
+    until_voters_speak(w);
+    add_role(w, 0, ROLE, 0);
+    hold(w, 0, ROLE, 5);
+    for (int torn = 0; torn < 2; torn++) {
+        pass(w, 500 * MS);
+        assert_true(may_act(w, 0, 0));
+        for (uint32_t i = 1; i < NODES; i++) {
+            end(w, i);
+            cell_set(torn ? &w->nodes[i].head.writing : &w->nodes[i].head.kept, (uint64_t)torn);
+            start(w, i);
+        }
+        pass(w, 200 * MS);
+        for (uint32_t i = 1; i < NODES; i++) { /* within the quiet time: it does not end sooner */
+            end(w, i);
+            start(w, i);
+        }
+        pass(w, 110 * MS);
+        assert_false(may_act(w, 0, 0));
+        pass(w, 160 * MS);
+        struct mesh_lease l = lease_of(w, 0, ROLE);
+        assert_int_equal(l.state, LEASE_GATE);
+        assert_true(leases_confirm(w->nodes[0].leases, ROLE, l.gate, 5, w->now));
+    }
+}
+
+static void another_set_of_the_same_version_makes_quiet(void **state)
+{
+    struct world *w = *state;
+    uint64_t one = w->nodes[0].id;
+    until_voters_speak(w);
+    add_role(w, 0, ROLE, 0);
+    assert_true(leases_voters(w->nodes[0].leases, 1, &one, 1, w->now));
+    leases_want(w->nodes[0].leases, ROLE, 1, w->now);
+    pass(w, 400 * MS);
+    assert_int_equal(lease_of(w, 0, ROLE).state, LEASE_ACQUIRING);
+    pass(w, 60 * MS);
+    assert_int_equal(lease_of(w, 0, ROLE).state, LEASE_GATE);
+}
+
 static void sets_of_voters_only_rise(void **state)
 {
     struct world *w = *state;
@@ -510,6 +586,9 @@ int main(void)
         TEST(roles_share_datagrams),
         TEST(other_terms_count_for_nothing),
         TEST(terms_change_under_a_lease),
+        TEST(a_voter_that_restarts_keeps_its_promises),
+        TEST(a_voter_that_may_have_forgotten_is_quiet),
+        TEST(another_set_of_the_same_version_makes_quiet),
         TEST(sets_of_voters_only_rise),
         TEST(what_is_malformed_is_refused),
         TEST(roles_have_a_bound_and_memory_too),

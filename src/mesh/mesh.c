@@ -5,28 +5,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "mesh/contacts.h"
-#include "mesh/links.h"
-#include "mesh/pulse.h"
+#include "mesh/mesh_inside.h"
 #include "os/aead.h"
 
-#define LEASE_NS  (300 * NS_PER_MS)
-#define DEMOTE_NS (100 * NS_PER_MS)
-enum { LEASE_RHO = 5000 /* millionths */ };
+#define INCARNATION "incarnation"
 
-struct mesh {
-    struct loop *loop;
-    struct mesh_host host;
-    struct pulse *pulse;
-    struct links *links;
-    struct contacts contacts; /* changed here only, with the pulse's lock */
-    char cluster[256];        /* its name */
-    char incarnation_file[4096];
-};
-
-static void complain(struct mesh *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void complain(struct mesh *m, const char *format, ...)
+void mesh_complain(struct mesh *m, const char *format, ...)
 {
     char text[512];
     va_list args;
@@ -36,30 +20,31 @@ static void complain(struct mesh *m, const char *format, ...)
     m->host.complain(m->host.context, text);
 }
 
-/* --- this node's incarnation --- */
+/* --- numbers that outlive the process --- */
 
-static int keep_incarnation(const struct mesh *m, uint64_t incarnation, struct err *e)
+int mesh_keep(const struct mesh *m, const char *name, uint64_t number, struct err *e)
 {
-    char text[32];
-    int n = snprintf(text, sizeof text, "%llu\n", (unsigned long long)incarnation);
-    return file_replace(m->incarnation_file, (struct str){text, (size_t)n}, 0600, e);
+    char path[sizeof m->state_dir + 32], text[32];
+    snprintf(path, sizeof path, "%s/%s", m->state_dir, name);
+    int n = snprintf(text, sizeof text, "%llu\n", (unsigned long long)number);
+    return file_replace(path, (struct str){text, (size_t)n}, 0600, e);
 }
 
-/* The last one, 0 where there is none. A file that cannot be read is no reason not to start: the
- * others know the number too, and say so. */
-static uint64_t kept_incarnation(struct mesh *m)
+uint64_t mesh_kept(struct mesh *m, const char *name)
 {
+    char path[sizeof m->state_dir + 32];
     struct buf text = {0};
     struct err e = {0};
     uint64_t last = 0;
-    int r = file_read(m->incarnation_file, 64, &text, &e);
+    snprintf(path, sizeof path, "%s/%s", m->state_dir, name);
+    int r = file_read(path, 64, &text, &e);
     struct str digits = buf_str(&text);
     if (digits.n && digits.p[digits.n - 1] == '\n')
         digits.n--;
     if (r == 0 && !str_u64(digits, UINT64_MAX / 2, &last))
-        r = err_set(&e, ERR_PROTO, "%s does not hold a number", m->incarnation_file);
+        r = err_set(&e, ERR_PROTO, "%s does not hold a number", path);
     if (r && r != -ERR_ABSENT)
-        complain(m, "this node's incarnation of before is lost: %s", e.text);
+        mesh_complain(m, "this node's %s of before is lost: %s", name, e.text);
     buf_free(&text);
     return last;
 }
@@ -82,18 +67,11 @@ static void on_news(void *context, const struct pulse_news *n)
     switch (n->kind) {
     case NEWS_CHANGE: on_change(m, &n->change); return;
     case NEWS_INCARNATION:
-        if (keep_incarnation(m, n->incarnation, &e))
-            complain(m, "this node's incarnation cannot be kept: %s", e.text);
+        if (mesh_keep(m, INCARNATION, n->incarnation, &e))
+            mesh_complain(m, "this node's incarnation cannot be kept: %s", e.text);
         return;
     case NEWS_COMPLAINT: m->host.complain(m->host.context, n->text); return;
     }
-}
-
-static void on_lease(void *context, uint64_t role, unsigned effects)
-{
-    struct mesh *m = context;
-    if (m->host.lease)
-        m->host.lease(m->host.context, role, effects);
 }
 
 /* --- what the links ask --- */
@@ -142,13 +120,6 @@ static struct member_params params_of(const struct view_cluster *c)
     struct member_params p = member_defaults();
     p.heartbeat = c->heartbeat;
     p.suspect_after = c->suspect_after;
-    return p;
-}
-
-static struct lease_params lease_params_of(const struct view_cluster *c)
-{
-    struct lease_params p = {.lease = LEASE_NS, .demote = DEMOTE_NS, .rho = LEASE_RHO};
-    p.beat = MIN(c->heartbeat, p.lease / 4);
     return p;
 }
 
@@ -222,13 +193,10 @@ int mesh_set_view(struct mesh *m, const struct view *v, struct err *e)
 {
     struct keyring keys = {0};
     struct member_params params = params_of(&v->cluster);
-    struct lease_params terms = lease_params_of(&v->cluster);
     int r = read_keys(&v->cluster, &keys, e);
     if (r == 0) {
+        mesh_lease_terms(m, &v->cluster);
         struct engine *engine = pulse_lock(m->pulse);
-        uint64_t now;
-        struct leases *leases = pulse_leases(m->pulse, &now);
-        leases_params(leases, &terms, now);
         seal_set_keys(engine_seal(engine), &keys);
         member_set_params(engine_members(engine), &params);
         links_set_keys(m->links, &keys);
@@ -246,16 +214,17 @@ static int open_parts(struct mesh *m, const struct view_cluster *c, struct err *
 {
     struct links_host links = {
         m, link_name, link_message, link_changed, link_complain, link_guest_key, link_guest};
-    struct pulse_options o = {.loop = m->loop, .context = m, .news = on_news, .lease = on_lease};
+    struct pulse_options o = {
+        .loop = m->loop, .context = m, .news = on_news, .lease = mesh_lease_news};
     struct err unsaved = {0};
     o.engine = (struct engine_options){.cluster = c->name,
                                        .self = node_of(c, c->self),
                                        .params = params_of(c),
-                                       .incarnation = kept_incarnation(m) + 1};
-    o.lease_params = lease_params_of(c);
+                                       .incarnation = mesh_kept(m, INCARNATION) + 1};
+    mesh_lease_begin(m, c, &o.lease_params, &o.lease_quiet);
     entropy(&o.engine.seed, sizeof o.engine.seed);
-    if (keep_incarnation(m, o.engine.incarnation, &unsaved))
-        complain(m, "this node's incarnation cannot be kept: %s", unsaved.text);
+    if (mesh_keep(m, INCARNATION, o.engine.incarnation, &unsaved))
+        mesh_complain(m, "this node's incarnation cannot be kept: %s", unsaved.text);
     int r = read_keys(c, &o.engine.keys, e);
     if (r == 0)
         r = links_new(&m->links, m->loop, c->name, o.engine.self.id, &o.engine.keys, &links, e);
@@ -274,9 +243,7 @@ int mesh_new(struct mesh **out, struct loop *l, const struct view *v, struct str
         return err_set(e, ERR_NOMEM, "no memory for the mesh");
     m->loop = l;
     m->host = *h;
-    int n = snprintf(m->incarnation_file, sizeof m->incarnation_file, "%.*s/incarnation",
-                     (int)state_dir.n, state_dir.p);
-    int r = n > 0 && (size_t)n < sizeof m->incarnation_file
+    int r = str_copy(m->state_dir, sizeof m->state_dir, state_dir)
                 ? 0
                 : err_set(e, ERR_LIMIT, "the state directory's path is too long");
     if (r == 0 && !str_copy(m->cluster, sizeof m->cluster, v->cluster.name))
@@ -312,7 +279,7 @@ void mesh_set_sockets(struct mesh *m, int datagram_fd, int listen_fd)
     if (datagram_fd >= 0)
         pulse_socket(m->pulse, datagram_fd);
     if (listen_fd >= 0 && links_set_listener(m->links, listen_fd, &e))
-        complain(m, "no other node can connect: %s", e.text);
+        mesh_complain(m, "no other node can connect: %s", e.text);
 }
 
 /* --- for control --- */
@@ -320,6 +287,7 @@ void mesh_set_sockets(struct mesh *m, int datagram_fd, int listen_fd)
 void mesh_beat(struct mesh *m)
 {
     pulse_beat(m->pulse);
+    mesh_lease_beat(m);
 }
 
 struct membership *mesh_borrow(const struct mesh *m)
@@ -376,79 +344,6 @@ void mesh_maintenance(struct mesh *m, bool on)
     member_set_maintenance(mesh_borrow(m), on, clock_now());
     mesh_return(m);
     pulse_stir(m->pulse);
-}
-
-/* --- leases --- */
-
-uint64_t mesh_role(struct str service)
-{
-    uint64_t id = node_id(STR("role"), service);
-    return id ? id : 1;
-}
-
-static struct leases *borrow_leases(const struct mesh *m, uint64_t *now)
-{
-    pulse_lock(m->pulse);
-    return pulse_leases(m->pulse, now);
-}
-
-static void return_leases(const struct mesh *m)
-{
-    pulse_unlock(m->pulse);
-    pulse_stir(m->pulse);
-}
-
-void mesh_lease_voters(struct mesh *m, uint64_t version, const struct str *names, uint32_t n)
-{
-    uint64_t ids[LEASE_VOTERS_MAX], now;
-    CHECK(n <= LEASE_VOTERS_MAX);
-    for (uint32_t i = 0; i < n; i++)
-        ids[i] = node_id(str_of(m->cluster), names[i]);
-    leases_voters(borrow_leases(m, &now), version, ids, n, now);
-    return_leases(m);
-}
-
-int mesh_lease_role(struct mesh *m, uint64_t role, struct role_row *row, struct err *e)
-{
-    uint64_t now;
-    struct leases *l = borrow_leases(m, &now);
-    int r = leases_role(l, role, row, now, e);
-    return_leases(m);
-    return r;
-}
-
-void mesh_lease_want(struct mesh *m, uint64_t role, uint64_t epoch)
-{
-    uint64_t now;
-    struct leases *l = borrow_leases(m, &now);
-    leases_want(l, role, epoch, now);
-    return_leases(m);
-}
-
-bool mesh_lease_confirm(struct mesh *m, uint64_t role, uint64_t gate, uint64_t epoch)
-{
-    uint64_t now;
-    struct leases *l = borrow_leases(m, &now);
-    bool held = leases_confirm(l, role, gate, epoch, now);
-    return_leases(m);
-    return held;
-}
-
-void mesh_lease_drop(struct mesh *m, uint64_t role)
-{
-    uint64_t now;
-    struct leases *l = borrow_leases(m, &now);
-    leases_drop(l, role, now);
-    return_leases(m);
-}
-
-bool mesh_lease_read(const struct mesh *m, uint64_t role, struct mesh_lease *out)
-{
-    uint64_t now;
-    struct leases *l = borrow_leases(m, &now);
-    bool known = leases_read(l, role, now, out);
-    pulse_unlock(m->pulse);
-    return known;
 }
 
 struct mesh_counts mesh_counts(const struct mesh *m)

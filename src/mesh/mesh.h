@@ -82,9 +82,15 @@ void mesh_maintenance(struct mesh *m, bool on);
  * itself; control asks and is told. A role is known by mesh_role of its service's name. What any of
  * these calls leads to is told by host.lease, never inside the call. */
 uint64_t mesh_role(struct str service); /* never 0 */
+/* Where this node's promises as a voter are kept, so that a restart of control does not make it
+ * quiet; the first of these calls. */
+void mesh_lease_votes(struct mesh *m, struct votes_head *head, struct vote_row *rows);
 /* The set of voters that is in force, once it is on this node's disk; this node votes if it is one
  * of them. Said again, or older than what there is, it changes nothing. */
 void mesh_lease_voters(struct mesh *m, uint64_t version, const struct str *names, uint32_t n);
+/* No promise that any voter has given, under the terms of the view or those before, lasts longer by
+ * this node's clock; ns. */
+uint64_t mesh_lease_longest(const struct mesh *m);
 /* There is such a role here, and this is its row; level-triggered, with each view. A lease that a
  * control before this one held, as the row says, goes on: read it. NULL: no more; drop it first if
  * others are not to wait. ERR_LIMIT beyond LEASES_ROLES. */

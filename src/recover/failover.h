@@ -47,7 +47,6 @@ enum {
 struct failover_record {
     struct role_record r;    /* revision: of the coordinator, not in the bytes */
     uint8_t from;            /* the place that handed over to this epoch's primary; ROLE_NOBODY */
-    uint64_t handed;         /* ... when it had this position */
     uint32_t flaps;          /* failovers since flaps_since */
     uint64_t flaps_since;    /* wall ms */
     uint64_t when;           /* wall ms */
@@ -214,16 +213,17 @@ struct failover_fence {
     uint64_t epoch; /* that the places are fenced under; 0: not begun */
     uint64_t began, asked_at, ticket;
     uint16_t asked, done; /* places */
-    uint64_t data[ROLE_NODES], position[ROLE_NODES], incarnation[ROLE_NODES];
+    uint64_t data[ROLE_NODES], position[ROLE_NODES];
     uint8_t catches; /* the place that is caught up with; ROLE_NOBODY */
-    uint64_t catch_data, catch_position, catch_since;
+    uint64_t catch_data, catch_position, catch_since, catch_seen;
     bool promotes;
 };
 /* A fence that another node asked of us. */
 struct failover_fenced {
     uint64_t epoch;  /* the highest: nothing older is followed */
+    uint64_t asked;  /* by the latest */
     uint64_t ticket; /* 0: nothing is under way */
-    uint8_t by;
+    uint8_t by;      /* ROLE_NOBODY: nobody waits for an answer */
 };
 enum failover_stage { INSYNC_RESTS, INSYNC_SETTLES, INSYNC_DRAINS, INSYNC_WRITES };
 struct failover_insync {
@@ -232,16 +232,19 @@ struct failover_insync {
     uint64_t since, mark, ticket, retry_at;
     uint64_t expected; /* revision that the compare-and-set was made against */
     uint64_t epoch;    /* of the primary that does it */
+    uint64_t began;    /* ns: of that epoch */
+    bool unknown;      /* one was not answered */
+    struct failover_record writing;
 };
 struct failover {
     struct failover_params params;
     struct failover_host host;
     struct role role;
     struct role_facts facts;
-    struct failover_record record, reading, writing; /* known; as a read brought it; as asked for */
+    struct failover_record record, writing; /* as it is known; as asked for */
     struct failover_peer peers[ROLE_NODES];
     struct failover_report report;
-    bool reported, coordinator, isolated, maintenance;
+    bool reported, coordinator, isolated;
     uint32_t load;
     uint64_t tickets;
     uint64_t cas_ticket, read_ticket, agent_ticket; /* under way; 0: nothing */
@@ -250,10 +253,16 @@ struct failover {
     struct failover_fence fence;
     struct failover_fenced fenced;
     struct failover_insync insync;
-    uint64_t promoted;    /* epoch: the gate is open under it; 0 */
-    uint64_t handing;     /* position at the end, as the demotion told */
+    uint64_t promoted; /* epoch: the gate is open under it; 0 */
+    uint64_t acted;    /* the last epoch under which it was */
+    uint64_t caught,
+        caught_data;      /* under that epoch it followed one of this history, to catch up */
     uint64_t record_seen; /* ns: when the record's epoch became known here */
-    uint64_t hold_until, moved_at[ROLE_NODES], acked[ROLE_NODES];
+    uint64_t hold_until, settled_at; /* writers wait; from then on none is under way */
+    struct failover_pace {
+        uint64_t mark, at; /* it had everything up to the mark; told at */
+    } pace[ROLE_NODES];
+    uint64_t stays_at; /* a switchover was given up */
     uint64_t wake;
     struct failover_row row;
     bool row_known;
@@ -263,8 +272,7 @@ struct failover {
     struct failover_chain chain, drafting;
     const char *waits; /* why nothing is done; NULL: nothing is to be done */
     char waits_text[FAILOVER_TEXT], told_waits[FAILOVER_TEXT];
-    bool told_lost;
-    uint64_t better_since;
+    uint64_t better_since, lost_at;
 };
 
 void failover_init(struct failover *f, const struct failover_params *p,
@@ -285,15 +293,15 @@ void failover_reported(struct failover *f, const struct failover_report *r, uint
 /* The agent is gone: what it was told is not answered, how the instance is is not known. */
 void failover_agent_gone(struct failover *f, uint64_t now);
 void failover_hear(struct failover *f, uint8_t from, const struct role_message *m, uint64_t now);
-/* A link came up: it has heard nothing. */
-void failover_link(struct failover *f, uint8_t place);
+/* A link to another node came up: it has heard nothing. */
+void failover_link(struct failover *f);
 /* r: after FAILOVER_DONE and of a read the record as it is now, with its revision. */
 void failover_cas_answer(struct failover *f, uint64_t ticket, enum failover_outcome outcome,
                          uint64_t revision, uint64_t now);
 void failover_read_answer(struct failover *f, uint64_t ticket, bool ok,
                           const struct failover_record *r, uint64_t now);
-void failover_agent_answer(struct failover *f, uint64_t ticket, bool ok, uint64_t data,
-                           uint64_t position, uint64_t now);
+void failover_agent_answer(struct failover *f, uint64_t ticket, bool ok, uint64_t position,
+                           uint64_t now);
 /* Carries out what is next. Returns when it is to be called at the latest. */
 uint64_t failover_run(struct failover *f, uint64_t now);
 

@@ -1,6 +1,8 @@
 /* The holder's half: rounds out, acknowledgements in, a deadline. lease_voter.c is the other. */
 #include "recover/lease.h"
 
+#define SOONER 5 /* rounds in a beat, at most, while a promise is about to end */
+
 #define MILLION UINT64_C(1000000)
 
 uint64_t lease_promise(const struct lease_params *p)
@@ -248,6 +250,14 @@ static unsigned acknowledged(struct lease_holder *h, int voter, const struct lea
     return LEASE_ENTERED;
 }
 
+/* A promise that ends before the next round is due: the round goes when it does. */
+static void ask_sooner(struct lease_holder *h, const struct lease_message *m, uint64_t now)
+{
+    bool ends = m->refusal == LEASE_TAKEN || m->refusal == LEASE_QUIET;
+    if (h->state == LEASE_ACQUIRING && ends && m->round == h->round)
+        h->next = MIN(h->next, now + MAX(m->wait, h->params.beat / SOONER));
+}
+
 unsigned lease_receive(struct lease_holder *h, uint64_t from, const struct lease_message *m,
                        uint64_t now)
 {
@@ -257,7 +267,10 @@ unsigned lease_receive(struct lease_holder *h, uint64_t from, const struct lease
         return effects;
     if (m->kind == LEASE_ACK && m->voters == h->version)
         return effects | acknowledged(h, voter, m, now);
-    if (m->kind != LEASE_REFUSED || m->seen <= h->seen)
+    if (m->kind != LEASE_REFUSED)
+        return effects;
+    ask_sooner(h, m, now);
+    if (m->seen <= h->seen)
         return effects;
     h->seen = m->seen;
     return effects | (h->state != LEASE_IDLE ? LEASE_OUTDATED : 0);

@@ -68,6 +68,8 @@ void lease_voter_init(struct lease_voter *v, const struct lease_params *p, uint6
 void lease_voter_set(struct lease_voter *v, uint64_t version, bool member);
 /* Other terms: promises that are out last as long as they were to, at least. */
 void lease_voter_params(struct lease_voter *v, const struct lease_params *p);
+/* NULL: it knows nothing of the role. */
+const struct lease_promised *lease_voter_find(const struct lease_voter *v, uint64_t role);
 /* What came from the node `from` (authenticated: the mesh says who it is). True: *answer is to be
  * sent back to it. */
 bool lease_voter_receive(struct lease_voter *v, uint64_t from, const struct lease_message *m,

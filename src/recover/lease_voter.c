@@ -18,12 +18,18 @@ void lease_voter_set(struct lease_voter *v, uint64_t version, bool member)
     v->voters = member ? version : 0;
 }
 
-static struct lease_promised *find(struct lease_voter *v, uint64_t role)
+const struct lease_promised *lease_voter_find(const struct lease_voter *v, uint64_t role)
 {
     for (uint32_t i = 0; i < LEASE_ROLES_MAX; i++)
         if (v->promised[i].used && v->promised[i].role == role)
             return &v->promised[i];
     return NULL;
+}
+
+static struct lease_promised *find(struct lease_voter *v, uint64_t role)
+{
+    const struct lease_promised *p = lease_voter_find(v, role);
+    return p ? &v->promised[p - v->promised] : NULL;
 }
 
 /* A place that nobody has, else the one whose promise has been over for longest: only its epoch is

@@ -28,7 +28,7 @@ const char *view_right_name(unsigned i)
 {
     static const char *const names[RIGHTS] = {"read",   "metrics", "drain",   "instances",
                                               "reload", "restart", "upgrade", "cluster",
-                                              "beat",   "keys",    "apply"};
+                                              "beat",   "keys",    "apply",   "roles"};
     CHECK(i < RIGHTS);
     return names[i];
 }

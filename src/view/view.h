@@ -412,7 +412,8 @@ enum {
     RIGHT_BEAT = 256,    /* say that a job lives */
     RIGHT_KEYS = 512,    /* the cluster's keys: rotate them, let machines join */
     RIGHT_APPLY = 1024,  /* the configuration of all nodes */
-    RIGHTS = 11          /* how many */
+    RIGHT_ROLES = 2048,  /* switchovers, forced failovers, maintenance of a service */
+    RIGHTS = 12          /* how many */
 };
 /* Of 1 << i. */
 const char *view_right_name(unsigned i);

@@ -22,6 +22,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'wire/lease': 'lease',
     'wire/neighbour': 'neighbour',
     'wire/role': 'role',
+    'recover/failover_record': 'record',
     'view/decode': 'view',
     'conf/parse': 'conf',
     'detect/probe': 'probe',
