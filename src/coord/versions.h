@@ -102,6 +102,7 @@ struct application { /* stays where it is: ops point into it */
     char text[2][VERSION_KEY];
     uint64_t newest; /* of head, when it was read */
     bool fencing;
+    uint32_t attempts; /* that were fenced off */
 };
 /* What is wanted has when, who, node, note, from and id; number and digest are found here. highest:
  * the newest version that this node has used, which head may be behind after a restore. */

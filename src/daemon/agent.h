@@ -106,7 +106,7 @@ struct agent_state {
 enum agent_task {
     AGENT_DATA_ASIDE,  /* etcd's data directory is kept as aside-N; it must not run (ERR_BUSY) */
     AGENT_DATA_REMOVE, /* ... is removed for good */
-    AGENT_DISK,        /* how long does the state directory take to sync? up to 5 s */
+    AGENT_DISK,        /* how long does the state directory take to sync? some 3 s at most */
     AGENT_TASKS
 };
 

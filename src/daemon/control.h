@@ -13,6 +13,7 @@
  *   control_judge.c   one judge per instance: signals in, verdict cells and events out
  *   control_discover.c backends that come and go: when views are merged, what the API changes
  *   control_mesh.c    the node among its peers
+ *   control_gate.c    what the gates of services of kind primary are told beside the cells
  *   control_keys.c    the cluster's keys: who gets them, and when they become others
  *   control_pace.c    which instances are slower than their pool
  *   control_health.c  what the other nodes see of the instances, and what is made of it
@@ -38,6 +39,7 @@
 #include "daemon/control_config.h"
 #include "daemon/control_coord.h"
 #include "daemon/ipc.h"
+#include "recover/agents/instance.h"
 #include "daemon/log.h"
 #include "daemon/prober.h"
 #include "detect/beat.h"
@@ -257,6 +259,18 @@ const char *control_self(const struct control *c, char name[256]);
 /* `view` (now control's) is in force; its sockets are those of c->arriving. restore: verdicts and
  * drains come from the cells. */
 void control_adopt(struct control *c, struct view *view, bool restore);
+
+/* control_gate.c */
+/* After each change of a role's cells that somebody may wait for: gate, hold, record, sync. */
+void gate_tell_roles(struct control *c);
+/* The proxy of this bank, or all, are told the gates' passwords: there is a new one, a new view or
+ * a new key. */
+void gate_tell_secrets(struct control *c, uint32_t bank);
+void gate_tell_all_secrets(struct control *c);
+/* What the gate here says to the instance here; it is to go into agent_instance.gate_password
+ * whenever the proxies are told. The caller wipes it. */
+int gate_password(struct control *c, struct str service, char out[INSTANCE_PASSWORD],
+                  struct err *e);
 
 /* control_reload.c */
 void reloading_init(struct control *c);

@@ -185,8 +185,8 @@ int coord_start(struct control *c, struct err *e)
                            .peer = coord_port(self, VIEW_COORD_PEER),
                            .existing = !g->record.founding,
                            .force_new = g->record.restoring && !g->record.founding,
-                           .heartbeat_ms = g->heartbeat_ms,
-                           .election_ms = g->election_ms};
+                           .heartbeat_ms = etcd_heartbeat_ms(g->pace),
+                           .election_ms = etcd_election_ms(g->pace)};
     str_copy(a.name, sizeof a.name, self->name);
     snprintf(a.token, sizeof a.token, "%02x%02x%02x%02x%02x%02x-%llu", l->id[0], l->id[1], l->id[2],
              l->id[3], l->id[4], l->id[5], (unsigned long long)l->generation);
@@ -248,7 +248,9 @@ static void on_state(void *context, const struct agent_state *s)
     g->etcd = *s;
     g->agent_known = true;
     if (s->life == AGENT_RUNNING && was != AGENT_RUNNING)
-        g->ran_since = loop_now(c->loop);
+        g->ran_since = g->leader_gone = loop_now(c->loop);
+    if (s->life != AGENT_RUNNING)
+        g->leader_gone = 0;
     if (s->life == AGENT_RUNNING && was == AGENT_ENDED)
         coordinating_tell(c, EVENT_INFO, "", "its member is started again");
     if (s->life == AGENT_ENDED && was != AGENT_ENDED && known)
@@ -260,8 +262,8 @@ static void on_answer(void *context, const struct agent_answer *a)
 {
     struct control *c = context;
     struct coordinating *g = g_of(c);
-    if (a->ticket == g->disk_ticket) {
-        coord_disk(c, a->code == 0 ? &a->disk : NULL);
+    if (a->ticket == g->disk.ticket) {
+        disk_measured(c, a->code == 0 ? &a->disk : NULL);
         return;
     }
     if (a->ticket != g->ticket)
@@ -285,6 +287,7 @@ static void on_gone(void *context, const char *why)
     struct control *c = context;
     struct coordinating *g = g_of(c);
     g->agent_known = false;
+    disk_forget_agent(c);
     g->busy = g->busy == COORD_CHANGING || g->busy == COORD_VOTING ? g->busy : COORD_IDLE;
     g->leaves = g->start_next = false;
     g->etcd.life = AGENT_NEVER;

@@ -3,8 +3,6 @@
 #include "daemon/control.h"
 #include "daemon/paths.h"
 
-#include "coord/etcd_timers.h"
-
 static struct coordinating *g_of(struct control *c)
 {
     return &c->coordinating;
@@ -164,9 +162,33 @@ static bool set_voters(struct control *c, const struct managed_step *s)
     return true;
 }
 
+/* Leading: it is announced, and the member's node does it. */
+static bool give_turn(struct control *c, const struct managed_step *s)
+{
+    struct coordinating *g = g_of(c);
+    if (g->turn == s->member && g->step.act == MANAGED_TURN && g->step.level == s->level)
+        return false;
+    g->turn = s->member;
+    managed_say(c, true);
+    return true;
+}
+
+static bool restart(struct control *c, const struct managed_step *s)
+{
+    struct err e = {0};
+    g_of(c)->pace = s->level;
+    if (coord_stop(c, &e) == 0)
+        return true;
+    coordinating_tell(c, EVENT_WARNING, "", "%s", e.text);
+    return false;
+}
+
 static bool perform(struct control *c, const struct managed_step *s)
 {
     struct coord_record r = {.founding = false};
+    bool starts = s->act == MANAGED_FOUND || s->act == MANAGED_JOIN || s->act == MANAGED_START;
+    if (starts && disk_awaited(c))
+        return false;
     switch (s->act) {
     case MANAGED_INTEND: return intend(c);
     case MANAGED_PROMISE:
@@ -183,6 +205,8 @@ static bool perform(struct control *c, const struct managed_step *s)
     case MANAGED_REMOVE:
     case MANAGED_HAND_OVER: return members_change(c, s);
     case MANAGED_SET_VOTERS: return set_voters(c, s);
+    case MANAGED_TURN: return give_turn(c, s);
+    case MANAGED_RESTART: return restart(c, s);
     case MANAGED_REST:
     case MANAGED_DOS: break;
     }
@@ -211,6 +235,31 @@ static bool tend_keys(struct control *c)
     return false;
 }
 
+/* The node whose disk asks for the most; MANAGED_NODES: none asks for more than usual. */
+static const char *slowest(const struct managed_facts *f, char name[MANAGED_NAME])
+{
+    uint32_t most = 0;
+    str_copy(name, MANAGED_NAME, STR("all"));
+    for (uint32_t i = 0; i < f->n; i++)
+        if (f->nodes[i].heard && f->nodes[i].said.disk > most) {
+            most = f->nodes[i].said.disk;
+            str_copy(name, MANAGED_NAME, f->nodes[i].name);
+        }
+    return name;
+}
+
+static void note_timers(struct control *c, const struct managed_facts *f,
+                        const struct managed_step *s)
+{
+    char name[MANAGED_NAME], for_whom[MANAGED_NAME];
+    str_copy(name, sizeof name, f->nodes[s->node].name);
+    coordinating_tell(c, EVENT_INFO, name,
+                      "its member starts again, with a heartbeat of %u ms and elections after %u "
+                      "ms, for the disk of %s",
+                      etcd_heartbeat_ms(s->level), etcd_election_ms(s->level),
+                      slowest(f, for_whom));
+}
+
 static void note(struct control *c, const struct coord_facts *a, const struct managed_step *s)
 {
     struct coordinating *g = g_of(c);
@@ -219,7 +268,9 @@ static void note(struct control *c, const struct coord_facts *a, const struct ma
     bool same = strcmp(text, g->text) == 0;
     str_copy(g->text, sizeof g->text, str_of(text));
     g->step = *s;
-    if (same || !*text || s->act == MANAGED_START)
+    if (s->act == MANAGED_RESTART)
+        note_timers(c, &a->f, s);
+    if (same || !*text || s->act == MANAGED_START || s->act == MANAGED_RESTART)
         return;
     char name[MANAGED_NAME] = "";
     if (s->node < a->f.n)
@@ -241,6 +292,7 @@ void managed_consider(struct control *c)
     if (managed_leads(c) && (g->list_at == 0 || loop_now(c->loop) < g->change_after))
         return; /* what was changed is looked at before anything else is */
     managed_gather(c, &a);
+    g->pace = managed_pace(&a.f);
     struct managed_step s = managed_next(&a.f);
     bool rest = s.act == MANAGED_REST;
     if (rest && (s.why != g->resting || g->rest_since == 0)) {
@@ -257,29 +309,10 @@ void managed_tick(struct control *c)
 {
     if (!c->view || g_of(c)->damaged)
         return;
+    disk_tick(c);
     managed_say(c, false);
     if (!members_poll(c))
         managed_consider(c);
-}
-
-/* --- the disk --- */
-
-/* The disk's time for a sync sets the timers; they are the same for all members when all disks are
- * good, and etcd bears it when they are not. */
-void coord_disk(struct control *c, const struct agent_disk *d)
-{
-    struct coordinating *g = g_of(c);
-    uint32_t relax = 1;
-    g->disk_ticket = 0;
-    g->disk_p99 = d ? d->p99 : 0;
-    while (d && relax < ETCD_RELAX && d->p99 > (uint64_t)ETCD_SYNC_GOOD_MS * relax * NS_PER_MS)
-        relax *= 2;
-    g->heartbeat_ms = ETCD_HEARTBEAT_MS * relax;
-    g->election_ms = ETCD_ELECTION_MS * relax;
-    if (relax > 1)
-        coordinating_tell(c, EVENT_WARNING, "",
-                          "the disk takes %llu ms to sync: elections wait %u ms",
-                          (unsigned long long)(d->p99 / NS_PER_MS), g->election_ms);
 }
 
 /* --- begin --- */
@@ -288,8 +321,6 @@ int managed_begin(struct control *c, struct err *e)
 {
     struct coordinating *g = g_of(c);
     char path[PATHS_MAX], ca[PATHS_MAX], cert[PATHS_MAX], key[PATHS_MAX];
-    g->heartbeat_ms = ETCD_HEARTBEAT_MS;
-    g->election_ms = ETCD_ELECTION_MS;
     int r = record_path(c, path, e);
     r = r ? r : coord_record_load(path, &g->record, e);
     if (r) {

@@ -6,6 +6,7 @@
 #define LIST_NS   (2 * NS_PER_S)
 #define ASK_NS    (1500 * NS_PER_MS)
 #define CHANGE_NS (10 * NS_PER_S)
+#define LATE_NS   (250 * NS_PER_MS)
 
 static struct coordinating *g_of(struct control *c)
 {
@@ -39,10 +40,37 @@ static bool ask_self(struct control *c, enum etcd_question q)
     return ask(c, &a);
 }
 
+/* Whoever leads, since when its member knows none, and what is told of it: an election, not that
+ * somebody did not answer for a while. */
+static void take_leader(struct control *c, uint64_t was)
+{
+    struct coordinating *g = g_of(c);
+    const struct etcd_told *s = &g->status;
+    if (!managed_leads(c))
+        g->turn = 0;
+    if (s->leader == 0) {
+        g->leader_gone = g->leader_gone ? g->leader_gone : loop_now(c->loop);
+        if (was)
+            disk_look(c); /* perhaps it is why */
+        return;
+    }
+    g->leader_gone = 0;
+    if (s->leader == g->told_leader && s->term == g->told_term)
+        return;
+    g->told_leader = s->leader;
+    g->told_term = s->term;
+    disk_look(c);
+    coordinating_tell(c, EVENT_INFO, "",
+                      managed_leads(c) ? "its member here leads"
+                                       : "its member here follows another leader");
+}
+
 static void take_status(struct control *c, const struct etcd_told *t)
 {
     struct coordinating *g = g_of(c);
     uint64_t leader = g->status.leader, member = g->status.member;
+    if (t->code && loop_now(c->loop) - g->asked_at > ASK_NS + LATE_NS)
+        return; /* this process stood still itself, in a sync: it cannot say */
     g->status = *t;
     if (t->code) {
         g->status = (struct etcd_told){0};
@@ -56,10 +84,7 @@ static void take_status(struct control *c, const struct etcd_told *t)
     }
     if (leader != g->status.leader || member != g->status.member)
         managed_say(c, true);
-    if (leader != g->status.leader && g->status.leader)
-        coordinating_tell(c, EVENT_INFO, "",
-                          managed_leads(c) ? "its member here leads"
-                                           : "its member here follows another leader");
+    take_leader(c, leader);
 }
 
 static void take_members(struct control *c, const struct etcd_told *t)

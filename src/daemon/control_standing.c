@@ -2,8 +2,9 @@
  * and managed.h's facts, which are made of both. */
 #include "daemon/control.h"
 
-#define SAY_NS   (1 * NS_PER_S)
-#define FRESH_NS (3 * NS_PER_S)
+#define SAY_NS        (1 * NS_PER_S)
+#define FRESH_NS      (3 * NS_PER_S)
+#define LEADERLESS_NS (10 * NS_PER_S) /* elections that would end have ended */
 
 static struct coordinating *g_of(struct control *c)
 {
@@ -56,6 +57,10 @@ static struct managed_said own_said(struct control *c)
     s.leader = g->status.leader;
     s.term = g->status.term;
     s.applied = g->status.applied;
+    s.disk = (uint8_t)disk_level(c);
+    s.timers = (uint8_t)disk_timers(c);
+    s.pace = (uint8_t)g->pace;
+    s.turn = managed_leads(c) ? g->turn : 0;
     return s;
 }
 
@@ -241,6 +246,8 @@ void managed_gather(struct control *c, struct coord_facts *a)
     f->may_change_voters = g->voters_known && g->voters_revision && !g->restore_from[0] &&
                            voters_ready(&g->patience, &g->voters, &g->was, adopted, c,
                                         meshing_promise(c), loop_now(c->loop));
+    f->leaderless = g->leader_gone && loop_now(c->loop) - g->leader_gone >= LEADERLESS_NS;
+    f->disk_steady = disk_is_steady(c);
     gather_nodes(c, a);
     for (uint32_t i = 0; i < g->list.n; i++) {
         const struct standing_member *m = &g->list.members[i];

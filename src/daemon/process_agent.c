@@ -97,6 +97,8 @@ static bool hear_control(struct agent_process *p, struct ipc_message *m)
     case IPC_AGENT_STATE:
     case IPC_AGENT_DONE:
     case IPC_AGENT_REPORT:
+    case IPC_ROLES:
+    case IPC_SECRET:
     case IPC_TYPES: break;
     }
     return false;

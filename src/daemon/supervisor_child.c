@@ -77,6 +77,8 @@ static void from_control(struct supervisor *s, struct ipc_message *m)
     case IPC_AGENT_INSTANCE:
     case IPC_AGENT_ROLE:
     case IPC_AGENT_REPORT:
+    case IPC_ROLES:
+    case IPC_SECRET:
     case IPC_TYPES: break;
     }
     log_warning(&s->log, "control sent a message of type %u that makes no sense", m->type);

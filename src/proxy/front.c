@@ -37,7 +37,10 @@ void passage_drop_leg(struct passage *p)
     if (p->leg.io.fd >= 0)
         stream_close(&p->leg, p->client->worker);
     p->leg.io.fd = -1;
-    list_remove(&p->round);
+    if (!list_empty(&p->round)) {
+        list_remove(&p->round);
+        committer_note(p->door);
+    }
     door_here(p, false);
     if (p->reached_at)
         cell_add(&p->door->counts->tunnels, UINT64_MAX); /* minus one */

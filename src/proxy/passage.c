@@ -141,7 +141,10 @@ static size_t released(struct passage *p)
     struct door *d = p->door;
     if (!p->here || d->seen.sync == 0) {
         p->covered = p->in_round = 0;
-        list_remove(&p->round);
+        if (!list_empty(&p->round)) {
+            list_remove(&p->round);
+            committer_note(d);
+        }
         return p->seen;
     }
     if (p->seen > MAX(p->covered, p->in_round) && list_empty(&p->round)) {
@@ -227,7 +230,8 @@ static void passage_over(struct passage *p)
 static bool more_in(const struct passage *p)
 {
     const struct stream *s = &p->client->s;
-    return (s->readable || p->go) && p->leg.writable && !p->talk.stop && !s->eof;
+    bool stopped = p->talk.stop && resp_frame_between(&p->talk.ask);
+    return (s->readable || p->go) && p->leg.writable && !stopped && !s->eof;
 }
 
 static bool more_out(const struct passage *p)

@@ -20,7 +20,7 @@ import time
 
 from cluster import MESH_PORT, Cluster, answered, now
 from coordinator import Engine
-from holdfast import BINARY, PATIENCE, until
+from holdfast import BINARY, PATIENCE, TOOLS, until
 
 STOP, GO, KILL = signal.SIGSTOP, signal.SIGCONT, signal.SIGKILL
 
@@ -124,6 +124,32 @@ class Coordinated(Cluster):
     def __exit__(self, *exc):
         super().__exit__(*exc)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def on_slow_disks(self):
+        """From their start on, the disks of nodes take as long to sync as slow() says. Before the start."""
+        for node in self.nodes.values():
+            node.disk = os.path.join(self.folder, f"disk-{node.name}")
+            node.around = [os.path.join(TOOLS, "slowdisk"), node.disk]
+        return self
+
+    def slow(self, names, ms):
+        """Each sync of these nodes' processes takes so many ms more, from now on. Returns the moment."""
+        for name in names:
+            with open(self.nodes[name].disk + ".new", "w") as f:
+                f.write(str(ms))
+            os.rename(self.nodes[name].disk + ".new", self.nodes[name].disk)
+        return now()
+
+    def timers(self):
+        """The heartbeats that the members run with, in ms."""
+        return {(self.nodes[name].coordinator().get("etcd") or {}).get("heartbeat_ms") for name in self.names}
+
+    def await_timers(self, heartbeat, seconds=60):
+        try:
+            until(lambda: self.timers() == {heartbeat}, seconds, f"all members to have a heartbeat of {heartbeat} ms")
+        except AssertionError as e:
+            raise AssertionError(f"{e}\n{self.told()}") from None
+        return now()
 
     def keys_of_their_own(self):
         """A key file for each node that its control may change, and a file that names it. Before the start."""
