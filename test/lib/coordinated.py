@@ -139,6 +139,20 @@ class Coordinated(Cluster):
             node.around = [os.path.join(TOOLS, "slowdisk"), node.disk]
         return self
 
+    def with_quota(self, size):
+        """The file of each member may have so many bytes: /usr/bin/etcd is a script there that says so to the real one. Before the start."""
+        place = os.path.join(self.folder, "small")
+        os.mkdir(place, 0o755)
+        shutil.copy("/usr/bin/etcd", os.path.join(place, "etcd"))
+        script = os.path.join(self.folder, "etcd")
+        with open(script, "w") as f:
+            f.write(f'#!/bin/sh\nexec /usr/src/etcd "$@" --quota-backend-bytes={size}\n')
+        os.chmod(script, 0o755)
+        for node in self.nodes.values():
+            node.around = [*node.around, "unshare", "--mount", "sh", "-euc", 'mount --bind "$1" /usr/src; mount --bind "$2" /usr/bin/etcd; shift 2; exec "$@"',
+                           "sh", place, script]
+        return self
+
     def slow(self, names, ms):
         """Each sync of these nodes' processes takes so many ms more, from now on. Returns the moment."""
         for name in names:
