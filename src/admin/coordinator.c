@@ -54,6 +54,7 @@ static json_t *etcd_json(const struct admin_coordinator *k, uint64_t now)
     json_put_text(&o, "version", k->version);
     json_put_u64(&o, "bytes", k->bytes);
     json_put_u64(&o, "bytes_used", k->used);
+    json_put_u64(&o, "bytes_quota", k->quota);
     json_put_bool(&o, "full", k->full);
     json_put_u64(&o, "heartbeat_ms", k->heartbeat_ms);
     json_put_u64(&o, "election_ms", k->election_ms);

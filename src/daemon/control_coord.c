@@ -407,7 +407,8 @@ void coordinating_end(struct control *c)
     loop_timer_stop(c->loop, &g->tick);
     close_engine(c);
     etcd_members_free(g->ask);
-    g->ask = NULL;
+    etcd_members_free(g->space.ask);
+    g->ask = g->space.ask = NULL;
     agent_line_close(&g->agent);
     buf_free(&g->said);
 }

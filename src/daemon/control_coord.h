@@ -6,6 +6,7 @@
  *   control_members.c  what etcd says of itself, and the changes of its members
  *   control_etcd.c     etcd of this node: the agent, its certificates, its process
  *   control_disk.c     how long its disk takes to sync, and the timers that follow from it
+ *   control_space.c    the room in etcd's files
  *   control_backup.c   backups
  *   control_restore.c  the two ways of a restore
  *
@@ -17,6 +18,7 @@
 #include "admin/coordinator.h"
 #include "coord/coord.h"
 #include "coord/etcd_members.h"
+#include "coord/etcd_space.h"
 #include "coord/etcd_timers.h"
 #include "coord/standing.h"
 #include "daemon/agent.h"
@@ -67,6 +69,20 @@ struct coord_disk {
     uint64_t since;            /* the agent is there */
 };
 
+/* The room in etcd's files; all but the alarms is the leader's business. */
+struct coord_space {
+    struct etcd_members *ask;        /* owned */
+    uint64_t after;                  /* ns: nothing is done before */
+    uint64_t alarm_at, compacted_at; /* ns; alarm 0: there is none */
+    bool whose;                      /* the alarm is of `full` */
+    uint32_t n_full;
+    uint64_t full[ETCD_MEMBERS_MAX];
+    struct {
+        uint64_t member, at;
+    } tried[SPACE_MEMBERS]; /* to defragment it */
+    bool told_full, told_corrupt;
+};
+
 struct coordinating {
     uint8_t kind; /* enum coordinator_kind */
     bool open;    /* a view is in force */
@@ -96,6 +112,7 @@ struct coordinating {
     uint64_t ran_since;       /* 0: it does not run */
     uint64_t settings;
     struct coord_disk disk;
+    struct coord_space space;
     uint32_t pace;                   /* the level of timers that all members should have */
     uint64_t turn;                   /* leading: of the member that is to start again */
     uint64_t told_leader, told_term; /* the latest of which an event told */
@@ -200,6 +217,9 @@ bool disk_awaited(const struct control *c);
 uint32_t disk_level(const struct control *c);
 bool disk_is_steady(const struct control *c);  /* the level has been the same for a while */
 uint32_t disk_timers(const struct control *c); /* the level that the member here runs with */
+/* control_space.c */
+void space_tick(struct control *c);
+void space_alarms(struct control *c); /* of the status that has come */
 /* control_backup.c */
 #define COORD_BACKUP_FORMAT "holdfast coordinator 1"
 void coord_applied(struct control *c); /* a configuration was: a backup soon */

@@ -100,6 +100,8 @@ int coord_tls(struct control *c, struct err *e)
     }
     if (r == 0 && g->ask)
         r = etcd_members_refresh(g->ask, e);
+    if (r == 0 && g->space.ask)
+        r = etcd_members_refresh(g->space.ask, e);
     return r;
 }
 

@@ -75,7 +75,11 @@ static void fill_standing(struct control *c, struct standing *s)
 {
     struct coordinating *g = g_of(c);
     struct coord_health h = {.revision = 0};
-    *s = (struct standing){.said = own_said(c), .full = g->full, .voters = g->voters.version};
+    *s = (struct standing){.said = own_said(c),
+                           .full = g->full,
+                           .voters = g->voters.version,
+                           .bytes = g->status.bytes,
+                           .used = g->status.used};
     if (g->coord)
         coord_health(g->coord, &h);
     s->revision = h.revision;

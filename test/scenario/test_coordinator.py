@@ -210,7 +210,7 @@ def test_it_grows_and_shrinks(site):
             cluster[name].command("reload")
         cluster.await_members("bde", seconds=120)
         assert cluster.ids() == {was}
-        assert not any((cluster[name].coordinator().get("etcd") or {}).get("pid") for name in "ac")
+        until(lambda: not any(cluster.etcd(name).pid for name in "ac"), 20, "etcd to end where it does not belong any more")
         answered(load)
 
 
