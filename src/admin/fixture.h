@@ -96,6 +96,7 @@ static inline int fixture_config(void *context, struct admin_config *out, struct
     out->head_known = out->reachable = true;
     out->coordinator = "model";
     out->problem = "it cannot";
+    out->own_problem = "web.conf has 1 error";
     out->nodes = arena_array(&out->arena, 1, sizeof *out->nodes);
     if (!out->nodes)
         return err_set(e, ERR_NOMEM, "no memory");

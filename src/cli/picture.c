@@ -85,11 +85,17 @@ static void print_version(const struct picture *p, struct buf *out)
 
 static void print_config(const struct picture *p, struct buf *out)
 {
-    const char *problem = json_text(json_object_get(p->now, "config"), "problem");
-    if (!*problem)
-        return;
-    text_printf(out, p->term, COLOUR_RED, "configuration: %s", problem);
-    buf_add(out, "\n", 1);
+    static const struct {
+        const char *key, *what;
+    } problems[] = {{"problem", "configuration"}, {"own_file_problem", "own file"}};
+    const json_t *config = json_object_get(p->now, "config");
+    for (size_t i = 0; i < ARRAY_LEN(problems); i++) {
+        const char *text = json_text(config, problems[i].key);
+        if (!*text)
+            continue;
+        text_printf(out, p->term, COLOUR_RED, "%s: %s", problems[i].what, text);
+        buf_add(out, "\n", 1);
+    }
 }
 
 void picture_node(const struct picture *p, struct buf *out)

@@ -144,7 +144,7 @@ struct supervisor {
     bool drops;       /* children become `user` */
     struct sandbox_user user;
     struct held checked; /* what is to run, as it stood at the start */
-    bool shared;         /* that is a version that all nodes share, kept in STATE/config */
+    uint64_t shared;     /* that is this version of what all nodes share; 0: the own file */
     struct view *own;    /* then: the own file alone; NULL: it says nothing without the version */
     struct held now;     /* the last good view */
     struct held old;     /* what `now` replaced, until the proxy has taken `now` */
@@ -177,6 +177,8 @@ struct str supervisor_node(const struct supervisor *s);
 
 /* supervisor_check.c: prints the problems of the file. */
 int supervisor_check(struct supervisor *s, struct err *e);
+/* Its version cannot be used here: the next older one. */
+int supervisor_check_older(struct supervisor *s, struct err *e);
 
 /* supervisor_child.c */
 void child_init(struct supervisor *s, unsigned index);

@@ -135,11 +135,13 @@ static void apply(struct supervisor *s, uint64_t epoch, int fd)
         adopt(s, &next);
         return;
     }
+    /* The sockets are those of an older version, and control will come to it too. */
+    bool too_new = next.view && next.view->version > s->now.view->version;
     held_free(&next);
     refuse(s, epoch, &e);
     if (upgrade_on_trial(s) && s->phase == PHASE_STARTING)
         upgrade_go_back(s, e.text);
-    else if (s->phase == PHASE_STARTING)
+    else if (s->phase == PHASE_STARTING && !too_new)
         supervisor_give_up(s, &e);
 }
 
