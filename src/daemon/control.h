@@ -13,6 +13,7 @@
  *   control_judge.c   one judge per instance: signals in, verdict cells and events out
  *   control_discover.c backends that come and go: when views are merged, what the API changes
  *   control_mesh.c    the node among its peers
+ *   control_role.c    services of kind primary: control_role.h
  *   control_gate.c    what the gates of services of kind primary are told beside the cells
  *   control_keys.c    the cluster's keys: who gets them, and when they become others
  *   control_pace.c    which instances are slower than their pool
@@ -38,6 +39,7 @@
 #include "daemon/beat_door.h"
 #include "daemon/control_config.h"
 #include "daemon/control_coord.h"
+#include "daemon/control_role.h"
 #include "daemon/ipc.h"
 #include "recover/agents/instance.h"
 #include "daemon/log.h"
@@ -233,6 +235,7 @@ struct control {
     struct beating beating;
     struct configuring configuring;
     struct coordinating coordinating;
+    struct rolling rolling;
     struct healthing health;
     uint64_t rows_read_at;
     uint64_t nonsense; /* messages or signals from the proxy that were refused */

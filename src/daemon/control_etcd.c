@@ -294,8 +294,14 @@ static void on_gone(void *context, const char *why)
     g->leaves = g->start_next = false;
     g->etcd.life = AGENT_NEVER;
     g->status = (struct etcd_told){0};
+    rolling_agent_gone(c);
     if (g->kind == COORDINATOR_MANAGED)
         log_warning(c->log, "the agent is gone: %s", why);
+}
+
+static void on_report(void *context, const struct agent_report *r)
+{
+    rolling_report(context, r);
 }
 
 void coord_agent_init(struct control *c)
@@ -305,6 +311,7 @@ void coord_agent_init(struct control *c)
     g->agent.context = c;
     g->agent.on_state = on_state;
     g->agent.on_answer = on_answer;
+    g->agent.on_report = on_report;
     g->agent.on_gone = on_gone;
 }
 
@@ -314,4 +321,5 @@ void coordinating_agent(struct control *c, int fd)
     on_gone(c, "another one is there");
     if (agent_line_open(&g_of(c)->agent, fd, &e))
         log_error(c->log, "the agent: %s", e.text);
+    rolling_agent(c);
 }

@@ -62,6 +62,7 @@ static int write_keys(void *context, const struct keyring *keys, struct err *e)
     r = r ? r : mesh_set_view(c->meshing.mesh, c->view, e);
     if (r == 0) {
         coordinating_keys(c);
+        rolling_keys(c);
         gate_tell_all_secrets(c);
     }
     return r;
@@ -73,6 +74,7 @@ static int adopt_keys(void *context, struct err *e)
     int r = mesh_set_view(c->meshing.mesh, c->view, e);
     if (r == 0) {
         coordinating_keys(c);
+        rolling_keys(c);
         gate_tell_all_secrets(c);
     }
     return r;

@@ -93,6 +93,7 @@ void control_adopt(struct control *c, struct view *view, bool restore)
     listen_all(c);
     take_mesh_sockets(c);
     configuring_adopt(c, old);
+    rolling_adopt(c);
     view_free(old);
     gate_tell_all_secrets(c);
     cell_set(&c->cells.processes[PROCESS_CONTROL].epoch, view->epoch);

@@ -73,6 +73,8 @@ static bool hear_control(struct agent_process *p, struct ipc_message *m)
             return false;
         task_run(p, &order);
         return true;
+    case IPC_AGENT_INSTANCE: return keep_instance(p, m);
+    case IPC_AGENT_ROLE: return keep_role(p, m);
     case IPC_VIEW:
     case IPC_VIEW_REFUSED:
     case IPC_VIEW_BEGIN:
@@ -94,8 +96,6 @@ static bool hear_control(struct agent_process *p, struct ipc_message *m)
     case IPC_AGENT:
     case IPC_AGENT_STATE:
     case IPC_AGENT_DONE:
-    case IPC_AGENT_INSTANCE:
-    case IPC_AGENT_ROLE:
     case IPC_AGENT_REPORT:
     case IPC_ROLES:
     case IPC_SECRET:
@@ -116,6 +116,7 @@ static void forget_line(struct agent_process *p)
     for (unsigned k = 0; k < AGENT_KINDS; k++)
         p->units[k].n_waiters = 0;
     tasks_forget_line(p);
+    keep_forget_line(p);
 }
 
 static void on_control_gone(struct ipc *i, const char *why)
@@ -141,6 +142,7 @@ static void take_line(struct agent_process *p, struct ipc_message *m)
     }
     for (unsigned k = 0; k < AGENT_KINDS; k++)
         unit_tell(&p->units[k]);
+    keep_tell(p);
 }
 
 void agent_may_leave(struct agent_process *p)
@@ -148,7 +150,7 @@ void agent_may_leave(struct agent_process *p)
     for (unsigned k = 0; k < AGENT_KINDS; k++)
         if (unit_runs(&p->units[k]))
             return;
-    if (p->leaving)
+    if (p->leaving && !keep_runs(p))
         loop_stop(p->loop);
 }
 
@@ -158,6 +160,7 @@ static void leave(struct agent_process *p, bool orderly)
     tasks_end(p);
     for (unsigned k = 0; k < AGENT_KINDS; k++)
         runner_stop(&p->units[k].runner, orderly ? AGENT_ORDERLY : 0);
+    keep_stop(p, orderly ? AGENT_ORDERLY : 0);
     agent_may_leave(p);
 }
 
@@ -166,6 +169,8 @@ static void on_supervisor(struct ipc *i, struct ipc_message *m)
     struct agent_process *p = CONTAINER_OF(i, struct agent_process, supervisor);
     if (m->type == IPC_AGENT)
         take_line(p, m);
+    else if (m->type == IPC_VIEW_BEGIN || m->type == IPC_VIEW_SOCKET || m->type == IPC_VIEW_END)
+        keep_view(p, m);
     else if (m->type == IPC_STOP)
         leave(p, get_u32(&m->body) == 1);
     else
@@ -252,6 +257,7 @@ static int prepare(struct agent_process *p, const char *state, struct err *e)
         return r;
     for (unsigned k = 0; k < AGENT_KINDS; k++)
         unit_init(p, k);
+    keep_init(p);
     return ipc_open(&p->supervisor, p->loop, IPC_FD_SUPERVISOR, e);
 }
 
@@ -266,6 +272,7 @@ static int run(struct agent_process *p, const char *state, struct err *e)
     for (unsigned k = 0; p->loop && k < AGENT_KINDS; k++)
         if (p->units[k].owner)
             runner_abandon(&p->units[k].runner);
+    keep_end(p);
     ipc_close(&p->control);
     ipc_close(&p->supervisor);
     loop_free(p->loop);

@@ -164,6 +164,7 @@ static void leg_ready(struct io *io, unsigned ready)
 static bool reach(struct passage *p, const struct addr *to, const struct addr *from)
 {
     int fd;
+    CHECK(p->leg.io.fd < 0);
     do
         fd = net_connect_from(from, to, NULL);
     while (fd < 0 && (errno == EMFILE || errno == ENFILE) && pressure_give_up(p->client->worker));
@@ -469,6 +470,7 @@ bool front_listens(const struct listener *l, const struct addr *from)
 
 void passage_begin(struct client *c, struct service *s)
 {
+    door_look(s->door); /* before it is one of those that are turned to */
     struct passage *p = mem_zero(1, sizeof *p);
     if (!p) {
         client_close(c);
@@ -487,7 +489,5 @@ void passage_begin(struct client *c, struct service *s)
     c->passage = p;
     c->keep = false;
     c->state = CLIENT_PASSAGE;
-    door_look(p->door);
-    if (!p->closed)
-        passage_lead(p);
+    passage_lead(p);
 }

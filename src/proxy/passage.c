@@ -115,6 +115,10 @@ static size_t step_in(struct passage *p)
         if (room)
             stream_fill(&c->s, c->worker);
     }
+    if (p->here && stream_bytes(&c->s).n && !door_open(p->door)) {
+        door_look(p->door); /* nothing has been begun that was not before */
+        return 0;
+    }
     if (!let_go(p)) {
         passage_cut(p);
         return 0;
@@ -122,7 +126,7 @@ static size_t step_in(struct passage *p)
     bytes = stream_bytes(&c->s);
     if (p->go == 0)
         return 0;
-    if (p->here && !door_open(p->door)) {
+    if (p->here && !door_open(p->door)) { /* that took its time */
         door_look(p->door);
         return 0;
     }

@@ -395,7 +395,8 @@ static struct role_order as_primary(struct role *r, const struct role_facts *f, 
         return nothing();
     }
     bool down = me->instance == INSTANCE_DOWN;
-    if (down || (!me->well && another_could(f))) {
+    bool ill = me->instance != INSTANCE_UNKNOWN && !me->well;
+    if (down || (ill && another_could(f))) {
         leave(r, now);
         return nothing();
     }

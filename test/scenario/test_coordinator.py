@@ -164,7 +164,7 @@ def test_a_lost_quorum_is_restored_by_one_command(three):
     three.shows(meanwhile.at, ("a", "it cannot be reached"),
                 ("a", f"an operator restores it from what this node has: generation {generation + 1}"), ("a", "it is there, at"),
                 ("b", "joins the coordinator"), ("c", "joins the coordinator"),
-                ("a", "b has caught up and becomes a full member"), ("a", "c has caught up and becomes a full member"))
+                ("abc", "b has caught up and becomes a full member"), ("abc", "c has caught up and becomes a full member"))
 
 
 def test_with_no_disk_left_a_backup_is_enough(three, tmp_path):
