@@ -348,8 +348,8 @@ static void the_lease_is_fixed_while_somebody_holds_one(void **state)
     assert_int_equal(w.code, -ERR_DENIED);
     reload_to(&w, PRIMARY("heartbeat = 40ms"));
     assert_int_equal(w.code, 0);
-    world_close(&w);
     unlink(key);
+    world_close(&w);
 #undef PRIMARY
 }
 
