@@ -161,6 +161,7 @@ class Instance(threading.Thread):
                     s.sendall(b"+OK\r\n" * data.count(b"PING"))
         except OSError:
             pass
+        s.close()
         self.cut = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
     def stop(self):
@@ -202,6 +203,44 @@ def test_nothing_reaches_the_instance_after_the_deadline(cluster):
         c.redis.clear()
 
 
+@pytest.mark.parametrize("cells", [{"gate": 0}, {"lease_epoch": 9}, {"lease_until": 1}])
+def test_nothing_is_sent_on_what_was_true_before(cluster, cells):
+    """Nobody is told, and no timer is due: the very next byte is held back all the same."""
+    c = cluster(1)
+    c.redis[0].stop()
+    c.redis.clear()
+    instance = Instance((c.hosts[0], c.port))
+    try:
+        for _ in range(20):
+            c.gates[0].open(7)
+            t = c.gates[0].talk()
+            assert t.do("PING") == "OK"
+            got = instance.got
+            c.gates[0].quiet(**cells)
+            t.send("PING")
+            until(lambda: c.gates[0].row()["held"] == 1)
+            assert instance.got == got
+            c.gates[0].open(7)
+            assert t.read() == "OK"
+            t.close()
+            until(lambda: c.gates[0].row()["tunnels"] == 0)
+    finally:
+        instance.stop()
+
+
+def test_the_deadline_cuts_who_only_waits(cluster):
+    """No byte comes that could make anybody look at the clock."""
+    c = cluster(1)
+    late = []
+    for lease in (90, 130, 170, 210, 250, 290):
+        until_ns = c.gates[0].open(epoch=lease, lease_ms=lease)["now"] + lease * 10**6
+        t = c.gates[0].talk()
+        t.send("BLPOP", "nothing", 0)
+        assert ends(t)
+        late.append(time.clock_gettime_ns(time.CLOCK_BOOTTIME) - until_ns)
+    assert min(late) > 0 and sorted(late)[2] < 20 * 10**6 * PATIENCE  # a tick would be 125 ms late, half the time
+
+
 def test_a_lease_that_is_renewed_keeps_it_open(cluster):
     c = cluster(1)
     c.gates[0].open(epoch=1, lease_ms=200)
@@ -228,8 +267,7 @@ def test_a_deposed_primary_is_cut_at_once(cluster, cells):
     c.gates[0].set(**cells)
     assert ends(busy)
     assert time.monotonic() - began < 0.1 * PATIENCE
-    row = c.gates[0].row()
-    assert (row["cut_deposed"], row["held"], row["tunnels"]) == (1, 1, 0)
+    until(lambda: [c.gates[0].row()[k] for k in ("cut_deposed", "held", "tunnels")] == [1, 1, 0])
     until(lambda: len(c.redis[0].do("CLIENT", "LIST").splitlines()) == 1)  # ours that asks
     c.elect(0)
     assert idle.do("CLIENT", "GETNAME") == "me"
