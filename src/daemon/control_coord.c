@@ -394,6 +394,8 @@ static void on_tick(struct timer *t)
     coord_backup_tick(c);
     if (c->coordinating.kind == COORDINATOR_MANAGED)
         managed_tick(c);
+    if (c->coordinating.kind == COORDINATOR_EXTERNAL)
+        coord_voters_tick(c);
 }
 
 void coordinating_init(struct control *c)

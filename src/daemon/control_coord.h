@@ -3,6 +3,7 @@
  *   control_coord.c    which engine; the keys `cluster` and `voters`; what is told of it
  *   control_managed.c  the record, and managed.h's steps: chosen, done one at a time
  *   control_standing.c what nodes tell each other, and managed.h's facts
+ *   control_voters.c   the voters of an external one
  *   control_members.c  what etcd says of itself, and the changes of its members
  *   control_etcd.c     etcd of this node: the agent, its certificates, its process
  *   control_disk.c     how long its disk takes to sync, and the timers that follow from it
@@ -187,6 +188,10 @@ struct coord_facts {
 };
 void managed_gather(struct control *c, struct coord_facts *a);
 void managed_say(struct control *c, bool again);
+/* voters_ready: as far as promises go, the set may change. */
+bool coord_may_change_voters(struct control *c);
+/* control_voters.c: an external coordinator, with each tick. */
+void coord_voters_tick(struct control *c);
 struct str managed_wanted(const struct control *c, struct voters *out); /* and who would found */
 bool managed_hears(struct control *c, uint32_t node, const struct standing **out);
 bool managed_leads(const struct control *c); /* the member of this node does */

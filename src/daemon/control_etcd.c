@@ -264,6 +264,8 @@ static void on_answer(void *context, const struct agent_answer *a)
 {
     struct control *c = context;
     struct coordinating *g = g_of(c);
+    if (rolling_answer(c, a))
+        return;
     if (a->ticket == g->disk.ticket) {
         disk_measured(c, a->code == 0 ? &a->disk : NULL);
         return;

@@ -117,6 +117,8 @@ bool role_order(struct role_here *r, uint64_t ticket, enum failover_act act, uin
         to = &r->ordered[ROLE_ORDERS - 1];
     }
     *to = (struct role_ordered){.ticket = ticket};
+    log_debug(r->owner->log, "%s: order %u, act %d under epoch %llu", r->name, (unsigned)ticket,
+              (int)act, (unsigned long long)epoch);
     if (give(r->owner, r->name, order_of(act), epoch, place, &to->line_ticket))
         return true;
     to->ticket = 0;
@@ -132,6 +134,8 @@ bool rolling_answer(struct control *c, const struct agent_answer *a)
             if (!ticket || r->ordered[k].line_ticket != a->ticket)
                 continue;
             r->ordered[k].ticket = 0;
+            log_debug(c->log, "%s: order %u is answered with %d", r->name, (unsigned)ticket,
+                      a->code);
             if (a->code)
                 log_warning(c->log, "the instance of %s: %s", r->name, a->sentence);
             failover_agent_answer(&r->core, ticket, a->code == 0, a->position, loop_now(c->loop));

@@ -6,7 +6,7 @@ Every sync of every process of a node waits (slowdisk.c), etcd's and those by wh
 import time
 
 from cluster import answered, now
-from coordinated import Coordinated
+from coordinated import KILL, Coordinated
 from holdfast import PATIENCE, until
 
 SLOW_MS = 500
@@ -100,4 +100,23 @@ def test_slow_disks_make_it_slower_and_nothing_else(site):
         for _ in range(3):
             applies.one()
         applies.report("good disks again")
+        answered(load)
+
+
+def test_all_disks_become_slow_and_the_leader_is_lost(site):
+    """With the usual timers no election would ever end: members relax by themselves, and then one does."""
+    with Coordinated(site, "abc").on_slow_disks() as cluster:
+        cluster.start()
+        cluster.await_members("abc")
+        cluster.await_timers(50)
+        load, applies, [was] = cluster.load("b"), Applies(cluster), cluster.ids()
+        at = cluster.slow("abc", SLOW_MS)
+        cluster.etcd(cluster.leader()).send(KILL)
+        cluster.await_timers(400, seconds=240)
+        cluster.await_members("abc", seconds=120)
+        site.report(f"all relaxed after {(now() - at) / 1e9:.0f} s, {len(elections(cluster, at))} elections")
+        for _ in range(3):
+            applies.one()
+        applies.report("all disks slow, timers relaxed")
+        assert cluster.ids() == {was}
         answered(load)

@@ -121,6 +121,30 @@ def test_another_holds_when_one_is_gone(site):
         assert statistics.median(times) < 700 * PATIENCE, times
 
 
+def thread_seconds(pid):
+    """CPU that the thread of the heartbeats has used: the only one beside the first."""
+    (tid,) = [t for t in os.listdir(f"/proc/{pid}/task") if int(t) != pid]
+    with open(f"/proc/{pid}/task/{tid}/stat") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_hundred_roles_cost_little(site):
+    """Five nodes, twenty roles held by each: rounds of all of them leave in two datagrams to each voter."""
+    with Ring(site, "abcde", 100) as ring:
+        ring.await_all()
+        time.sleep(1)
+        held = dict(ring.held)
+        began, before = time.monotonic(), {n: thread_seconds(node.child) for n, node in ring.nodes.items()}
+        time.sleep(10)
+        spent = time.monotonic() - began
+        shares = [(thread_seconds(node.child) - before[n]) / spent * 100 for n, node in ring.nodes.items()]
+        site.report(f"100 roles on 5 nodes: {statistics.mean(shares):.2f} % of a core for each node's heartbeats and leases, most {max(shares):.2f} %")
+        assert not ring.wrong, ring.wrong[:3]
+        assert ring.held == held, "not all were renewed in time"
+        assert max(shares) < 5
+
+
 @pytest.mark.parametrize("names", ["a", "ab", "abc"], ids=["one node", "two nodes", "three nodes"])
 def test_a_lease_outlives_kills_of_control(site, names):
     with Ring(site, names, 4) as ring:
