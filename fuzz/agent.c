@@ -75,10 +75,49 @@ static void others(const uint8_t *data, size_t size)
     }
 }
 
+static void instance(const uint8_t *data, size_t size)
+{
+    struct reader r = reader_of(data, size);
+    struct agent_instance i;
+    struct buf again = {0};
+    struct err e = {0};
+    if (agent_get_instance(&r, &i, &e)) {
+        CHECK(e.text[0]);
+        return;
+    }
+    CHECK(i.place < i.n_places && i.n_places <= ROLE_NODES && !strpbrk(i.service, "/ \n"));
+    CHECK(i.kind != KIND_REDIS || (!strpbrk(i.password, " \n") && i.places[0].address.port));
+    agent_put_instance(&again, &i);
+    same(&again, data, size);
+}
+
+static void role_and_report(const uint8_t *data, size_t size)
+{
+    struct reader r = reader_of(data, size);
+    struct agent_role role;
+    struct agent_report report;
+    struct buf again = {0};
+    uint64_t ticket;
+    if (agent_get_role(&r, &role, &ticket)) {
+        CHECK(instance_order_name(role.what) && !strchr(role.service, '/'));
+        agent_put_role(&again, &role, ticket);
+        same(&again, data, size);
+    }
+    again = (struct buf){0};
+    r = reader_of(data, size);
+    if (agent_get_report(&r, &report)) {
+        CHECK(instance_kind_name(report.kind) && report.n_followers <= ROLE_NODES);
+        agent_put_report(&again, &report);
+        same(&again, data, size);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     start(data, size);
     state(data, size);
     others(data, size);
+    instance(data, size);
+    role_and_report(data, size);
     return 0;
 }

@@ -10,13 +10,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct lease_message m[LEASE_BATCH], again[LEASE_BATCH];
+    struct lease_terms t, same;
     uint8_t out[LEASE_DATAGRAM_MAX];
-    int n = lease_read(data, size, m);
+    int n = lease_read(data, size, &t, m);
     CHECK(n < 0 || lease_is(data, size));
     CHECK(n <= LEASE_BATCH);
     if (n < 1)
         return 0;
-    CHECK(lease_read(out, lease_write(m, (uint32_t)n, out), again) == n);
+    CHECK(lease_read(out, lease_write(&t, m, (uint32_t)n, out), &same, again) == n);
+    CHECK(t.lease == same.lease && t.demote == same.demote && t.rho == same.rho);
     for (int i = 0; i < n; i++) {
         CHECK(m[i].kind == again[i].kind && m[i].refusal == again[i].refusal);
         CHECK(m[i].role == again[i].role && m[i].epoch == again[i].epoch);

@@ -30,6 +30,12 @@ static void check_rewritten(const struct proxy_header *h)
     bool both = h->from.kind != ADDR_NONE && h->from.kind == h->to.kind;
     if (!h->local && both)
         CHECK(addr_eq(&h->from, &again.from) && addr_eq(&h->to, &again.to));
+    if (!h->hop || h->from.kind == ADDR_UNIX)
+        return;
+    n = proxy_header_write_hop(&h->from, &h->to, h->hop_flags, out);
+    CHECK(n <= sizeof out && proxy_header_parse(out, n, &again, &why) == PROXY_DONE);
+    CHECK(again.bytes == n && again.hop && again.hop_flags == h->hop_flags);
+    CHECK(addr_eq(&h->from, &again.from) && addr_eq(&h->to, &again.to));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

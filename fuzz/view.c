@@ -80,6 +80,7 @@ static void add_cluster(struct view *v)
     k->key_file = STR("/k");
     k->heartbeat = VIEW_HEARTBEAT_MIN;
     k->suspect_after = VIEW_LEAST_SILENCE * k->heartbeat;
+    k->lease = k->demotion = VIEW_LEAST_LEASE * k->heartbeat;
     v->sockets[3].addr = v->sockets[4].addr = k->nodes[0].address;
 }
 

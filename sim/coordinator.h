@@ -22,7 +22,8 @@
 /* What is watched on each node: what the daemon watches, and everything, to see that nothing is
  * missed. */
 enum { WATCH_HEAD, WATCH_VOTERS, WATCH_ALL, WATCHES };
-#define VOTING_KEY "voters"
+#define VOTING_KEY  "voters"
+#define VOTERS_WAIT (5ull * 1000000000) /* P of leases */
 /* What a node has under way with the coordinator, at most one of each. */
 enum { ASK_FETCH, ASK_APPLY, ASK_OLD, ASK_VOTERS, ASKS };
 

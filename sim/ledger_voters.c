@@ -29,7 +29,7 @@ static void check_wait(struct ledger *l, const struct voters *next)
                  "version %llu of the voters is there before a majority of those before %llu has "
                  "adopted that",
                  ull(next->version), ull(l->voters.version));
-    else if (now - l->adopted_at < VOTERS_WAIT_NS)
+    else if (now - l->adopted_at < VOTERS_WAIT)
         violated(l->v, I47_VOTERS,
                  "version %llu of the voters is there %.1f s after a majority has adopted %llu",
                  ull(next->version), (double)(now - l->adopted_at) / 1e9, ull(l->voters.version));

@@ -90,7 +90,8 @@ static void consider(struct follower *f)
         propose(f, &next, &none);
         return;
     }
-    bool ready = voters_ready(&v->patience, &v->now, &v->was, adopted, f, f->node->world->now);
+    bool ready =
+        voters_ready(&v->patience, &v->now, &v->was, adopted, f, VOTERS_WAIT, f->node->world->now);
     if (!ready || !voters_next(&v->now, wanted, NULL, NULL, &next))
         return;
     if (HF_PLANT == PLANT_TWO) {

@@ -34,6 +34,12 @@
  *   GET  /v1/coordinator                          the coordinator: how it is, its members
  *   POST /v1/coordinator/backup                   makes a backup
  *   POST /v1/coordinator/restore                  {"from": PATH, "force": true}
+ *   GET  /v1/roles                                the services of kind primary: who is it, who
+ *                                                 follows, how far behind
+ *   GET  /v1/roles/SERVICE
+ *   POST /v1/roles/SERVICE/switchover             {"to": NODE}, or less: without loss
+ *   POST /v1/roles/SERVICE/failover               {"to": NODE, "force": true}: whatever is lost
+ *   POST /v1/roles/SERVICE/maintenance            {"on": true}: nothing is decided meanwhile
  *   GET  /v1/keys                                 the cluster's keys, by id, and their rotation
  *   POST /v1/keys/rotate[?force=1]                another key for all nodes
  *   GET  /metrics                                 for Prometheus, as text or protobuf; alone
@@ -49,6 +55,7 @@
 #include "admin/config.h"
 #include "admin/coordinator.h"
 #include "admin/events.h"
+#include "admin/roles.h"
 #include "base/base.h"
 #include "detect/beat.h"
 #include "detect/detect.h"
@@ -72,7 +79,7 @@ struct admin_reload_result {
     const char *text;       /* code != 0: the sentence */
     const struct str *list; /* code == 0: the changes */
     size_t n_list;
-    uint64_t version;      /* of the shared configuration that is in force; 0: the file is all */
+    uint64_t version;       /* of the shared configuration that is in force; 0: the file is all */
     const struct str *left; /* with one: what else the file says, which does not count */
     size_t n_left;
     const struct admin_problem *problems; /* the file has errors: every one of them */
@@ -213,6 +220,13 @@ struct admin_host {
     int (*coordinator)(void *context, struct admin_coordinator *out, struct err *e);
     int (*coordinator_backup)(void *context, struct err *e);
     int (*coordinator_restore)(void *context, const char *from, bool force, struct err *e);
+    /* A service of kind primary of the view. *out is zeroed before. ERR_BUSY: nothing is known yet.
+     * Both may be NULL: nothing ever is. */
+    int (*role)(void *context, const struct view_service *s, struct admin_role *out, struct err *e);
+    /* Begins; to: a place, or ADMIN_NOBODY. ERR_DENIED: not as things are, ERR_BUSY: something is
+     * asked for already, or the coordinator cannot be reached. */
+    int (*role_ask)(void *context, const struct view_service *s, enum admin_role_ask what, int to,
+                    struct err *e);
     /* The shared configuration, as this node knows it; both may be NULL: there is none. */
     int (*config)(void *context, struct admin_config *out, struct err *e);
     /* Plans, applies, or reads what was. An error: nobody will call w->done. */

@@ -95,7 +95,7 @@ static void put_config(struct json_object *o, const struct admin_config *k)
     json_put(o, "nodes", nodes_json(k));
 }
 
-static bool config_picture(const struct admin *a, struct admin_config *out, struct err *e)
+bool config_picture(const struct admin *a, struct admin_config *out, struct err *e)
 {
     *out = (struct admin_config){0};
     if (!a->host.config)

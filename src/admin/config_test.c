@@ -36,7 +36,7 @@ static void the_picture_is_told(void **state)
            "\"changes\":[\"x\",\"y\"]},\"head\":{\"version\":4");
     expect(&c, "GET", "/v1/config", "", 200,
            "\"revision\":17,\"coordinator\":\"model\",\"reachable\":true,\"problem\":\"it cannot\","
-           "\"nodes\":[{\"name\":\"a\",\"self\":true,\"alive\":true,\"version\":3,"
+           "\"nodes\":[{\"name\":\"host-a\",\"self\":true,\"alive\":true,\"version\":3,"
            "\"problem\":\"it cannot\"}]");
     client_close(&c);
     server_close(&s);

@@ -13,6 +13,8 @@ static json_t *members_json(const struct admin_coordinator *k)
         json_put_bool(&o, "leader", m->leader);
         json_put_bool(&o, "learner", m->learner);
         json_put_bool(&o, "healthy", m->healthy);
+        json_put_u64(&o, "heartbeat_ms", m->heartbeat_ms);
+        json_put_u64(&o, "disk_heartbeat_ms", m->disk_heartbeat_ms);
         if (!json_push(a, json_end(&o))) {
             json_decref(a);
             return NULL;
@@ -33,7 +35,17 @@ static json_t *voters_json(const struct admin_coordinator *k)
     return json_end(&o);
 }
 
-static json_t *etcd_json(const struct admin_coordinator *k)
+static json_t *disk_json(const struct admin_coordinator *k, uint64_t now)
+{
+    struct json_object o = json_begin();
+    json_put_u64(&o, "sync_median_us", k->sync_median / 1000);
+    json_put_u64(&o, "sync_p99_us", k->sync_p99 / 1000);
+    json_put_u64(&o, "sync_worst_us", k->sync_worst / 1000);
+    json_put_u64(&o, "measured_ms_ago", now > k->measured ? (now - k->measured) / NS_PER_MS : 0);
+    return json_end(&o);
+}
+
+static json_t *etcd_json(const struct admin_coordinator *k, uint64_t now)
 {
     struct json_object o = json_begin();
     json_put_text(&o, "state", k->etcd);
@@ -43,9 +55,11 @@ static json_t *etcd_json(const struct admin_coordinator *k)
     json_put_u64(&o, "bytes", k->bytes);
     json_put_u64(&o, "bytes_used", k->used);
     json_put_bool(&o, "full", k->full);
-    json_put_u64(&o, "disk_sync_us", k->sync_ns / 1000);
     json_put_u64(&o, "heartbeat_ms", k->heartbeat_ms);
     json_put_u64(&o, "election_ms", k->election_ms);
+    json_put_u64(&o, "wanted_heartbeat_ms", k->wanted_heartbeat_ms);
+    json_put_u64(&o, "wanted_election_ms", k->wanted_election_ms);
+    json_put(&o, "disk", k->measured ? disk_json(k, now) : json_null());
     return json_end(&o);
 }
 
@@ -80,7 +94,7 @@ static json_t *coordinator_json(const struct admin_coordinator *k, uint64_t now)
     json_put_bool(&o, "restoring", k->restoring);
     json_put(&o, "voters", k->voters ? voters_json(k) : json_null());
     json_put(&o, "members", members_json(k));
-    json_put(&o, "etcd", k->etcd ? etcd_json(k) : json_null());
+    json_put(&o, "etcd", k->etcd ? etcd_json(k, now) : json_null());
     json_put(&o, "backup_time", k->backup_at ? json_time(k->backup_at) : json_null());
     json_put(&o, "backup_file", k->backup_at ? json_string(k->backup) : json_null());
     return json_end(&o);

@@ -9,6 +9,8 @@ enum { ADMIN_MEMBERS = 16, ADMIN_VOTERS = 5 };
 struct admin_coordinator_member {
     char id[24], name[64]; /* name: of its node; empty: it is of none */
     bool self, leader, learner, healthy;
+    uint32_t heartbeat_ms;      /* its timers; 0: it does not run, or is not heard */
+    uint32_t disk_heartbeat_ms; /* that its disk asks for; 0: not known */
 };
 
 struct admin_coordinator {
@@ -30,8 +32,11 @@ struct admin_coordinator {
     const char *etcd; /* "never", "running", ...; NULL: this node runs none */
     uint32_t pid, starts;
     char version[24];
-    uint64_t bytes, used, sync_ns; /* of its file; what the disk takes for a sync, 0: not known */
+    uint64_t bytes, used; /* of its file */
     uint32_t heartbeat_ms, election_ms;
+    uint64_t measured;                          /* ns, clock_now's: when its disk was; 0: never */
+    uint64_t sync_median, sync_p99, sync_worst; /* ns */
+    uint32_t wanted_heartbeat_ms, wanted_election_ms; /* that all should have */
     bool full, restoring;
     uint64_t backup_at; /* ns since 1970; 0: none by this process */
     char backup[512];

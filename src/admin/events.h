@@ -43,17 +43,33 @@ enum event_code {
     EVENT_MAINTENANCE,        /* an operator sets a node's flag, or takes it back */
     EVENT_PARTITION,          /* some nodes do not hear each other: who, as far as it is known */
     EVENT_PARTITION_HEALED,
-    EVENT_MESH_REFUSED, /* somebody sends datagrams that are not the cluster's */
-    EVENT_CLUSTER_KEY,  /* a rotation of the cluster's key: what was done here, how it went */
-    EVENT_JOIN,         /* a one-time token was made, used, or refused */
-    EVENT_AUDIT_FAILED, /* what happens cannot be kept (docs/audit.md) */
-    EVENT_AUDIT_BACK,   /* it can again */
-    EVENT_AUDIT_LOST,   /* some of it was not */
-    EVENT_LEAVING,      /* an operator lets this node say goodbye */
+    EVENT_MESH_REFUSED,   /* somebody sends datagrams that are not the cluster's */
+    EVENT_CLUSTER_KEY,    /* a rotation of the cluster's key: what was done here, how it went */
+    EVENT_JOIN,           /* a one-time token was made, used, or refused */
+    EVENT_AUDIT_FAILED,   /* what happens cannot be kept (docs/audit.md) */
+    EVENT_AUDIT_BACK,     /* it can again */
+    EVENT_AUDIT_LOST,     /* some of it was not */
+    EVENT_LEAVING,        /* an operator lets this node say goodbye */
     EVENT_CONFIG_APPLIED, /* somebody made another configuration the cluster's, here */
     EVENT_CONFIG_ADOPTED, /* this node runs another version */
     EVENT_CONFIG_REFUSED, /* it cannot, and stays with what it has */
     EVENT_COORDINATOR,    /* what is done about the coordinator, and how it is */
+    EVENT_ROLE_RECORDED,  /* a service of kind primary is in the coordinator for the first time */
+    EVENT_ROLE_LOST,      /* its primary is lost, as seen from here */
+    EVENT_ROLE_WAITS,     /* nothing is done about that, and why */
+    EVENT_ROLE_TAKEN,     /* this node takes over: it raised the epoch */
+    EVENT_ROLE_PROMOTED,  /* its instance takes writes; the evidence is the chain that led to it */
+    EVENT_ROLE_FAILED,    /* it could not take over */
+    EVENT_ROLE_DEMOTED,   /* its instance takes writes no more */
+    EVENT_ROLE_LAPSED,    /* its lease ran out */
+    EVENT_ROLE_INSYNC,    /* the in-sync set shrank or grew */
+    EVENT_ROLE_INSTANCE,  /* the instance here came, went, hangs, or is well again */
+    EVENT_ROLE_PAUSED,    /* an operator pauses decisions about a service, or lets them go on */
+    EVENT_SWITCHOVER,     /* an operator wants another primary */
+    EVENT_SWITCHOVER_BEGAN, /* writers are held for it */
+    EVENT_SWITCHOVER_DONE,
+    EVENT_SWITCHOVER_FAILED, /* it was given up: the primary goes on */
+    EVENT_FAILOVER_FORCED,   /* an operator wants another primary, whatever is lost */
     EVENT_CODES
 };
 /* "instance-verdict" */

@@ -94,7 +94,7 @@ static inline int fixture_config(void *context, struct admin_config *out, struct
     out->nodes = arena_array(&out->arena, 1, sizeof *out->nodes);
     if (!out->nodes)
         return err_set(e, ERR_NOMEM, "no memory");
-    out->nodes[0] = (struct admin_adoption){STR("a"), true, true, true, 3, "it cannot"};
+    out->nodes[0] = (struct admin_adoption){STR("host-a"), true, true, true, 3, "it cannot"};
     out->n_nodes = f->alone ? 0 : 1;
     return 0;
 }
@@ -237,6 +237,9 @@ static inline int fixture_coordinator(void *context, struct admin_coordinator *o
     out->revision = 42;
     out->n_members = 3;
     out->voters = 7;
+    out->n_voters = 2;
+    str_copy(out->voter[0], sizeof out->voter[0], STR("host-a"));
+    str_copy(out->voter[1], sizeof out->voter[1], STR("host-c"));
     return 0;
 }
 

@@ -155,8 +155,26 @@ void answer_config_history(struct conn *c, const struct captures *m);
 void answer_config_plan(struct conn *c, const struct captures *m);
 void answer_config_apply(struct conn *c, const struct captures *m);
 void answer_config_rollback(struct conn *c, const struct captures *m);
+/* False: there is none, or none yet, or memory is out; *e says which. *out is to be freed in any
+ * case. */
+bool config_picture(const struct admin *a, struct admin_config *out, struct err *e);
 void metrics_config(struct admin *a, struct exposition *x);
 json_t *config_json(struct admin *a); /* in short; null when there is none to tell of */
+
+/* roles.c */
+void answer_roles(struct conn *c, const struct captures *m);
+void answer_role(struct conn *c, const struct captures *m);
+void answer_role_switchover(struct conn *c, const struct captures *m);
+void answer_role_failover(struct conn *c, const struct captures *m);
+void answer_role_maintenance(struct conn *c, const struct captures *m);
+/* False: nothing is known of it, and *out says so. */
+bool role_picture(const struct admin *a, const struct view_service *s, struct admin_role *out);
+/* Empty: nobody is meant. */
+struct str role_node_name(const struct view *v, const struct view_service *s, int place);
+/* Healthy while its primary takes writes and all candidates are well; failed while nobody does. */
+enum verdict role_verdict(const struct admin *a, const struct view_service *s);
+json_t *role_short_json(const struct admin *a, const struct view *v, const struct view_service *s);
+void metrics_roles(struct admin *a, struct exposition *x);
 
 /* coordinator.c */
 void answer_coordinator(struct conn *c, const struct captures *m);

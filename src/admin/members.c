@@ -19,6 +19,57 @@ bool cluster_picture(const struct admin *a, struct admin_cluster *out, struct er
     return true;
 }
 
+/* ---- what the coordinator tells of the members ---- */
+
+/* Who votes, and which version of the configuration each runs; as far as this node knows. */
+struct shared {
+    struct admin_config config;
+    struct admin_coordinator *coordinator;
+    bool nomem;
+};
+
+static void shared_get(const struct admin *a, struct shared *s)
+{
+    const struct admin_host *h = &a->host;
+    struct err e = {0};
+    *s = (struct shared){.coordinator = mem_zero(1, sizeof *s->coordinator)};
+    if (!config_picture(a, &s->config, &e))
+        s->nomem = e.code == -ERR_NOMEM;
+    s->nomem |= !s->coordinator;
+    if (s->coordinator && h->coordinator)
+        h->coordinator(h->context, s->coordinator, &e);
+}
+
+static void shared_free(struct shared *s)
+{
+    admin_config_free(&s->config);
+    mem_free(s->coordinator);
+}
+
+/* Null: it is not known who votes. */
+static json_t *voter_json(const struct shared *s, struct str name)
+{
+    const struct admin_coordinator *k = s->coordinator;
+    bool votes = false;
+    if (!k || !k->voters)
+        return json_null();
+    for (uint32_t i = 0; i < k->n_voters; i++)
+        votes |= str_eq(str_of(k->voter[i]), name);
+    return json_boolean(votes);
+}
+
+static void put_shared(struct json_object *o, const struct shared *s, struct str name)
+{
+    const struct admin_adoption *says = NULL;
+    for (uint32_t i = 0; i < s->config.n_nodes; i++)
+        if (str_eq(s->config.nodes[i].node, name) && s->config.nodes[i].told)
+            says = &s->config.nodes[i];
+    json_put(o, "voter", voter_json(s, name));
+    json_put(o, "config_version", says ? json_integer((json_int_t)says->number) : json_null());
+    json_put_text(o, "config_problem", says ? says->problem : "");
+    o->bad |= s->nomem;
+}
+
 /* ---- as JSON ---- */
 
 static json_t *names_json(const struct str *names, uint32_t n)
@@ -53,7 +104,8 @@ static void put_address(struct json_object *o, const struct admin_member *m)
     json_put_text(o, "address", address);
 }
 
-static json_t *member_json(const struct admin_member *m, uint64_t now, bool names)
+static json_t *member_json(const struct admin_member *m, const struct shared *s, uint64_t now,
+                           bool names)
 {
     const struct member_info *i = &m->info;
     struct json_object o = json_begin();
@@ -72,6 +124,7 @@ static json_t *member_json(const struct admin_member *m, uint64_t now, bool name
     json_put(&o, "rtt_us", i->rtt ? json_integer((json_int_t)(i->rtt / 1000)) : json_null());
     json_put_bool(&o, "maintenance", i->maintenance);
     json_put(&o, "observers", observers_json(m, names));
+    put_shared(&o, s, m->name);
     return json_end(&o);
 }
 
@@ -95,13 +148,16 @@ static void put_whole(struct json_object *o, const struct admin_cluster *k)
 
 static json_t *members_json(struct admin *a, const struct admin_cluster *k)
 {
+    struct shared s;
+    shared_get(a, &s);
     struct json_object o = json_begin_schema("members");
     json_t *list = json_array();
     uint64_t now = loop_now(a->loop);
     put_whole(&o, k);
     for (uint32_t i = 0; i < k->n; i++)
-        if (!json_push(list, member_json(&k->members[i], now, true)))
+        if (!json_push(list, member_json(&k->members[i], &s, now, true)))
             o.bad = true;
+    shared_free(&s);
     json_put(&o, "members", list);
     return json_end(&o);
 }
@@ -115,15 +171,18 @@ json_t *cluster_json(struct admin *a)
         admin_cluster_free(&k);
         return e.code == -ERR_ABSENT ? json_null() : NULL;
     }
+    struct shared s;
     struct json_object o = json_begin();
     json_t *list = json_array();
     uint64_t now = loop_now(a->loop);
+    shared_get(a, &s);
     put_whole(&o, &k);
     for (int well = 0; well < 2; well++)
         for (uint32_t i = 0; i < k.n && json_array_size(list) < STATUS_MEMBERS_MAX; i++)
             if ((k.members[i].info.state == MEMBER_ALIVE) == well &&
-                !json_push(list, member_json(&k.members[i], now, false)))
+                !json_push(list, member_json(&k.members[i], &s, now, false)))
                 o.bad = true;
+    shared_free(&s);
     json_put(&o, "members", list);
     admin_cluster_free(&k);
     return json_end(&o);
@@ -134,10 +193,13 @@ json_t *member_json_of(struct admin *a, struct str name)
     struct admin_cluster k;
     struct err e = {0};
     json_t *found = NULL;
+    struct shared s;
     bool any = cluster_picture(a, &k, &e);
+    shared_get(a, &s);
     for (uint32_t i = 0; any && !found && i < k.n; i++)
         if (str_eq(k.members[i].name, name))
-            found = member_json(&k.members[i], loop_now(a->loop), true);
+            found = member_json(&k.members[i], &s, loop_now(a->loop), true);
+    shared_free(&s);
     admin_cluster_free(&k);
     return found;
 }

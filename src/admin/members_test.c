@@ -7,10 +7,9 @@
 static const char *const whole_fields[] = {"schema", "cluster", "self",   "health",  "isolated",
                                            "left",   "explain", "states", "members", NULL};
 static const char *const member_fields[] = {
-    "name",        "address", "zone",          "role",
-    "state",       "reason",  "since_seconds", "heard_ago_seconds",
-    "incarnation", "rtt_us",  "maintenance",   "observers",
-    NULL};
+    "name",          "address",           "zone",           "role",   "state",       "reason",
+    "since_seconds", "heard_ago_seconds", "incarnation",    "rtt_us", "maintenance", "observers",
+    "voter",         "config_version",    "config_problem", NULL};
 
 /* Exactly these, in this order. */
 static void assert_fields(json_t *o, const char *const *names)
@@ -67,6 +66,11 @@ static void members_are_told(void **state)
     assert_string_equal(text(b, "role"), "member");
     assert_int_equal(number(b, "rtt_us"), 187);
     assert_int_equal(number(b, "incarnation"), 9);
+    assert_true(json_is_true(json_object_get(self, "voter")));
+    assert_true(json_is_false(json_object_get(b, "voter")));
+    assert_int_equal(number(self, "config_version"), 3);
+    assert_string_equal(text(self, "config_problem"), "it cannot");
+    assert_true(json_is_null(json_object_get(b, "config_version"))); /* it never said */
     answer_end(&a);
     client_close(&c);
     server_close(&s);

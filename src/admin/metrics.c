@@ -590,6 +590,7 @@ void metrics_write(struct admin *a, enum exposition_form form, struct buf *out)
     metrics_cluster(a, &s.x);
     metrics_config(a, &s.x);
     metrics_coordinator(a, &s.x);
+    metrics_roles(a, &s.x);
     if (s.v) {
         services_families(&s);
         listeners_families(&s);

@@ -434,6 +434,11 @@ static const struct route routes[] = {
     {false, "/v1/coordinator", answer_coordinator, RIGHT_READ, 0},
     {true, "/v1/coordinator/backup", answer_coordinator_backup, RIGHT_CLUSTER, 0},
     {true, "/v1/coordinator/restore", answer_coordinator_restore, RIGHT_CLUSTER, 0},
+    {false, "/v1/roles", answer_roles, RIGHT_READ, 0},
+    {false, "/v1/roles/*", answer_role, RIGHT_READ, 0},
+    {true, "/v1/roles/*/switchover", answer_role_switchover, RIGHT_ROLES, 0},
+    {true, "/v1/roles/*/failover", answer_role_failover, RIGHT_ROLES, 0},
+    {true, "/v1/roles/*/maintenance", answer_role_maintenance, RIGHT_ROLES, 0},
     {false, "/v1/keys", answer_keys, RIGHT_READ, 0},
     {true, "/v1/keys/rotate", answer_rotate, RIGHT_KEYS, 0},
 };

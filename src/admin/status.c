@@ -340,7 +340,9 @@ static json_t *service_json(struct admin *a, const struct view *v, const struct 
     json_put_text(&o, "mode", s->mode == VIEW_UDP ? "udp" : s->mode == VIEW_TCP ? "tcp" : "http");
     json_put(&o, "listen", listen_json(v, s));
     json_put(&o, "listeners", listeners_json(a, v, s));
-    json_put_text(&o, "verdict", verdict_name(service_verdict(a, s)));
+    json_put_text(&o, "verdict",
+                  verdict_name(view_is_primary(s) ? role_verdict(a, s) : service_verdict(a, s)));
+    json_put(&o, "role", role_short_json(a, v, s));
     put_counters(&o, &t, &recent);
     json_put(&o, "instances", instances_json(a, s));
     return json_end(&o);

@@ -8,6 +8,7 @@
 #include "cli/json.h"
 #include "cli/node.h"
 #include "cli/term.h"
+#include "coord/etcd_timers.h"
 #include "daemon/paths.h"
 #include "os/os.h"
 
@@ -63,13 +64,24 @@ static void line(struct buf *out, const char *what, const char *fmt, const char 
     buf_free(&clean);
 }
 
+static long long number(const json_t *object, const char *name)
+{
+    return (long long)json_integer_value(json_object_get(object, name));
+}
+
 static void show_member(struct buf *out, const json_t *m)
 {
     const char *node = json_text(m, "node");
-    buf_printf(out, "  %-12s %-18s %s%s%s\n", *node ? node : "-", json_text(m, "id"),
+    long long runs = number(m, "heartbeat_ms"), asks = number(m, "disk_heartbeat_ms");
+    buf_printf(out, "  %-12s %-18s %s%s%s", *node ? node : "-", json_text(m, "id"),
                json_is_true(json_object_get(m, "learner")) ? "learner" : "member",
                json_is_true(json_object_get(m, "leader")) ? ", leads" : "",
                json_is_true(json_object_get(m, "healthy")) ? "" : ", not healthy");
+    if (runs > ETCD_HEARTBEAT_MS)
+        buf_printf(out, ", heartbeat %lld ms", runs);
+    if (asks > ETCD_HEARTBEAT_MS)
+        buf_printf(out, ", for its slow disk");
+    buf_printf(out, "\n");
 }
 
 static void show_voters(struct buf *out, const json_t *voters)
@@ -83,6 +95,22 @@ static void show_voters(struct buf *out, const json_t *voters)
     if (!text.failed)
         line(out, "voters", "", text.p);
     buf_free(&text);
+}
+
+static void show_etcd(struct buf *out, const json_t *etcd)
+{
+    const json_t *disk = json_object_get(etcd, "disk");
+    char text[256];
+    snprintf(text, sizeof text, "%s %s, %lld kB, heartbeat %lld ms, election %lld ms",
+             json_text(etcd, "state"), json_text(etcd, "version"), number(etcd, "bytes") / 1024,
+             number(etcd, "heartbeat_ms"), number(etcd, "election_ms"));
+    line(out, "etcd here", "", text);
+    if (!json_is_object(disk))
+        return;
+    snprintf(text, sizeof text, "%.1f ms to sync, %.1f ms at times, measured %lld s ago",
+             (double)number(disk, "sync_median_us") / 1000,
+             (double)number(disk, "sync_p99_us") / 1000, number(disk, "measured_ms_ago") / 1000);
+    line(out, "disk here", "", text);
 }
 
 static void show(const struct reply *r)
@@ -109,14 +137,8 @@ static void show(const struct reply *r)
         buf_printf(&out, "members\n");
     for (size_t i = 0; i < json_array_size(members); i++)
         show_member(&out, json_array_get(members, i));
-    if (json_is_object(etcd)) {
-        snprintf(text, sizeof text, "%s %s, %lld kB, heartbeat %lld ms, election %lld ms",
-                 json_text(etcd, "state"), json_text(etcd, "version"),
-                 (long long)json_integer_value(json_object_get(etcd, "bytes")) / 1024,
-                 (long long)json_integer_value(json_object_get(etcd, "heartbeat_ms")),
-                 (long long)json_integer_value(json_object_get(etcd, "election_ms")));
-        line(&out, "etcd here", "", text);
-    }
+    if (json_is_object(etcd))
+        show_etcd(&out, etcd);
     if (*json_text(j, "backup_file"))
         line(&out, "backup", "", json_text(j, "backup_file"));
     cli_write(stdout, &out);

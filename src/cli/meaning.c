@@ -20,7 +20,8 @@ static void add_listen(const struct view *v, const struct view_service *s, struc
 {
     char text[ADDR_TEXT_MAX];
     if (s->n_sockets == 0)
-        buf_add_str(out, STR("reached through other services"));
+        buf_add_str(out, view_is_primary(s) ? STR("no listener")
+                                            : STR("reached through other services"));
     for (uint32_t i = 0; i < s->n_sockets; i++) {
         addr_format(&v->sockets[s->sockets[i]].addr, text);
         if (i)
@@ -72,6 +73,27 @@ static void add_sources(const struct view_service *s, struct buf *out)
     }
     if (s->dynamic)
         buf_printf(out, "%sthose that are added", and);
+}
+
+/* Its agent, where it may run, and the address that goes with it. */
+static void add_primary(const struct view *v, const struct view_primary *p, struct buf *out)
+{
+    char text[ADDR_TEXT_MAX];
+    buf_printf(out, "; primary by %s on ", view_agent_name(p->agent));
+    for (uint32_t i = 0; i < p->n_on; i++) {
+        buf_add_str(out, i ? STR(", ") : STR(""));
+        text_clean(out, v->cluster.nodes[p->on[i]].name);
+    }
+    if (p->port)
+        buf_printf(out, ", port %u", p->port);
+    if (p->vip.kind) {
+        addr_format_ip(&p->vip, text);
+        buf_printf(out, "; vip %s/%u", text, p->vip_prefix);
+    }
+    if (p->agent == AGENT_REDIS && p->sync)
+        buf_printf(out, "; writes wait for %u replica%s", p->sync, p->sync == 1 ? "" : "s");
+    else if (p->agent == AGENT_REDIS)
+        buf_add_str(out, STR("; writes wait for no replica"));
 }
 
 /* Routes, then its own instances, if it has any or may get some. */
@@ -126,7 +148,10 @@ void meaning_print(const struct view *v, struct buf *out)
         text_clean(out, s->name);
         buf_add_str(out, STR(": "));
         add_listen(v, s, out);
-        add_way(s, out);
+        if (view_is_primary(s))
+            add_primary(v, &s->primary, out);
+        else
+            add_way(s, out);
         buf_add_str(out, STR("\n"));
     }
 }

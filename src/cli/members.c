@@ -21,8 +21,9 @@ static const struct option options[] = {
 static const struct usage usage = {
     .command = "members",
     .about = "Prints the nodes of the cluster as this one sees them: state, since when, when it\n"
-             "was heard here last, round trip, how many of its observers hear it, and why; above\n"
-             "them who cannot reach whom. With --fail, nodes in maintenance do not count.",
+             "was heard here last, round trip, how many of its observers hear it, whether it\n"
+             "votes, which version of the configuration it runs (own: its own file), and why;\n"
+             "above them who cannot reach whom. With --fail, nodes in maintenance do not count.",
     .examples = "  holdfast members\n"
                 "  holdfast members --json | jq -r '.members[] | \"\\(.name) \\(.state)\"'\n"
                 "  holdfast members --fail > /dev/null || page-somebody",

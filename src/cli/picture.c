@@ -75,6 +75,23 @@ static void print_old_proxy(const struct picture *p, const json_t *proxy, struct
     buf_add(out, "\n", 1);
 }
 
+/* Of the configuration that all nodes share: which version runs, unless it is the own file. */
+static void print_version(const struct picture *p, struct buf *out)
+{
+    double version = json_number(json_object_get(p->now, "config"), "version");
+    if (version > 0)
+        buf_printf(out, "configuration %.0f, ", version);
+}
+
+static void print_config(const struct picture *p, struct buf *out)
+{
+    const char *problem = json_text(json_object_get(p->now, "config"), "problem");
+    if (!*problem)
+        return;
+    text_printf(out, p->term, COLOUR_RED, "configuration: %s", problem);
+    buf_add(out, "\n", 1);
+}
+
 void picture_node(const struct picture *p, struct buf *out)
 {
     char up[AMOUNT_MAX];
@@ -87,8 +104,10 @@ void picture_node(const struct picture *p, struct buf *out)
     buf_printf(out, ", up %s, epoch %.0f, ",
                amount_seconds(json_number(p->now, "uptime_seconds"), up),
                json_number(p->now, "epoch"));
+    print_version(p, out);
     text_clean(out, str_of(json_text(p->now, "file")));
     buf_add(out, "\n", 1);
+    print_config(p, out);
     for (size_t i = 0; i < json_array_size(processes); i++)
         print_process(p, json_array_get(processes, i), out);
     for (size_t i = 0; i < json_array_size(proxies); i++)

@@ -124,9 +124,11 @@ void picture_cluster(const struct picture *p, const json_t *cluster, struct buf 
 /* ---- the table ---- */
 
 static const struct column member_columns[] = {
-    {"NODE", ALIGN_LEFT, false},       {"ADDRESS", ALIGN_LEFT, true}, {"STATE", ALIGN_LEFT, false},
-    {"SINCE", ALIGN_RIGHT, false},     {"HEARD", ALIGN_RIGHT, false}, {"RTT", ALIGN_RIGHT, false},
-    {"OBSERVERS", ALIGN_RIGHT, false}, {"REASON", ALIGN_LEFT, false},
+    {"NODE", ALIGN_LEFT, false},       {"ADDRESS", ALIGN_LEFT, true},
+    {"STATE", ALIGN_LEFT, false},      {"SINCE", ALIGN_RIGHT, false},
+    {"HEARD", ALIGN_RIGHT, false},     {"RTT", ALIGN_RIGHT, false},
+    {"OBSERVERS", ALIGN_RIGHT, false}, {"VOTER", ALIGN_LEFT, false},
+    {"CONFIG", ALIGN_RIGHT, false},    {"REASON", ALIGN_LEFT, false},
 };
 
 static void add_amount(struct table *t, const json_t *member, const char *key,
@@ -136,6 +138,24 @@ static void add_amount(struct table *t, const json_t *member, const char *key,
     const json_t *v = json_object_get(member, key);
     text_table_add(t, COLOUR_NONE, "%s",
                    json_is_number(v) ? form(json_number_value(v), text) : "-");
+}
+
+/* Of what the coordinator tells; "-" is not known. */
+static void add_shared(struct table *t, const json_t *member)
+{
+    const json_t *voter = json_object_get(member, "voter");
+    const json_t *version = json_object_get(member, "config_version");
+    enum colour c = *json_text(member, "config_problem") ? COLOUR_RED : COLOUR_NONE;
+    text_table_add(t, COLOUR_NONE, "%s",
+                   json_is_true(voter)    ? "yes"
+                   : json_is_false(voter) ? "no"
+                                          : "-");
+    if (!json_is_integer(version))
+        text_table_add(t, c, "-");
+    else if (json_integer_value(version) == 0)
+        text_table_add(t, c, "own");
+    else
+        text_table_add(t, c, "%lld", (long long)json_integer_value(version));
 }
 
 static void add_member(struct table *t, const json_t *member)
@@ -151,6 +171,7 @@ static void add_member(struct table *t, const json_t *member)
     add_amount(t, member, "rtt_us", amount_us);
     text_table_add(t, COLOUR_NONE, "%.0f/%.0f", json_number(observers, "hearing_count"),
                    json_number(observers, "count"));
+    add_shared(t, member);
     text_table_add(t, maintenance ? COLOUR_CYAN : COLOUR_NONE, "%s",
                    maintenance ? "maintenance" : json_text(member, "reason"));
 }
@@ -161,6 +182,18 @@ static void add_names(struct buf *out, const char *before, const json_t *names)
         const char *name = json_string_value(json_array_get(names, i));
         buf_printf(out, "%s%s", i ? ", " : before, name ? name : "");
     }
+}
+
+static void print_config(const struct picture *p, const json_t *member, struct buf *out)
+{
+    struct buf line = {0};
+    if (!*json_text(member, "config_problem"))
+        return;
+    buf_printf(&line, "%s: configuration: %s", json_text(member, "name"),
+               json_text(member, "config_problem"));
+    out->failed |= line.failed;
+    print_lines(p, COLOUR_RED, buf_str(&line), out);
+    buf_free(&line);
 }
 
 /* Why one is not plainly there, in a sentence. */
@@ -200,6 +233,8 @@ void picture_members(const struct picture *p, const json_t *cluster, struct buf 
     text_table_free(&t);
     for (size_t i = 0; i < json_array_size(all); i++)
         print_why(p, json_array_get(all, i), out);
+    for (size_t i = 0; i < json_array_size(all); i++)
+        print_config(p, json_array_get(all, i), out);
 }
 
 const char *picture_missing(const json_t *cluster)

@@ -4,6 +4,7 @@
 #include "conf/backends.h"
 #include "conf/builder.h"
 #include "conf/policies.h"
+#include "conf/primary.h"
 
 #include <stdio.h>
 
@@ -149,7 +150,8 @@ static void add_listener(struct builder *b, struct view_service *s, const struct
     s->sockets[s->n_sockets++] = owner->index;
 }
 
-static void build_listeners(struct builder *b, const struct node *service, bool complete,
+/* needed: it is a mistake to have none. */
+static void build_listeners(struct builder *b, const struct node *service, bool needed,
                             struct view_service *s, const char *who)
 {
     uint32_t n = 0;
@@ -166,7 +168,7 @@ static void build_listeners(struct builder *b, const struct node *service, bool 
         for (const struct value *i = k->value->items; i; i = i->next)
             add_listener(b, s, i, who);
     }
-    if (n == 0 && complete && !links_lead_to(b, s->name))
+    if (n == 0 && needed && !links_lead_to(b, s->name))
         conf_complain(b->c, &service->place, "add 'listen = http://ADDRESS:PORT'",
                       "%s listens nowhere", who);
 }
@@ -272,7 +274,7 @@ static void check_http(struct conf *c, const struct node *service, const struct 
     for (const struct node *n = service->children; n && s->mode != VIEW_HTTP; n = n->next) {
         enum block_id id = schema_child(BLOCK_SERVICE, n->name);
         size_t i = schema_find(b, n->name);
-        bool rule = i != NO_FIELD && i >= b->n;
+        bool rule = i != NO_FIELD && schema_owner(b, i) == schema_block(BLOCK_RULES);
         uint8_t only = id == BLOCKS ? ANY_MODE : schema_block(id)->only;
         if (only == NOT_UDP && s->mode == VIEW_UDP)
             conf_complain(c, &n->place, "", STR_FMT " is for HTTP and TCP services",
@@ -280,6 +282,15 @@ static void check_http(struct conf *c, const struct node *service, const struct 
         else if (rule || only == ONLY_HTTP)
             conf_complain(c, &n->place, "", STR_FMT " is for HTTP services only", STR_ARG(n->name));
     }
+}
+
+/* What only a service with backends has. */
+static void build_balanced(struct builder *b, const struct node *n, const struct seen *seen,
+                           bool complete, struct view_service *s, const char *who)
+{
+    check_mode(b->c, seen, s);
+    backends_build(b->c, n, complete && !build_count(n->children, "route"), s, who);
+    b->instances += s->n_instances;
 }
 
 static void build_service(struct builder *b, const struct node *n)
@@ -298,11 +309,12 @@ static void build_service(struct builder *b, const struct node *n)
     settings_apply(b->c, BLOCK_SERVICE, n->children, s, &seen);
     /* A misspelt statement is not missing as well. */
     bool complete = !n->damaged && b->c->problems->errors == errors;
-    build_listeners(b, n, complete, s, who);
-    check_mode(b->c, &seen, s);
-    backends_build(b->c, n, complete && !build_count(n->children, "route"), s, who);
-    b->instances += s->n_instances;
+    build_listeners(b, n, complete && !view_is_primary(s), s, who);
     policies_build(b->c, n, s);
+    if (primary_build(b, n, &seen, complete, s))
+        s->check.kind = CHECK_NONE;
+    else
+        build_balanced(b, n, &seen, complete, s, who);
     check_http(b->c, n, s);
     rules_build(b, n, BLOCK_SERVICE, &seen, s, &s->rules);
     routes_build(b, n, s);
@@ -423,6 +435,7 @@ void conf_build(struct conf *c, const struct node *top, bool damaged)
     build_services(&b, top, damaged);
     links_resolve(&b);
     cluster_build(&b, top, settings_seen(&seen, BLOCK_TOP, "zone"));
+    primary_resolve(&b, top);
     const struct view_node *self = view_self(c->view);
     if (self && self->role == NODE_WITNESS && !c->env->whole)
         host_nothing(c->view);

@@ -8,16 +8,18 @@
 #include "conf/settings.h"
 
 struct link;
+struct primary_later;
 
 struct builder {
     struct conf *c;
     struct view *v;
-    struct map services; /* name -> node */
-    struct map led;      /* names that a route or mirror leads to, valid or not */
-    struct map sockets;  /* "L10.0.0.1:80" or "F/path" -> socket_owner */
-    struct map files;    /* path -> struct str, of pages */
-    struct link *links;  /* the latest first */
-    size_t page_bytes;   /* of all pages */
+    struct map services;             /* name -> node */
+    struct map led;                  /* names that a route or mirror leads to, valid or not */
+    struct map sockets;              /* "L10.0.0.1:80" or "F/path" -> socket_owner */
+    struct map files;                /* path -> struct str, of pages */
+    struct link *links;              /* the latest first */
+    struct primary_later *primaries; /* services whose nodes are to be looked at */
+    size_t page_bytes;               /* of all pages */
     uint32_t cap_sockets;
     uint32_t instances; /* in all services */
 };

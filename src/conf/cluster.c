@@ -15,6 +15,8 @@
 
 enum { NAMES_SHOWN = 8, OTHERS = 0007 /* permission bits */ };
 #define SUSPECT_LEAST (200ull * 1000000)
+#define LEASE_LEAST   (300ull * 1000000)
+#define LEASE_USUAL   6 /* heartbeats */
 #define CLUSTER_KEY   "the cluster's key"
 
 static const char how_new[] = "'holdfast key new' makes one, and every node gets a copy of it";
@@ -338,6 +340,22 @@ static void check_timing(struct conf *c, const struct seen *seen, struct view_cl
                       "suspect-after is less than %d heartbeats", VIEW_LEAST_SILENCE);
 }
 
+/* As lease_params_check wants them. */
+static void check_lease(struct conf *c, const struct seen *seen, struct view_cluster *k)
+{
+    const struct node *lease = settings_seen(seen, BLOCK_CLUSTER, "lease");
+    const struct node *demotion = settings_seen(seen, BLOCK_CLUSTER, "demotion");
+    if (!lease)
+        k->lease = MAX(LEASE_USUAL * k->heartbeat, LEASE_LEAST);
+    else if (k->lease < VIEW_LEAST_LEASE * k->heartbeat)
+        conf_complain(c, &lease->place, "six heartbeats are usual",
+                      "lease is less than %d heartbeats, each of which renews it",
+                      VIEW_LEAST_LEASE);
+    if (k->demotion > k->lease)
+        conf_complain(c, demotion ? &demotion->place : &lease->place, "",
+                      "demotion is longer than lease");
+}
+
 /* The first cluster block; others are complained about. */
 static const struct node *find_cluster(struct conf *c, const struct node *top)
 {
@@ -365,6 +383,7 @@ static void build(struct builder *b, const struct node *n, struct view_cluster *
         return;
     settings_apply(c, BLOCK_CLUSTER, n->children, &block, &seen);
     check_timing(c, &seen, &block.cluster);
+    check_lease(c, &seen, &block.cluster);
     struct nodes nodes = {.b = b, .port = block.port};
     bool all = add_nodes(&nodes, n);
     bool complete = !n->damaged && c->problems->errors == errors;

@@ -247,6 +247,7 @@ static void diff_service(struct diff *d, const struct view_service *was,
     diff_check(d, was, is);
     for (int i = BLOCK_CHECK + 1; i <= BLOCK_STICKY; i++)
         diff_block(d, (enum block_id)i, was, is);
+    diff_primary(d, was, is);
     diff_rules(d, was, is);
     diff_log(d, was, is);
 }
@@ -330,7 +331,13 @@ static void diff_audit(struct diff *d)
 static void added(struct diff *d, const struct view_service *s)
 {
     line_for(d, s->name);
-    buf_printf(d->out, "added, %u backend%s", s->n_instances, s->n_instances == 1 ? "" : "s");
+    buf_printf(d->out, "added, ");
+    if (view_is_primary(s)) {
+        buf_printf(d->out, "%s on ", view_agent_name(s->primary.agent));
+        diff_print_on(d->next, &s->primary, d->out);
+    } else {
+        buf_printf(d->out, "%u backend%s", s->n_instances, s->n_instances == 1 ? "" : "s");
+    }
     diff_end(d);
 }
 

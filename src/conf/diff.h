@@ -29,6 +29,10 @@ void diff_beats(struct diff *d);
 /* diff_cluster.c */
 void diff_cluster(struct diff *d);
 
+/* diff_primary.c: of a service of kind primary; and "a, b, c", where it may run. */
+void diff_primary(struct diff *d, const struct view_service *was, const struct view_service *is);
+void diff_print_on(const struct view *v, const struct view_primary *p, struct buf *out);
+
 /* diff_rules.c: rules, rates, routes and pages of a service. */
 void diff_rules(struct diff *d, const struct view_service *was, const struct view_service *is);
 

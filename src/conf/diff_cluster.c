@@ -133,6 +133,8 @@ static void settings(struct diff *d, const struct view_cluster *was, const struc
 {
     duration_change(d, "heartbeat", was->heartbeat, is->heartbeat);
     duration_change(d, "suspect-after", was->suspect_after, is->suspect_after);
+    duration_change(d, "lease", was->lease, is->lease);
+    duration_change(d, "demotion", was->demotion, is->demotion);
     path_change(d, "key", was->key_file, is->key_file);
     coordination(d, was, is);
 }

@@ -71,6 +71,7 @@ static void nodes_of_a_cluster(void **state)
            "cluster prod: node b zone - -> x\n"
            "cluster prod: heartbeat 50ms -> 100ms\n"
            "cluster prod: suspect-after 200ms -> 2s\n"
+           "cluster prod: lease 300ms -> 600ms\n"
            "cluster prod: key /k -> /k2\n");
     expect(CLUSTER(NODE_A NODE_B), CLUSTER(NODE_A NODE_B "coordinator = none; voters = {b}"),
            "cluster prod: coordinator managed -> none\n"
@@ -282,6 +283,79 @@ static void memory_may_run_out(void **state)
     }
 }
 
+#define THREE    "cluster prod {\nkey = file:k\n" NODE_A NODE_B "node c { address = 10.0.0.3 }\n"
+#define CACHE(x) THREE "}\nservice cache { listen = tcp://0.0.0.0:26379\n" x "\n}\n"
+#define BESIDE   THREE "node aa { address = 10.0.0.4 }\n}\n"
+
+static void a_service_with_an_agent(void **state)
+{
+    static const char *const redis = CACHE("agent = redis");
+    expect(redis, CACHE("agent = redis  on = {a, b, c}  port = 6379  sync = 0"), "");
+    expect(NULL, CACHE("agent = redis  on = {b, a}"),
+           "cluster prod: added, 3 nodes, this one is a\n"
+           "service cache: added, redis on b, a\n");
+    expect(CACHE("agent = redis  on = {a, b}"), CACHE("agent = redis  on = {c, b}"),
+           "service cache: runs no more on a (its instance there stops)\n"
+           "service cache: may now run on c\n");
+    expect(redis, CACHE("agent = redis  on = {c, a, b}"), "service cache: prefers c, a, b\n");
+    /* the same nodes at other places of the view's table */
+    expect(CACHE("agent = redis  on = {a, b}"),
+           BESIDE "service cache { listen = tcp://0.0.0.0:26379; agent = redis; on = {a, b} }",
+           "cluster prod: node aa added (10.0.0.4:7300)\n");
+    expect(redis,
+           CACHE("agent = redis  port = 6380  sync = 1  strict = yes  hang-after = 2s\n"
+                 "vip = 10.0.0.100/24  vip-interface = eth0  failback = yes  lag-bytes = 1m\n"
+                 "hook = {/bin/told}"),
+           "service cache: port 6379 -> 6380\n"
+           "service cache: sync 0 -> 1\n"
+           "service cache: strict no -> yes\n"
+           "service cache: lag-bytes 0 -> 1m\n"
+           "service cache: vip-interface \"\" -> \"eth0\"\n"
+           "service cache: hang-after 600ms -> 2s\n"
+           "service cache: failback no -> yes\n"
+           "service cache: vip - -> 10.0.0.100/24\n"
+           "service cache: hook changed\n");
+    expect(CACHE("agent = process  port = 80  command = {/bin/a, b}"),
+           CACHE("agent = process  port = 80  command = {/bin/a, c}"),
+           "service cache: command changed\n");
+    expect(CACHE("backend 10.0.0.1:80; check = none"), redis,
+           "service cache: - backend 10.0.0.1:80\n"
+           "service cache: agent none -> redis, on a, b, c\n");
+    expect(THREE "lease = 400ms\n}\n", THREE "lease = 500ms  demotion = 50ms\n}\n",
+           "cluster prod: lease 400ms -> 500ms\n"
+           "cluster prod: demotion 100ms -> 50ms\n");
+}
+
+static void expect_risks(const char *now, const char *next, const char *risks)
+{
+    struct view *a = load(now), *b = load(next);
+    struct buf out = {0};
+    assert_true(conf_risks(a, b, NULL, 0, &out) >= 0);
+    buf_add(&out, "", 1);
+    assert_string_equal(out.p, risks);
+    buf_free(&out);
+    view_free(a);
+    view_free(b);
+}
+
+static void what_a_primary_loses(void **state)
+{
+    static const char *const redis = CACHE("agent = redis  sync = 2");
+    expect_risks(redis, redis, "");
+    expect_risks(redis, THREE "}\n",
+                 "service cache stops: it is removed, and its instances stop; data stays\n");
+    expect_risks(redis, CACHE("agent = redis  on = {a, b}  sync = 1"),
+                 "service cache waits for fewer replicas\n");
+    expect_risks(redis, CACHE("agent = redis  on = b"),
+                 "service cache runs on one node only: nobody can take over\n"
+                 "service cache waits for no replica: what was acknowledged may be lost with the "
+                 "primary\n");
+    expect_risks(CACHE("agent = redis  on = {a, b}"), CACHE("agent = redis  on = {c}"),
+                 "service cache leaves all of its nodes: its data stays behind\n");
+    expect_risks(redis, CACHE("backend 10.0.0.1:80"),
+                 "service cache stops its instances: it gets another agent, or none\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +370,8 @@ int main(void)
         cmocka_unit_test(routes),
         cmocka_unit_test(secret_rules_stay_hidden),
         cmocka_unit_test(memory_may_run_out),
+        cmocka_unit_test(a_service_with_an_agent),
+        cmocka_unit_test(what_a_primary_loses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,6 +25,7 @@ static const struct {
     {BLOCK_CLUSTER, "coordinator-user", LOCAL_FIRST},
     {BLOCK_CLUSTER, "coordinator-password", LOCAL_FIRST},
     {BLOCK_SERVICE, "access-log", LOCAL_FIRST},
+    {BLOCK_SERVICE, "vip-interface", LOCAL_FIRST},
 };
 
 enum locality schema_locality(enum block_id id, struct str name)

@@ -18,7 +18,7 @@ static bool is_local(const struct block *b)
 
 static const char *local_text(enum block_id id, const struct setting *s)
 {
-    switch (schema_locality(id, str_of(s->key))) {
+    switch (schema_locality(id == BLOCK_PRIMARY ? BLOCK_SERVICE : id, str_of(s->key))) {
     case LOCAL_NOT: return "";
     case LOCAL_OWN: return " (local to a node)";
     case LOCAL_FIRST: return " (a node's own file may say otherwise)";
@@ -34,6 +34,8 @@ static void title(enum block_id id, struct buf *out)
         buf_printf(out, "### At the top of the file\n\n");
     else if (id == BLOCK_RULES)
         buf_printf(out, "### Rules of a service or route\n\n%s\n\n", b->help);
+    else if (id == BLOCK_PRIMARY)
+        buf_printf(out, "### A service with an `agent`\n\n%s\n\n", b->help);
     else if (b->argument)
         buf_printf(out, "### `%s %s { }`\n\n%s%s\n\n", b->name, b->argument, b->help, local);
     else

@@ -96,7 +96,7 @@ static void the_table_keeps_its_rules(void **state)
     for (int id = 0; id < BLOCKS; id++) {
         const struct block *b = schema_block((enum block_id)id);
         assert_true(schema_count(b) <= MAX_SETTINGS);
-        assert_true(b->parents || id == BLOCK_TOP || id == BLOCK_RULES);
+        assert_true(b->parents || id == BLOCK_TOP || id == BLOCK_RULES || id == BLOCK_PRIMARY);
         for (size_t i = 0; i < schema_count(b); i++)
             a_setting_keeps_its_rules(b, i, id);
     }

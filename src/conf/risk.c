@@ -13,11 +13,44 @@ static bool has_backends(const struct view_service *s)
     return s->n_instances || s->n_sources;
 }
 
+/* Whoever had the data is no candidate any more, or is the only one. */
+static void candidates_risks(struct diff *d, const struct view_service *was,
+                             const struct view_service *is)
+{
+    const struct view_cluster *k = &d->now->cluster, *l = &d->next->cluster;
+    uint32_t stay = 0;
+    for (uint32_t i = 0; i < was->primary.n_on; i++)
+        for (uint32_t j = 0; j < is->primary.n_on; j++)
+            stay += str_eq(k->nodes[was->primary.on[i]].name, l->nodes[is->primary.on[j]].name);
+    if (stay == 0)
+        line(d, was->name, "leaves all of its nodes: its data stays behind");
+    else if (was->primary.n_on > 1 && is->primary.n_on == 1)
+        line(d, was->name, "runs on one node only: nobody can take over");
+}
+
+static void primary_risks(struct diff *d, const struct view_service *was,
+                          const struct view_service *is)
+{
+    if (was->primary.agent != is->primary.agent)
+        line(d, was->name, "stops its instances: it gets another agent, or none");
+    else
+        candidates_risks(d, was, is);
+    if (was->primary.sync > is->primary.sync && view_is_primary(is))
+        line(d, was->name,
+             is->primary.sync ? "waits for fewer replicas"
+                              : "waits for no replica: what was acknowledged may be "
+                                "lost with the primary");
+}
+
 static void service_risks(struct diff *d, const struct view_service *was,
                           const struct view_service *is)
 {
     if (!is)
-        line(d, was->name, "stops: it is removed");
+        line(d, was->name,
+             view_is_primary(was) ? "stops: it is removed, and its instances stop; data stays"
+                                  : "stops: it is removed");
+    else if (view_is_primary(was))
+        primary_risks(d, was, is);
     else if (was->n_sockets && !is->n_sockets)
         line(d, was->name, "stops: it listens nowhere any more");
     else if (has_backends(was) && !has_backends(is))

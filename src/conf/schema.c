@@ -31,6 +31,7 @@
     }
 
 static const char *const no_yes[] = {"no", "yes", NULL};
+static const char *const agents[] = {"none", "redis", "process", "hook", NULL};
 static const char *const node_roles[] = {"member", "witness", NULL};
 static const char *const sticky_modes[] = {"off", "insert", "learn", NULL};
 static const char *const traces[] = {"pass", "span", "start", NULL};
@@ -93,6 +94,13 @@ static const struct setting cluster[] = {
     NUMBER("suspect-after", KIND_DURATION, struct cluster_block, cluster.suspect_after, 30 * MS, M,
            "(four heartbeats, at least 200ms)",
            "silence before which nobody is suspected; at least three heartbeats"),
+    NUMBER("lease", KIND_DURATION, struct cluster_block, cluster.lease, 40 * MS, H,
+           "(six heartbeats, at least 300ms)",
+           "so long a primary acts without a word from a majority of the voters; at least four "
+           "heartbeats; fixed while the cluster runs"),
+    NUMBER("demotion", KIND_DURATION, struct cluster_block, cluster.demotion, MS, H, "100ms",
+           "so long it takes at most until one whose lease ran out has really ended; at most as "
+           "lease; fixed while the cluster runs"),
     SPECIAL("coordinator", KIND_COORDINATOR, "(managed, if there is a key)",
             "who keeps what all nodes agree on: etcd on the voters that holdfast runs itself, "
             "nobody, or an etcd that is there already, by its endpoints (docs/coordinator.md)"),
@@ -152,6 +160,47 @@ static const struct setting service[] = {
             "a directory whose files `*.conf` hold more backends, which come and go with them"),
     CHOICE("dynamic", struct view_service, dynamic, no_yes, "no",
            "there may be no backend in the file: `holdfast instance add` brings them"),
+};
+/* Offsets are in struct view_primary. */
+static const struct setting primary[] = {
+    CHOICE(
+        "agent", struct view_primary, agent, agents, "none",
+        "what keeps an instance on each node: redis; process, any command on one node at a time; "
+        "hook, a command that is told who is the primary"),
+    SPECIAL("on", KIND_VOTERS, "(all nodes but witnesses)",
+            "the nodes that may be primary, at most 16, the preferred ones first"),
+    NUMBER("port", KIND_COUNT, struct view_primary, port, 1, UINT16_MAX, "(6379 of redis)",
+           "where the instance listens, at its node's address"),
+    NUMBER("sync", KIND_COUNT, struct view_primary, sync, 0, VIEW_MAX_ON - 1, "0",
+           "of redis: the reply to a write waits until so many replicas have it; 0: for none"),
+    CHOICE("strict", struct view_primary, strict, no_yes, "no",
+           "of sync: writes wait for ever rather than for fewer replicas than that"),
+    NUMBER("lag-bytes", KIND_SIZE, struct view_primary, lag_bytes, 0, 1ull << 40, "0",
+           "of redis: a replica that is further behind is promoted by force only; 0: no bound"),
+    NUMBER("lag-time", KIND_DURATION, struct view_primary, lag_time, 0, H, "0",
+           "the same by the age of what it has; 0: no bound"),
+    SPECIAL("vip", KIND_VIP, "", "an address that goes with the primary, and its network's bits"),
+    FIELD("vip-interface", KIND_LABEL, struct view_primary, vip_interface,
+          "(the one that has the network)", "where it is put"),
+    SPECIAL("command", KIND_COMMAND, "",
+            "of process: the program, by its absolute path, and its arguments; required"),
+    SPECIAL("hook", KIND_COMMAND, "",
+            "a program, and its arguments, that is told of each change of the role; required of "
+            "hook"),
+    NUMBER("hang-after", KIND_DURATION, struct view_primary, hang_after, 100 * MS, H, "600ms",
+           "an instance that gives no good answer for so long has failed"),
+    NUMBER("hold", KIND_DURATION, struct view_primary, hold, 0, M, "5s",
+           "new clients wait so long, at most, while nobody is primary"),
+    NUMBER("hold-clients", KIND_COUNT, struct view_primary, hold_clients, 0, VIEW_MAX_CONNECTIONS,
+           "1000", "so many of them wait on this node; more are closed"),
+    CHOICE("failback", struct view_primary, failback, no_yes, "no",
+           "the first node of `on` that is well becomes primary again by itself"),
+    NUMBER("flaps", KIND_COUNT, struct view_primary, flaps, 0, 100, "3",
+           "after so many failovers in `flap-window` each waits longer; 0: none does"),
+    NUMBER("flap-window", KIND_DURATION, struct view_primary, flap_window, S, D, "10m",
+           "how far back failovers count"),
+    SPECIAL("apart", KIND_APART, "",
+            "services of the same kind: their primaries are kept on other nodes where possible"),
 };
 static const struct setting backend[] = {
     NUMBER("weight", KIND_COUNT, struct view_instance, weight, 0, VIEW_MAX_WEIGHT, "1",
@@ -370,7 +419,11 @@ static const struct block blocks[BLOCKS] = {
     [BLOCK_SERVICE] = {"service", IN(BLOCK_TOP), "NAME", true, ANY_MODE, 0, PART(rules),
                        SETTINGS(service),
                        "One service: where clients come in, and the backends behind it. NAME has "
-                       "up to 63 letters, digits, `.`, `_` and `-`."},
+                       "up to 63 letters, digits, `.`, `_` and `-`.",
+                       .primary = true},
+    [BLOCK_PRIMARY] = {"", 0, NULL, false, ANY_MODE, PART(primary), NO_RULES, SETTINGS(primary),
+                       "A service with an `agent` has no backends: one node of the cluster is its "
+                       "primary, the others follow and take its place (docs/failover.md)."},
     [BLOCK_BACKEND] = {"backend", IN(BLOCK_SERVICE), "ADDRESS[:PORT]", true, false, 0, NO_RULES,
                        SETTINGS(backend),
                        "One instance of the service, or, by a host name or `srv:NAME`, as many as "
@@ -425,20 +478,33 @@ const struct block *schema_block(enum block_id id)
     return &blocks[id];
 }
 
+static size_t n_rules(const struct block *b)
+{
+    return b->rules == NO_RULES ? 0 : ARRAY_LEN(rules);
+}
+
 size_t schema_count(const struct block *b)
 {
-    return b->n + (b->rules == NO_RULES ? 0 : ARRAY_LEN(rules));
+    return b->n + n_rules(b) + (b->primary ? ARRAY_LEN(primary) : 0);
+}
+
+const struct block *schema_owner(const struct block *b, size_t i)
+{
+    CHECK(i < schema_count(b));
+    return i < b->n ? b : i < b->n + n_rules(b) ? &blocks[BLOCK_RULES] : &blocks[BLOCK_PRIMARY];
 }
 
 const struct setting *schema_at(const struct block *b, size_t i)
 {
-    CHECK(i < schema_count(b));
-    return i < b->n ? &b->settings[i] : &rules[i - b->n];
+    const struct block *owner = schema_owner(b, i);
+    size_t before = owner == b ? 0 : owner == &blocks[BLOCK_RULES] ? b->n : b->n + n_rules(b);
+    return &owner->settings[i - before];
 }
 
 size_t schema_offset(const struct block *b, size_t i)
 {
-    return i < b->n ? 0 : b->rules;
+    const struct block *owner = schema_owner(b, i);
+    return owner == b ? 0 : owner == &blocks[BLOCK_RULES] ? b->rules : owner->offset;
 }
 
 /* Every statement is compared with all keys of its block: most differ in their first letter. */
@@ -458,10 +524,15 @@ static size_t find_in(const struct setting *settings, size_t n, struct str key)
 size_t schema_find(const struct block *b, struct str key)
 {
     size_t i = find_in(b->settings, b->n, key);
-    if (i != NO_FIELD || b->rules == NO_RULES)
-        return i;
-    i = find_in(rules, ARRAY_LEN(rules), key);
-    return i == NO_FIELD ? NO_FIELD : b->n + i;
+    if (i == NO_FIELD && b->rules != NO_RULES) {
+        i = find_in(rules, ARRAY_LEN(rules), key);
+        i = i == NO_FIELD ? NO_FIELD : b->n + i;
+    }
+    if (i == NO_FIELD && b->primary) {
+        i = find_in(primary, ARRAY_LEN(primary), key);
+        i = i == NO_FIELD ? NO_FIELD : b->n + n_rules(b) + i;
+    }
+    return i;
 }
 
 const struct setting *schema_setting(const struct block *b, struct str key)
@@ -545,7 +616,7 @@ static const struct {
     [KIND_FORM] = {"plain, common, combined, json or a text with {fields}", false, FIELD_TEXT},
     [KIND_SECRET] = {"file:PATH or env:NAME", false, FIELD_NONE},
     [KIND_RIGHTS] = {"some of {read, metrics, drain, instances, reload, restart, upgrade, cluster, "
-                     "beat, keys, apply}, or all",
+                     "beat, keys, apply, roles}, or all",
                      true, FIELD_NONE},
     [KIND_DIR] = {"an absolute path", false, FIELD_NONE},
     [KIND_SERVERS] = {"an address, as in 10.0.0.53 or [::1]:5353", true, FIELD_NONE},
@@ -554,6 +625,10 @@ static const struct {
     [KIND_COORDINATOR] = {"managed, none or endpoints, as in https://10.0.0.9:2379", true,
                           FIELD_NONE},
     [KIND_VOTERS] = {"names of nodes, as in {a, b, c}", true, FIELD_NONE},
+    [KIND_VIP] = {"an address and its network's bits, as in 10.0.0.100/24", false, FIELD_NONE},
+    [KIND_COMMAND] = {"a program and its arguments, as in {/usr/bin/worker, --queue, mail}", true,
+                      FIELD_NONE},
+    [KIND_APART] = {"names of services, as in {cache, db}", true, FIELD_NONE},
 };
 
 enum field_type schema_field(const struct setting *s)

@@ -51,6 +51,9 @@ enum kind {
     KIND_KEY,      /* file:cluster.key: a file that is named and not read */
     KIND_COORDINATOR, /* managed, none or {"https://10.0.0.9:2379"} */
     KIND_VOTERS,      /* {a, b, c}: nodes */
+    KIND_VIP,         /* 10.0.0.100/24 */
+    KIND_COMMAND,     /* {/usr/bin/worker, --queue, mail} */
+    KIND_APART,       /* {cache, db}: services */
     KINDS
 };
 
@@ -91,6 +94,7 @@ enum block_id {
     BLOCK_CLUSTER,
     BLOCK_NODE,
     BLOCK_SERVICE,
+    BLOCK_PRIMARY, /* no block of its own: settings of a service whose instances have roles */
     BLOCK_BACKEND,
     BLOCK_CHECK,
     BLOCK_TIMEOUT,
@@ -107,7 +111,7 @@ enum block_id {
     BLOCKS
 };
 
-enum { MAX_SETTINGS = 48 }; /* in one block, those that it shares included */
+enum { MAX_SETTINGS = 64 }; /* in one block, those that it shares included */
 
 /* What a cluster block fills. */
 struct cluster_block {
@@ -129,12 +133,15 @@ struct block {
     const struct setting *settings;
     size_t n;
     const char *help;
+    bool primary; /* it has the settings of BLOCK_PRIMARY too */
 };
 
 const struct block *schema_block(enum block_id id);
 /* Settings in all, those that it shares included, and each of them. */
 size_t schema_count(const struct block *b);
 const struct setting *schema_at(const struct block *b, size_t i);
+/* Whose the setting is: the block's own, BLOCK_RULES or BLOCK_PRIMARY. */
+const struct block *schema_owner(const struct block *b, size_t i);
 /* The struct that holds a setting's field, given its block's. */
 size_t schema_offset(const struct block *b, size_t i);
 /* By its key: its place below schema_count, or NO_FIELD. */

@@ -247,6 +247,9 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_KEY:
     case KIND_COORDINATOR:
     case KIND_VOTERS:
+    case KIND_VIP:
+    case KIND_COMMAND:
+    case KIND_APART:
     case KINDS: return; /* the caller's */
     }
 }
@@ -293,7 +296,7 @@ static const char *unknown_hint(struct conf *c, enum block_id id, const struct n
     for (int i = BLOCK_TOP; i < BLOCKS; i++) {
         const struct block *other = schema_block((enum block_id)i);
         bool child = schema_child((enum block_id)i, n->name) != BLOCKS;
-        if (i == BLOCK_RULES || (!child && !schema_setting(other, n->name)))
+        if (i == BLOCK_RULES || i == BLOCK_PRIMARY || (!child && !schema_setting(other, n->name)))
             continue; /* what blocks share is theirs */
         if (i == BLOCK_TOP)
             return "it belongs to the top of the file";

@@ -60,7 +60,7 @@ static uint32_t right(struct conf *c, const struct value *v)
     }
     const char *hint = near.n ? conf_text(c, "did you mean '" STR_FMT "'?", STR_ARG(near.name[0]))
                               : "rights are read, metrics, drain, instances, reload, restart, "
-                                "upgrade, cluster, beat, keys, apply and all";
+                                "upgrade, cluster, beat, keys, apply, roles and all";
     conf_complain(c, &v->place, hint, "unknown right '" STR_FMT "'", STR_ARG(conf_shown(v)));
     return 0;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "coord/etcd.h"
 #include "coord/faulty_disk_test.h"
 #include "coord/model.h"
 
@@ -118,14 +119,15 @@ enum { ENDPOINTS = 16 };
 static char prefix[64];
 static const char *endpoints[ENDPOINTS];
 static uint32_t n_endpoints, maps;
+static struct etcd_http_options files;
 
 /* Each case has a prefix of its own. */
-static void etcd_begin(struct loop *l)
+static void real_begin(struct loop *l)
 {
     snprintf(prefix, sizeof prefix, "contract/%ld/%u/", (long)getpid(), maps++);
 }
 
-static struct coord *etcd_open(struct loop *l)
+static struct coord *real_open(struct loop *l)
 {
     struct coord *c = NULL;
     struct err e = {0};
@@ -133,14 +135,67 @@ static struct coord *etcd_open(struct loop *l)
         .endpoints = endpoints,
         .n_endpoints = n_endpoints,
         .prefix = prefix,
-        .ca = getenv("HOLDFAST_ETCD_CA"),
-        .cert = getenv("HOLDFAST_ETCD_CERT"),
-        .key = getenv("HOLDFAST_ETCD_KEY"),
+        .ca = files.ca,
+        .cert = files.cert,
+        .key = files.key,
     };
     if (coord_etcd_new(&c, l, &o, &e))
         print_error("%s\n", e.text);
     assert_non_null(c);
     return c;
+}
+
+/* This connection has nobody to ask. */
+static void real_cut(struct coord *c, bool away)
+{
+    static const char *const nowhere[] = {"http://127.0.0.1:1"};
+    assert_int_equal(
+        coord_etcd_endpoints(c, away ? nowhere : endpoints, away ? 1 : n_endpoints, NULL), 0);
+}
+
+static void real_away(bool away)
+{
+    real_cut(k.c, away);
+}
+
+static void on_told(struct etcd_call *c)
+{
+    loop_stop(k.loop);
+}
+
+static bool is_told(void *context)
+{
+    return ((struct etcd_call *)context)->ended;
+}
+
+static void ask_real(struct etcd_call *c, const char *where, const char *body)
+{
+    struct etcd_http *h;
+    etcd_call_init(c, on_told);
+    c->base = endpoints[0];
+    c->path = where;
+    c->connect_ns = c->limit_ns = soon() - clock_now();
+    c->answer_max = 4096;
+    assert_true(buf_add_str(&c->request, str_of(body)));
+    assert_int_equal(etcd_http_new(&h, k.loop, &files, NULL), 0);
+    assert_int_equal(etcd_call_start(h, c, NULL), 0);
+    turn_until(is_told, c);
+    assert_int_equal(c->status, 200);
+    etcd_http_free(h);
+}
+
+static void real_compacts(void)
+{
+    struct etcd_call c;
+    struct etcd_header h;
+    bool succeeded;
+    char body[64];
+    ask_real(&c, "/v3/kv/range", "{\"key\":\"YQ==\"}");
+    assert_int_equal(etcd_read_txn(buf_str(&c.answer), &h, &succeeded, NULL), 0);
+    etcd_call_end(&c);
+    snprintf(body, sizeof body, "{\"revision\":\"%llu\"}", (unsigned long long)h.revision);
+    ask_real(&c, "/v3/kv/compaction", body);
+    etcd_call_end(&c);
 }
 
 /* What a case left is removed: the etcd may be somebody's. */
@@ -162,11 +217,11 @@ static bool is_idle(void *context)
     return h.done + h.conflicts >= *(uint64_t *)context;
 }
 
-static void etcd_end(void)
+static void real_end(void)
 {
     struct got g = {0};
     struct coord_health h;
-    k.c = etcd_open(k.loop);
+    k.c = real_open(k.loop);
     assert_int_equal(coord_range(k.c, STR(""), soon(), remove_all, &g, NULL, NULL), 0);
     await(&g);
     uint64_t all = 1 + g.n;
@@ -178,8 +233,8 @@ static void etcd_end(void)
     k.c = NULL;
 }
 
-static const struct rig etcd = {"etcd",    true, true, etcd_begin, etcd_end,
-                                etcd_open, NULL, NULL, NULL,       NULL};
+static const struct rig etcd = {"etcd",    true,      true,     real_begin,    real_end,
+                                real_open, real_away, real_cut, real_compacts, NULL};
 
 static bool find_etcd(void)
 {
@@ -188,6 +243,8 @@ static bool find_etcd(void)
     if (!given || !*given)
         return false;
     snprintf(urls, sizeof urls, "%s", given);
+    files = (struct etcd_http_options){getenv("HOLDFAST_ETCD_CA"), getenv("HOLDFAST_ETCD_CERT"),
+                                       getenv("HOLDFAST_ETCD_KEY")};
     char *rest = urls;
     for (char *url; n_endpoints < ENDPOINTS && (url = strtok_r(rest, ",", &rest));)
         endpoints[n_endpoints++] = url;

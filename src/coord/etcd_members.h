@@ -15,14 +15,14 @@
 enum { ETCD_MEMBERS_MAX = 16, ETCD_MEMBER_NAME = 64, ETCD_MEMBER_URL = 160 };
 
 enum etcd_question {
-    ETCD_STATUS,  /* of the member itself; answered without a majority too */
-    ETCD_LIST,    /* as this member has applied it */
-    ETCD_ADD,     /* a learner, by `url` */
-    ETCD_PROMOTE, /* `id` */
-    ETCD_REMOVE,  /* `id` */
-    ETCD_LEAD,    /* `id` is to lead; only the leader can do it */
-    ETCD_ALARMS,
-    ETCD_DISARM,     /* the alarm for space, of all members */
+    ETCD_STATUS,     /* of the member itself; answered without a majority too */
+    ETCD_LIST,       /* as this member has applied it */
+    ETCD_ADD,        /* a learner, by `url` */
+    ETCD_PROMOTE,    /* `id` */
+    ETCD_REMOVE,     /* `id` */
+    ETCD_LEAD,       /* `id` is to lead; only the leader can do it */
+    ETCD_ALARMS,     /* goes through the members' log, so only when the status tells of one */
+    ETCD_DISARM,     /* the alarm for space of `id` */
     ETCD_COMPACT,    /* the history up to `revision` */
     ETCD_DEFRAGMENT, /* gives free space of its file back; it answers nothing else meanwhile */
     ETCD_QUESTIONS
@@ -47,8 +47,10 @@ struct etcd_told {
     uint32_t n;
     struct etcd_member members[ETCD_MEMBERS_MAX];
     uint64_t added; /* ETCD_ADD: its id */
-    bool no_space;  /* ETCD_ALARMS */
-    bool corrupt;
+    /* ETCD_STATUS, of any member; and ETCD_ALARMS, by which it is known of whom the first is */
+    bool no_space, corrupt;
+    uint32_t n_full;
+    uint64_t full[ETCD_MEMBERS_MAX];
 };
 /* Of an answer's body: 0, ERR_PROTO. Pure. */
 int etcd_read_told(enum etcd_question q, struct str body, struct etcd_told *out, struct err *e);

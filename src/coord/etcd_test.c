@@ -521,95 +521,6 @@ static void memory_that_runs_out_at_the_start(void **state)
     }
 }
 
-/* --- the contract on real etcd, where HOLDFAST_ETCD names its endpoints --- */
-
-static const char *real[ETCD_ENDS];
-static uint32_t n_real;
-static char real_prefix[64];
-static const char *const NOWHERE[] = {"http://127.0.0.1:1"};
-
-static void real_begin(struct loop *l)
-{
-    static uint32_t cases;
-    snprintf(real_prefix, sizeof real_prefix, "hf/contract/%d/%u/", (int)getpid(), ++cases);
-}
-
-static struct coord *real_open(struct loop *l)
-{
-    struct coord *c = NULL;
-    struct err e = {0};
-    struct coord_etcd_options o = {.endpoints = real, .n_endpoints = n_real, .prefix = real_prefix};
-    assert_int_equal(coord_etcd_new(&c, l, &o, &e), 0);
-    return c;
-}
-
-static void real_end(void)
-{
-}
-
-static void real_cut(struct coord *c, bool away)
-{
-    assert_int_equal(coord_etcd_endpoints(c, away ? NOWHERE : real, away ? 1 : n_real, NULL), 0);
-}
-
-static void real_away(bool away)
-{
-    real_cut(k.c, away);
-}
-
-static void on_told(struct etcd_call *c)
-{
-    loop_stop(k.loop);
-}
-
-static bool is_told(void *context)
-{
-    return ((struct etcd_call *)context)->ended;
-}
-
-static void ask_real(struct etcd_call *c, const char *path, const char *body)
-{
-    struct etcd_http *h;
-    struct etcd_http_options none = {0};
-    etcd_call_init(c, on_told);
-    c->base = real[0];
-    c->path = path;
-    c->connect_ns = c->limit_ns = 5 * NS_PER_S;
-    c->answer_max = 4096;
-    assert_true(buf_add_str(&c->request, str_of(body)));
-    assert_int_equal(etcd_http_new(&h, k.loop, &none, NULL), 0);
-    assert_int_equal(etcd_call_start(h, c, NULL), 0);
-    turn_until(is_told, c);
-    assert_int_equal(c->status, 200);
-    etcd_http_free(h);
-}
-
-static void real_compact(void)
-{
-    struct etcd_call c;
-    struct etcd_header h;
-    bool succeeded;
-    char body[64];
-    ask_real(&c, "/v3/kv/range", "{\"key\":\"YQ==\"}");
-    assert_int_equal(etcd_read_txn(buf_str(&c.answer), &h, &succeeded, NULL), 0);
-    etcd_call_end(&c);
-    snprintf(body, sizeof body, "{\"revision\":\"%llu\"}", (unsigned long long)h.revision);
-    ask_real(&c, "/v3/kv/compaction", body);
-    etcd_call_end(&c);
-}
-
-static const struct rig REAL = {"real etcd", true,      true,     real_begin,   real_end,
-                                real_open,   real_away, real_cut, real_compact, NULL};
-
-static int contract_on_real(char *urls)
-{
-    for (char *save, *u = strtok_r(urls, ",", &save); u && n_real < ETCD_ENDS;
-         u = strtok_r(NULL, ",", &save))
-        real[n_real++] = u;
-    k.rig = &REAL;
-    return contract_cases() + contract_faults();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -639,9 +550,6 @@ int main(void)
         CASE(memory_that_runs_out_at_the_start),
     };
     int failed = 0;
-    char *urls = getenv("HOLDFAST_ETCD");
-    if (urls)
-        return contract_on_real(urls);
     k.rig = &THREE;
     failed += cmocka_run_group_tests(tests, NULL, NULL);
     k.rig = &THREADED;

@@ -23,6 +23,7 @@ const char *managed_do_name(enum managed_do d)
         [MANAGED_LEAVE] = "leave",         [MANAGED_ADD] = "add",
         [MANAGED_PROMOTE] = "promote",     [MANAGED_REMOVE] = "remove",
         [MANAGED_HAND_OVER] = "hand-over", [MANAGED_SET_VOTERS] = "set-voters",
+        [MANAGED_TURN] = "turn",           [MANAGED_RESTART] = "restart",
     };
     CHECK(d < MANAGED_DOS);
     return names[d];
@@ -206,6 +207,9 @@ static struct managed_step inside(const struct managed_facts *f)
         return with_line(MANAGED_LEAVE, f->self, &own->line);
     if (f->etcd == MANAGED_OFF)
         return with_line(MANAGED_START, f->self, &own->line);
+    struct managed_step again = managed_restart(f);
+    if (again.act != MANAGED_REST)
+        return again;
     struct managed_step s =
         own->member && own->leader == own->member && is_listed(f)
             ? managed_lead(f)

@@ -22,6 +22,15 @@
  * its place: the leader adds a member for that number and no other, so that a member's id is
  * never used by two disks. (Raft must never meet a member that forgot what it acknowledged.)
  *
+ * Timers (etcd_timers.h). Each node says which level its disk asks for and with which its member
+ * runs; all members are to run with the one that the slowest disk asks for, since any majority may
+ * be all that is left. Members that differ bear each other while they are no more than one level
+ * apart, or the leader is the faster one: so the way up is one step with the leader last, and the
+ * way down a level at a time. A member reads its timers when it starts, and only the leader says
+ * whose turn that is: one at a time, while every member is healthy. Who leads with a much slower
+ * disk than another's lets that one lead. When nobody leads for long, members start again by
+ * themselves: on disks so slow that no election ends in time nothing else would help.
+ *
  * A restore, asked for by an operator, begins a new generation of the line: whoever hears of a
  * later one puts its data aside and joins. Of two at once the higher draw counts.
  *
@@ -57,6 +66,10 @@ struct managed_said {
     uint64_t member;            /* etcd's id of its data; 0: none, or not known yet */
     uint64_t leader;        /* who leads, as its running member says; 0: nobody, or it is down */
     uint64_t term, applied; /* of its running member */
+    uint8_t disk;           /* the level of timers that its disk asks for */
+    uint8_t timers;         /* the level that its running member has */
+    uint8_t pace;           /* the level that all should have, as it knows */
+    uint64_t turn;          /* it leads: the member whose turn it is to start again at that level */
 };
 
 struct managed_node {
@@ -86,6 +99,8 @@ struct managed_facts {
     const struct managed_member *members;
     uint32_t n_members;
     bool may_change_voters; /* voters_ready: as far as promises go, the set may change */
+    bool leaderless;        /* its member runs and has known no leader for long */
+    bool disk_steady;       /* what its disk asks for has been the same for a while */
 };
 
 enum managed_do {
@@ -103,6 +118,8 @@ enum managed_do {
     MANAGED_REMOVE,     /* `member`; node: whose it was, MANAGED_NODES: nobody's */
     MANAGED_HAND_OVER,  /* leading, to `member` of `node` */
     MANAGED_SET_VOTERS, /* to `voters`, from those in force */
+    MANAGED_TURN,       /* leading: say that it is the turn of `member` of `node`, to `level` */
+    MANAGED_RESTART,    /* stop etcd: it starts again at `level` */
     MANAGED_DOS
 };
 /* "intend", "add", ... */
@@ -130,6 +147,7 @@ struct managed_step {
     enum managed_why why; /* of MANAGED_REST, else MANAGED_WELL */
     uint32_t node;        /* MANAGED_NODES: none */
     uint64_t member, place;
+    uint32_t level;
     struct managed_line line;
     struct voters voters;
 };
@@ -139,5 +157,7 @@ void managed_explain(const struct managed_facts *f, const struct managed_step *s
                      size_t size);
 /* Whether a node's member takes part: it runs under the leader that this node knows. */
 bool managed_healthy(const struct managed_facts *f, const struct managed_member *m);
+/* The level of timers at which this node's member should start. */
+uint32_t managed_pace(const struct managed_facts *f);
 
 #endif

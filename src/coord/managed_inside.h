@@ -27,4 +27,8 @@ static inline bool managed_votes(const struct managed_facts *f, uint32_t node)
 /* managed_lead.c: this node's member leads. */
 struct managed_step managed_lead(const struct managed_facts *f);
 
+/* managed_pace.c: its member runs, and whose turn it is. MANAGED_REST: nobody's. */
+struct managed_step managed_restart(const struct managed_facts *f);
+struct managed_step managed_turn(const struct managed_facts *f);
+
 #endif

@@ -214,5 +214,6 @@ struct managed_step managed_lead(const struct managed_facts *f)
         struct managed_step other = add(f);
         s = other.act == MANAGED_REST ? s : other;
     }
-    return s.act == MANAGED_REST ? change_voters(f, s) : s;
+    s = s.act == MANAGED_REST ? change_voters(f, s) : s;
+    return s.act == MANAGED_REST && s.why == MANAGED_WELL ? managed_turn(f) : s;
 }

@@ -4,9 +4,10 @@
  * reach each other.
  *
  * Always: no two coordinators that can both decide; no founding while a disk has data of another;
- * no change of members by which a majority is lost; no disk that acknowledges under an id which
- * another disk had. When all faults have ended and a majority of the disks is left: the members
- * are those that are wanted, and run. When it is not: an operator restores, and then so. */
+ * no change of members, and no start again, by which a majority is lost; no disk that acknowledges
+ * under an id which another disk had. When all faults have ended and a majority of the disks is
+ * left: the members are those that are wanted, and run with the timers that the slowest disk asks
+ * for. When it is not: an operator restores, and then so. */
 #include "coord/managed.h"
 
 #include <setjmp.h>
@@ -65,6 +66,8 @@ struct node {
     struct place places[NODES]; /* that it gave as a leader, since it started */
     struct voters wanted;       /* of its file, which is not that of all at once */
     uint32_t founder;
+    uint8_t slow, timers, pace; /* levels: its disk asks for, its member has, all should have */
+    uint64_t turn;
 };
 
 struct world {
@@ -76,7 +79,7 @@ struct world {
     uint32_t n_rows;
     struct voters wanted;
     uint32_t founder;
-    uint64_t draws, foundings, restores, replaced;
+    uint64_t draws, foundings, restores, replaced, restarts;
     bool exact; /* reports are never late */
     bool trace;
     bool young; /* voters are often others */
@@ -169,6 +172,10 @@ static struct managed_said say(struct world *w, uint32_t node)
     struct managed_said s = n->disk.said;
     str_copy(s.expects, sizeof s.expects, str_of(w->nodes[n->founder].name));
     s.leader = s.term = s.applied = 0;
+    s.disk = n->slow;
+    s.timers = n->etcd ? n->timers : 0;
+    s.pace = n->pace;
+    s.turn = n->turn;
     struct row *r = s.record == MANAGED_DATA && n->etcd ? row_of(w, &s.line) : NULL;
     if (!r || r->leader == NODES || !together(w, node, r->leader) ||
         member_on(w, r, node) == MANAGED_MEMBERS)
@@ -220,19 +227,21 @@ static struct managed_facts facts(struct world *w, uint32_t self, struct managed
         nodes[i] = (struct managed_node){str_of(w->nodes[i].name), n->heard[i], n->told[i]};
     }
     struct row *r = row_of(w, &n->disk.said.line);
-    return (struct managed_facts){.nodes = nodes,
-                                  .n = w->n,
-                                  .self = self,
-                                  .voters = r ? r->voters : n->wanted,
-                                  .wanted = n->wanted,
-                                  .founder = w->nodes[n->founder].name,
-                                  .etcd = n->etcd ? MANAGED_RUNS : MANAGED_OFF,
-                                  .bare = n->disk.said.record == MANAGED_DATA && !n->disk.data &&
-                                          !n->disk.founding,
-                                  .listed = n->listed,
-                                  .members = n->list,
-                                  .n_members = n->n_list,
-                                  .may_change_voters = true};
+    return (struct managed_facts){
+        .nodes = nodes,
+        .n = w->n,
+        .self = self,
+        .voters = r ? r->voters : n->wanted,
+        .wanted = n->wanted,
+        .founder = w->nodes[n->founder].name,
+        .etcd = n->etcd ? MANAGED_RUNS : MANAGED_OFF,
+        .bare = n->disk.said.record == MANAGED_DATA && !n->disk.data && !n->disk.founding,
+        .listed = n->listed,
+        .members = n->list,
+        .n_members = n->n_list,
+        .may_change_voters = true,
+        .disk_steady = true,
+        .leaderless = n->etcd && !n->told[self].leader && below(w, 20) == 0};
 }
 
 /* --- steps --- */
@@ -344,6 +353,23 @@ static void change(struct world *w, unsigned first, uint32_t node, const struct 
         fail_at(w, first, "a majority was given away");
 }
 
+/* One at a time: a majority of the others runs. (Of two members none can be spared.) */
+static void restart(struct world *w, unsigned first, uint32_t node, const struct managed_step *s)
+{
+    struct node *n = &w->nodes[node];
+    struct row *r = row_of(w, &n->disk.said.line);
+    bool decided = r && decides(w, r);
+    uint32_t left = 0;
+    n->etcd = false;
+    w->restarts++;
+    for (uint32_t i = 0; r && i < r->n; i++)
+        left += !r->learner[i] && takes_part(w, r, i);
+    if (s->level == n->timers)
+        fail_at(w, first, "restarts for nothing");
+    if (w->exact && decided && voting(r) > 2 && left < voting(r) / 2 + 1)
+        fail_at(w, first, "a majority was started again at once");
+}
+
 static void act(struct world *w, unsigned first, uint32_t node)
 {
     struct managed_node nodes[NODES];
@@ -351,6 +377,11 @@ static void act(struct world *w, unsigned first, uint32_t node)
     struct managed_step s = managed_next(&f);
     struct node *n = &w->nodes[node];
     struct disk *d = &n->disk;
+    n->pace = (uint8_t)managed_pace(&f);
+    if (nodes[node].said.leader != nodes[node].said.member)
+        n->turn = 0;
+    if (!n->etcd)
+        n->timers = n->pace;
     if (w->trace && s.act != MANAGED_REST) {
         char text[200];
         managed_explain(&f, &s, text, sizeof text);
@@ -384,6 +415,8 @@ static void act(struct world *w, unsigned first, uint32_t node)
     case MANAGED_REMOVE:
     case MANAGED_HAND_OVER:
     case MANAGED_SET_VOTERS: change(w, first, node, &s); return;
+    case MANAGED_TURN: n->turn = s.member; return;
+    case MANAGED_RESTART: restart(w, first, node, &s); return;
     case MANAGED_REST:
     case MANAGED_DOS: return;
     }
@@ -426,6 +459,7 @@ static void crash(struct world *w, uint32_t node)
     memset(n->places, 0, sizeof n->places);
     n->n_list = 0;
     n->list_term = 0;
+    n->turn = n->pace = 0;
     if (n->disk.said.record == MANAGED_KNOWS && n->disk.said.place)
         n->disk.said.place = ++w->draws;
 }
@@ -497,7 +531,8 @@ static void choose_voters(struct world *w)
 static void fault(struct world *w, bool all)
 {
     uint32_t a = below(w, w->n), b = below(w, w->n);
-    switch (below(w, 9)) {
+    switch (below(w, 10)) {
+    case 9: w->nodes[a].slow = (uint8_t)below(w, 4); return;
     case 0:
     case 1: w->cut[a][b] = w->cut[b][a] = a != b; return;
     case 2:
@@ -574,6 +609,21 @@ static void all_hear(struct world *w)
             hear(w, i, j);
 }
 
+/* All members run with the timers that the slowest of their disks asks for, and a leader with a
+ * much better one than another's leads. */
+static bool is_at_pace(const struct world *w, const struct row *r)
+{
+    uint32_t asked = 0, best = 9;
+    for (uint32_t i = 0; i < r->n; i++) {
+        asked = MAX(asked, (uint32_t)w->nodes[r->node[i]].slow);
+        best = MIN(best, (uint32_t)w->nodes[r->node[i]].slow);
+    }
+    for (uint32_t i = 0; i < r->n; i++)
+        if (w->nodes[r->node[i]].timers != asked)
+            return false;
+    return w->nodes[r->leader].slow < best + 2u;
+}
+
 static bool is_settled(struct world *w)
 {
     struct row *r = NULL;
@@ -589,7 +639,7 @@ static bool is_settled(struct world *w)
     for (uint32_t i = 0; i < w->n; i++)
         if (w->nodes[i].etcd != voters_has(&w->wanted, str_of(w->nodes[i].name)))
             return false;
-    return true;
+    return is_at_pace(w, r);
 }
 
 static bool settle(struct world *w, unsigned first)
@@ -629,7 +679,7 @@ static void restore(struct world *w, unsigned first)
 }
 
 struct totals {
-    uint64_t foundings, restores, replaced, steps;
+    uint64_t foundings, restores, replaced, restarts, steps;
 };
 
 static void history(unsigned seed, bool exact, bool all, struct totals *t)
@@ -654,6 +704,7 @@ static void history(unsigned seed, bool exact, bool all, struct totals *t)
     t->foundings += w.foundings;
     t->restores += w.restores;
     t->replaced += w.replaced;
+    t->restarts += w.restarts;
     t->steps += w.step;
 }
 
@@ -664,9 +715,12 @@ static void run(bool exact, bool all)
     for (unsigned seed = 1; seed <= ROUNDS; seed++)
         if (!one || (unsigned)atoi(one) == seed)
             history(seed, exact, all, &t);
-    print_message("%d histories, %llu steps: %llu foundings, %llu restores, %llu members removed\n",
+    print_message("%d histories, %llu steps: %llu foundings, %llu restores, %llu members removed, "
+                  "%llu started again for their timers\n",
                   ROUNDS, (unsigned long long)t.steps, (unsigned long long)t.foundings,
-                  (unsigned long long)t.restores, (unsigned long long)t.replaced);
+                  (unsigned long long)t.restores, (unsigned long long)t.replaced,
+                  (unsigned long long)t.restarts);
+    assert_true(one || t.restarts > ROUNDS / 2);
 }
 
 /* Only the beginning, which is when a second founding would be. */

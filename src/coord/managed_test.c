@@ -311,6 +311,102 @@ static void a_restore_of_two_has_one_winner(void **state)
     assert_true(managed_same_id(&X, &LATER) && !managed_same_id(&X, &Y));
 }
 
+static struct managed_facts *three_from(struct scene *s, uint32_t self)
+{
+    struct managed_facts *f = three(s);
+    f->self = self;
+    f->etcd = MANAGED_RUNS;
+    return f;
+}
+
+static void all_timers_follow_the_slowest_disk(void **state)
+{
+    struct scene s;
+    struct managed_facts *f = three_from(&s, A);
+    assert_string_equal(next(f), "rest -: ");
+    s.nodes[C].said.disk = 3;
+    assert_int_equal(managed_pace(f), 3);
+    assert_string_equal(next(f), "turn b");
+    s.nodes[B].said.timers = 3;
+    assert_string_equal(next(f), "turn c");
+    s.nodes[C].said.leader = 0; /* it starts again */
+    assert_string_equal(next(f), "rest -: ");
+    s.nodes[C].said.leader = 10;
+    s.nodes[C].said.timers = 3;
+    assert_string_equal(next(f), "restart a"); /* who leads is the last */
+    s.nodes[A].said.timers = 3;
+    assert_string_equal(next(f), "rest -: ");
+    s.nodes[C].said.disk = 0; /* down a level at a time */
+    assert_int_equal(managed_pace(f), 2);
+    assert_string_equal(next(f), "turn b");
+    s.nodes[B].said.timers = 2;
+    down(&s, C); /* which may have been the slow one */
+    assert_int_equal(managed_pace(f), 3);
+    assert_string_equal(next(f), "rest -: ");
+}
+
+static void a_member_starts_again_when_it_is_its_turn(void **state)
+{
+    struct scene s;
+    struct managed_facts *f = three_from(&s, B);
+    s.nodes[A].said.pace = 2;
+    assert_string_equal(next(f), "rest -: ");
+    s.nodes[A].said.turn = 12;
+    assert_string_equal(next(f), "rest -: ");
+    s.nodes[A].said.turn = 11;
+    assert_string_equal(next(f), "restart b");
+    assert_int_equal(managed_next(f).level, 2);
+    s.nodes[B].said.disk = 3; /* it knows better */
+    assert_int_equal(managed_next(f).level, 3);
+    s.nodes[C].said.leader = 0; /* somebody else is away */
+    assert_string_equal(next(f), "rest -: ");
+    s.nodes[C].said.leader = 10;
+    s.nodes[A].said.leader = 12; /* who says so leads no more */
+    assert_string_equal(next(f), "rest -: ");
+    f = three_from(&s, B);
+    s.nodes[A].said.turn = 11;
+    assert_string_equal(next(f), "rest -: "); /* it has them */
+}
+
+static void without_a_leader_members_relax_by_themselves(void **state)
+{
+    struct scene s;
+    struct managed_facts *f = three_from(&s, B);
+    for (uint32_t i = 0; i < 3; i++)
+        s.nodes[i].said.leader = 0;
+    s.nodes[C].said.disk = 1;
+    assert_int_equal(managed_pace(f), 1);
+    assert_string_equal(next(f), "rest -: fewer than a majority of the members are healthy");
+    f->leaderless = true;
+    assert_string_equal(next(f), "restart b");
+    s.nodes[B].said.timers = 1;
+    assert_string_equal(next(f), "rest -: fewer than a majority of the members are healthy");
+    s.nodes[C].said.disk = 0; /* and never go back then */
+    assert_int_equal(managed_pace(f), 1);
+}
+
+static void a_much_better_disk_leads(void **state)
+{
+    struct scene s;
+    struct managed_facts *f = three_from(&s, A);
+    s.nodes[A].said.disk = 1;
+    for (uint32_t i = 0; i < 3; i++)
+        s.nodes[i].said.timers = 3;
+    s.nodes[B].said.disk = 3;
+    assert_string_equal(next(f), "rest -: "); /* half as fast is good enough */
+    s.nodes[A].said.disk = 3;
+    s.nodes[B].said.disk = 1;
+    assert_string_equal(next(f), "rest -: ");
+    f->disk_steady = true;
+    assert_string_equal(next(f), "hand-over c");
+    s.nodes[C].said.leader = 0; /* it is not there */
+    assert_string_equal(next(f), "hand-over b");
+    s.members[B].learner = true;
+    s.nodes[B].said.applied = 0;
+    s.nodes[C].said.leader = 10;
+    assert_string_equal(next(f), "rest b: waits for node b to catch up");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +419,10 @@ int main(void)
         cmocka_unit_test(members_become_those_of_the_voters),
         cmocka_unit_test(voters_change_one_at_a_time),
         cmocka_unit_test(a_restore_of_two_has_one_winner),
+        cmocka_unit_test(all_timers_follow_the_slowest_disk),
+        cmocka_unit_test(a_member_starts_again_when_it_is_its_turn),
+        cmocka_unit_test(without_a_leader_members_relax_by_themselves),
+        cmocka_unit_test(a_much_better_disk_leads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

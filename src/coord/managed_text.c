@@ -18,6 +18,8 @@ static const char *const acts[MANAGED_DOS] = {
     [MANAGED_REMOVE] = "removes the member of %s",
     [MANAGED_HAND_OVER] = "lets %s lead from now on",
     [MANAGED_SET_VOTERS] = "%s: the voters change",
+    [MANAGED_TURN] = "the member of %s is to start again, with timers for the slowest disk",
+    [MANAGED_RESTART] = "its member starts again, with timers for the slowest disk",
 };
 
 static const char *const whys[MANAGED_WHYS] = {

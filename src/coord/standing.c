@@ -1,8 +1,10 @@
 #include "coord/standing.h"
 
-enum { SECTION_SELF = 1, SECTION_FOUNDER, SECTION_EXPECTS, SECTION_MEMBER };
+#include "coord/etcd_timers.h"
+
+enum { SECTION_SELF = 1, SECTION_FOUNDER, SECTION_EXPECTS, SECTION_MEMBER, SECTION_TIMERS };
 enum { FLAG_FULL = 1, FLAG_RESTORING = 2, FLAG_LEARNER = 1 };
-enum { SELF_SIZE = 2 + MANAGED_ID + 10 * 8, MEMBER_HEAD = 8 + 1 + 8 + 3 };
+enum { SELF_SIZE = 2 + MANAGED_ID + 10 * 8, MEMBER_HEAD = 8 + 1 + 8 + 3, TIMERS_SIZE = 3 + 8 };
 
 /* --- writing --- */
 
@@ -55,6 +57,15 @@ static void put_member(struct buf *out, const struct standing_member *m)
     buf_add_str(out, name);
 }
 
+static void put_timers(const struct managed_said *said, struct buf *out)
+{
+    head(out, SECTION_TIMERS, TIMERS_SIZE);
+    put_u8(out, said->disk);
+    put_u8(out, said->timers);
+    put_u8(out, said->pace);
+    put_u64(out, said->turn);
+}
+
 void standing_put(const struct standing *s, struct buf *out)
 {
     CHECK(s->n <= MANAGED_MEMBERS && s->said.record < MANAGED_RECORDS);
@@ -64,6 +75,7 @@ void standing_put(const struct standing *s, struct buf *out)
     put_name(out, SECTION_EXPECTS, s->said.expects);
     for (uint32_t i = 0; i < s->n; i++)
         put_member(out, &s->members[i]);
+    put_timers(&s->said, out);
 }
 
 /* --- reading --- */
@@ -130,6 +142,18 @@ static bool get_member(struct reader r, struct standing *s)
     return get_name((struct str){(const char *)r.p, (size_t)(r.end - r.p)}, m->name);
 }
 
+/* A level that only a later release has is the highest that is known here. */
+static bool get_timers(struct reader r, struct managed_said *said)
+{
+    uint8_t *levels[] = {&said->disk, &said->timers, &said->pace};
+    for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
+        uint8_t level = get_u8(&r);
+        *levels[i] = MIN(level, (uint8_t)(ETCD_LEVELS - 1));
+    }
+    said->turn = get_u64(&r);
+    return !r.failed;
+}
+
 static bool get_section(uint8_t tag, struct reader r, bool first, struct standing *s)
 {
     struct str body = {(const char *)r.p, (size_t)(r.end - r.p)};
@@ -140,6 +164,7 @@ static bool get_section(uint8_t tag, struct reader r, bool first, struct standin
     case SECTION_FOUNDER: return get_name(body, s->said.founder);
     case SECTION_EXPECTS: return get_name(body, s->said.expects);
     case SECTION_MEMBER: return get_member(r, s);
+    case SECTION_TIMERS: return get_timers(r, &s->said);
     default: return true;
     }
 }

@@ -10,6 +10,7 @@
  *     3  whom its file makes the founder: name
  *     4  a member, by the node whose member leads: id u64, flags u8 (1: learner), place u64,
  * address (kind u8, port u16, 4 or 16 bytes), name (the rest; may be empty)
+ *     5  timers, by levels: disk u8, timers u8, pace u8, turn u64
  *
  * Section 1 stands first, once. Sections with other tags are skipped, and what a known one has
  * behind its fields (4 excepted): two adjacent releases understand each other. All else that is

@@ -38,9 +38,9 @@ enum {
 /* --- records --- */
 
 struct version {
-    uint64_t number;             /* 1 and up; 0: nobody has applied anything yet */
-    uint64_t when;               /* Unix ms */
-    uint64_t from;               /* a rollback: the version that it repeats; 0: it is none */
+    uint64_t number; /* 1 and up; 0: nobody has applied anything yet */
+    uint64_t when;   /* Unix ms */
+    uint64_t from;   /* the version that it repeats, of a rollback or after a restore; 0 */
     char digest[VERSION_DIGEST]; /* SHA-256 of the bundle, hexadecimal */
     char id[VERSION_ID];         /* random, hexadecimal: of the application that made it */
     char who[VERSION_NAME], node[VERSION_NAME], note[VERSION_NOTE]; /* UTF-8 of one line; note may
@@ -102,6 +102,7 @@ struct application { /* stays where it is: ops point into it */
     char text[2][VERSION_KEY];
     uint64_t newest; /* of head, when it was read */
     bool fencing;
+    uint32_t attempts; /* that were fenced off */
 };
 /* What is wanted has when, who, node, note, from and id; number and digest are found here. highest:
  * the newest version that this node has used, which head may be behind after a restore. */
@@ -160,6 +161,9 @@ void adopter_fetched(struct adopter *a, uint64_t number, const struct coord_answ
                      uint64_t now);
 void adopter_kept(struct adopter *a, uint64_t number, const struct err *failed, uint64_t now);
 void adopter_used(struct adopter *a, uint64_t number, const struct err *failed, uint64_t now);
+/* Head is behind what runs here, or another one of its number, as after a restore: it is to be
+ * written anew, above every number that somebody has used (struct application, from). */
+bool adopter_overtaken(const struct adopter *a);
 uint64_t adopter_deadline(const struct adopter *a);
 void adopter_tick(struct adopter *a, uint64_t now);
 

@@ -47,14 +47,15 @@ static void rest(struct adopter *a)
     if (!a->head_known)
         return;
     if (head->number < a->used.number)
-        err_set(&a->problem, ERR_INVAL,
-                "the coordinator has version %llu, older than %llu that runs here: apply a "
-                "configuration once more from this node",
-                (unsigned long long)head->number, (unsigned long long)a->used.number);
+        err_set(
+            &a->problem, ERR_INVAL,
+            "the coordinator has version %llu, older than %llu that runs here: it gets a number "
+            "above that",
+            (unsigned long long)head->number, (unsigned long long)a->used.number);
     else if (head->number && !version_same(head, &a->used))
         err_set(&a->problem, ERR_INVAL,
-                "the coordinator has another version %llu than the one that runs here: apply a "
-                "configuration once more",
+                "the coordinator has another version %llu than the one that runs here: it gets a "
+                "number above that",
                 (unsigned long long)head->number);
 }
 
@@ -195,6 +196,13 @@ void adopter_used(struct adopter *a, uint64_t number, const struct err *failed, 
         keep(a);
     else
         follow(a);
+}
+
+bool adopter_overtaken(const struct adopter *a)
+{
+    const struct version *head = &a->head.version;
+    return a->head_known && head->number && head->number <= a->used.number &&
+           !version_same(head, &a->used);
 }
 
 uint64_t adopter_deadline(const struct adopter *a)

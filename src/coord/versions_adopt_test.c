@@ -160,12 +160,19 @@ static void never_downwards_and_never_again(void **state)
     asked(r, "");
     runs(r, 7, -ERR_INVAL);
     assert_non_null(strstr(r->a.problem.text, "older than 7"));
+    assert_true(adopter_overtaken(&r->a));
     head(r, 7, 'b'); /* what was applied after it */
     asked(r, "");
     runs(r, 7, -ERR_INVAL);
+    assert_true(adopter_overtaken(&r->a));
+    head(r, 7, 'a');
+    assert_false(adopter_overtaken(&r->a));
     head(r, 8, 'a');
     asked(r, "f8 k8 u8 ");
     runs(r, 8, 0);
+    assert_false(adopter_overtaken(&r->a));
+    adopter_head(&r->a, NULL, r->now); /* nothing that could be written anew */
+    assert_false(adopter_overtaken(&r->a));
     rig_free(r);
 }
 

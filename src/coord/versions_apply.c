@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-enum { WAIT_MS = 200 };
+enum { WAIT_MS = 200, ATTEMPTS = 4 };
 #define WAIT (WAIT_MS * UINT64_C(1000000))
 
 static struct str key_of(struct application *a, uint32_t which, uint64_t number)
@@ -95,10 +95,33 @@ static void fence(struct application *a)
     a->wait = 0;
 }
 
+/* The fence stands: what was written before never happens, nor did anybody else's. Once more. */
+static void again(struct application *a, uint64_t revision)
+{
+    struct err ignored;
+    a->base.revision = revision;
+    a->fencing = false;
+    buf_clear(&a->head);
+    if (++a->attempts == ATTEMPTS || version_write(&a->version, NULL, &a->head, &ignored)) {
+        over(a, APPLICATION_FAILED);
+        err_set(&a->e, ERR_TIMEOUT,
+                "the coordinator does not answer in time: nothing was changed, try again");
+        return;
+    }
+    put_ops(a);
+    a->next = APPLICATION_CAS;
+    a->wait = 0;
+}
+
 static void on_cas(struct application *a, const struct coord_answer *answer)
 {
     switch (answer->outcome) {
-    case COORD_DONE: over(a, a->fencing ? APPLICATION_CONFLICT : APPLICATION_DONE); return;
+    case COORD_DONE:
+        if (a->fencing)
+            again(a, answer->revision);
+        else
+            over(a, APPLICATION_DONE);
+        return;
     case COORD_CONFLICT:
         if (!a->fencing)
             over(a, APPLICATION_CONFLICT);

@@ -179,10 +179,13 @@ static void rig_free(struct rig *r)
     buf_free(&r->head);
 }
 
+enum { FENCED = 43 };
+
 static void outcome(struct rig *r, enum coord_outcome o)
 {
     static const struct err why = {-ERR_IO, "the disk is full"};
-    struct coord_answer answer = {.outcome = o, .why = o >= COORD_UNKNOWN ? &why : NULL};
+    struct coord_answer answer = {
+        .outcome = o, .revision = FENCED, .why = o >= COORD_UNKNOWN ? &why : NULL};
     application_answered(&r->a, &answer);
 }
 
@@ -288,7 +291,7 @@ static void unknown_and_somebody_else_was_first(void **state)
     rig_free(&r);
 }
 
-/* It is not in: the same head again, so that it cannot come any more. */
+/* It is not in: the same head again, so that it cannot come any more; then it is tried again. */
 static void unknown_and_it_did_not_happen(void **state)
 {
     for (int k = 0; k < 4; k++) {
@@ -312,10 +315,30 @@ static void unknown_and_it_did_not_happen(void **state)
         }
         if (k != 1) {
             outcome(&r, COORD_DONE);
-            assert_int_equal(r.a.end, APPLICATION_CONFLICT);
+            assert_true(r.a.next == APPLICATION_CAS && r.a.n_ops == 2 && !r.a.wait);
+            assert_int_equal(r.a.ops[0].expected, FENCED);
+            assert_int_equal(version_read(r.a.ops[0].value, &was, NULL, NULL), 0);
+            assert_true(version_same(&was, &r.a.version));
+            outcome(&r, k == 2 ? COORD_CONFLICT : COORD_DONE);
+            assert_int_equal(r.a.end, k == 2 ? APPLICATION_CONFLICT : APPLICATION_DONE);
         }
         rig_free(&r);
     }
+}
+
+static void it_is_tried_a_few_times(void **state)
+{
+    struct rig r;
+    uint32_t tries = 0;
+    for (rig_new(&r, 5); r.a.next != APPLICATION_OVER; tries++) {
+        outcome(&r, COORD_UNKNOWN);
+        reads(&r, &r.base.version, r.a.base.revision);
+        outcome(&r, COORD_DONE);
+    }
+    assert_int_equal(tries, 4);
+    assert_int_equal(r.a.end, APPLICATION_FAILED);
+    assert_non_null(strstr(r.a.e.text, "nothing was changed"));
+    rig_free(&r);
 }
 
 static void before_the_first_version_it_stays_open(void **state)
@@ -347,6 +370,7 @@ int main(void)
         cmocka_unit_test(unknown_and_it_happened),
         cmocka_unit_test(unknown_and_somebody_else_was_first),
         cmocka_unit_test(unknown_and_it_did_not_happen),
+        cmocka_unit_test(it_is_tried_a_few_times),
         cmocka_unit_test(before_the_first_version_it_stays_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

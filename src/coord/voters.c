@@ -124,7 +124,8 @@ bool voters_next(const struct voters *now, const struct voters *wanted,
 }
 
 bool voters_ready(struct voters_patience *p, const struct voters *now, const struct voters *was,
-                  uint64_t (*adopted)(void *context, struct str name), void *context, uint64_t time)
+                  uint64_t (*adopted)(void *context, struct str name), void *context,
+                  uint64_t promise, uint64_t time)
 {
     uint32_t have = 0;
     if (was->n == 0)
@@ -132,7 +133,7 @@ bool voters_ready(struct voters_patience *p, const struct voters *now, const str
     for (uint32_t i = 0; i < was->n; i++)
         have += adopted(context, name_at(was, i)) >= now->version;
     if (p->version == now->version)
-        return time - p->since >= VOTERS_WAIT_NS;
+        return time - p->since >= promise;
     if (have >= voters_majority(was))
         *p = (struct voters_patience){now->version, time};
     return false;

@@ -7,7 +7,7 @@
  *
  *   - who has seen a version refuses older ones, over restarts too (voters_accept);
  *   - the next change waits until a majority of the set before has adopted this one, and then
- *     VOTERS_WAIT_NS more, longer than any promise made under the set before (voters_patience).
+ *     for as long as a promise made under the set before may last (voters_patience).
  *
  * Rule 7 of the safety of leases (docs/invariants.md). All is by names of nodes. */
 #ifndef HF_COORD_VOTERS_H
@@ -16,8 +16,6 @@
 #include "base/base.h"
 
 enum { VOTERS_MAX = 5, VOTERS_NAME = 64 /* with its NUL */ };
-/* P of the leases: no promise lasts longer. */
-#define VOTERS_WAIT_NS (5ull * 1000000000)
 
 struct voters {
     uint64_t version; /* 0: of no coordinator, just an idea */
@@ -62,10 +60,10 @@ struct voters_patience {
     uint64_t since;   /* ns */
 };
 /* Call it whenever something is known anew, and with each beat. adopted(name): the version that
- * the node has kept, as it says itself. was: the set before, empty for the first. True: the next
- * change may be made now. */
+ * the node has kept, as it says itself. was: the set before, empty for the first. promise: ns,
+ * no promise lasts longer by this node's clock. True: the next change may be made now. */
 bool voters_ready(struct voters_patience *p, const struct voters *now, const struct voters *was,
                   uint64_t (*adopted)(void *context, struct str name), void *context,
-                  uint64_t time);
+                  uint64_t promise, uint64_t time);
 
 #endif

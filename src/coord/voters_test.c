@@ -163,21 +163,22 @@ static uint64_t adopted(void *context, struct str name)
 
 static void a_change_waits(void **state)
 {
+    const uint64_t P = 5 * NS;
     struct voters was = set("abc"), now = set("abcd"), none = {0};
     struct voters_patience p = {0};
     uint64_t kept[5] = {4, 3, 3, 4, 0};
     now.version = 4;
-    assert_true(voters_ready(&p, &now, &none, adopted, kept, NS));
+    assert_true(voters_ready(&p, &now, &none, adopted, kept, P, NS));
     p = (struct voters_patience){0};
-    assert_false(voters_ready(&p, &now, &was, adopted, kept, NS)); /* d does not count */
-    assert_false(voters_ready(&p, &now, &was, adopted, kept, 100 * NS));
+    assert_false(voters_ready(&p, &now, &was, adopted, kept, P, NS)); /* d does not count */
+    assert_false(voters_ready(&p, &now, &was, adopted, kept, P, 100 * NS));
     kept[1] = 5; /* later ones count */
-    assert_false(voters_ready(&p, &now, &was, adopted, kept, 200 * NS));
+    assert_false(voters_ready(&p, &now, &was, adopted, kept, P, 200 * NS));
     kept[1] = 3; /* it was seen once */
-    assert_false(voters_ready(&p, &now, &was, adopted, kept, 200 * NS + VOTERS_WAIT_NS - 1));
-    assert_true(voters_ready(&p, &now, &was, adopted, kept, 200 * NS + VOTERS_WAIT_NS));
+    assert_false(voters_ready(&p, &now, &was, adopted, kept, P, 200 * NS + P - 1));
+    assert_true(voters_ready(&p, &now, &was, adopted, kept, P, 200 * NS + P));
     now.version = 5; /* another change begins to wait */
-    assert_false(voters_ready(&p, &now, &was, adopted, kept, 300 * NS));
+    assert_false(voters_ready(&p, &now, &was, adopted, kept, P, 300 * NS));
 }
 
 static void older_versions_are_refused(void **state)

@@ -24,6 +24,13 @@
  *                                        answered once. START: it was executed (an AGENT_STATE came
  *                                        before) or could not be. STOP: it is dead. TASK: done.
  *
+ *   control -> agent       AGENT_INSTANCE  this service's instance should be here; no answer
+ *                          AGENT_ROLE      ticket, what it is to do: one AGENT_DONE
+ *   agent   -> control     AGENT_REPORT    how it is, and as the first messages of a line
+ *
+ * The last three are of services of kind primary (docs/agents.md, recover/agents/instance.h). A new
+ * control names all instances again, and stops those that it hears of and does not want.
+ *
  * A line that ends takes its tickets along: what they began goes on, and a new control sees its
  * outcome in AGENT_STATE. The codec is pure. */
 #ifndef HF_AGENT_H
@@ -31,6 +38,7 @@
 
 #include "base/base.h"
 #include "daemon/ipc.h"
+#include "recover/agents/instance.h"
 
 enum {
     AGENT_NAME_MAX =
@@ -98,7 +106,7 @@ struct agent_state {
 enum agent_task {
     AGENT_DATA_ASIDE,  /* etcd's data directory is kept as aside-N; it must not run (ERR_BUSY) */
     AGENT_DATA_REMOVE, /* ... is removed for good */
-    AGENT_DISK,        /* how long does the state directory take to sync? up to 5 s */
+    AGENT_DISK,        /* how long does the state directory take to sync? some 3 s at most */
     AGENT_TASKS
 };
 
@@ -113,6 +121,8 @@ struct agent_answer {
     int code;                          /* 0, or as of struct err */
     char sentence[AGENT_SENTENCE_MAX]; /* why not; else empty */
     struct agent_disk disk;            /* of AGENT_DISK */
+    uint64_t history,
+        position; /* of ORDER_FENCE and ORDER_DEMOTE, as of struct agent_report: exact */
 };
 
 /* --- codec: bodies of the messages; puts: check b->failed; gets: false, malformed ---
@@ -132,6 +142,13 @@ struct agent_order {
     uint64_t ticket;
     enum agent_task task;
 };
+/* What is decoded passes instance_check, agent_role_check. */
+void agent_put_instance(struct buf *b, const struct agent_instance *i);
+void agent_put_role(struct buf *b, const struct agent_role *r, uint64_t ticket);
+void agent_put_report(struct buf *b, const struct agent_report *r);
+int agent_get_instance(struct reader *r, struct agent_instance *i, struct err *e);
+bool agent_get_role(struct reader *r, struct agent_role *o, uint64_t *ticket);
+bool agent_get_report(struct reader *r, struct agent_report *o);
 void agent_put_start(struct buf *b, const struct agent_start *s);
 void agent_put_stop(struct buf *b, const struct agent_stop *s);
 void agent_put_order(struct buf *b, const struct agent_order *o);
@@ -152,6 +169,8 @@ struct agent_line {
     /* All of them come from the loop, never from inside a function of this header. */
     void (*on_state)(void *context, const struct agent_state *s);
     void (*on_answer)(void *context, const struct agent_answer *a);
+    /* NULL: nobody wants to know. */
+    void (*on_report)(void *context, const struct agent_report *r);
     /* The agent died or was replaced: nothing that was asked will be answered. A new line comes
      * when it is there again. */
     void (*on_gone)(void *context, const char *why);
@@ -172,5 +191,9 @@ int agent_line_start(struct agent_line *a, const struct agent_etcd *etcd, uint64
 int agent_line_stop(struct agent_line *a, enum agent_kind kind, uint64_t grace, uint64_t *ticket,
                     struct err *e);
 int agent_line_task(struct agent_line *a, enum agent_task task, uint64_t *ticket, struct err *e);
+/* No ticket: what becomes of it is reported. */
+int agent_line_instance(struct agent_line *a, const struct agent_instance *i, struct err *e);
+int agent_line_role(struct agent_line *a, const struct agent_role *role, uint64_t *ticket,
+                    struct err *e);
 
 #endif

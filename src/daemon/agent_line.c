@@ -5,11 +5,15 @@ static void hear(struct agent_line *a, struct ipc_message *m)
 {
     struct agent_state s;
     struct agent_answer answer;
+    struct agent_report report;
     if (m->type == IPC_AGENT_STATE && agent_get_state(&m->body, &s))
         a->on_state(a->context, &s);
     else if (m->type == IPC_AGENT_DONE && agent_get_answer(&m->body, &answer))
         a->on_answer(a->context, &answer);
-    else {
+    else if (m->type == IPC_AGENT_REPORT && agent_get_report(&m->body, &report)) {
+        if (a->on_report)
+            a->on_report(a->context, &report);
+    } else {
         ipc_close(&a->ipc);
         a->on_gone(a->context, "it sent a message that makes no sense");
     }
@@ -99,4 +103,28 @@ int agent_line_task(struct agent_line *a, enum agent_task task, uint64_t *ticket
     struct agent_order o = {a->tickets, task};
     agent_put_order(&b, &o);
     return send(a, IPC_AGENT_TASK, &b, ticket, e);
+}
+
+int agent_line_instance(struct agent_line *a, const struct agent_instance *i, struct err *e)
+{
+    struct buf b = {0};
+    int r = instance_check(i, e);
+    r = r ? r : may_ask(a, e);
+    if (r)
+        return r;
+    agent_put_instance(&b, i);
+    return send(a, IPC_AGENT_INSTANCE, &b, NULL, e);
+}
+
+int agent_line_role(struct agent_line *a, const struct agent_role *role, uint64_t *ticket,
+                    struct err *e)
+{
+    struct buf b = {0};
+    if (!agent_role_check(role))
+        return err_set(e, ERR_INVAL, "an order to an instance that cannot be");
+    int r = may_ask(a, e);
+    if (r)
+        return r;
+    agent_put_role(&b, role, a->tickets);
+    return send(a, IPC_AGENT_ROLE, &b, ticket, e);
 }

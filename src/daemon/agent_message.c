@@ -1,8 +1,9 @@
 /* The bodies of the messages between control and the agent, and what the fields of a start may
  * hold. Pure. Whoever receives checks: neither end is believed by the other (agent.h). */
 #include "daemon/agent.h"
+#include "daemon/agent_field.h"
 
-enum { ADDR_BYTES = 1 + 2 + 16, MEMBER_MIN = 4 + ADDR_BYTES, LINE_MIN = 4 };
+enum { MEMBER_MIN = 4 + ADDR_BYTES, LINE_MIN = 4 };
 
 const char *agent_kind_name(enum agent_kind k)
 {
@@ -94,13 +95,6 @@ int agent_etcd_check(const struct agent_etcd *a, struct err *e)
 
 /* --- out --- */
 
-static void put_addr(struct buf *b, const struct addr *a)
-{
-    put_u8(b, a->kind);
-    put_u16(b, a->port);
-    buf_add(b, a->ip, sizeof a->ip);
-}
-
 static void put_etcd(struct buf *b, const struct agent_etcd *a)
 {
     put_str(b, str_of(a->name));
@@ -165,50 +159,11 @@ void agent_put_answer(struct buf *b, const struct agent_answer *a)
     put_u64(b, a->disk.median);
     put_u64(b, a->disk.p99);
     put_u64(b, a->disk.worst);
+    put_u64(b, a->history);
+    put_u64(b, a->position);
 }
 
 /* --- in --- */
-
-static uint32_t get_below(struct reader *r, uint32_t limit)
-{
-    uint32_t v = get_u32(r);
-    if (v >= limit)
-        r->failed = true;
-    return r->failed ? 0 : v;
-}
-
-static bool get_flag(struct reader *r)
-{
-    uint8_t v = get_u8(r);
-    if (v > 1)
-        r->failed = true;
-    return v == 1;
-}
-
-/* Printable ASCII and whatever is above it: it comes to logs and terminals. */
-static void get_text(struct reader *r, char *out, size_t size)
-{
-    struct str s = get_str(r);
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] < ' ' || s.p[i] == 127)
-            r->failed = true;
-    if (s.n >= size)
-        r->failed = true;
-    str_copy(out, size, r->failed ? STR("") : s);
-}
-
-static void get_addr(struct reader *r, struct addr *a)
-{
-    *a = (struct addr){.kind = get_u8(r)};
-    a->port = get_u16(r);
-    for (size_t i = 0; i < sizeof a->ip; i++)
-        a->ip[i] = get_u8(r);
-    if (a->kind != ADDR_IP4 && a->kind != ADDR_IP6)
-        r->failed = true;
-    for (size_t i = 4; a->kind == ADDR_IP4 && i < sizeof a->ip; i++)
-        if (a->ip[i])
-            r->failed = true;
-}
 
 static void get_etcd(struct reader *r, struct agent_etcd *a)
 {
@@ -286,5 +241,7 @@ bool agent_get_answer(struct reader *r, struct agent_answer *a)
     a->disk.median = get_u64(r);
     a->disk.p99 = get_u64(r);
     a->disk.worst = get_u64(r);
+    a->history = get_u64(r);
+    a->position = get_u64(r);
     return reader_done(r);
 }

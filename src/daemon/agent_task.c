@@ -4,7 +4,8 @@
  *   aside   STATE/etcd/data becomes STATE/etcd/aside-N, N one above the highest; the latest
  *           AGENT_ASIDE_KEPT stay
  *   remove  STATE/etcd/data is gone
- *   disk    how long STATE's disk takes to make small blocks durable, one after the other
+ *   disk    how long STATE's disk takes to make small blocks durable, one after the other; after
+ *           each it is left to others for as long
  *
  * Directories are walked by descriptors and never through a symbolic link. */
 #include <dirent.h>
@@ -13,12 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/process_agent.h"
 
-enum { DEEPEST = 16, WRITES = 200, BLOCK = 512 };
-#define MEASURE_FOR (4 * NS_PER_S)
+enum { DEEPEST = 16, WRITES = 50, BLOCK = 512 };
+#define MEASURE_FOR (3 * NS_PER_S)
 #define ASIDE       "aside-"
 
 const char *agent_task_name(enum agent_task t)
@@ -174,14 +176,21 @@ static int append(int fd, uint64_t *took, struct err *e)
     return 0;
 }
 
+static void rest(uint64_t ns)
+{
+    struct timespec t = {(time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S)};
+    nanosleep(&t, NULL);
+}
+
 static int measure_file(int fd, struct err *e)
 {
     uint64_t times[WRITES], from = clock_now();
     uint32_t n = 0;
     while (n < WRITES && (n == 0 || clock_now() - from < MEASURE_FOR)) {
-        int r = append(fd, &times[n++], e);
+        int r = append(fd, &times[n], e);
         if (r)
             return r;
+        rest(times[n++]);
     }
     qsort(times, n, sizeof times[0], by_size);
     printf("ok %u %llu %llu %llu\n", n, (unsigned long long)times[n / 2],

@@ -366,6 +366,10 @@ void meshing_end(struct control *c);
 void meshing_adopt(struct control *c);
 /* The sockets of that view; owned from here. -1: keep what there is. */
 void meshing_sockets(struct control *c, int datagram_fd, int listen_fd);
+/* The set of voters in force, as it is kept on this node's disk, or this node alone. */
+void meshing_voters(struct control *c);
+/* So long, at most, a promise of any voter lasts (ns, by this node's clock). */
+uint64_t meshing_promise(const struct control *c);
 /* Control turns. */
 void meshing_beat(struct control *c);
 /* This node as a member; there is a mesh. */

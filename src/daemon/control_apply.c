@@ -148,14 +148,13 @@ static void step_application(struct asking *a)
 
 static void begin_application(struct asking *a)
 {
-    struct configuring *g = &a->c->configuring;
     struct err e = {0};
     a->wanted.when = clock_wall() / NS_PER_MS;
     str_copy(a->wanted.node, sizeof a->wanted.node, control_name(a->c));
     put_id(&a->wanted);
     put_changes(&a->wanted, buf_str(&a->changes));
-    a->applying = application_begin(&a->application, &a->head, g->used.version.number, &a->wanted,
-                                    buf_str(&a->bundle), &e) == 0;
+    a->applying = application_begin(&a->application, &a->head, configuring_highest(a->c),
+                                    &a->wanted, buf_str(&a->bundle), &e) == 0;
     a->step = STEP_WRITES;
     if (a->applying)
         step_application(a);
@@ -165,6 +164,10 @@ static void begin_application(struct asking *a)
 
 static void decide(struct asking *a)
 {
+    if (a->renumbers) {
+        begin_application(a);
+        return;
+    }
     if (!asking_compare(a))
         return;
     if (a->what == CONFIG_PLAN)
@@ -202,7 +205,7 @@ static void with_bundle(struct asking *a)
     }
     if (a->has_base && a->head.revision != a->base && a->what != CONFIG_PLAN)
         asking_conflicts(a, a->head.version.number);
-    else if (a->head.version.number && !asking_at_hand(a))
+    else if (a->head.version.number && !asking_at_hand(a) && !a->renumbers)
         read_key(a, STEP_BASE, a->head.version.number);
     else
         decide(a);
@@ -218,16 +221,14 @@ static const struct coord_item *item_of(const struct coord_answer *answer, uint6
     return NULL;
 }
 
+/* Numbers may be missing: after a restore, those that were used before it. */
 static void on_history(struct asking *a, const struct coord_answer *answer)
 {
     const struct coord_item *item = item_of(answer, a->number);
-    if (!item) {
-        asking_tell_history(a);
-        return;
-    }
-    if (version_read(item->value, &a->list[a->n], NULL, NULL) == 0)
+    uint64_t head = a->c->configuring.adopter.head.version.number;
+    if (item && version_read(item->value, &a->list[a->n], NULL, NULL) == 0)
         a->n++;
-    if (a->n == a->count || a->number == 1)
+    if (a->n == a->count || a->number == 1 || head >= a->number + VERSIONS_KEPT)
         asking_tell_history(a);
     else
         read_key(a, STEP_READS, a->number - 1);
@@ -420,4 +421,22 @@ int configuring_ask(void *context, const struct admin_config_ask *ask, struct ad
     list_push_back(&a->waiter, &w->link);
     go_on(a);
     return 0;
+}
+
+void asking_renumber(struct control *c)
+{
+    const struct versions_head *head = &c->configuring.adopter.head;
+    struct admin_config_ask ask = {.what = CONFIG_ROLLBACK,
+                                   .number = head->version.number,
+                                   .has_base = true,
+                                   .base = head->revision,
+                                   .who = STR("holdfast"),
+                                   .note =
+                                       STR("numbered anew, above what nodes ran before a restore")};
+    struct asking *a = check(c, &ask, NULL) ? NULL : new_asking(c, &ask);
+    if (!a)
+        return; /* later */
+    a->renumbers = c->configuring.renumbering = true;
+    list_push_back(&c->configuring.asks, &a->link);
+    go_on(a);
 }

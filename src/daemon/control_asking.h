@@ -18,6 +18,7 @@ struct asking {
     uint8_t what;       /* enum admin_config_what */
     uint8_t step;       /* enum step */
     bool yes, has_base, pending;
+    bool renumbers; /* nobody asked: head gets another number */
     uint64_t base, ticket, until;
     struct coord *at; /* that `ticket` is of */
     struct timer timer;

@@ -16,8 +16,8 @@
 #include "daemon/control_coord.h"
 #include "daemon/daemon.h"
 
-#define SAY_WITHIN   (5 * NS_PER_S)
 #define FETCH_WITHIN (5 * NS_PER_S)
+#define RENUMBER_IN  (2 * NS_PER_S) /* a watch may be behind another for a moment */
 
 struct conf_place configuring_place(const struct control *c, char name[256])
 {
@@ -163,12 +163,20 @@ static void fetch(void *context, uint64_t number)
     }
 }
 
+static void note_kept(struct control *c)
+{
+    uint64_t numbers[KEPT_MAX];
+    uint64_t most = kept_list(c->o.state_dir, numbers) ? numbers[0] : 0;
+    c->configuring.kept_most = MAX(c->configuring.kept_most, most);
+}
+
 static void keep(void *context, const struct version *v, struct str bundle)
 {
     struct control *c = context;
     struct err e = {0};
     int r = kept_write(c->o.state_dir, v, bundle, &e);
     control_unsaved(c, r ? &e : NULL);
+    note_kept(c);
     adopter_kept(&c->configuring.adopter, v->number, r ? &e : NULL, now(c));
 }
 
@@ -241,82 +249,6 @@ static void on_head(void *context, const struct coord_item *items, uint32_t n, u
     asking_wake(c);
 }
 
-static void hear_node(struct configuring *g, const struct coord_item *item)
-{
-    struct str prefix = STR(VERSIONS_NODE);
-    struct str name = {item->key.p + prefix.n, item->key.n - MIN(prefix.n, item->key.n)};
-    struct version_adopted says = {0};
-    uint32_t i = 0;
-    if (!g->said && !(g->said = mem_zero(VIEW_MAX_NODES, sizeof *g->said)))
-        return; /* people see less */
-    while (i < g->n_said && !str_eq(str_of(g->said[i].name), name))
-        i++;
-    if (item->gone && i < g->n_said)
-        g->said[i] = g->said[--g->n_said];
-    if (item->gone || i == VIEW_MAX_NODES || name.n >= sizeof g->said->name ||
-        version_adopted_read(item->value, &says, NULL))
-        return;
-    str_copy(g->said[i].name, sizeof g->said[i].name, name);
-    g->said[i].says = says;
-    g->n_said = MAX(g->n_said, i + 1);
-}
-
-static void on_nodes(void *context, const struct coord_item *items, uint32_t n, uint64_t revision,
-                     bool whole)
-{
-    struct control *c = context;
-    (void)revision;
-    if (whole)
-        c->configuring.n_said = 0;
-    for (uint32_t i = 0; i < n; i++)
-        hear_node(&c->configuring, &items[i]);
-}
-
-/* ---- what this node says of itself ---- */
-
-static bool same_said(const struct version_adopted *a, const struct version_adopted *b)
-{
-    return a->number == b->number && strcmp(a->problem, b->problem) == 0;
-}
-
-static void say(struct control *c);
-
-static void on_said(void *context, const struct coord_answer *a)
-{
-    struct control *c = context;
-    struct configuring *g = &c->configuring;
-    g->saying = false;
-    g->own_said = a->outcome == COORD_DONE && g->own_said;
-    if (a->outcome == COORD_DONE)
-        say(c);
-    else /* the timer will */
-        configuring_settle(c);
-}
-
-/* One at a time; what changes meanwhile is in the next. */
-static void say(struct control *c)
-{
-    struct configuring *g = &c->configuring;
-    struct version_adopted is = {.number = g->used.version.number};
-    char key[256];
-    struct buf text = {0};
-    snprintf(is.problem, sizeof is.problem, "%s",
-             g->adopter.problem.code ? g->adopter.problem.text : "");
-    for (char *p = is.problem; *p; p++)
-        *p = (unsigned char)*p < 0x20 || *p == 0x7f ? ' ' : *p;
-    if (!g->coord || !g->begun || g->saying || (g->own_said && same_said(&is, &g->own)))
-        return;
-    snprintf(key, sizeof key, VERSIONS_NODE STR_FMT, STR_ARG(control_name(c)));
-    struct coord_op op = {.key = str_of(key), .expected = COORD_ANY, .act = COORD_PUT};
-    if (version_adopted_write(&is, &text, NULL) == 0) {
-        op.value = buf_str(&text);
-        g->saying = coord_cas(g->coord, &op, 1, now(c) + SAY_WITHIN, on_said, c, NULL, NULL) == 0;
-    }
-    g->own = is;
-    g->own_said = g->saying;
-    buf_free(&text);
-}
-
 /* ---- wiring ---- */
 
 static void tell_problem(struct control *c)
@@ -330,6 +262,58 @@ static void tell_problem(struct control *c)
         tell(c, EVENT_CONFIG_REFUSED, EVENT_WARNING, &g->adopter.head.version, text);
 }
 
+/* ---- numbers ---- */
+
+/* Numbers come from others too: what cannot be one does not count. */
+static void raise_to(uint64_t *most, uint64_t number)
+{
+    if (number < VERSION_MOST)
+        *most = MAX(*most, number);
+}
+
+uint64_t configuring_highest(struct control *c)
+{
+    const struct configuring *g = &c->configuring;
+    const struct view_cluster *k = &c->view->cluster;
+    const struct standing *s;
+    uint64_t most = MAX(g->used.version.number, g->kept_most);
+    for (uint32_t i = 0; i < g->n_said; i++)
+        raise_to(&most, g->said[i].says.number);
+    for (uint32_t i = 0; i < k->n_nodes; i++)
+        if (i != k->self && managed_hears(c, i, &s))
+            raise_to(&most, s->config);
+    return most;
+}
+
+static bool is_restoring(struct control *c)
+{
+    const struct coord_record *r = &c->coordinating.record;
+    const struct view_cluster *k = &c->view->cluster;
+    const struct standing *s;
+    bool yes = c->coordinating.restore_from[0] || r->restoring || r->raise || r->filling;
+    for (uint32_t i = 0; i < k->n_nodes && !yes; i++)
+        yes = i != k->self && managed_hears(c, i, &s) && s->restoring;
+    return yes;
+}
+
+/* After a restore head may be behind what nodes run. Whoever finds that, has it written anew, with
+ * a number that nobody used for anything else; of several one is first. Returns when to look. */
+static uint64_t renumber(struct control *c)
+{
+    struct configuring *g = &c->configuring;
+    if (!g->coord || !adopter_overtaken(&g->adopter)) {
+        g->renumber_at = 0;
+        return UINT64_MAX;
+    }
+    if (g->renumber_at && now(c) >= g->renumber_at && !g->renumbering && !is_restoring(c)) {
+        g->renumber_at = now(c) + 5 * RENUMBER_IN;
+        asking_renumber(c);
+    } else if (now(c) >= g->renumber_at) {
+        g->renumber_at = now(c) + RENUMBER_IN;
+    }
+    return g->renumber_at;
+}
+
 void configuring_settle(struct control *c)
 {
     struct configuring *g = &c->configuring;
@@ -337,7 +321,8 @@ void configuring_settle(struct control *c)
         return;
     uint64_t due = adopter_deadline(&g->adopter);
     tell_problem(c);
-    say(c);
+    configuring_say(c);
+    due = MIN(due, renumber(c));
     if (g->coord && !g->own_said && !g->saying)
         due = MIN(due, now(c) + NS_PER_S);
     if (due == UINT64_MAX)
@@ -357,7 +342,7 @@ static void on_due(struct timer *t)
 static void watch(struct control *c)
 {
     struct configuring *g = &c->configuring;
-    struct coord_watcher head = {c, on_head}, nodes = {c, on_nodes};
+    struct coord_watcher head = {c, on_head}, nodes = {c, configuring_nodes};
     struct err e = {0};
     if (coord_watch(g->coord, STR(VERSIONS_HEAD), &head, &g->head, &e) ||
         coord_watch(g->coord, STR(VERSIONS_NODE), &nodes, &g->nodes, &e))
@@ -412,6 +397,7 @@ void configuring_adopt(struct control *c, const struct view *was)
         struct adopter_params params = adopter_defaults();
         struct adopter_host host = {c, fetch, keep, use};
         restore(c);
+        note_kept(c);
         adopter_begin(&g->adopter, &params, &host,
                       g->used.version.number ? &g->used.version : NULL);
         g->begun = true;
@@ -444,76 +430,4 @@ void configuring_end(struct control *c)
     buf_free(&g->left);
     mem_free(g->said);
     g->said = NULL;
-}
-
-/* ---- what the admin API sees ---- */
-
-void admin_version_of(const struct version *v, struct admin_version *out)
-{
-    *out = (struct admin_version){v->number, v->from, v->when, v->digest,
-                                  v->who,    v->node, v->note, v->changes};
-}
-
-static bool is_alive(const struct admin_cluster *k, struct str name)
-{
-    for (uint32_t i = 0; i < k->n; i++)
-        if (str_eq(k->members[i].name, name))
-            return k->members[i].info.state == MEMBER_ALIVE;
-    return false;
-}
-
-static void picture_node(const struct configuring *g, struct admin_adoption *to)
-{
-    to->problem = "";
-    for (uint32_t i = 0; i < g->n_said; i++)
-        if (str_eq(str_of(g->said[i].name), to->node)) {
-            to->told = true;
-            to->number = g->said[i].says.number;
-            to->problem = g->said[i].says.problem;
-        }
-    if (!to->self)
-        return;
-    to->told = to->alive = true; /* of itself a node knows without the coordinator */
-    to->number = g->used.version.number;
-    to->problem = g->adopter.problem.code ? g->adopter.problem.text : "";
-}
-
-static int picture_nodes(struct control *c, struct admin_config *out, struct err *e)
-{
-    const struct view_cluster *v = &c->view->cluster;
-    struct admin_cluster k = {0};
-    out->n_nodes = MAX(v->n_nodes, 1u);
-    out->nodes = arena_array(&out->arena, out->n_nodes, sizeof *out->nodes);
-    if (!out->nodes)
-        return err_set(e, ERR_NOMEM, "no memory for the nodes");
-    bool several = meshing_cluster(c, &k, NULL) == 0;
-    for (uint32_t i = 0; i < out->n_nodes; i++) {
-        struct admin_adoption *n = &out->nodes[i];
-        n->self = v->n_nodes == 0 || i == v->self;
-        n->node = v->n_nodes ? v->nodes[i].name : control_name(c);
-        n->alive = several && is_alive(&k, n->node);
-        picture_node(&c->configuring, n);
-    }
-    admin_cluster_free(&k);
-    return 0;
-}
-
-int configuring_picture(void *context, struct admin_config *out, struct err *e)
-{
-    struct control *c = context;
-    const struct configuring *g = &c->configuring;
-    struct coord_health health = {0};
-    admin_version_of(&g->used.version, &out->used);
-    admin_version_of(&g->adopter.head.version, &out->head);
-    out->revision = g->adopter.head.revision;
-    out->head_known = g->adopter.head_known;
-    out->problem = g->adopter.problem.code ? g->adopter.problem.text : "";
-    if (g->coord)
-        coord_health(g->coord, &health);
-    char *engine = arena_cstr(&out->arena, str_of(health.engine));
-    if (!engine)
-        return err_set(e, ERR_NOMEM, "no memory for the configuration");
-    out->coordinator = engine;
-    out->reachable = health.reachable;
-    return picture_nodes(c, out, e);
 }

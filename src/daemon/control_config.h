@@ -2,6 +2,8 @@
  *
  *   control_config.c   this node follows: the versions core (coord/versions.h) says what is to be
  *                      fetched, kept on disk and used; using is a reload
+ *   config_said.c      what nodes say of themselves
+ *   config_show.c      what operators see
  *   control_apply.c    what operators ask: plan, apply, roll back, history; with
  *                      control_compare.c and control_tell.c, see control_asking.h */
 #ifndef HF_CONTROL_CONFIG_H
@@ -40,6 +42,9 @@ struct configuring {
     char refused[VERSION_PROBLEM]; /* the problem that was told last */
     struct list asks;              /* struct asking */
     uint32_t n_asks;
+    uint64_t kept_most;   /* the highest number in STATE/config */
+    uint64_t renumber_at; /* ns: when head, which is behind, is written anew; 0: it is not */
+    bool renumbering;     /* it is being written */
 };
 
 /* Before anything may fail. */
@@ -60,11 +65,19 @@ struct conf_place configuring_place(const struct control *c, char name[256]);
 struct str control_name(const struct control *c);
 /* Something of the adopter has changed. */
 void configuring_settle(struct control *c);
+/* config_said.c: what is new of this node; a watcher of VERSIONS_NODE. */
+void configuring_say(struct control *c);
+void configuring_nodes(void *context, const struct coord_item *items, uint32_t n, uint64_t revision,
+                       bool whole);
 
 /* For struct admin_host. */
 int configuring_picture(void *context, struct admin_config *out, struct err *e);
 int configuring_ask(void *context, const struct admin_config_ask *ask, struct admin_config_wait *w,
                     struct err *e);
+/* No number that is above this one was ever used, as far as this node knows. */
+uint64_t configuring_highest(struct control *c);
+/* control_apply.c: head is written anew, above all; the reason is told if that fails. */
+void asking_renumber(struct control *c);
 /* control_apply.c: head is another, or the coordinator is gone. */
 void asking_wake(struct control *c);
 void asking_end(struct control *c, const char *why);

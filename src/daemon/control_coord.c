@@ -112,6 +112,7 @@ static void take_voters(struct control *c, const struct coord_item *item)
         coordinating_tell(c, EVENT_INFO, "voters", "version %llu: " STR_FMT,
                           (unsigned long long)v.version, STR_ARG(buf_str(&text)));
     buf_free(&text);
+    meshing_voters(c);
     coord_endpoints(c);
     coord_look(c);
 }
@@ -425,8 +426,14 @@ static void begin(struct control *c, uint8_t kind)
     if (kind != COORDINATOR_LOCAL && kind != COORDINATOR_NONE)
         load_voters(c);
     switch ((enum coordinator_kind)kind) {
-    case COORDINATOR_LOCAL: r = open_local(c, &e); break;
-    case COORDINATOR_EXTERNAL: r = open_external(c, &e); break;
+    case COORDINATOR_LOCAL:
+        coord_restore_begin(c);
+        r = open_local(c, &e);
+        break;
+    case COORDINATOR_EXTERNAL:
+        coord_restore_begin(c);
+        r = open_external(c, &e);
+        break;
     case COORDINATOR_MANAGED: r = managed_begin(c, &e); break;
     case COORDINATOR_NONE:
     case COORDINATOR_KINDS: break;
@@ -464,6 +471,7 @@ void coordinating_adopt(struct control *c, const struct view *was)
     (void)was;
     if (!g->open || g->kind != kind || (kind == COORDINATOR_EXTERNAL && !same))
         begin(c, kind);
+    meshing_voters(c);
     coord_endpoints(c);
     coord_look(c);
 }

@@ -1,9 +1,13 @@
 /* control_coord: the coordinator that this node belongs to, by its configuration. Inside this room.
  *
  *   control_coord.c    which engine; the keys `cluster` and `voters`; what is told of it
- *   control_managed.c  managed.h's facts from the other nodes, the agent and etcd; its steps done
- *   control_etcd.c     etcd of this node: the agent, its certificates, questions to it
- *   control_backup.c   backups, and the two ways of a restore
+ *   control_managed.c  the record, and managed.h's steps: chosen, done one at a time
+ *   control_standing.c what nodes tell each other, and managed.h's facts
+ *   control_members.c  what etcd says of itself, and the changes of its members
+ *   control_etcd.c     etcd of this node: the agent, its certificates, its process
+ *   control_disk.c     how long its disk takes to sync, and the timers that follow from it
+ *   control_backup.c   backups
+ *   control_restore.c  the two ways of a restore
  *
  * One node's etcd is looked at each POLL_NS, and after each change; the next step is chosen then.
  */
@@ -13,6 +17,7 @@
 #include "admin/coordinator.h"
 #include "coord/coord.h"
 #include "coord/etcd_members.h"
+#include "coord/etcd_timers.h"
 #include "coord/standing.h"
 #include "daemon/agent.h"
 #include "daemon/coord_record.h"
@@ -51,6 +56,17 @@ enum coord_busy {
     COORD_VOTING,   /* voters are written */
 };
 
+/* This node's disk, as the agent measures it. */
+struct coord_disk {
+    struct disk_judge judge;
+    struct agent_disk figures; /* the latest */
+    uint64_t ticket;           /* 0: none is under way */
+    uint64_t asked, measured;  /* ns; measured 0: never */
+    uint64_t next;             /* ns: not before */
+    uint64_t changed;          /* the level was another before */
+    uint64_t since;            /* the agent is there */
+};
+
 struct coordinating {
     uint8_t kind; /* enum coordinator_kind */
     bool open;    /* a view is in force */
@@ -78,7 +94,12 @@ struct coordinating {
     bool start_next;          /* and then etcd starts */
     uint64_t restart_at;      /* for new authorities; 0: not */
     uint64_t ran_since;       /* 0: it does not run */
-    uint64_t disk_ticket, settings;
+    uint64_t settings;
+    struct coord_disk disk;
+    uint32_t pace;                   /* the level of timers that all members should have */
+    uint64_t turn;                   /* leading: of the member that is to start again */
+    uint64_t told_leader, told_term; /* the latest of which an event told */
+    uint64_t leader_gone; /* ns: its member runs and knows no leader since then; 0: it knows one */
     enum managed_why resting; /* what is waited for, and since when */
     uint64_t rest_since;
     struct managed_step step; /* the latest, for people */
@@ -92,8 +113,6 @@ struct coordinating {
     uint32_t adding;       /* node that a learner is added for, and the place */
     uint64_t adding_place;
     struct coord_peer peers[VIEW_MAX_NODES];
-    uint64_t disk_p99; /* ns; 0: not measured */
-    uint32_t heartbeat_ms, election_ms;
     bool full, told_full;
     struct buf said; /* the latest that was told to the others */
     struct timer tick;
@@ -106,7 +125,7 @@ struct coordinating {
     struct json_t *restoring; /* owned; its contents while they are written */
     size_t restore_done;      /* keys */
     uint32_t restore_pending; /* under way */
-    bool restore_raise;       /* only the revision is to rise */
+    /* Its own, or with record.raise that of a restore without a file. */
     uint64_t restore_target, restore_revision; /* to be passed; reached */
 };
 
@@ -122,6 +141,8 @@ void coordinating_message(struct control *c, struct str from, struct str bytes);
 void coordinating_link(struct control *c, struct str node, bool up);
 /* The cluster's keys may be others. */
 void coordinating_keys(struct control *c);
+/* Whether this node's member knows the authorities of all keys, as far as it can. */
+bool coordinating_keys_known(struct control *c);
 
 /* Between the files. */
 void coordinating_tell(struct control *c, enum event_level level, const char *subject,
@@ -135,12 +156,27 @@ void coord_endpoints(struct control *c);
 /* control_managed.c */
 int managed_begin(struct control *c, struct err *e);
 void managed_tick(struct control *c);
+void managed_consider(struct control *c); /* the next step, if nothing is under way */
+bool managed_save(struct control *c, const struct coord_record *r);
+void managed_leaves(struct control *c);  /* etcd has stopped */
+void managed_emptied(struct control *c); /* its data is aside */
+int managed_restore(struct control *c, const struct coord_record *r, bool empty, struct err *e);
+/* control_standing.c */
+struct coord_facts {
+    struct managed_node nodes[VIEW_MAX_NODES];
+    struct managed_member members[MANAGED_MEMBERS];
+    char founder[MANAGED_NAME];
+    struct managed_facts f; /* points into the others */
+};
+void managed_gather(struct control *c, struct coord_facts *a);
 void managed_say(struct control *c, bool again);
 struct str managed_wanted(const struct control *c, struct voters *out); /* and who would found */
 bool managed_hears(struct control *c, uint32_t node, const struct standing **out);
-void managed_leaves(struct control *c);  /* etcd has stopped */
-void managed_emptied(struct control *c); /* its data is aside */
-void coord_disk(struct control *c, const struct agent_disk *d);
+bool managed_leads(const struct control *c); /* the member of this node does */
+uint32_t managed_owner(const struct control *c, const struct standing_member *m);
+/* control_members.c */
+bool members_poll(struct control *c);
+bool members_change(struct control *c, const struct managed_step *s);
 /* control_etcd.c */
 void coord_agent_init(struct control *c);
 struct addr coord_port(const struct view_node *n, uint16_t more);
@@ -153,14 +189,25 @@ bool coord_restarts(struct control *c);
 int coord_start(struct control *c, struct err *e);
 int coord_stop(struct control *c, struct err *e);
 int coord_aside(struct control *c, struct err *e);
+/* control_disk.c */
+void disk_tick(struct control *c);
+/* The agent answers; d NULL: it could not. */
+void disk_measured(struct control *c, const struct agent_disk *d);
+void disk_forget_agent(struct control *c);
+void disk_look(struct control *c); /* something was slow, or went: soon */
+/* The first start of etcd waits for a figure. */
+bool disk_awaited(const struct control *c);
+uint32_t disk_level(const struct control *c);
+bool disk_is_steady(const struct control *c);  /* the level has been the same for a while */
+uint32_t disk_timers(const struct control *c); /* the level that the member here runs with */
 /* control_backup.c */
+#define COORD_BACKUP_FORMAT "holdfast coordinator 1"
 void coord_applied(struct control *c); /* a configuration was: a backup soon */
 void coord_backup_tick(struct control *c);
+/* control_restore.c */
 void coord_restore_begin(struct control *c);
 void coord_restore_tick(struct control *c);
 void coord_restore_end(struct control *c);
-int managed_restore(struct control *c, const struct coord_record *r, bool empty, struct err *e);
-uint32_t managed_owner(const struct control *c, const struct standing_member *m);
 /* For struct admin_host. */
 int coordinating_picture(void *context, struct admin_coordinator *out, struct err *e);
 int coordinating_backup(void *context, struct err *e);

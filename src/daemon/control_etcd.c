@@ -110,6 +110,13 @@ void coordinating_keys(struct control *c)
         coordinating_tell(c, EVENT_ERROR, "", "the certificates of its members: %s", e.text);
 }
 
+bool coordinating_keys_known(struct control *c)
+{
+    const struct coordinating *g = g_of(c);
+    return g->kind != COORDINATOR_MANAGED ||
+           (g->restart_at == 0 && g->busy != COORD_STOPPING && g->busy != COORD_STARTING);
+}
+
 /* Members read new authorities when they start: one after the other, while the others are well. */
 bool coord_restarts(struct control *c)
 {
@@ -122,9 +129,9 @@ bool coord_restarts(struct control *c)
         return false;
     }
     for (uint32_t i = 0; i < cluster(c)->n_nodes && now < g->restart_at + RESTART_ANYHOW; i++) {
-        const struct coord_peer *p = &g->peers[i];
+        const struct standing *s;
         if (i != cluster(c)->self && voters_has(&g->voters, cluster(c)->nodes[i].name) &&
-            (p->at == 0 || p->said.said.leader == 0))
+            (!managed_hears(c, i, &s) || s->said.leader == 0))
             return false;
     }
     struct err e = {0};
@@ -178,8 +185,8 @@ int coord_start(struct control *c, struct err *e)
                            .peer = coord_port(self, VIEW_COORD_PEER),
                            .existing = !g->record.founding,
                            .force_new = g->record.restoring && !g->record.founding,
-                           .heartbeat_ms = g->heartbeat_ms,
-                           .election_ms = g->election_ms};
+                           .heartbeat_ms = etcd_heartbeat_ms(g->pace),
+                           .election_ms = etcd_election_ms(g->pace)};
     str_copy(a.name, sizeof a.name, self->name);
     snprintf(a.token, sizeof a.token, "%02x%02x%02x%02x%02x%02x-%llu", l->id[0], l->id[1], l->id[2],
              l->id[3], l->id[4], l->id[5], (unsigned long long)l->generation);
@@ -220,7 +227,8 @@ static void ended(struct control *c, const struct agent_state *s)
     g->status = (struct etcd_told){0};
     if (s->wanted)
         return;
-    const char *last = s->n_lines ? s->lines[s->n_lines - 1] : "";
+    /* Who was killed did not say why. */
+    const char *last = s->n_lines && !(s->status & 0x7f) ? s->lines[s->n_lines - 1] : "";
     const char *msg = strstr(last, "\"msg\":\""); /* it logs JSON: the words in it */
     last = msg ? msg + strlen("\"msg\":\"") : last;
     coordinating_tell(c, EVENT_WARNING, "", "its member ended by %s %u%s%.*s",
@@ -240,7 +248,11 @@ static void on_state(void *context, const struct agent_state *s)
     g->etcd = *s;
     g->agent_known = true;
     if (s->life == AGENT_RUNNING && was != AGENT_RUNNING)
-        g->ran_since = loop_now(c->loop);
+        g->ran_since = g->leader_gone = loop_now(c->loop);
+    if (s->life != AGENT_RUNNING)
+        g->leader_gone = 0;
+    if (s->life == AGENT_RUNNING && was == AGENT_ENDED)
+        coordinating_tell(c, EVENT_INFO, "", "its member is started again");
     if (s->life == AGENT_ENDED && was != AGENT_ENDED && known)
         ended(c, s);
     coord_look(c);
@@ -250,8 +262,8 @@ static void on_answer(void *context, const struct agent_answer *a)
 {
     struct control *c = context;
     struct coordinating *g = g_of(c);
-    if (a->ticket == g->disk_ticket) {
-        coord_disk(c, a->code == 0 ? &a->disk : NULL);
+    if (a->ticket == g->disk.ticket) {
+        disk_measured(c, a->code == 0 ? &a->disk : NULL);
         return;
     }
     if (a->ticket != g->ticket)
@@ -275,6 +287,7 @@ static void on_gone(void *context, const char *why)
     struct control *c = context;
     struct coordinating *g = g_of(c);
     g->agent_known = false;
+    disk_forget_agent(c);
     g->busy = g->busy == COORD_CHANGING || g->busy == COORD_VOTING ? g->busy : COORD_IDLE;
     g->leaves = g->start_next = false;
     g->etcd.life = AGENT_NEVER;

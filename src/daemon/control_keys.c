@@ -252,10 +252,15 @@ int keying_rotate(void *context, bool force, struct err *e)
 
 /* --- start and end --- */
 
+static bool on_moved(void *context)
+{
+    return coordinating_keys_known(context);
+}
+
 void keying_begin(struct control *c)
 {
-    struct rotation_host h = {c,          on_nodes,   on_send,    read_keys,
-                              write_keys, adopt_keys, on_entropy, on_tell};
+    struct rotation_host h = {c,          on_nodes,   on_send, read_keys, write_keys,
+                              adopt_keys, on_entropy, on_tell, on_moved};
     struct err e = {0};
     char path[PATHS_MAX];
     int r = paths_join(path, c->o.state_dir, "tokens", &e);

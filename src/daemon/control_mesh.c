@@ -199,6 +199,31 @@ static void share_health(struct control *c)
                               (enum member_state)all[i].state, all[i].maintenance);
 }
 
+/* --- leases --- */
+
+/* Where the coordinator is this node's own there is nobody else to ask. */
+void meshing_voters(struct control *c)
+{
+    const struct view_cluster *k = &c->view->cluster;
+    const struct voters *v = &c->coordinating.voters;
+    struct str names[VOTERS_MAX];
+    if (!c->meshing.mesh)
+        return;
+    if (k->coordinator.kind == COORDINATOR_LOCAL) {
+        mesh_lease_voters(c->meshing.mesh, 1, &k->nodes[k->self].name, 1);
+        return;
+    }
+    for (uint32_t i = 0; i < v->n; i++)
+        names[i] = str_of(v->names[i]);
+    if (v->version)
+        mesh_lease_voters(c->meshing.mesh, v->version, names, v->n);
+}
+
+uint64_t meshing_promise(const struct control *c)
+{
+    return c->meshing.mesh ? mesh_lease_longest(c->meshing.mesh) : UINT64_MAX;
+}
+
 /* --- with the view --- */
 
 static void refused(struct control *c, const struct err *e)
@@ -239,6 +264,7 @@ void meshing_adopt(struct control *c)
     } else {
         r = mesh_new(&g->mesh, c->loop, c->view, str_of(c->o.state_dir), &host, &e);
         if (r == 0) {
+            mesh_lease_votes(g->mesh, c->cells.votes_head, c->cells.votes);
             load_flag(c);
             share_health(c);
             keying_begin(c);
@@ -246,6 +272,7 @@ void meshing_adopt(struct control *c)
     }
     if (r)
         refused(c, &e);
+    meshing_voters(c);
 }
 
 void meshing_sockets(struct control *c, int datagram_fd, int listen_fd)

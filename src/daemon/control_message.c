@@ -329,6 +329,9 @@ void control_hear_supervisor(struct ipc *ipc, struct ipc_message *m)
     case IPC_AGENT_TASK:
     case IPC_AGENT_STATE:
     case IPC_AGENT_DONE:
+    case IPC_AGENT_INSTANCE:
+    case IPC_AGENT_ROLE:
+    case IPC_AGENT_REPORT:
     case IPC_TYPES: break;
     }
     log_warning(c->log, "the supervisor sent a message of type %u, which is not for us", m->type);

@@ -161,6 +161,30 @@ static int check_cluster(const struct view_cluster *was, const struct view_clust
                    STR_ARG(was->name), STR_ARG(is->name));
 }
 
+static bool has_primaries(const struct view *v)
+{
+    for (uint32_t i = 0; i < v->n_services; i++)
+        if (view_is_primary(&v->services[i]))
+            return true;
+    return false;
+}
+
+/* A voter that keeps its promises for the old time does not protect who holds a lease for the new
+ * one. */
+static int check_lease(const struct view *now, const struct view *next, struct err *e)
+{
+    const struct view_cluster *was = &now->cluster, *is = &next->cluster;
+    if (!has_primaries(now) || (was->lease == is->lease && was->demotion == is->demotion))
+        return 0;
+    return err_set(
+        e, ERR_DENIED,
+        "the cluster's lease changes from %llu to %llu ms, its demotion from %llu to "
+        "%llu ms: both are fixed while services have primaries (lease is six heartbeats "
+        "unless it is set)",
+        (unsigned long long)was->lease / 1000000, (unsigned long long)is->lease / 1000000,
+        (unsigned long long)was->demotion / 1000000, (unsigned long long)is->demotion / 1000000);
+}
+
 static int check_fixed(const struct control *c, const struct view *next, struct err *e)
 {
     uint32_t workers = c->view ? c->view->workers : c->cells.header->workers;
@@ -170,7 +194,8 @@ static int check_fixed(const struct control *c, const struct view *next, struct 
             "workers changes from %u to %u: the number of workers is fixed while holdfast "
             "runs, restart it for that",
             workers, next->workers);
-    return c->view ? check_cluster(&c->view->cluster, &next->cluster, e) : 0;
+    int rc = c->view ? check_cluster(&c->view->cluster, &next->cluster, e) : 0;
+    return rc || !c->view ? rc : check_lease(c->view, next, e);
 }
 
 /* The shared tables were sized when the supervisor started. */

@@ -5,6 +5,11 @@
 
 static void finish(struct asking *a, const struct admin_config_result *r)
 {
+    if (a->renumbers)
+        a->c->configuring.renumbering = false;
+    if (a->renumbers && r->code && !r->conflict)
+        log_warning(a->c->log, "version %llu gets no other number: %s",
+                    (unsigned long long)a->number, r->text);
     if (!list_empty(&a->waiter)) {
         struct admin_config_wait *w = LIST_ENTRY(a->waiter.next, struct admin_config_wait, link);
         list_remove(&w->link);

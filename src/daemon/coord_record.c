@@ -77,7 +77,8 @@ static int parse(struct str text, struct coord_record *out, struct err *e)
     struct managed_said *s = &out->said;
     bool good = record && founder && strlen(founder) < sizeof s->founder;
     *out = (struct coord_record){.founding = json_is_true(json_object_get(root, "founding")),
-                                 .restoring = json_is_true(json_object_get(root, "restoring"))};
+                                 .restoring = json_is_true(json_object_get(root, "restoring")),
+                                 .filling = json_is_true(json_object_get(root, "filling"))};
     for (s->record = 0; good && s->record < MANAGED_RECORDS; s->record++)
         if (strcmp(record, names[s->record]) == 0)
             break;
@@ -86,6 +87,7 @@ static int parse(struct str text, struct coord_record *out, struct err *e)
            get_number(root, "generation", &s->line.generation) &&
            get_number(root, "draw", &s->line.draw) && get_number(root, "place", &s->place) &&
            get_number(root, "member", &s->member);
+    get_number(root, "raise", &out->raise); /* of a record of before there was one: 0 */
     if (good)
         str_copy(s->founder, sizeof s->founder, str_of(founder));
     json_decref(root);
@@ -112,14 +114,15 @@ int coord_record_load(const char *path, struct coord_record *out, struct err *e)
 int coord_record_save(const char *path, const struct coord_record *r, struct err *e)
 {
     const struct managed_said *s = &r->said;
-    char id[2 * MANAGED_ID + 1], a[NUMBER], b[NUMBER], c[NUMBER], d[NUMBER];
+    char id[2 * MANAGED_ID + 1], a[NUMBER], b[NUMBER], c[NUMBER], d[NUMBER], f[NUMBER];
     struct buf text = {0};
     hex(s->line.id, id);
-    json_t *root = json_pack(
-        "{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b}", "schema", 1, "record", names[s->record], "id",
-        id, "generation", number(s->line.generation, a), "draw", number(s->line.draw, b), "founder",
-        s->founder, "place", number(s->place, c), "member", number(s->member, d), "founding",
-        (int)r->founding, "restoring", (int)r->restoring);
+    json_t *root =
+        json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:s}", "schema", 1, "record",
+                  names[s->record], "id", id, "generation", number(s->line.generation, a), "draw",
+                  number(s->line.draw, b), "founder", s->founder, "place", number(s->place, c),
+                  "member", number(s->member, d), "founding", (int)r->founding, "restoring",
+                  (int)r->restoring, "filling", (int)r->filling, "raise", number(r->raise, f));
     bool ok = dump(root, &text) && buf_add(&text, "\n", 1);
     int rc = ok ? file_replace(path, buf_str(&text), 0640, e)
                 : err_set(e, ERR_NOMEM, "no memory to write %s", path);

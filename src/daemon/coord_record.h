@@ -10,6 +10,8 @@ struct coord_record {
     struct managed_said said; /* record, line, founder, place and member of it */
     bool founding;            /* data: as the first member, which has not answered yet */
     bool restoring;           /* data: etcd is to go on alone with what is there */
+    bool filling;             /* data: begun for what STATE/restore.json has, not all written */
+    uint64_t raise;           /* data: the revision is to pass this one yet; 0: it did */
 };
 /* Without a file: a record that says never. ERR_PROTO: it is damaged. */
 int coord_record_load(const char *path, struct coord_record *out, struct err *e);

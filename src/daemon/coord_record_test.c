@@ -37,7 +37,8 @@ static void put(const char *text)
 
 static struct coord_record full(void)
 {
-    struct coord_record r = {.founding = true, .restoring = true};
+    struct coord_record r = {
+        .founding = true, .restoring = true, .filling = true, .raise = UINT64_C(1) << 63};
     r.said = (struct managed_said){.record = MANAGED_DATA,
                                    .line = {.generation = 3, .draw = UINT64_MAX},
                                    .place = UINT64_MAX - 1,
@@ -59,6 +60,8 @@ static void expect_same(const struct coord_record *a, const struct coord_record 
     assert_string_equal(a->said.founder, b->said.founder);
     assert_int_equal(a->founding, b->founding);
     assert_int_equal(a->restoring, b->restoring);
+    assert_int_equal(a->filling, b->filling);
+    assert_true(a->raise == b->raise);
 }
 
 static void a_record_is_read_as_it_was_written(void **state)
@@ -123,7 +126,7 @@ static void a_damaged_record_is_not_never(void **state)
     }
     put("{\"record\":\"data\"," LINE "," REST "}"); /* the least that is one; numbers may be such */
     assert_int_equal(coord_record_load(path, &r, NULL), 0);
-    assert_false(r.founding || r.restoring);
+    assert_false(r.founding || r.restoring || r.filling || r.raise);
     assert_int_equal(r.said.line.draw, 2);
 }
 

@@ -45,6 +45,10 @@ static void show_member(struct control *c, const struct standing_member *m,
     bool heard = to->self || managed_hears(c, node, &s);
     uint64_t leader = to->self ? g->status.leader : heard ? s->said.leader : 0;
     uint64_t member = to->self ? g->status.member : heard ? s->said.member : 0;
+    uint32_t timers = to->self ? disk_timers(c) : heard ? s->said.timers : 0;
+    uint32_t disk = to->self ? disk_level(c) : heard ? s->said.disk : 0;
+    to->heartbeat_ms = member ? etcd_heartbeat_ms(timers) : 0;
+    to->disk_heartbeat_ms = heard ? etcd_heartbeat_ms(disk) : 0;
     to->healthy = leader != 0 && member == m->id;
     to->leader = to->healthy && leader == m->id;
 }
@@ -67,9 +71,14 @@ static void show_managed(struct control *c, struct admin_coordinator *out)
     memcpy(out->version, g->status.version, sizeof out->version);
     out->bytes = g->status.bytes;
     out->used = g->status.used;
-    out->sync_ns = g->disk_p99;
-    out->heartbeat_ms = g->heartbeat_ms;
-    out->election_ms = g->election_ms;
+    out->heartbeat_ms = g->etcd.etcd.heartbeat_ms;
+    out->election_ms = g->etcd.etcd.election_ms;
+    out->wanted_heartbeat_ms = etcd_heartbeat_ms(g->pace);
+    out->wanted_election_ms = etcd_election_ms(g->pace);
+    out->measured = g->disk.measured;
+    out->sync_median = g->disk.figures.median;
+    out->sync_p99 = g->disk.figures.p99;
+    out->sync_worst = g->disk.figures.worst;
     out->full = g->full;
 }
 
@@ -81,7 +90,7 @@ int coordinating_picture(void *context, struct admin_coordinator *out, struct er
     show_engine(g, out);
     if (g->kind == COORDINATOR_MANAGED)
         show_managed(c, out);
-    out->restoring = g->restore_from[0] != 0 || g->record.restoring || g->restore_raise;
+    out->restoring = g->restore_from[0] != 0 || g->record.restoring || g->record.raise;
     out->voters = g->voters.version;
     out->n_voters = MIN(g->voters.n, (uint32_t)ADMIN_VOTERS);
     for (uint32_t i = 0; i < out->n_voters; i++)

@@ -89,12 +89,15 @@ enum ipc_type {
                   * one
                   */
     /* agent.h tells of these */
-    IPC_AGENT,       /* supervisor -> control, agent: fd: socket to the other */
-    IPC_AGENT_START, /* control -> agent */
-    IPC_AGENT_STOP,  /* control -> agent */
-    IPC_AGENT_TASK,  /* control -> agent */
-    IPC_AGENT_STATE, /* agent -> control */
-    IPC_AGENT_DONE,  /* agent -> control */
+    IPC_AGENT,          /* supervisor -> control, agent: fd: socket to the other */
+    IPC_AGENT_START,    /* control -> agent */
+    IPC_AGENT_STOP,     /* control -> agent */
+    IPC_AGENT_TASK,     /* control -> agent */
+    IPC_AGENT_STATE,    /* agent -> control */
+    IPC_AGENT_DONE,     /* agent -> control */
+    IPC_AGENT_INSTANCE, /* control -> agent */
+    IPC_AGENT_ROLE,     /* control -> agent */
+    IPC_AGENT_REPORT,   /* agent -> control */
     IPC_TYPES
 };
 

@@ -94,6 +94,9 @@ static bool hear_control(struct agent_process *p, struct ipc_message *m)
     case IPC_AGENT:
     case IPC_AGENT_STATE:
     case IPC_AGENT_DONE:
+    case IPC_AGENT_INSTANCE:
+    case IPC_AGENT_ROLE:
+    case IPC_AGENT_REPORT:
     case IPC_TYPES: break;
     }
     return false;

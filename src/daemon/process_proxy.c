@@ -235,6 +235,9 @@ static int handle(struct proxy_process *p, struct ipc_message *m, struct err *e)
     case IPC_AGENT_TASK:
     case IPC_AGENT_STATE:
     case IPC_AGENT_DONE:
+    case IPC_AGENT_INSTANCE:
+    case IPC_AGENT_ROLE:
+    case IPC_AGENT_REPORT:
     case IPC_TYPES: break;
     }
     return err_set(e, ERR_PROTO, "a message of type %u is not for the proxy", m->type);

@@ -74,6 +74,9 @@ static void from_control(struct supervisor *s, struct ipc_message *m)
     case IPC_AGENT_TASK:
     case IPC_AGENT_STATE:
     case IPC_AGENT_DONE:
+    case IPC_AGENT_INSTANCE:
+    case IPC_AGENT_ROLE:
+    case IPC_AGENT_REPORT:
     case IPC_TYPES: break;
     }
     log_warning(&s->log, "control sent a message of type %u that makes no sense", m->type);

@@ -60,7 +60,9 @@ static void add_cluster(struct view *v, struct str address)
                                        .key_file = STR("/dev/null"),
                                        .coordinator = {.kind = COORDINATOR_MANAGED},
                                        .heartbeat = 50 * NS_PER_MS,
-                                       .suspect_after = NS_PER_S};
+                                       .suspect_after = NS_PER_S,
+                                       .lease = NS_PER_S,
+                                       .demotion = NS_PER_S};
     for (uint8_t use = SOCKET_GOSSIP; use <= SOCKET_LINK; use++) {
         struct view_socket *s = &v->sockets[v->n_sockets];
         *s = (struct view_socket){.use = use, .addr = a, .slot = v->n_sockets++};

@@ -1,17 +1,19 @@
-/* What membership says to a node goes through the seal; what comes through the seal goes to
- * membership, under the name of who sealed it. The first message to a node finds no session: a
+/* What membership and leases say to a node goes through the seal; what comes through the seal goes
+ * to membership, under the name of who sealed it. The first message to a node finds no session: a
  * HELLO goes in its place, and the message waits for the answer, since above 32 nodes a probe that
  * is lost at every first contact would look like a failure. Few wait, and not for long: WAITING
- * messages, the newest of each node, a second at most. */
+ * messages, the newest of each node and kind, a second at most. */
 #include "mesh/engine.h"
 
 #include "mesh/hello.h"
 #include "os/os.h"
+#include "wire/lease.h"
 
 #define WAITS UINT64_C(1000000000) /* ns */
 enum { WAITING = 32, PLAIN_HEADER = FRAME_HEADER + 8 };
 
 _Static_assert(MEMBER_DATAGRAM_MAX + SEAL_OVERHEAD <= SEAL_DATAGRAM_MAX, "one datagram");
+_Static_assert((int)LEASE_DATAGRAM_MAX <= (int)MEMBER_DATAGRAM_MAX, "it may wait too");
 
 struct waiting {
     uint64_t to, since;
@@ -39,12 +41,12 @@ static void drop(struct waiting *w)
 
 /* The place for a message to this node: where one to it waits already, a free one, or that of the
  * one that has waited longest. */
-static struct waiting *place_for(struct engine *g, uint64_t to)
+static struct waiting *place_for(struct engine *g, uint64_t to, bool lease)
 {
     struct waiting *best = &g->waiting[0];
     for (uint32_t i = 0; i < WAITING; i++) {
         struct waiting *w = &g->waiting[i];
-        if (w->p && w->to == to)
+        if (w->p && w->to == to && lease_is(w->p, w->n) == lease)
             return w;
         if (best->p && (!w->p || w->since < best->since))
             best = w;
@@ -54,7 +56,7 @@ static struct waiting *place_for(struct engine *g, uint64_t to)
 
 static void keep(struct engine *g, uint64_t to, const void *p, size_t n)
 {
-    struct waiting *w = place_for(g, to);
+    struct waiting *w = place_for(g, to, lease_is(p, n));
     uint8_t *copy = w->p ? w->p : mem_alloc(MEMBER_DATAGRAM_MAX);
     if (!copy)
         return; /* lost messages are normal */
@@ -194,8 +196,12 @@ static void refuse(struct engine *g, enum seal_result why, bool payload)
 static void hand_over(struct engine *g, uint64_t from, const uint8_t *p, size_t n)
 {
     uint64_t before = member_refused(g->members);
-    member_receive(g->members, from, p, n, g->now);
-    if (member_refused(g->members) != before)
+    bool lease = g->host.lease && lease_is(p, n), sound = true;
+    if (!lease)
+        member_receive(g->members, from, p, n, g->now);
+    else if (on_member(g, from))
+        sound = g->host.lease(g->host.context, from, p, n);
+    if (!sound || member_refused(g->members) != before)
         refuse(g, SEAL_OK, true);
 }
 
@@ -237,6 +243,12 @@ void engine_receive(struct engine *g, uint8_t *datagram, size_t n, uint64_t now)
 }
 
 /* ---- time, and the rest ---- */
+
+void engine_send_lease(struct engine *g, uint64_t to, const void *payload, size_t n, uint64_t now)
+{
+    g->now = now;
+    on_send(g, to, payload, n);
+}
 
 void engine_tick(struct engine *g, uint64_t now)
 {

@@ -1,5 +1,6 @@
 /* engine: a node's half of the mesh without its sockets: seal and membership together. Datagrams
- * and time in; datagrams and changes out. What control runs (mesh.h) and what the simulator runs is
+ * and time in; datagrams and changes out. Payloads of leases (leases.h) pass through it, sealed as
+ * the others. What control runs (mesh.h) and what the simulator runs is
  * this. One thread. */
 #ifndef HF_ENGINE_H
 #define HF_ENGINE_H
@@ -17,6 +18,9 @@ struct engine_host {
     /* A datagram was refused: why; or SEAL_OK and `payload` when it opened and its contents were
      * malformed. */
     void (*refused)(void *context, enum seal_result why, bool payload);
+    /* A payload of wire/lease.h came from a member. False: it is malformed. NULL: nobody takes part
+     * in leases. */
+    bool (*lease)(void *context, uint64_t from, const void *payload, size_t n);
 };
 struct engine_options {
     struct str cluster;
@@ -33,6 +37,8 @@ int engine_new(struct engine **out, const struct engine_options *o, const struct
 void engine_free(struct engine *g); /* NULL is allowed */
 /* datagram is opened in place. */
 void engine_receive(struct engine *g, uint8_t *datagram, size_t n, uint64_t now);
+/* A payload of wire/lease.h to a member; now: not after it was written. */
+void engine_send_lease(struct engine *g, uint64_t to, const void *payload, size_t n, uint64_t now);
 void engine_tick(struct engine *g, uint64_t now);
 uint64_t engine_deadline(const struct engine *g);
 /* For all that concerns members: add, remove, leave, read. Members may have sessions; when one was

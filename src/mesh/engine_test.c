@@ -9,6 +9,7 @@
 
 #include "mesh/engine.h"
 #include "mesh/hello.h"
+#include "wire/lease.h"
 
 #define MS UINT64_C(1000000)
 
@@ -87,7 +88,7 @@ struct node {
     uint64_t id;
     struct engine *engine;
     struct membership *members;
-    uint32_t refused[SEAL_RESULTS], payloads, changes;
+    uint32_t refused[SEAL_RESULTS], payloads, changes, leases;
     uint64_t incarnation;
 };
 
@@ -140,6 +141,15 @@ static void on_refused(void *context, enum seal_result why, bool payload)
     x->payloads += payload;
 }
 
+/* Those of one byte are malformed. */
+static bool on_lease(void *context, uint64_t from, const void *payload, size_t n)
+{
+    struct node *x = context;
+    assert_true(from != x->id && *(const uint8_t *)payload == LEASE_VERSION);
+    x->leases++;
+    return n > 1;
+}
+
 static struct keyring keys_of(uint8_t seed)
 {
     struct keyring k = {0};
@@ -154,7 +164,8 @@ static struct engine_host host_of(struct node *x)
                                 .changed = on_changed,
                                 .incarnation = on_incarnation,
                                 .entropy = on_entropy,
-                                .refused = on_refused};
+                                .refused = on_refused,
+                                .lease = on_lease};
 }
 
 static int try_start(struct node *x, const char *cluster, uint8_t key, bool plain)
@@ -279,6 +290,29 @@ static void only_the_newest_waits_and_not_for_long(void **state)
     calm(t);
     assert_last(&t->b, 1, "fresh");
     net_free(t);
+}
+
+/* Leases go beside what members say, and neither takes the other's place. */
+static void leases_pass_beside_gossip(void **state)
+{
+    for (int plain = 0; plain < 2; plain++) {
+        struct net *t = two_nodes(plain);
+        uint8_t payload[] = {LEASE_VERSION, 0};
+        say(&t->a, 2, "ping");
+        engine_send_lease(t->a.engine, 2, payload, sizeof payload, t->now);
+        calm(t);
+        assert_last(&t->b, 1, "ping");
+        assert_int_equal(t->b.leases, 1);
+        assert_int_equal(t->b.members->heard, 1);
+        engine_send_lease(t->a.engine, 2, payload, 1, t->now);
+        calm(t);
+        assert_true(t->b.leases == 2 && t->b.payloads == 1);
+        t->b.members->others = false;
+        engine_send_lease(t->a.engine, 2, payload, sizeof payload, t->now);
+        calm(t);
+        assert_int_equal(t->b.leases, 2);
+        net_free(t);
+    }
 }
 
 static void few_messages_wait(void **state)
@@ -481,6 +515,7 @@ int main(void)
         cmocka_unit_test(both_may_speak_first),
         cmocka_unit_test(only_the_newest_waits_and_not_for_long),
         cmocka_unit_test(few_messages_wait),
+        cmocka_unit_test(leases_pass_beside_gossip),
         cmocka_unit_test(what_waits_for_a_forgotten_node_is_dropped),
         cmocka_unit_test(only_members_have_sessions),
         cmocka_unit_test(refusals_are_told_with_their_reason),

@@ -5,23 +5,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "mesh/contacts.h"
-#include "mesh/links.h"
-#include "mesh/pulse.h"
+#include "mesh/mesh_inside.h"
 #include "os/aead.h"
 
-struct mesh {
-    struct loop *loop;
-    struct mesh_host host;
-    struct pulse *pulse;
-    struct links *links;
-    struct contacts contacts; /* changed here only, with the pulse's lock */
-    char incarnation_file[4096];
-};
+#define INCARNATION "incarnation"
 
-static void complain(struct mesh *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void complain(struct mesh *m, const char *format, ...)
+void mesh_complain(struct mesh *m, const char *format, ...)
 {
     char text[512];
     va_list args;
@@ -31,30 +20,31 @@ static void complain(struct mesh *m, const char *format, ...)
     m->host.complain(m->host.context, text);
 }
 
-/* --- this node's incarnation --- */
+/* --- numbers that outlive the process --- */
 
-static int keep_incarnation(const struct mesh *m, uint64_t incarnation, struct err *e)
+int mesh_keep(const struct mesh *m, const char *name, uint64_t number, struct err *e)
 {
-    char text[32];
-    int n = snprintf(text, sizeof text, "%llu\n", (unsigned long long)incarnation);
-    return file_replace(m->incarnation_file, (struct str){text, (size_t)n}, 0600, e);
+    char path[sizeof m->state_dir + 32], text[32];
+    snprintf(path, sizeof path, "%s/%s", m->state_dir, name);
+    int n = snprintf(text, sizeof text, "%llu\n", (unsigned long long)number);
+    return file_replace(path, (struct str){text, (size_t)n}, 0600, e);
 }
 
-/* The last one, 0 where there is none. A file that cannot be read is no reason not to start: the
- * others know the number too, and say so. */
-static uint64_t kept_incarnation(struct mesh *m)
+uint64_t mesh_kept(struct mesh *m, const char *name)
 {
+    char path[sizeof m->state_dir + 32];
     struct buf text = {0};
     struct err e = {0};
     uint64_t last = 0;
-    int r = file_read(m->incarnation_file, 64, &text, &e);
+    snprintf(path, sizeof path, "%s/%s", m->state_dir, name);
+    int r = file_read(path, 64, &text, &e);
     struct str digits = buf_str(&text);
     if (digits.n && digits.p[digits.n - 1] == '\n')
         digits.n--;
     if (r == 0 && !str_u64(digits, UINT64_MAX / 2, &last))
-        r = err_set(&e, ERR_PROTO, "%s does not hold a number", m->incarnation_file);
+        r = err_set(&e, ERR_PROTO, "%s does not hold a number", path);
     if (r && r != -ERR_ABSENT)
-        complain(m, "this node's incarnation of before is lost: %s", e.text);
+        mesh_complain(m, "this node's %s of before is lost: %s", name, e.text);
     buf_free(&text);
     return last;
 }
@@ -77,8 +67,8 @@ static void on_news(void *context, const struct pulse_news *n)
     switch (n->kind) {
     case NEWS_CHANGE: on_change(m, &n->change); return;
     case NEWS_INCARNATION:
-        if (keep_incarnation(m, n->incarnation, &e))
-            complain(m, "this node's incarnation cannot be kept: %s", e.text);
+        if (mesh_keep(m, INCARNATION, n->incarnation, &e))
+            mesh_complain(m, "this node's incarnation cannot be kept: %s", e.text);
         return;
     case NEWS_COMPLAINT: m->host.complain(m->host.context, n->text); return;
     }
@@ -205,6 +195,7 @@ int mesh_set_view(struct mesh *m, const struct view *v, struct err *e)
     struct member_params params = params_of(&v->cluster);
     int r = read_keys(&v->cluster, &keys, e);
     if (r == 0) {
+        mesh_lease_terms(m, &v->cluster);
         struct engine *engine = pulse_lock(m->pulse);
         seal_set_keys(engine_seal(engine), &keys);
         member_set_params(engine_members(engine), &params);
@@ -223,15 +214,17 @@ static int open_parts(struct mesh *m, const struct view_cluster *c, struct err *
 {
     struct links_host links = {
         m, link_name, link_message, link_changed, link_complain, link_guest_key, link_guest};
-    struct pulse_options o = {.loop = m->loop, .context = m, .news = on_news};
+    struct pulse_options o = {
+        .loop = m->loop, .context = m, .news = on_news, .lease = mesh_lease_news};
     struct err unsaved = {0};
     o.engine = (struct engine_options){.cluster = c->name,
                                        .self = node_of(c, c->self),
                                        .params = params_of(c),
-                                       .incarnation = kept_incarnation(m) + 1};
+                                       .incarnation = mesh_kept(m, INCARNATION) + 1};
+    mesh_lease_begin(m, c, &o.lease_params, &o.lease_quiet);
     entropy(&o.engine.seed, sizeof o.engine.seed);
-    if (keep_incarnation(m, o.engine.incarnation, &unsaved))
-        complain(m, "this node's incarnation cannot be kept: %s", unsaved.text);
+    if (mesh_keep(m, INCARNATION, o.engine.incarnation, &unsaved))
+        mesh_complain(m, "this node's incarnation cannot be kept: %s", unsaved.text);
     int r = read_keys(c, &o.engine.keys, e);
     if (r == 0)
         r = links_new(&m->links, m->loop, c->name, o.engine.self.id, &o.engine.keys, &links, e);
@@ -250,11 +243,11 @@ int mesh_new(struct mesh **out, struct loop *l, const struct view *v, struct str
         return err_set(e, ERR_NOMEM, "no memory for the mesh");
     m->loop = l;
     m->host = *h;
-    int n = snprintf(m->incarnation_file, sizeof m->incarnation_file, "%.*s/incarnation",
-                     (int)state_dir.n, state_dir.p);
-    int r = n > 0 && (size_t)n < sizeof m->incarnation_file
+    int r = str_copy(m->state_dir, sizeof m->state_dir, state_dir)
                 ? 0
                 : err_set(e, ERR_LIMIT, "the state directory's path is too long");
+    if (r == 0 && !str_copy(m->cluster, sizeof m->cluster, v->cluster.name))
+        r = err_set(e, ERR_LIMIT, "the cluster's name is too long");
     if (r == 0)
         r = open_parts(m, &v->cluster, e);
     if (r == 0) {
@@ -286,7 +279,7 @@ void mesh_set_sockets(struct mesh *m, int datagram_fd, int listen_fd)
     if (datagram_fd >= 0)
         pulse_socket(m->pulse, datagram_fd);
     if (listen_fd >= 0 && links_set_listener(m->links, listen_fd, &e))
-        complain(m, "no other node can connect: %s", e.text);
+        mesh_complain(m, "no other node can connect: %s", e.text);
 }
 
 /* --- for control --- */
@@ -294,6 +287,7 @@ void mesh_set_sockets(struct mesh *m, int datagram_fd, int listen_fd)
 void mesh_beat(struct mesh *m)
 {
     pulse_beat(m->pulse);
+    mesh_lease_beat(m);
 }
 
 struct membership *mesh_borrow(const struct mesh *m)

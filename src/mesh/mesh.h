@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "member/member.h"
+#include "mesh/leases.h"
 #include "mesh/seal.h"
 #include "os/os.h"
 #include "view/view.h"
@@ -42,6 +43,9 @@ struct mesh_host {
     bool (*guest_key)(void *context, uint64_t token, uint8_t secret[SEAL_SECRET]);
     void (*guest)(void *context, uint64_t token, const struct addr *from, struct str bytes,
                   struct buf *answer);
+    /* enum lease_effect, bits: this has happened to the lease of a role since it was told last.
+     * What is true now is mesh_lease_read's to say. NULL: nobody asks. */
+    void (*lease)(void *context, uint64_t role, unsigned effects);
 };
 
 struct mesh;
@@ -71,6 +75,35 @@ uint32_t mesh_link_key(const struct mesh *m, struct str node);
 void mesh_leave(struct mesh *m);
 bool mesh_left(const struct mesh *m); /* the others know, or had a second to hear it */
 void mesh_maintenance(struct mesh *m, bool on);
+
+/* --- leases (docs/protocol/lease.md) ---
+ *
+ * They are kept in the thread of the heartbeats, which writes each deadline into the role's row
+ * itself; control asks and is told. A role is known by mesh_role of its service's name. What any of
+ * these calls leads to is told by host.lease, never inside the call. */
+uint64_t mesh_role(struct str service); /* never 0 */
+/* Where this node's promises as a voter are kept, so that a restart of control does not make it
+ * quiet; the first of these calls. */
+void mesh_lease_votes(struct mesh *m, struct votes_head *head, struct vote_row *rows);
+/* The set of voters that is in force, once it is on this node's disk; this node votes if it is one
+ * of them. Said again, or older than what there is, it changes nothing. */
+void mesh_lease_voters(struct mesh *m, uint64_t version, const struct str *names, uint32_t n);
+/* No promise that any voter has given, under the terms of the view or those before, lasts longer by
+ * this node's clock; ns. */
+uint64_t mesh_lease_longest(const struct mesh *m);
+/* There is such a role here, and this is its row; level-triggered, with each view. A lease that a
+ * control before this one held, as the row says, goes on: read it. NULL: no more; drop it first if
+ * others are not to wait. ERR_LIMIT beyond LEASES_ROLES. */
+int mesh_lease_role(struct mesh *m, uint64_t role, struct role_row *row, struct err *e);
+/* The record in the coordinator names this node for the epoch: get the lease, or renew under this
+ * higher one. */
+void mesh_lease_want(struct mesh *m, uint64_t role, uint64_t epoch);
+/* A linearizable read that was sent while mesh_lease_read said `gate` found the epoch. True: this
+ * node may act until the deadline in the row. */
+bool mesh_lease_confirm(struct mesh *m, uint64_t role, uint64_t gate, uint64_t epoch);
+/* This node has stopped acting, all of it: from now on another may. */
+void mesh_lease_drop(struct mesh *m, uint64_t role);
+bool mesh_lease_read(const struct mesh *m, uint64_t role, struct mesh_lease *out);
 
 struct mesh_counts {
     uint64_t sent, received, sent_bytes, received_bytes;

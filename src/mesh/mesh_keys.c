@@ -263,12 +263,21 @@ static void begin_step(struct rotation *r, enum rotation_step step)
     }
 }
 
+/* A node that uses the new key may yet have something that knows only the old one. */
+static bool has_moved(const struct rotation *r, uint8_t step)
+{
+    return step != ROTATION_USE || !r->host.moved || r->host.moved(r->host.context);
+}
+
 /* True when this node has done it, or does it now. */
-static bool do_own(struct rotation *r, uint32_t i)
+static bool do_own(struct rotation *r, uint32_t i, uint64_t now)
 {
     struct err e = {0};
-    if (r->peers[i].done)
+    struct peer_state *p = &r->peers[i];
+    if (p->done)
         return true;
+    if (p->asked_at && now - p->asked_at < ROTATION_AGAIN_NS)
+        return false;
     if (do_step(r, (enum rotation_step)r->step, r->secret, &e)) {
         if (r->step == ROTATION_ACCEPT)
             end(r, ROTATION_FAILED, e.text);
@@ -277,8 +286,9 @@ static bool do_own(struct rotation *r, uint32_t i)
         r->stuck = true;
         return false;
     }
-    r->peers[i].done = r->done[i] = true;
-    return true;
+    p->done = r->done[i] = has_moved(r, r->step);
+    p->asked_at = p->done ? 0 : MAX(now, UINT64_C(1));
+    return p->done;
 }
 
 /* Asks whoever has not done the step. True: all have. */
@@ -289,7 +299,7 @@ static bool ask_all(struct rotation *r, uint64_t now)
         struct peer_state *p = &r->peers[i];
         const struct rotation_node *n = &r->nodes[i];
         if (n->self) {
-            all = do_own(r, i) && all;
+            all = do_own(r, i, now) && all;
             continue;
         }
         if (!n->alive && r->force) {
@@ -424,6 +434,8 @@ static void hear_do(struct rotation *r, struct str from, struct reader *b)
         rc = err_set(&e, ERR_EXISTS, "it drives a rotation itself");
     else
         rc = do_step(r, (enum rotation_step)step, (const uint8_t *)secret.p, &e);
+    if (rc == 0 && !has_moved(r, step))
+        return; /* it is asked again */
     send_answer(r, from, number, step, rc, &e);
 }
 

@@ -3,9 +3,11 @@
  * before, so that in each nodes differ by one step and understand each other all the while:
  *
  *     accept   the new key is understood      everybody still seals with the old one
- *     use      the new key seals              the old one is still understood
+ *     use      the new key seals              the old one is still understood; done when all else
+ *                                             that a node makes of keys (the certificates of the
+ *                                             coordinator's members) is known under both
  *     drop     the old keys go                after ROTATION_SETTLE_NS, when sessions and links
- * have moved to the new key
+ *                                             have moved to the new key
  *
  *     driver -> node   MESH_KEYS  u8 1, u64 number, u8 step, str secret, u8 force
  *     node -> driver   MESH_KEYS  u8 2, u64 number, u8 step, u8 done, str why not
@@ -57,6 +59,9 @@ struct rotation_host {
     void (*entropy)(void *context, void *out, size_t n);
     /* For the events: a step was done here, a rotation began, ended or failed. */
     void (*tell)(void *context, bool bad, const char *text);
+    /* Whether the old keys may go, for all that this node makes of keys; it is asked again and
+     * again. NULL: at once. */
+    bool (*moved)(void *context);
 };
 
 struct rotation;

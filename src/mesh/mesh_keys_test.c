@@ -21,7 +21,8 @@ struct site {
     char path[96];
     struct rotation *r; /* NULL while it is down */
     struct keyring keys;
-    bool broken; /* its key file cannot be written */
+    bool broken;       /* its key file cannot be written */
+    uint64_t moves_at; /* until then something of it knows only the old key */
     unsigned writes, adopted, bad;
     char said[512];
 };
@@ -116,10 +117,16 @@ static void on_tell(void *context, bool bad, const char *text)
     str_copy(x->said, sizeof x->said, str_of(text));
 }
 
+static bool on_moved(void *context)
+{
+    const struct site *x = context;
+    return x->w->now >= x->moves_at;
+}
+
 static void start(struct site *x)
 {
-    struct rotation_host h = {x,        on_nodes, on_send,    on_read,
-                              on_write, on_adopt, on_entropy, on_tell};
+    struct rotation_host h = {x,        on_nodes,   on_send, on_read, on_write,
+                              on_adopt, on_entropy, on_tell, on_moved};
     assert_int_equal(rotation_open(&x->r, x->path, &h, NULL), 0);
 }
 
@@ -228,6 +235,32 @@ static void all_nodes_come_to_the_new_key(void **state)
     run(&w, 6);
     assert_true(all_have_only(&w, rotation_status(w.sites[4].r).key));
     world_close(&w);
+}
+
+/* The old key stays for as long as something on any node knows no other. */
+static void nothing_is_dropped_before_all_has_moved(void **state)
+{
+    (void)state;
+    for (unsigned late = 0; late < SITES; late++) {
+        struct world w;
+        world_open(&w, 1);
+        uint32_t old = w.sites[0].keys.keys[0].id;
+        w.sites[late].moves_at = w.now + 20 * NS_PER_S;
+        assert_int_equal(rotation_start(w.sites[0].r, false, w.now, NULL), 0);
+        run(&w, 19);
+        struct rotation_status s = rotation_status(w.sites[0].r);
+        assert_int_equal(s.step, ROTATION_USE);
+        assert_non_null(strstr(s.text, "waits for "));
+        assert_non_null(strstr(s.text, names[late]));
+        for (unsigned i = 0; i < SITES; i++) {
+            assert_non_null(keyring_find(&w.sites[i].keys, old));
+            assert_true(w.sites[i].adopted < 25);
+        }
+        run(&w, 8);
+        assert_int_equal(state_of(&w.sites[0]), ROTATION_DONE);
+        assert_true(all_have_only(&w, s.key));
+        world_close(&w);
+    }
 }
 
 static void lost_messages_are_said_again(void **state)
@@ -466,6 +499,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_nodes_come_to_the_new_key),
+        cmocka_unit_test(nothing_is_dropped_before_all_has_moved),
         cmocka_unit_test(lost_messages_are_said_again),
         cmocka_unit_test(a_crash_at_any_moment_changes_nothing),
         cmocka_unit_test(the_work_is_bounded),

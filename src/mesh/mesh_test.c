@@ -20,6 +20,13 @@ struct node {
     char dir[64];
     char heard[256]; /* the last message */
     uint32_t complaints;
+    unsigned effects;  /* of the lease's, since they were looked at */
+    struct rows *rows; /* outlive the mesh, as shared memory does */
+};
+struct rows {
+    struct role_row role;
+    struct votes_head head;
+    struct vote_row votes[CELLS_VOTES];
 };
 struct site {
     struct loop *loop;
@@ -58,6 +65,13 @@ static void on_complaint(void *context, const char *text)
     struct node *n = context;
     n->complaints++;
     print_message("%s\n", text);
+}
+
+static void on_lease(void *context, uint64_t role, unsigned effects)
+{
+    struct node *n = context;
+    assert_int_equal(role, mesh_role(STR("cache")));
+    n->effects |= effects;
 }
 
 static void on_look(struct timer *t)
@@ -104,6 +118,8 @@ static struct view *view_of(const struct site *s, uint32_t self)
     c->key_file = str_of(s->key);
     c->heartbeat = 20 * NS_PER_MS;
     c->suspect_after = 100 * NS_PER_MS;
+    c->lease = 400 * NS_PER_MS;
+    c->demotion = 100 * NS_PER_MS;
     c->n_nodes = NODES;
     c->self = self;
     c->nodes = arena_array(&v->arena, NODES, sizeof *c->nodes);
@@ -118,11 +134,14 @@ static struct view *view_of(const struct site *s, uint32_t self)
 static void start_node(struct site *s, uint32_t i)
 {
     struct node *n = &s->nodes[i];
-    struct mesh_host host = {n, on_changed, on_message, on_link, on_complaint};
+    struct mesh_host host = {n, on_changed, on_message, on_link, on_complaint, .lease = on_lease};
     struct err e = {0};
     n->view = n->view ? n->view : view_of(s, i);
     if (mesh_new(&n->mesh, s->loop, n->view, str_of(n->dir), &host, &e))
         fail_msg("%s", e.text);
+    mesh_lease_votes(n->mesh, &n->rows->head, n->rows->votes);
+    mesh_lease_voters(n->mesh, 1, (struct str[]){STR("a"), STR("b"), STR("c")}, NODES);
+    assert_int_equal(mesh_lease_role(n->mesh, mesh_role(STR("cache")), &n->rows->role, &e), 0);
     mesh_set_sockets(n->mesh, bound(SOCK_DGRAM, &s->at[i]), bound(SOCK_STREAM, &s->at[i]));
 }
 
@@ -157,6 +176,9 @@ static int set_up(void **state)
     snprintf(s->key, sizeof s->key, "%s/key", s->dir);
     write_key(s);
     for (uint32_t i = 0; i < NODES; i++) {
+        s->nodes[i].rows = aligned_alloc(64, sizeof(struct rows));
+        assert_non_null(s->nodes[i].rows);
+        memset(s->nodes[i].rows, 0, sizeof(struct rows));
         s->at[i] = (struct addr){
             .kind = ADDR_IP4, .port = (uint16_t)(port + i), .ip = {127, 0, 0, (uint8_t)(i + 1)}};
         snprintf(s->nodes[i].dir, sizeof s->nodes[i].dir, "%s/%u", s->dir, i);
@@ -175,6 +197,7 @@ static int tear_down(void **state)
     for (uint32_t i = 0; i < NODES; i++) {
         stop_node(s, i);
         view_free(s->nodes[i].view);
+        free(s->nodes[i].rows);
     }
     loop_timer_stop(s->loop, &s->look);
     loop_free(s->loop);
@@ -255,6 +278,124 @@ static void who_leaves_has_left(void **state)
     wait_until(s, all_alive);
 }
 
+static struct mesh_lease lease_of(const struct site *s, uint32_t i)
+{
+    struct mesh_lease l = {0};
+    assert_true(mesh_lease_read(s->nodes[i].mesh, mesh_role(STR("cache")), &l));
+    return l;
+}
+
+static bool may_act(const struct site *s, uint32_t i)
+{
+    return cell_get(&s->nodes[i].rows->role.lease_until) > clock_now();
+}
+
+static bool a_is_at_the_gate(struct site *s)
+{
+    return s->nodes[0].effects & LEASE_ENTERED && lease_of(s, 0).state == LEASE_GATE;
+}
+
+static bool b_is_at_the_gate(struct site *s)
+{
+    struct mesh_lease l = lease_of(s, 1);
+    assert_false(l.state == LEASE_GATE && may_act(s, 0));
+    if (l.state == LEASE_IDLE) /* it was at the gate for a while, or gave up */
+        mesh_lease_want(s->nodes[1].mesh, mesh_role(STR("cache")), 2);
+    return l.state == LEASE_GATE;
+}
+
+static bool a_second_is_over(struct site *s)
+{
+    return clock_now() + PATIENCE_NS > s->deadline + NS_PER_S;
+}
+
+static void a_holds(struct site *s)
+{
+    uint64_t role = mesh_role(STR("cache"));
+    wait_until(s, all_alive);
+    mesh_lease_want(s->nodes[0].mesh, role, 1);
+    do
+        wait_until(s, a_is_at_the_gate);
+    while (!mesh_lease_confirm(s->nodes[0].mesh, role, lease_of(s, 0).gate, 1));
+    s->nodes[0].effects = 0;
+    assert_true(may_act(s, 0));
+    assert_int_equal(cell_get(&s->nodes[0].rows->role.lease_epoch), 1);
+}
+
+static void a_role_is_held_until_its_node_is_gone(void **state)
+{
+    struct site *s = *state;
+    a_holds(s);
+    wait_until(s, a_second_is_over);
+    if (s->nodes[0].effects == 0) /* else this machine was too busy to renew */
+        assert_true(lease_of(s, 0).state == LEASE_HELD);
+    stop_node(s, 0);
+    wait_until(s, b_is_at_the_gate);
+    assert_false(may_act(s, 0));
+    assert_false(may_act(s, 1));
+    start_node(s, 0);
+    assert_int_equal(lease_of(s, 0).state, LEASE_IDLE); /* too late */
+}
+
+/* All voters at once, too. */
+static void a_lease_outlives_its_control(void **state)
+{
+    struct site *s = *state;
+    for (int try = 0; try < 20; try++) {
+        a_holds(s);
+        for (uint32_t i = 0; i < NODES; i++)
+            stop_node(s, i);
+        for (uint32_t i = 0; i < NODES; i++)
+            start_node(s, i);
+        if (lease_of(s, 0).state != LEASE_HELD)
+            continue; /* that took longer than the lease */
+        wait_until(s, a_second_is_over);
+        if (s->nodes[0].effects == 0) {
+            assert_true(may_act(s, 0));
+            return;
+        }
+    }
+    fail_msg("this machine is too busy to tell");
+}
+
+static void what_is_dropped_is_taken_at_once(void **state)
+{
+    struct site *s = *state;
+    a_holds(s);
+    mesh_lease_drop(s->nodes[0].mesh, mesh_role(STR("cache")));
+    assert_false(may_act(s, 0));
+    wait_until(s, b_is_at_the_gate);
+    assert_true(
+        mesh_lease_confirm(s->nodes[1].mesh, mesh_role(STR("cache")), lease_of(s, 1).gate, 2));
+    assert_true(may_act(s, 1));
+}
+
+static bool a_has_complained(struct site *s)
+{
+    return s->nodes[0].complaints > 0 && s->nodes[1].complaints > 0;
+}
+
+/* Of two nodes with other terms neither has the other's vote; and the longer promise is kept. */
+static void other_terms_are_told(void **state)
+{
+    struct site *s = *state;
+    struct err e = {0};
+    char path[96];
+    struct buf text = {0};
+    wait_until(s, all_alive);
+    s->nodes[0].view->cluster.lease = 900 * NS_PER_MS;
+    assert_int_equal(mesh_set_view(s->nodes[0].mesh, s->nodes[0].view, &e), 0);
+    mesh_lease_want(s->nodes[0].mesh, mesh_role(STR("cache")), 1);
+    wait_until(s, a_has_complained);
+    assert_int_equal(lease_of(s, 0).state, LEASE_ACQUIRING);
+    snprintf(path, sizeof path, "%s/promise", s->nodes[0].dir);
+    assert_int_equal(file_read(path, 64, &text, &e), 0);
+    uint64_t ms = strtoull(text.p, NULL, 10) / NS_PER_MS;
+    assert_in_range(ms, 1000, 1011);
+    buf_free(&text);
+    assert_true(mesh_lease_longest(s->nodes[0].mesh) > 1010 * NS_PER_MS);
+}
+
 static bool a_has_refused(struct site *s)
 {
     return mesh_counts(s->nodes[0].mesh).refused[SEAL_SHORT] >= 2 && s->nodes[0].complaints > 0;
@@ -282,6 +423,10 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(messages_reach_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_leaves_has_left, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_role_is_held_until_its_node_is_gone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_lease_outlives_its_control, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_dropped_is_taken_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(other_terms_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(strangers_are_counted_and_told_of_once, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

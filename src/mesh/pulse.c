@@ -25,6 +25,8 @@ struct pulse {
 
     /* under the lock */
     struct engine *engine;
+    struct leases *leases;
+    uint64_t now; /* of what is being done */
     struct strangers strangers;
     struct pulse_counts counts;
     struct pulse_news news[PULSE_NEWS]; /* a ring */
@@ -87,12 +89,24 @@ static bool news_take(struct pulse *p, struct pulse_news *out)
     return any;
 }
 
+static bool effect_take(struct pulse *p, uint64_t *role, unsigned *effects)
+{
+    pthread_mutex_lock(&p->lock);
+    bool any = leases_effect(p->leases, role, effects);
+    pthread_mutex_unlock(&p->lock);
+    return any;
+}
+
 static void on_wake(struct io *io, unsigned ready)
 {
     struct pulse *p = CONTAINER_OF(io, struct pulse, wake);
     struct pulse_news n;
+    uint64_t role;
+    unsigned effects;
     (void)ready;
     quiet(io->fd);
+    while (effect_take(p, &role, &effects))
+        p->o.lease(p->o.context, role, effects);
     while (news_take(p, &n))
         p->o.news(p->o.context, &n);
 }
@@ -160,10 +174,51 @@ static void host_refused(void *context, enum seal_result why, bool payload)
              payload ? "malformed" : seal_result_name(why));
 }
 
+/* --- leases, with the lock --- */
+
+static bool host_lease(void *context, uint64_t from, const void *payload, size_t n)
+{
+    struct pulse *p = context;
+    return leases_receive(p->leases, from, payload, n, p->now);
+}
+
+static void lease_send(void *context, uint64_t to, const void *payload, size_t n)
+{
+    struct pulse *p = context;
+    engine_send_lease(p->engine, to, payload, n, p->now);
+}
+
+static void lease_effect(void *context)
+{
+    struct pulse *p = context;
+    ring(p->wake_fd);
+}
+
+static unsigned long long ms(uint64_t ns)
+{
+    return ns / NS_PER_MS;
+}
+
+static void lease_differs(void *context, uint64_t node, const struct lease_terms *theirs,
+                          const struct lease_terms *ours)
+{
+    struct pulse *p = context;
+    const struct contact *c = contacts_find(p->contacts, node);
+    struct str name = c ? c->name : STR("?");
+    p->counts.other_terms++;
+    complain(p,
+             "node " STR_FMT " has leases of %llu ms and demotions of %llu ms, this one of %llu ms "
+             "and %llu ms: until both have the same configuration neither counts for the other",
+             STR_ARG(name), ms(theirs->lease), ms(theirs->demote), ms(ours->lease),
+             ms(ours->demote));
+}
+
 /* --- the thread --- */
 
-/* Everything that has arrived, up to a bound. True: there may be more. */
-static bool read_datagrams(struct pulse *p, uint64_t now)
+/* Everything that has arrived, up to a bound. True: there may be more. The clock is read after each
+ * datagram was: a voter's promise lasts from when it was asked for, at least, however long this
+ * process was stopped before it read. */
+static bool read_datagrams(struct pulse *p)
 {
     struct addr from;
     int errors = 0;
@@ -176,7 +231,8 @@ static bool read_datagrams(struct pulse *p, uint64_t now)
         p->counts.received++;
         p->counts.received_bytes += (uint64_t)n;
         p->from = &from;
-        engine_receive(p->engine, p->datagram, (size_t)n, now);
+        p->now = clock_now();
+        engine_receive(p->engine, p->datagram, (size_t)n, p->now);
         p->from = NULL;
     }
     return p->io.fd >= 0;
@@ -186,12 +242,16 @@ static bool read_datagrams(struct pulse *p, uint64_t now)
 static void turn(struct pulse *p)
 {
     pthread_mutex_lock(&p->lock);
-    uint64_t now = clock_now(); /* not the loop's: the engine's time must not go back */
-    bool more = read_datagrams(p, now);
+    p->now = clock_now(); /* not the loop's: the engine's time must not go back */
+    bool more = read_datagrams(p);
+    uint64_t now = p->now;
     bool led = now - MIN(p->owner_at, now) < MESH_PATIENCE_NS;
     if (led && engine_deadline(p->engine) <= now)
         engine_tick(p->engine, now);
-    uint64_t at = led ? engine_deadline(p->engine) : now + IMPATIENT_NS;
+    if (led && leases_next(p->leases) <= now)
+        leases_tick(p->leases, now);
+    uint64_t at =
+        led ? MIN(engine_deadline(p->engine), leases_next(p->leases)) : now + IMPATIENT_NS;
     pthread_mutex_unlock(&p->lock);
     if (more)
         loop_defer(p->loop, &p->more);
@@ -271,8 +331,11 @@ static void *run(void *argument)
 
 static int open_parts(struct pulse *p, struct err *e)
 {
-    struct engine_host host = {p,           host_send, host_changed, host_incarnation, host_entropy,
-                               host_refused};
+    struct engine_host host = {
+        p, host_send, host_changed, host_incarnation, host_entropy, host_refused, host_lease};
+    struct leases_host leases = {p, lease_send, lease_effect, lease_differs};
+    uint64_t incarnation;
+    entropy(&incarnation, sizeof incarnation);
     p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     p->command_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->wake_fd < 0 || p->command_fd < 0)
@@ -284,6 +347,9 @@ static int open_parts(struct pulse *p, struct err *e)
         r = loop_io_start(p->o.loop, &p->wake, p->wake_fd, e);
     if (r == 0)
         r = engine_new(&p->engine, &p->o.engine, &host, clock_now(), e);
+    if (r == 0)
+        r = leases_new(&p->leases, p->o.engine.self.id, &p->o.lease_params, incarnation,
+                       p->o.lease_quiet, &leases, clock_now(), e);
     return r;
 }
 
@@ -348,6 +414,7 @@ void pulse_free(struct pulse *p)
         task_cancel(&p->more);
     }
     engine_free(p->engine);
+    leases_free(p->leases);
     loop_free(p->loop);
     int fds[] = {p->next_fd, p->wake_fd, p->command_fd};
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
@@ -368,6 +435,12 @@ struct engine *pulse_lock(struct pulse *p)
 void pulse_unlock(struct pulse *p)
 {
     pthread_mutex_unlock(&p->lock);
+}
+
+struct leases *pulse_leases(struct pulse *p, uint64_t *now)
+{
+    *now = p->now = clock_now();
+    return p->leases;
 }
 
 void pulse_stir(struct pulse *p)

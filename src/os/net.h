@@ -15,6 +15,8 @@ int net_listen(const struct addr *a, int backlog, struct err *e);
 /* A socket on its way to a: connected, or in progress (writable when decided; net_connect_result
  * tells). Returns the descriptor. */
 int net_connect(const struct addr *a, struct err *e);
+/* The same from an address of this machine (NULL: any), with any port. */
+int net_connect_from(const struct addr *from, const struct addr *a, struct err *e);
 /* 0 when connected, else the errno of the failed attempt. */
 int net_connect_result(int fd);
 /* The next waiting connection, or -errno. from may be NULL. */

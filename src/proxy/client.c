@@ -44,6 +44,8 @@ void client_close(struct client *c)
     c->closed = true;
     if (c->x)
         exchange_abort(c->x);
+    if (c->passage)
+        passage_abort(c->passage);
     CHECK(!c->x);
     loop_timer_stop(w->loop, &c->timer);
     task_cancel(&c->resume);
@@ -112,6 +114,11 @@ static void start_linger(struct client *c)
     pressure_wait(c);
     stream_consume(&c->s, c->worker, stream_bytes(&c->s).n);
     client_deadline(c, LINGER_NS);
+}
+
+void client_linger(struct client *c)
+{
+    start_linger(c);
 }
 
 void client_turn_away(struct client *c, uint16_t status, const char *text)
@@ -189,6 +196,10 @@ static void begin(struct client *c)
     }
     if (s->conf->mode == VIEW_TCP) {
         pressure_busy(c);
+        if (s->door) {
+            passage_begin(c, s);
+            return;
+        }
         exchange_begin_relay(c, s);
         return;
     }
@@ -217,6 +228,10 @@ static bool read_hello(struct client *c)
     stream_fill(&c->s, c->worker);
     struct str bytes = stream_bytes(&c->s);
     int r = bytes.n ? proxy_header_parse(bytes.p, bytes.n, &h, &why) : PROXY_MORE;
+    if (r == PROXY_REFUSED && !c->listener->service->conf->proxy_in) {
+        begin(c); /* a client at a node's address */
+        return true;
+    }
     if (r == PROXY_REFUSED || (r == PROXY_MORE && (c->s.eof || c->s.broken))) {
         refuse_hello(c);
         return true;
@@ -226,6 +241,8 @@ static bool read_hello(struct client *c)
     stream_consume(&c->s, c->worker, h.bytes);
     if (!h.local && h.from.kind != ADDR_NONE)
         name_peer(c, &h.from);
+    c->hop = h.hop && c->from_node;
+    c->hop_marked = c->hop && (h.hop_flags & PROXY_HOP_MARKED);
     begin(c);
     return true;
 }
@@ -322,6 +339,7 @@ void client_run(struct client *c)
             break;
         case CLIENT_EXCHANGE: exchange_run(c->x); break;
         case CLIENT_TUNNEL: relay_run(c->x); break;
+        case CLIENT_PASSAGE: passage_run(c->passage); break;
         case CLIENT_LINGER: linger(c); break;
         }
         if (c->closed)
@@ -354,8 +372,15 @@ static void on_timer(struct timer *t)
     struct client *c = CONTAINER_OF(t, struct client, timer);
     switch ((enum client_state)c->state) {
     case CLIENT_HELLO:
+        if (!c->listener->service->conf->proxy_in) { /* silent: no node, they speak at once */
+            begin(c);
+            break;
+        }
+        client_close(c);
+        return;
     case CLIENT_IDLE:
     case CLIENT_LINGER: client_close(c); return;
+    case CLIENT_PASSAGE: passage_timeout(c->passage); break;
     case CLIENT_HEAD: client_refuse(c, 408, "The request head did not arrive in time."); break;
     case CLIENT_EXCHANGE:
     case CLIENT_TUNNEL: exchange_timeout(c->x); break;
@@ -400,8 +425,11 @@ static void adopt(struct listener *l, int fd, const struct addr *from)
     cell_add(&l->row->accepted, 1);
     cell_add(&l->row->open, 1);
     pressure_wait(c);
+    c->from_node = l->service->door && front_listens(l, from);
     if (l->service->conf->proxy_in)
         client_deadline(c, timeouts(c)->request_head); /* in CLIENT_HELLO */
+    else if (c->from_node)
+        client_deadline(c, HOP_SILENT_NS);
     else
         begin(c);
     client_run(c);

@@ -51,6 +51,8 @@ enum {
     PARKED_MAX = 2048,          /* bytes of an unfinished head that give their block back */
     IDLE_PER_TARGET = 512,      /* pooled connections to one instance, per worker */
 };
+#define HOP_SILENT_NS                                                                              \
+    (250 * NS_PER_MS) /* a client at a node's address that is silent so long is no node */
 #define TICK_NS          (250 * NS_PER_MS) /* housekeeping of a worker */
 #define UPSTREAM_IDLE_NS (55 * NS_PER_S)   /* a pooled connection unused for this long is closed */
 #define LINGER_NS        (2 * NS_PER_S) /* to let the client read an answer that it did not wait for */
@@ -81,7 +83,7 @@ struct shared_view {
 /* What the main thread may ask of a worker. */
 enum order { ORDER_ACCEPT = 1, ORDER_HAND_OVER = 2, ORDER_DRAIN = 4, ORDER_STOP = 8 };
 
-enum grave { GRAVE_CLIENT, GRAVE_EXCHANGE, GRAVE_UPSTREAM, GRAVE_MIRROR, GRAVES };
+enum grave { GRAVE_CLIENT, GRAVE_EXCHANGE, GRAVE_UPSTREAM, GRAVE_MIRROR, GRAVE_PASSAGE, GRAVES };
 
 struct worker {
     struct proxy *proxy;
@@ -116,6 +118,7 @@ struct worker {
     struct list waiting;     /* lane_queues with requests */
     struct task admit;       /* serves them */
     struct list clients;
+    struct list doors;   /* of services of kind primary: door.c */
     struct list mirrors; /* copies of requests under way: mirror.c */
     uint32_t n_mirrors;
     uint32_t n_clients, max_clients;
@@ -186,6 +189,7 @@ struct service {
     struct rules rules, *route_rules; /* the latter by index in conf->routes */
     struct common *common;            /* holds a reference */
     struct sticky_members sessions;   /* where sessions are sticky */
+    struct door *door;                /* of kind primary: holds a reference; else NULL */
     bool limited;                     /* there are limits on what is under way */
 };
 
@@ -280,6 +284,31 @@ size_t stream_to_pipe(struct stream *s, int pipe_in, size_t most);
 size_t stream_from_pipe(struct stream *s, int pipe_out, size_t n);
 void stream_close(struct stream *s, struct worker *w);
 
+/* --- front.c: services of kind primary (front.h) --- */
+
+struct passage;
+struct door;
+
+/* Must bytes come first, since they may be another node's header? */
+bool front_listens(const struct listener *l, const struct addr *from);
+void passage_begin(struct client *c, struct service *s);
+void passage_run(struct passage *p);
+void passage_timeout(struct passage *p);
+/* The client goes. */
+void passage_abort(struct passage *p);
+
+/* --- door.c --- */
+
+/* The door of a service of kind primary, with a reference; NULL when memory is out. */
+struct door *door_get(struct worker *w, uint32_t slot);
+void door_unref(struct door *d);
+/* The service is the one in use from now on. */
+void door_serve(struct door *d, struct service *s);
+/* The service is not in use any more. */
+void door_leave(struct door *d, const struct service *s);
+/* Control says that roles have changed, or it is time for a look. */
+void doors_look(struct worker *w);
+
 /* --- upstream.c --- */
 
 struct upstream {
@@ -311,6 +340,7 @@ enum client_state {
     CLIENT_HEAD,
     CLIENT_EXCHANGE,
     CLIENT_TUNNEL,
+    CLIENT_PASSAGE,
     CLIENT_LINGER
 };
 
@@ -332,13 +362,16 @@ struct client {
     struct worker *worker;
     struct listener *listener; /* holds a reference */
     struct exchange *x;
-    struct buf pending; /* what the socket did not take yet; sent before anything else */
-    uint32_t seen;      /* of http_parse_request */
-    uint8_t state;      /* enum client_state */
-    bool keep;          /* another request may follow */
+    struct passage *passage; /* of a service of kind primary: front.c */
+    struct buf pending;      /* what the socket did not take yet; sent before anything else */
+    uint32_t seen;           /* of http_parse_request */
+    uint8_t state;           /* enum client_state */
+    bool keep;               /* another request may follow */
     bool closed;
-    struct peer peer; /* the client: the connection's, or what a PROXY header named */
-    char ip[48];      /* its address as text */
+    bool from_node;       /* its address is that of a node of the cluster */
+    bool hop, hop_marked; /* ... which passed it on, and understands gate_mark */
+    struct peer peer;     /* the client: the connection's, or what a PROXY header named */
+    char ip[48];          /* its address as text */
 };
 
 void client_accept(struct listener *l);
@@ -356,6 +389,8 @@ void client_refuse(struct client *c, uint16_t status, const char *text);
 void client_turn_away(struct client *c, uint16_t status, const char *text);
 /* The exchange is over: the next request, or the end of the connection. */
 void client_exchange_done(struct client *c, bool body_read);
+/* Sends what is pending, then the end, and waits a moment for the client's own. */
+void client_linger(struct client *c);
 void client_deadline(struct client *c, uint64_t ns_from_now);
 /* The worker drains: an idle connection gets a last chance. */
 void client_drain(struct client *c);
@@ -656,6 +691,7 @@ void client_end(struct worker *w, struct list *link);
 void exchange_end(struct worker *w, struct list *link);
 void upstream_end(struct worker *w, struct list *link);
 void mirror_end(struct worker *w, struct list *link);
+void passage_end(struct worker *w, struct list *link);
 void listener_unref(struct listener *l);
 /* Watches its socket, if it is not watched already. */
 int listener_start(struct worker *w, struct listener *l, struct err *e);

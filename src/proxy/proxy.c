@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 #include "proxy/guard.h"
-#include "proxy/internal.h"
+#include "proxy/front.h"
+#include "proxy/secret.h"
 
 struct proxy {
     struct loop *loop;
@@ -17,6 +18,7 @@ struct proxy {
     struct proxy_host host;
     struct logger *logger;
     struct guard *guard;
+    struct secrets *secrets;
     struct worker *workers;
     uint32_t n_workers; /* those that were started */
 
@@ -217,6 +219,11 @@ struct guard *proxy_guard(struct proxy *p)
     return p->guard;
 }
 
+size_t proxy_gate_secret(struct proxy *p, struct str service, char out[SECRET_MAX])
+{
+    return secrets_get(p->secrets, service, out, SECRET_MAX);
+}
+
 bool proxy_evidence(struct proxy *p, const struct signal *s)
 {
     return p->host.evidence(p->host.context, s);
@@ -283,10 +290,12 @@ int proxy_new(struct proxy **out, struct loop *l, const struct cells *cells,
     p->places = mem_zero(cells->header->slots, sizeof *p->places);
     io_init(&p->news_io, on_news);
     p->guard = guard_new(&p->secret);
+    p->secrets = secrets_new();
     p->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int r = p->news_fd < 0          ? err_errno(e, "cannot make an event descriptor")
-            : p->places && p->guard ? logger_new(&p->logger, complain_of_log, p, e)
-                                    : err_set(e, ERR_NOMEM, "no memory for the proxy");
+    int r = p->news_fd < 0 ? err_errno(e, "cannot make an event descriptor")
+            : p->places && p->guard && p->secrets
+                ? logger_new(&p->logger, complain_of_log, p, e)
+                : err_set(e, ERR_NOMEM, "no memory for the proxy");
     if (r == 0)
         r = loop_io_start(l, &p->news_io, p->news_fd, e);
     if (r) {
@@ -363,6 +372,19 @@ static void order(struct proxy *p, enum order what)
         tell_main(p);
 }
 
+void proxy_roles_changed(struct proxy *p)
+{
+    for (uint32_t i = 0; i < p->n_workers; i++)
+        worker_wake(&p->workers[i]);
+}
+
+int proxy_set_secret(struct proxy *p, struct str service, struct str secret, struct err *e)
+{
+    if (secret.n > PROXY_SECRET_MAX)
+        return err_set(e, ERR_LIMIT, "a service's secret has more than %d bytes", PROXY_SECRET_MAX);
+    return secrets_set(p->secrets, service, secret, e);
+}
+
 void proxy_hold(struct proxy *p)
 {
     CHECK(p->n_workers == 0);
@@ -400,6 +422,7 @@ void proxy_free(struct proxy *p)
     forget_before(p);
     logger_free(p->logger);
     guard_free(p->guard);
+    secrets_free(p->secrets);
     loop_io_stop(p->loop, &p->news_io);
     if (p->news_fd >= 0)
         close(p->news_fd);

@@ -23,6 +23,7 @@
  *   exchange.c    one request and its attempts; request.c and response.c move its bytes
  *   upstream.c    a connection to an instance, in use or pooled
  *   stream.c      what the two kinds of connection have in common: a socket and a block
+ *   front.c       services of kind primary: front.h has the files
  *   relay.c       bytes both ways without a look: TCP services, upgraded connections
  *   udp.c         datagram services: flows
  *   trace.c       what becomes of traceparent
@@ -31,7 +32,8 @@
  *   access_log.c  lines out, never waiting for the disk
  *   log_line.c    one of them; exchange_log.c decides which requests have one
  *
- * docs/proxy.md tells the protocol of an exchange, the retry rules (I4) and every bound. */
+ * docs/proxy.md tells the protocol of an exchange, the retry rules (I4) and every bound;
+ * docs/gate.md those of services of kind primary. */
 #ifndef HF_PROXY_H
 #define HF_PROXY_H
 
@@ -42,6 +44,8 @@
 #include "view/view.h"
 
 struct proxy;
+
+enum { PROXY_SECRET_MAX = 128 };
 
 /* What the proxy needs of its surroundings. All but `evidence` and `complain` are called on the
  * main thread. */
@@ -72,6 +76,13 @@ int proxy_take_view(struct proxy *p, struct view *v, int *fds, struct err *e);
  */
 void proxy_hold(struct proxy *p);
 void proxy_accept(struct proxy *p);
+
+/* The cells of roles have changed (cells.h): whoever waits at a gate is not to wait for the next
+ * look. */
+void proxy_roles_changed(struct proxy *p);
+/* What the gates of this service say to its instance from now on, in place of a client's password;
+ * at most PROXY_SECRET_MAX bytes, empty: nothing. It is copied. */
+int proxy_set_secret(struct proxy *p, struct str service, struct str secret, struct err *e);
 
 /* Another proxy accepts from the same sockets now: this one lets go of them, goes on with the
  * connections that it has, and still takes views. An idle client may send one more request as long

@@ -338,6 +338,8 @@ static void service_free(struct service *s)
     for (uint32_t i = 0; s->route_rules && i < s->conf->n_routes; i++)
         rules_close(&s->route_rules[i]);
     mem_free(s->route_rules);
+    if (s->door)
+        door_unref(s->door);
     pool_free(&s->pool);
     mem_free(s->targets);
     mem_free(s->format);
@@ -452,6 +454,8 @@ int service_new(struct worker *w, struct shared_view *sv, uint32_t index,
         if (!s->targets[i])
             r = err_set(e, ERR_NOMEM, "no memory for an instance of " STR_FMT, STR_ARG(conf->name));
     }
+    if (r == 0 && view_is_primary(conf) && !(s->door = door_get(w, conf->slot)))
+        r = err_set(e, ERR_NOMEM, "no memory for the gate of " STR_FMT, STR_ARG(conf->name));
     if (r == 0 && !service_open_log(s))
         r = err_set(e, ERR_NOMEM, "no memory for the log of " STR_FMT, STR_ARG(conf->name));
     if (r) {
@@ -492,6 +496,8 @@ void service_activate(struct service *s)
     }
     place_in_zones(s);
     pool_update(&s->pool);
+    if (s->door)
+        door_serve(s->door, s);
 }
 
 void service_move(struct service *s, struct shared_view *sv, uint32_t index)
@@ -506,10 +512,14 @@ void service_move(struct service *s, struct shared_view *sv, uint32_t index)
         rules_move(&s->route_rules[i], &s->conf->routes[i].rules);
     bool room = service_open_log(s);
     CHECK(room); /* the same settings as before */
+    if (s->door)
+        door_serve(s->door, s); /* nodes may have moved */
 }
 
 void service_leave(struct service *s)
 {
+    if (s->door)
+        door_leave(s->door, s);
     for (uint32_t i = 0; i < s->pool.n; i++)
         if (s->targets[i]->service == s)
             target_leave(s->targets[i]);

@@ -84,7 +84,8 @@ static void on_bury(struct task *task)
                                      struct list *) = {[GRAVE_CLIENT] = client_end,
                                                        [GRAVE_EXCHANGE] = exchange_end,
                                                        [GRAVE_UPSTREAM] = upstream_end,
-                                                       [GRAVE_MIRROR] = mirror_end};
+                                                       [GRAVE_MIRROR] = mirror_end,
+                                                       [GRAVE_PASSAGE] = passage_end};
     struct worker *w = CONTAINER_OF(task, struct worker, bury);
     for (int kind = 0; kind < GRAVES; kind++)
         while (!list_empty(&w->graves[kind])) {
@@ -265,6 +266,7 @@ static void on_command(struct io *io, unsigned ready)
     ssize_t n = read(io->fd, &count, sizeof count);
     (void)n; /* empty: somebody was faster */
     handle_commands(CONTAINER_OF(io, struct worker, command_io));
+    doors_look(CONTAINER_OF(io, struct worker, command_io));
     admission_serve(CONTAINER_OF(io, struct worker, command_io));
 }
 
@@ -334,6 +336,7 @@ static void on_tick(struct timer *t)
     list_for_each (it, &w->services)
         service_tick(LIST_ENTRY(it, struct service, link));
     admission_serve(w);
+    doors_look(w);
     list_for_each (it, &w->listeners)
         if (LIST_ENTRY(it, struct listener, link)->udp)
             udp_listener_tick(LIST_ENTRY(it, struct listener, link)->udp);
@@ -385,6 +388,7 @@ static int prepare(struct worker *w, struct err *e)
     list_init(&w->free_exchanges);
     pressure_init(&w->pressure);
     list_init(&w->mirrors);
+    list_init(&w->doors);
     list_init(&w->waiting);
     task_init(&w->admit, on_admit);
     for (int i = 0; i < GRAVES; i++)

@@ -1,6 +1,8 @@
 /* The holder's half: rounds out, acknowledgements in, a deadline. lease_voter.c is the other. */
 #include "recover/lease.h"
 
+#define SOONER 5 /* rounds in a beat, at most, while a promise is about to end */
+
 #define MILLION UINT64_C(1000000)
 
 uint64_t lease_promise(const struct lease_params *p)
@@ -22,6 +24,11 @@ int lease_params_check(const struct lease_params *p, struct err *e)
                        "a lease needs four rounds at least: %llu ns, one each %llu ns",
                        (unsigned long long)p->lease, (unsigned long long)p->beat);
     return 0;
+}
+
+struct lease_terms lease_params_terms(const struct lease_params *p)
+{
+    return (struct lease_terms){p->lease, p->demote, p->rho};
 }
 
 const char *lease_state_name(enum lease_state s)
@@ -58,16 +65,45 @@ void lease_holder_voters(struct lease_holder *h, uint64_t version, const uint64_
     forget_rounds(h);
 }
 
+static uint64_t less(uint64_t at, uint64_t by)
+{
+    return at > by ? at - by : 0;
+}
+
+void lease_holder_params(struct lease_holder *h, const struct lease_params *p)
+{
+    CHECK(lease_params_check(p, NULL) == 0);
+    uint64_t longer = less(p->demote, h->params.demote);
+    h->params = *p;
+    h->deadline = less(h->deadline, longer);
+    h->outgoing = less(h->outgoing, longer);
+    forget_rounds(h);
+}
+
+void lease_holder_resume(struct lease_holder *h, uint64_t incarnation, uint64_t round,
+                         uint64_t epoch, uint64_t deadline, uint64_t now)
+{
+    CHECK(h->state == LEASE_IDLE && !h->round && incarnation);
+    h->incarnation = incarnation;
+    h->round = round;
+    if (deadline <= now)
+        return;
+    h->state = LEASE_HELD;
+    h->epoch = h->seen = epoch;
+    h->deadline = deadline;
+    h->next = now;
+}
+
 /* --- states --- */
+
+bool lease_outdated(const struct lease_holder *h)
+{
+    return h->state != LEASE_IDLE && h->seen > h->epoch;
+}
 
 static bool has_lease(const struct lease_holder *h)
 {
     return h->state == LEASE_GATE || h->state == LEASE_HELD;
-}
-
-static bool is_outdated(const struct lease_holder *h)
-{
-    return h->seen > h->epoch;
 }
 
 static void become_idle(struct lease_holder *h)
@@ -96,7 +132,7 @@ static unsigned lapse(struct lease_holder *h, uint64_t now)
     }
     if (!has_lease(h) || now < h->deadline)
         return effects;
-    if (is_outdated(h))
+    if (lease_outdated(h))
         become_idle(h);
     else
         acquire(h, now); /* and through the gate again */
@@ -135,7 +171,7 @@ unsigned lease_tick(struct lease_holder *h, uint64_t now, struct lease_message *
         become_idle(h);
         return effects | LEASE_GAVE_UP;
     }
-    bool renews = h->state != LEASE_IDLE && !is_outdated(h) && h->n_voters;
+    bool renews = h->state != LEASE_IDLE && !lease_outdated(h) && h->n_voters;
     if (renews && now >= h->next)
         effects |= send_round(h, now, out);
     return effects;
@@ -148,9 +184,14 @@ uint64_t lease_next(const struct lease_holder *h)
         at = MIN(at, h->deadline);
     if (h->state == LEASE_ACQUIRING)
         at = MIN(at, h->give_up);
-    if (h->state != LEASE_IDLE && !is_outdated(h) && h->n_voters)
+    if (h->state != LEASE_IDLE && !lease_outdated(h) && h->n_voters)
         at = MIN(at, h->next);
     return at;
+}
+
+void lease_sooner(struct lease_holder *h, uint64_t at)
+{
+    h->next = MIN(h->next, at);
 }
 
 unsigned lease_want(struct lease_holder *h, uint64_t epoch, uint64_t now, struct lease_message *out)
@@ -209,6 +250,14 @@ static unsigned acknowledged(struct lease_holder *h, int voter, const struct lea
     return LEASE_ENTERED;
 }
 
+/* A promise that ends before the next round is due: the round goes when it does. */
+static void ask_sooner(struct lease_holder *h, const struct lease_message *m, uint64_t now)
+{
+    bool ends = m->refusal == LEASE_TAKEN || m->refusal == LEASE_QUIET;
+    if (h->state == LEASE_ACQUIRING && ends && m->round == h->round)
+        h->next = MIN(h->next, now + MAX(m->wait, h->params.beat / SOONER));
+}
+
 unsigned lease_receive(struct lease_holder *h, uint64_t from, const struct lease_message *m,
                        uint64_t now)
 {
@@ -218,7 +267,10 @@ unsigned lease_receive(struct lease_holder *h, uint64_t from, const struct lease
         return effects;
     if (m->kind == LEASE_ACK && m->voters == h->version)
         return effects | acknowledged(h, voter, m, now);
-    if (m->kind != LEASE_REFUSED || m->seen <= h->seen)
+    if (m->kind != LEASE_REFUSED)
+        return effects;
+    ask_sooner(h, m, now);
+    if (m->seen <= h->seen)
         return effects;
     h->seen = m->seen;
     return effects | (h->state != LEASE_IDLE ? LEASE_OUTDATED : 0);
@@ -227,7 +279,7 @@ unsigned lease_receive(struct lease_holder *h, uint64_t from, const struct lease
 bool lease_confirm(struct lease_holder *h, uint64_t gate, uint64_t epoch, uint64_t now)
 {
     bool open = h->state == LEASE_GATE && now < h->deadline && gate == h->gate;
-    if (!open || epoch != h->epoch || is_outdated(h))
+    if (!open || epoch != h->epoch || lease_outdated(h))
         return false;
     h->state = LEASE_HELD;
     h->outgoing = 0;

@@ -43,6 +43,8 @@ struct lease_params {
 uint64_t lease_promise(const struct lease_params *p);
 /* ERR_INVAL with the reason. */
 int lease_params_check(const struct lease_params *p, struct err *e);
+/* What all nodes must have alike. */
+struct lease_terms lease_params_terms(const struct lease_params *p);
 
 /* --- the voter --- */
 
@@ -64,6 +66,10 @@ struct lease_voter {
 void lease_voter_init(struct lease_voter *v, const struct lease_params *p, uint64_t now);
 /* The set of voters that this node has adopted; versions only rise. member: it is one of them. */
 void lease_voter_set(struct lease_voter *v, uint64_t version, bool member);
+/* Other terms: promises that are out last as long as they were to, at least. */
+void lease_voter_params(struct lease_voter *v, const struct lease_params *p);
+/* NULL: it knows nothing of the role. */
+const struct lease_promised *lease_voter_find(const struct lease_voter *v, uint64_t role);
 /* What came from the node `from` (authenticated: the mesh says who it is). True: *answer is to be
  * sent back to it. */
 bool lease_voter_receive(struct lease_voter *v, uint64_t from, const struct lease_message *m,
@@ -108,6 +114,14 @@ enum lease_effect {
 /* incarnation: another at each start of this node. */
 void lease_holder_init(struct lease_holder *h, const struct lease_params *p, uint64_t role,
                        uint64_t incarnation);
+/* It goes on with what a holder of the same role at this node left behind that is no more: its
+ * incarnation, and a number that none of its rounds was above. deadline: until then it HELD the
+ * epoch; 0: it did not. Of its rounds none counts any more. */
+void lease_holder_resume(struct lease_holder *h, uint64_t incarnation, uint64_t round,
+                         uint64_t epoch, uint64_t deadline, uint64_t now);
+/* Other terms: acknowledgements under the old ones count no more; a demotion that may take longer
+ * begins that much sooner. */
+void lease_holder_params(struct lease_holder *h, const struct lease_params *p);
 /* Another set: acknowledgements under the old one count no more; the deadline stays. */
 void lease_holder_voters(struct lease_holder *h, uint64_t version, const uint64_t *voters,
                          uint32_t n);
@@ -118,6 +132,8 @@ unsigned lease_want(struct lease_holder *h, uint64_t epoch, uint64_t now,
                     struct lease_message *out);
 /* Time has passed; call at lease_next at the latest. */
 unsigned lease_tick(struct lease_holder *h, uint64_t now, struct lease_message *out);
+/* The next round leaves at this time at the latest: so roles may share datagrams. */
+void lease_sooner(struct lease_holder *h, uint64_t at);
 /* An answer of the voter `from`. */
 unsigned lease_receive(struct lease_holder *h, uint64_t from, const struct lease_message *m,
                        uint64_t now);
@@ -132,5 +148,7 @@ bool lease_drop(struct lease_holder *h, uint64_t now, struct lease_message *out)
  */
 uint64_t lease_deadline(const struct lease_holder *h, uint64_t now);
 uint64_t lease_next(const struct lease_holder *h); /* UINT64_MAX: nothing is due */
+/* Somebody has a higher epoch: this one is renewed no more. */
+bool lease_outdated(const struct lease_holder *h);
 
 #endif

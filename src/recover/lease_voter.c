@@ -7,17 +7,29 @@ void lease_voter_init(struct lease_voter *v, const struct lease_params *p, uint6
     *v = (struct lease_voter){.params = *p, .quiet_until = now + lease_promise(p)};
 }
 
+void lease_voter_params(struct lease_voter *v, const struct lease_params *p)
+{
+    CHECK(lease_params_check(p, NULL) == 0);
+    v->params = *p;
+}
+
 void lease_voter_set(struct lease_voter *v, uint64_t version, bool member)
 {
     v->voters = member ? version : 0;
 }
 
-static struct lease_promised *find(struct lease_voter *v, uint64_t role)
+const struct lease_promised *lease_voter_find(const struct lease_voter *v, uint64_t role)
 {
     for (uint32_t i = 0; i < LEASE_ROLES_MAX; i++)
         if (v->promised[i].used && v->promised[i].role == role)
             return &v->promised[i];
     return NULL;
+}
+
+static struct lease_promised *find(struct lease_voter *v, uint64_t role)
+{
+    const struct lease_promised *p = lease_voter_find(v, role);
+    return p ? &v->promised[p - v->promised] : NULL;
 }
 
 /* A place that nobody has, else the one whose promise has been over for longest: only its epoch is
@@ -54,13 +66,14 @@ static void refuse(struct lease_message *answer, enum lease_refusal why, uint64_
 static void promise(struct lease_promised *p, uint64_t from, const struct lease_message *m,
                     uint64_t until)
 {
-    if (!is_of(p, from, m))
+    bool same = is_of(p, from, m);
+    if (!same)
         p->round = p->released = 0;
     p->holder = from;
     p->incarnation = m->incarnation;
     p->seen = m->epoch;
     p->round = MAX(p->round, m->round);
-    p->until = until;
+    p->until = same ? MAX(p->until, until) : until; /* under longer terms it may have got more */
 }
 
 static void renew(struct lease_voter *v, uint64_t from, const struct lease_message *m, uint64_t now,

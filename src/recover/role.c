@@ -21,26 +21,32 @@ const char *role_state_name(enum role_state s)
 
 void role_init(struct role *r, const struct role_params *p, uint64_t seed, uint64_t now)
 {
-    *r = (struct role){
-        .params = *p, .since = now, .wake = now, .follows = ROLE_NOBODY, .hands_to = ROLE_NOBODY};
+    *r = (struct role){.params = *p,
+                       .since = now,
+                       .wake = now,
+                       .follows = ROLE_NOBODY,
+                       .hands_to = ROLE_NOBODY,
+                       .stays = ROLE_NOBODY};
     prng_seed(&r->prng, seed);
 }
 
 /* --- candidates --- */
 
-static bool is_candidate(const struct role_facts *f, const struct role_params *p, uint8_t i)
+static bool is_candidate(const struct role_facts *f, uint8_t i)
 {
     const struct role_node *n = &f->nodes[i];
     if (!n->alive || n->failed || n->maintenance || !n->well)
         return false;
     if (n->instance != INSTANCE_REPLICA && n->instance != INSTANCE_PRIMARY)
         return false;
-    return !p->sync || f->record.insync >> i & 1;
+    return !f->record.sync || f->record.insync >> i & 1;
 }
 
 static bool is_better(const struct role_facts *f, uint8_t a, uint8_t b)
 {
     const struct role_node *x = &f->nodes[a], *y = &f->nodes[b];
+    if (x->data != y->data)
+        return x->data > y->data;
     if (x->position != y->position)
         return x->position > y->position;
     if (x->preference != y->preference)
@@ -50,13 +56,13 @@ static bool is_better(const struct role_facts *f, uint8_t a, uint8_t b)
     return a < b;
 }
 
-uint8_t role_rank(const struct role_facts *f, const struct role_params *p, uint8_t node)
+uint8_t role_rank(const struct role_facts *f, uint8_t node)
 {
     uint8_t rank = 0;
-    if (!is_candidate(f, p, node))
+    if (!is_candidate(f, node))
         return ROLE_NOBODY;
     for (uint8_t i = 0; i < f->n; i++)
-        if (i != node && is_candidate(f, p, i) && is_better(f, i, node))
+        if (i != node && is_candidate(f, i) && is_better(f, i, node))
             rank++;
     return rank;
 }
@@ -67,13 +73,14 @@ static bool is_lost(const struct role_facts *f, uint8_t primary)
     if (primary == ROLE_NOBODY)
         return true;
     const struct role_node *n = &f->nodes[primary];
-    return n->failed || (n->alive && (n->instance == INSTANCE_DOWN || !n->well || n->maintenance));
+    return n->failed || (n->alive && (n->instance == INSTANCE_DOWN ||
+                                      (n->instance != INSTANCE_UNKNOWN && !n->well)));
 }
 
-static bool another_could(const struct role_facts *f, const struct role_params *p)
+static bool another_could(const struct role_facts *f)
 {
     for (uint8_t i = 0; i < f->n; i++)
-        if (i != f->self && is_candidate(f, p, i))
+        if (i != f->self && is_candidate(f, i))
             return true;
     return false;
 }
@@ -123,6 +130,7 @@ static struct role_order write_record(const struct role_facts *f, uint8_t primar
     o.record.epoch = f->record.epoch + 1;
     o.record.primary = primary;
     o.record.wanted = ROLE_NOBODY;
+    o.record.forced = false;
     return o;
 }
 
@@ -142,29 +150,54 @@ static struct role_order read_record(const struct role_facts *f, const char *why
 
 /* --- one function a state --- */
 
-static struct role_order follow(struct role *r, const struct role_facts *f)
+/* Only one that acts: who does not may be behind this one, and would take from it what it lacks. */
+static struct role_order follow(struct role *r, const struct role_facts *f, uint64_t now)
 {
-    if (f->record.primary == ROLE_NOBODY || f->record.primary == f->self)
+    uint8_t primary = f->record.primary;
+    if (primary >= f->n || primary == f->self || f->nodes[primary].acts != f->record.epoch)
         return nothing();
-    bool failed = r->follows == f->record.primary && f->agent == PROGRESS_FAILED;
-    if (f->agent == PROGRESS_RUNS || (r->follows == f->record.primary && !failed))
+    bool told = r->follows == primary && r->follows_epoch == f->record.epoch;
+    bool failed = told && f->agent == PROGRESS_FAILED;
+    if (f->agent == PROGRESS_RUNS || (told && !failed))
         return nothing();
-    r->follows = f->record.primary;
+    if (failed && now < r->followed_at + r->params.retry) {
+        wait_until(r, r->followed_at + r->params.retry);
+        return nothing();
+    }
+    r->followed_at = now;
+    r->follows = primary;
+    r->follows_epoch = f->record.epoch;
     return order(ROLE_FOLLOW, failed ? "following failed, once more" : "the record names another");
+}
+
+/* It is there, and does not do what it is recorded for. */
+static bool is_idle(struct role *r, const struct role_facts *f, uint64_t now)
+{
+    const struct role_record *k = &f->record;
+    bool acts = k->primary >= f->n || f->nodes[k->primary].acts == k->epoch;
+    if (acts || r->idle_epoch != k->epoch) {
+        r->idle_epoch = k->epoch;
+        r->idle_since = now;
+        return false;
+    }
+    if (now >= r->idle_since + r->params.idle_patience)
+        return true;
+    wait_until(r, r->idle_since + r->params.idle_patience);
+    return false;
 }
 
 /* When this node may challenge; UINT64_MAX: not as things are. */
 static uint64_t challenge_at(struct role *r, const struct role_facts *f, uint64_t now)
 {
-    if (!is_lost(f, f->record.primary)) {
+    if (!is_lost(f, f->record.primary) && !is_idle(r, f, now)) {
         r->lost_at = 0;
         return UINT64_MAX;
     }
     r->lost_at = r->lost_at ? r->lost_at : now;
-    uint8_t rank = role_rank(f, &r->params, f->self);
+    uint8_t rank = role_rank(f, f->self);
     if (rank == ROLE_NOBODY || !f->coordinator || f->isolated)
         return UINT64_MAX;
-    return MAX(r->quiet, r->lost_at + rank * r->params.beat);
+    return MAX(MAX(r->quiet, f->not_before), r->lost_at + rank * r->params.beat);
 }
 
 static struct role_order as_replica(struct role *r, const struct role_facts *f, uint64_t now)
@@ -175,16 +208,19 @@ static struct role_order as_replica(struct role *r, const struct role_facts *f, 
     }
     if (!f->record.known || f->record.paused)
         return nothing();
-    uint64_t at = f->record.primary == f->self ? r->quiet : challenge_at(r, f, now);
-    bool able = is_candidate(f, &r->params, f->self);
+    bool ours = f->record.primary == f->self;
+    if (ours && f->awaits)
+        return nothing();
+    uint64_t at = ours ? r->quiet : challenge_at(r, f, now);
+    bool able = is_candidate(f, f->self);
     if (at <= now && able) {
         r->epoch = f->record.epoch;
-        enter(r, f->record.primary == f->self ? ROLE_ACQUIRES : ROLE_CHALLENGE, now);
+        enter(r, ours ? ROLE_ACQUIRES : ROLE_CHALLENGE, now);
         return nothing();
     }
     if (able)
         wait_until(r, at);
-    return follow(r, f);
+    return follow(r, f, now);
 }
 
 /* The outcome is not known: what is there now tells. */
@@ -305,7 +341,7 @@ static struct role_order as_successor(struct role *r, const struct role_facts *f
         return promote(r);
     }
     if (f->agent == PROGRESS_DONE) {
-        r->follows = ROLE_NOBODY;
+        r->follows = r->stays = ROLE_NOBODY;
         r->lost_at = 0;
         enter(r, ROLE_PRIMARY, now);
     } else if (f->agent == PROGRESS_FAILED || now >= r->since + r->params.agent_patience) {
@@ -323,7 +359,7 @@ static void challenged(struct role *r, const struct role_facts *f, uint64_t now)
     if (f->record.epoch > r->epoch && f->record.primary == f->self) {
         r->epoch = f->record.epoch; /* raised by us, and the answer was late */
         enter(r, ROLE_ACQUIRES, now);
-    } else if (again || !f->coordinator) {
+    } else if (again || !f->coordinator || f->record.forced) {
         leave(r, now);
     } else if (f->record.epoch > r->epoch) {
         r->raised_at = now;
@@ -333,10 +369,22 @@ static void challenged(struct role *r, const struct role_facts *f, uint64_t now)
     }
 }
 
+/* Who should be primary instead, by an operator's word or by the owner's judgement. */
+static uint8_t target(const struct role *r, const struct role_facts *f)
+{
+    uint8_t wanted = f->record.wanted, to = f->better;
+    if (f->record.paused || !f->coordinator || f->record.strangers)
+        return ROLE_NOBODY;
+    if (wanted != ROLE_NOBODY && wanted != ROLE_ANYBODY)
+        to = wanted;
+    if (to >= f->n || to == f->self || to == r->stays || !is_candidate(f, to))
+        return ROLE_NOBODY;
+    return to;
+}
+
 static struct role_order as_primary(struct role *r, const struct role_facts *f, uint64_t now)
 {
     const struct role_node *me = &f->nodes[f->self];
-    uint8_t wanted = f->record.wanted;
     if (f->lease != LEASE_HELD || now >= f->deadline) {
         leave(r, now);
         return nothing();
@@ -346,64 +394,82 @@ static struct role_order as_primary(struct role *r, const struct role_facts *f, 
         challenged(r, f, now);
         return nothing();
     }
-    bool broken = me->instance == INSTANCE_DOWN || !me->well;
-    if (broken && another_could(f, &r->params)) {
+    bool down = me->instance == INSTANCE_DOWN;
+    if (down || (!me->well && another_could(f))) {
         leave(r, now);
         return nothing();
     }
-    if (broken) { /* nobody else is there: in place */
-        enter(r, ROLE_TAKES_OVER, now);
-        return nothing();
-    }
-    if (!f->record.paused && wanted != ROLE_NOBODY && wanted != f->self &&
-        is_candidate(f, &r->params, wanted)) {
-        r->hands_to = wanted;
+    uint8_t to = target(r, f);
+    if (to != ROLE_NOBODY && now < r->quiet) {
+        wait_until(r, r->quiet);
+    } else if (to != ROLE_NOBODY && me->well) {
+        r->hands_to = to;
         enter(r, ROLE_YIELDS, now);
     }
     return nothing();
 }
 
+static bool keeps_up(const struct role *r, const struct role_facts *f)
+{
+    const struct role_node *to = &f->nodes[r->hands_to], *me = &f->nodes[f->self];
+    return to->data == me->data && to->position + r->params.slack >= me->position;
+}
+
+/* The record first, still acting: the others learn it while this one ends. Then no write is let
+ * in any more, what is under way ends with the demotion, and the lease is free. Whoever takes over
+ * asks this node where it ended, and has all of it before it acts. */
 static struct role_order as_yielder(struct role *r, const struct role_facts *f, uint64_t now)
 {
-    bool can = f->lease == LEASE_HELD && is_candidate(f, &r->params, r->hands_to);
-    if (!r->step && can) {
-        r->step = 1;
-        return order(ROLE_HOLD, "an operator wants another primary");
+    uint64_t until = r->since + r->params.yield_patience;
+    if (f->lease != LEASE_HELD || f->outdated || f->record.epoch > r->epoch) {
+        enter(r, ROLE_PRIMARY, now); /* it knows what to do */
+        return nothing();
     }
-    if (!can || now >= r->since + r->params.yield_patience) {
+    if (!f->coordinator || now >= until || !is_candidate(f, r->hands_to)) {
+        r->stays = r->hands_to;
         enter(r, ROLE_PRIMARY, now);
-        return order(ROLE_UNHOLD, "the other one did not catch up");
+        return nothing();
     }
-    bool held = f->agent == PROGRESS_DONE;
-    if (held && f->nodes[r->hands_to].position >= f->nodes[f->self].position)
+    wait_until(r, MIN(until, f->deadline));
+    if (keeps_up(r, f))
         enter(r, ROLE_HANDS_OVER, now);
-    else
-        wait_until(r, r->since + r->params.yield_patience);
     return nothing();
 }
 
-/* Demote, drop, and only then name the other: it need not wait for a promise. */
+static struct role_order given(struct role *r, const struct role_facts *f, uint64_t now)
+{
+    if (f->cas_unknown) { /* acting on is safe: the lease says until when */
+        r->epoch = MAX(r->epoch, f->record.epoch);
+        leave(r, now);
+        return nothing();
+    }
+    if (f->cas == PROGRESS_RUNS)
+        return nothing();
+    if (f->cas != PROGRESS_DONE) { /* the record is another by now: once more, after a while */
+        be_quiet(r, now);
+        enter(r, ROLE_PRIMARY, now);
+        return nothing();
+    }
+    r->step = 2;
+    return order(ROLE_HOLD, "another is primary now");
+}
+
 static struct role_order as_giver(struct role *r, const struct role_facts *f, uint64_t now)
 {
-    switch (r->step++) {
-    case 0: return order(ROLE_DEMOTE, "an operator wants another primary");
-    case 1:
-        if (f->agent != PROGRESS_DONE) {
-            r->step = 1;
-            if (f->agent == PROGRESS_FAILED || f->lease != LEASE_HELD)
-                leave(r, now);
-            return nothing();
-        }
-        r->acts = false;
-        return order(ROLE_DROP, "it has ended here");
-    case 2: return write_record(f, r->hands_to, "an operator wants it");
+    if (f->lease != LEASE_HELD || now >= f->deadline) {
+        leave(r, now);
+        return nothing();
+    }
+    wait_until(r, f->deadline);
+    switch (r->step) {
+    case 0: r->step = 1; return write_record(f, r->hands_to, "a planned switchover");
+    case 1: return given(r, f, now);
     default: break;
     }
-    r->step = 3;
-    if (f->cas != PROGRESS_RUNS || f->cas_unknown) {
-        be_quiet(r, now);
-        enter(r, ROLE_REPLICA, now);
-    }
+    if (f->agent == PROGRESS_RUNS)
+        return nothing();
+    be_quiet(r, now);
+    enter(r, ROLE_DEMOTES, now);
     return nothing();
 }
 

@@ -16,14 +16,15 @@
 #include "base/base.h"
 #include "recover/lease.h"
 
-enum { ROLE_NODES = 16, ROLE_NOBODY = 0xff };
+enum { ROLE_NODES = 16, ROLE_NOBODY = 0xff, ROLE_ANYBODY = 0xfe /* wanted: the best */ };
 
 struct role_params {
     uint64_t lease, beat;    /* ns, as the lease's */
     uint64_t yield_patience; /* a target may take so long until it has everything */
     uint64_t agent_patience; /* an order to the agent may take so long */
     uint64_t retry;          /* after what failed: at least so long, and up to twice that */
-    uint32_t sync;           /* replicas that a write waits for; 0: none */
+    uint64_t idle_patience;  /* who is recorded and does not act for so long is lost */
+    uint64_t slack;          /* a target that is so far behind is let catch up first */
 };
 
 enum role_instance { INSTANCE_UNKNOWN, INSTANCE_DOWN, INSTANCE_REPLICA, INSTANCE_PRIMARY };
@@ -35,7 +36,9 @@ struct role_node {
     bool maintenance;
     uint8_t instance;  /* enum role_instance */
     bool well;         /* its instance answers as it should */
-    uint64_t position; /* replication offset; comparable among those of one epoch */
+    uint64_t data;     /* epoch of the history that its data is a prefix of; 0: it does not know */
+    uint64_t position; /* replication offset; comparable among those of one history */
+    uint64_t acts;     /* under this epoch, as it says; 0: it does not */
     uint32_t load;
     int32_t preference; /* higher is better */
 };
@@ -46,7 +49,10 @@ struct role_record {
     uint64_t epoch;
     uint8_t primary, wanted; /* ROLE_NOBODY */
     uint16_t insync;         /* bits */
+    uint8_t sync;            /* replicas that a reply waits for, while there are so many; 0: none */
+    uint8_t strangers;       /* in-sync nodes that are no candidates any more */
     bool paused;
+    bool forced; /* an operator's, whatever it may lose: nobody answers it */
 };
 
 /* What became of an order that takes time. */
@@ -59,6 +65,9 @@ struct role_facts {
     struct role_record record; /* the latest that a watch or a read brought */
     bool coordinator;          /* reachable, as far as known */
     bool isolated;             /* this node hears no majority */
+    uint64_t not_before;       /* ns: damping, no challenge before */
+    uint8_t better;            /* who should be primary instead of this one; ROLE_NOBODY */
+    bool awaits;               /* who handed over still acts: the lease is not free yet */
     /* the lease: lease_holder's */
     enum lease_state lease;
     uint64_t lease_epoch, deadline, gate;
@@ -110,16 +119,19 @@ struct role {
     struct role_params params;
     struct prng prng;
     enum role_state state;
-    uint64_t since;     /* of the state */
-    uint64_t wake;      /* the next step is due; UINT64_MAX: when a fact changes */
-    uint64_t quiet;     /* no challenge before */
-    uint64_t lost_at;   /* when the primary was first seen to be lost; 0: it is not */
-    uint64_t epoch;     /* acquired, or being so */
-    uint64_t raised_at; /* 0: it never answered a higher epoch */
-    uint8_t follows;    /* whom the instance was told to follow; ROLE_NOBODY */
-    uint8_t hands_to;   /* ROLE_YIELDS, ROLE_HANDS_OVER */
-    bool acts;          /* the instance was promoted, and not demoted since */
-    uint8_t step;       /* within the state: which of its orders were given */
+    uint64_t since;                  /* of the state */
+    uint64_t wake;                   /* the next step is due; UINT64_MAX: when a fact changes */
+    uint64_t quiet;                  /* no challenge before */
+    uint64_t lost_at;                /* when the primary was first seen to be lost; 0: it is not */
+    uint64_t epoch;                  /* acquired, or being so */
+    uint64_t raised_at;              /* 0: it never answered a higher epoch */
+    uint64_t idle_since, idle_epoch; /* the recorded primary does not act */
+    uint64_t follows_epoch, followed_at;
+    uint8_t follows;  /* whom the instance was told to follow; ROLE_NOBODY */
+    uint8_t stays;    /* a switchover to this one was given up; ROLE_NOBODY */
+    uint8_t hands_to; /* ROLE_YIELDS, ROLE_HANDS_OVER */
+    bool acts;        /* the instance was promoted, and not demoted since */
+    uint8_t step;     /* within the state: which of its orders were given */
 };
 void role_init(struct role *r, const struct role_params *p, uint64_t seed, uint64_t now);
 /* One order, or ROLE_NOTHING: then wait for a fact, or for role_wake. */
@@ -129,6 +141,6 @@ static inline uint64_t role_wake(const struct role *r)
     return r->wake;
 }
 /* 0: the best candidate that there is; ROLE_NOBODY's place when it may not be promoted. Pure. */
-uint8_t role_rank(const struct role_facts *f, const struct role_params *p, uint8_t node);
+uint8_t role_rank(const struct role_facts *f, uint8_t node);
 
 #endif

@@ -12,11 +12,12 @@ _Static_assert(sizeof(struct instance_verdict) % ROW == 0, "no two writers share
 _Static_assert(sizeof(struct instance_row) % ROW == 0, "no two writers share a cache line");
 _Static_assert(sizeof(struct listener_row) % ROW == 0, "no two writers share a cache line");
 _Static_assert(sizeof(struct role_row) == 2 * ROW, "its two writers share no cache line");
+_Static_assert(sizeof(struct votes_head) == ROW && sizeof(struct vote_row) == ROW, "whole rows");
 _Static_assert((int)CELLS_LISTENERS == (int)VIEW_MAX_SOCKETS, "every listener has its row");
 _Static_assert(sizeof(size_t) == 8, "the largest region must not overflow");
 
 struct layout {
-    size_t processes, services, verdicts, instances, listeners, roles, end;
+    size_t processes, services, verdicts, instances, listeners, roles, votes_head, votes, end;
 };
 
 static struct layout lay_out(uint32_t workers, uint32_t services, uint32_t slots)
@@ -29,7 +30,9 @@ static struct layout lay_out(uint32_t workers, uint32_t services, uint32_t slots
     l.instances = l.verdicts + (size_t)slots * sizeof(struct instance_verdict);
     l.listeners = l.instances + lanes * slots * sizeof(struct instance_row);
     l.roles = l.listeners + lanes * CELLS_LISTENERS * sizeof(struct listener_row);
-    l.end = l.roles + (size_t)services * sizeof(struct role_row);
+    l.votes_head = l.roles + (size_t)services * sizeof(struct role_row);
+    l.votes = l.votes_head + sizeof(struct votes_head);
+    l.end = l.votes + CELLS_VOTES * sizeof(struct vote_row);
     return l;
 }
 
@@ -78,6 +81,8 @@ int cells_attach(struct cells *c, void *region, size_t size, struct err *e)
         .instances = (void *)(base + l.instances),
         .listeners = (void *)(base + l.listeners),
         .roles = (void *)(base + l.roles),
+        .votes_head = (void *)(base + l.votes_head),
+        .votes = (void *)(base + l.votes),
         .size = l.end,
         .workers = h.workers,
     };

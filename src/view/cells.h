@@ -6,7 +6,7 @@
  * process wrote to be in range: readers clamp.
  *
  *   cells_header | process rows | service rows, one per lane | instance verdicts | instance rows,
- * one per lane | listener rows, one per lane | role rows
+ * one per lane | listener rows, one per lane | role rows | votes
  *
  * While one proxy takes over from another, both count. Each has a *bank* of rows of its own: a
  * process row, and a *lane* of service and instance rows for each of its workers. A bank is given
@@ -26,10 +26,11 @@
 
 enum {
     CELLS_MAGIC = 0x48464331,
-    CELLS_VERSION = 7,
+    CELLS_VERSION = 8,
     CELLS_MAX_WORKERS = 64,
     CELLS_BANKS = 4,
-    CELLS_LISTENERS = 4096
+    CELLS_LISTENERS = 4096,
+    CELLS_VOTES = 256
 };
 
 struct cells_header {
@@ -88,6 +89,16 @@ struct service_row { /* writer: one lane's worker */
     cell bytes_in, bytes_out;
     cell latency_us_sum;
     cell latency[LATENCY_BUCKETS];
+    /* of a service of kind primary: docs/gate.md */
+    cell held;         /* gauge: clients that wait for a primary */
+    cell held_total;   /* clients that did */
+    cell hold_refused; /* cut: one too many, or waited for too long */
+    cell cut_deposed;  /* cut, with a command under way, because the gate shut */
+    cell led_on;       /* went on elsewhere, between two commands */
+    cell commits;      /* rounds that let replies go */
+    cell commit_us_sum;
+    cell commit_since; /* gauge, ns: replies have waited since; 0: none do */
+    cell quiet;        /* the role's `hold` for which nothing is under way here any more */
 };
 
 struct instance_verdict {      /* writer: control */
@@ -130,6 +141,7 @@ struct role_row {
     cell lease_epoch;              /* of the lease */
     cell incarnation;              /* of the control whose lease it is; 0: nobody's */
     cell round;                    /* no round above this has left */
+    cell role;                     /* whose row this is: its id */
     /* writer: control */
     _Alignas(64) cell gate; /* the epoch under which the instance here was promoted; 0: shut */
     cell hold;              /* ns: until then writers wait; 0: they do not */
@@ -140,6 +152,21 @@ struct role_row {
     cell state;             /* enum role_state */
 };
 
+/* What this node has promised as a voter, so that it need not be forgotten with the process
+ * (mesh/leases.h). Writer: the thread of the heartbeats. */
+struct votes_head {
+    _Alignas(64) cell kept; /* 1: what is here is all that was promised */
+    cell writing;           /* 1: a row is half written, for ever if its writer has died */
+    cell quiet_until;       /* ns: nothing is promised before */
+};
+struct vote_row {
+    _Alignas(64) cell role; /* 0: none */
+    cell holder, incarnation;
+    cell seen; /* the highest epoch */
+    cell until;
+    cell round, released;
+};
+
 struct cells {
     struct cells_header *header;
     struct process_row *processes;
@@ -148,9 +175,11 @@ struct cells {
     struct instance_row *instances;    /* [lane * header->slots + slot] */
     struct listener_row *listeners;    /* [lane * CELLS_LISTENERS + slot] */
     struct role_row *roles;            /* [slot of the service] */
-    size_t size;                       /* bytes of the region */
-    uint32_t workers;                  /* as the header said when it was checked */
-    uint32_t bank;                     /* that this process writes; set by a proxy */
+    struct votes_head *votes_head;
+    struct vote_row *votes; /* [CELLS_VOTES] */
+    size_t size;            /* bytes of the region */
+    uint32_t workers;       /* as the header said when it was checked */
+    uint32_t bank;          /* that this process writes; set by a proxy */
 };
 
 /* Bytes that a region of these tables takes. */
@@ -168,6 +197,12 @@ static inline uint64_t cell_get(const cell *c)
 static inline void cell_set(cell *c, uint64_t v)
 {
     atomic_store_explicit(c, v, memory_order_relaxed);
+}
+/* Stays behind all that this thread stored before: whoever reads what a dead process left finds it
+ * in the order of its stores. */
+static inline void cell_put(cell *c, uint64_t v)
+{
+    atomic_store_explicit(c, v, memory_order_release);
 }
 /* Single writer: a plain add, no locked instruction. */
 static inline void cell_add(cell *c, uint64_t v)

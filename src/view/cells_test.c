@@ -46,6 +46,9 @@ static void rows_do_not_overlap(void **state)
             ROW_IS(cells_verdict(&c, i), verdict, changes);
         for (uint32_t i = 0; i < SERVICES; i++)
             ROW_IS(cells_role(&c, i), lease_until, state);
+        ROW_IS(c.votes_head, kept, quiet_until);
+        for (uint32_t i = 0; i < CELLS_VOTES; i++)
+            ROW_IS(&c.votes[i], role, released);
         for (uint32_t w = 0; w < cells_lanes(&c); w++) {
             for (uint32_t i = 0; i < SERVICES; i++)
                 ROW_IS(cells_service(&c, w, i), requests, latency[LATENCY_BUCKETS - 1]);

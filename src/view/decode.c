@@ -141,6 +141,44 @@ static void get_policies(struct decoder *d, struct view_service *s)
     s->limits.min_rate = get_u64(&d->r);
 }
 
+/* More candidates than there may be are damage: they have no room. */
+static void get_candidates(struct decoder *d, struct view_primary *p)
+{
+    p->n_on = get_u32(&d->r);
+    if (p->n_on > VIEW_MAX_ON) {
+        d->r.failed = true;
+        p->n_on = 0;
+    }
+    for (uint32_t i = 0; i < p->n_on; i++)
+        p->on[i] = get_u32(&d->r);
+}
+
+static void get_primary(struct decoder *d, struct view_primary *p)
+{
+    p->vip_interface = STR("");
+    p->agent = get_u8(&d->r);
+    if (p->agent == AGENT_NONE)
+        return;
+    get_candidates(d, p);
+    p->port = get_u16(&d->r);
+    get_addr(d, &p->vip);
+    p->vip_prefix = get_u8(&d->r);
+    p->vip_interface = get_text(d);
+    p->sync = get_u32(&d->r);
+    p->strict = get_bool(d);
+    p->lag_bytes = get_u64(&d->r);
+    p->lag_time = get_u64(&d->r);
+    get_words(d, &p->command);
+    get_words(d, &p->hook);
+    p->hang_after = get_u64(&d->r);
+    p->hold = get_u64(&d->r);
+    p->hold_clients = get_u32(&d->r);
+    p->failback = get_bool(d);
+    p->flaps = get_u32(&d->r);
+    p->flap_window = get_u64(&d->r);
+    get_words(d, &p->apart);
+}
+
 static void get_service(struct decoder *d, struct view_service *s)
 {
     s->name = get_text(d);
@@ -172,6 +210,7 @@ static void get_service(struct decoder *d, struct view_service *s)
     get_timeouts(d, &s->timeouts);
     get_policies(d, s);
     get_traffic(d, s);
+    get_primary(d, &s->primary);
 }
 
 static void get_resolver(struct decoder *d, struct view_resolver *r)
@@ -226,6 +265,8 @@ static void get_cluster(struct decoder *d, struct view_cluster *k)
     k->key_file = get_text(d);
     k->heartbeat = get_u64(&d->r);
     k->suspect_after = get_u64(&d->r);
+    k->lease = get_u64(&d->r);
+    k->demotion = get_u64(&d->r);
     k->n_voters = get_u32(&d->r);
     get_coordinator(d, &k->coordinator);
 }

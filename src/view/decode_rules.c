@@ -2,7 +2,7 @@
 #include "view/decoder.h"
 #include "view/format.h"
 
-static void get_words(struct decoder *d, struct view_words *w)
+void get_words(struct decoder *d, struct view_words *w)
 {
     w->list = get_array(d, &w->n, 4, sizeof *w->list);
     for (uint32_t i = 0; i < w->n && !d->r.failed; i++)

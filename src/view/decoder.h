@@ -17,7 +17,8 @@ void *get_array(struct decoder *d, uint32_t *n, size_t min, size_t size);
 struct str get_text(struct decoder *d);
 /* 0 or 1: another byte is damage. */
 bool get_bool(struct decoder *d);
-/* The rules of HTTP traffic: decode_rules.c. */
+/* decode_rules.c: at most VIEW_MAX_WORDS of them, and the rules of HTTP traffic. */
+void get_words(struct decoder *d, struct view_words *w);
 void get_traffic(struct decoder *d, struct view_service *s);
 
 #endif

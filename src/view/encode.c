@@ -90,6 +90,33 @@ static void put_policies(struct buf *b, const struct view_service *s)
     put_u64(b, s->limits.min_rate);
 }
 
+static void put_primary(struct buf *b, const struct view_primary *p)
+{
+    put_u8(b, p->agent);
+    if (p->agent == AGENT_NONE)
+        return;
+    put_u32(b, p->n_on);
+    for (uint32_t i = 0; i < p->n_on; i++)
+        put_u32(b, p->on[i]);
+    put_u16(b, p->port);
+    put_addr(b, &p->vip);
+    put_u8(b, p->vip_prefix);
+    put_str(b, p->vip_interface);
+    put_u32(b, p->sync);
+    put_u8(b, p->strict);
+    put_u64(b, p->lag_bytes);
+    put_u64(b, p->lag_time);
+    put_words(b, &p->command);
+    put_words(b, &p->hook);
+    put_u64(b, p->hang_after);
+    put_u64(b, p->hold);
+    put_u32(b, p->hold_clients);
+    put_u8(b, p->failback);
+    put_u32(b, p->flaps);
+    put_u64(b, p->flap_window);
+    put_words(b, &p->apart);
+}
+
 void put_service(struct buf *b, const struct view_service *s)
 {
     put_str(b, s->name);
@@ -121,6 +148,7 @@ void put_service(struct buf *b, const struct view_service *s)
     put_timeouts(b, &s->timeouts);
     put_policies(b, s);
     put_traffic(b, s);
+    put_primary(b, &s->primary);
 }
 
 static void put_resolver(struct buf *b, const struct view_resolver *r)
@@ -174,6 +202,8 @@ static void put_cluster(struct buf *b, const struct view_cluster *k)
     put_str(b, k->key_file);
     put_u64(b, k->heartbeat);
     put_u64(b, k->suspect_after);
+    put_u64(b, k->lease);
+    put_u64(b, k->demotion);
     put_u32(b, k->n_voters);
     put_coordinator(b, &k->coordinator);
 }

@@ -2,7 +2,7 @@
 #include "view/format.h"
 #include "view/view.h"
 
-static void put_words(struct buf *b, const struct view_words *w)
+void put_words(struct buf *b, const struct view_words *w)
 {
     put_u32(b, w->n);
     for (uint32_t i = 0; i < w->n; i++)

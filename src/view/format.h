@@ -21,15 +21,17 @@ enum {
     VIEW_PAGE_MIN = 2 + 4 + 4,
     VIEW_TRAFFIC_MIN = 20 + 24 + 14 + VIEW_RULES_MIN + 4 + 4,
     VIEW_SERVICE_MIN = 1 + 1 + 4 + 12 + 8 + 3 + 4 + 8 + 4 + 4 + 4 + 4 + 1 + 4 + 16 + 5 + 50 + 56 +
-                       88 + VIEW_TRAFFIC_MIN,
+                       88 + VIEW_TRAFFIC_MIN + 1,
 };
 
 struct buf;
 struct view_service;
+struct view_words;
 /* encode.c */
 uint64_t view_sum(struct str bytes); /* what ends an encoding */
 void put_service(struct buf *b, const struct view_service *s);
 /* encode_rules.c */
+void put_words(struct buf *b, const struct view_words *w);
 void put_traffic(struct buf *b, const struct view_service *s);
 
 #endif

@@ -104,10 +104,23 @@ static bool same_links(const struct view *a, const struct view_service *x, const
     return true;
 }
 
+/* Candidates are indices into tables that differ: who they are, and where, is what counts. */
+static bool same_candidates(const struct view *a, const struct view_primary *x,
+                            const struct view *b, const struct view_primary *y)
+{
+    bool same = x->n_on == y->n_on;
+    for (uint32_t i = 0; same && i < x->n_on; i++) {
+        const struct view_node *n = &a->cluster.nodes[x->on[i]], *m = &b->cluster.nodes[y->on[i]];
+        same = str_eq(n->name, m->name) && addr_eq(&n->address, &m->address);
+    }
+    return same;
+}
+
 static void encode_without_links(const struct view_service *s, struct buf *out)
 {
     struct view_service copy = *s;
     copy.n_sockets = 0;
+    copy.primary.n_on = 0;
     copy.access_log = -1;
     buf_clear(out);
     put_service(out, &copy);
@@ -117,7 +130,8 @@ bool view_same_service(const struct view *a, const struct view_service *x, const
                        const struct view_service *y, struct buf scratch[2])
 {
     if (!str_eq(a->zone, b->zone) || !str_eq(x->name, y->name) || x->slot != y->slot ||
-        x->n_instances != y->n_instances || !same_links(a, x, b, y))
+        x->n_instances != y->n_instances || !same_links(a, x, b, y) ||
+        !same_candidates(a, &x->primary, b, &y->primary))
         return false;
     encode_without_links(x, &scratch[0]);
     encode_without_links(y, &scratch[1]);

@@ -165,6 +165,7 @@ static int verify_service(const struct view *v, const struct view_service *s, st
     int rc = verify_links(v, s, e);
     rc = rc ? rc : verify_traffic(v, s, e);
     rc = rc ? rc : verify_sources(s, e);
+    rc = rc ? rc : verify_primary(v, s, e);
     return rc ? rc : verify_instances(s, e);
 }
 

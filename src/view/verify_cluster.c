@@ -12,8 +12,9 @@ static bool before(struct str a, struct str b)
 
 static int verify_alone(const struct view_cluster *k, struct err *e)
 {
-    if (k->n_nodes || k->self || k->key_file.n || k->heartbeat || k->suspect_after || k->n_voters ||
-        k->coordinator.kind != COORDINATOR_LOCAL || k->coordinator.n_endpoints)
+    if (k->n_nodes || k->self || k->key_file.n || k->heartbeat || k->suspect_after || k->lease ||
+        k->demotion || k->n_voters || k->coordinator.kind != COORDINATOR_LOCAL ||
+        k->coordinator.n_endpoints)
         return verify_bad(e, STR(""), "parts of a cluster, and no cluster");
     return 0;
 }
@@ -22,7 +23,8 @@ static bool timing_valid(const struct view_cluster *k)
 {
     return k->heartbeat >= VIEW_HEARTBEAT_MIN && k->heartbeat <= VIEW_HEARTBEAT_MAX &&
            k->suspect_after >= VIEW_LEAST_SILENCE * k->heartbeat &&
-           k->suspect_after <= VIEW_MAX_DURATION;
+           k->suspect_after <= VIEW_MAX_DURATION && k->lease >= VIEW_LEAST_LEASE * k->heartbeat &&
+           k->lease <= VIEW_LEASE_MAX && k->demotion > 0 && k->demotion <= k->lease;
 }
 
 static bool key_valid(const struct view_cluster *k)

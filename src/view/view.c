@@ -28,7 +28,7 @@ const char *view_right_name(unsigned i)
 {
     static const char *const names[RIGHTS] = {"read",   "metrics", "drain",   "instances",
                                               "reload", "restart", "upgrade", "cluster",
-                                              "beat",   "keys",    "apply"};
+                                              "beat",   "keys",    "apply",   "roles"};
     CHECK(i < RIGHTS);
     return names[i];
 }
@@ -38,10 +38,28 @@ const struct view_node *view_self(const struct view *v)
     return v->cluster.n_nodes ? &v->cluster.nodes[v->cluster.self] : NULL;
 }
 
-/* Also one that does not vote: its member of etcd may have to be stopped. */
+const char *view_agent_name(uint8_t agent)
+{
+    static const char *const names[AGENTS] = {"none", "redis", "process", "hook"};
+    CHECK(agent < AGENTS);
+    return names[agent];
+}
+
+int view_place(const struct view_service *s, uint32_t node)
+{
+    for (uint32_t i = 0; i < s->primary.n_on; i++)
+        if (s->primary.on[i] == node)
+            return (int)i;
+    return -1;
+}
+
+/* Also one that does not vote, and hosts no instance now: what it has may have to be stopped. */
 bool view_wants_agent(const struct view *v)
 {
-    return v->cluster.coordinator.kind == COORDINATOR_MANAGED;
+    bool primaries = false;
+    for (uint32_t i = 0; i < v->n_services; i++)
+        primaries |= view_is_primary(&v->services[i]);
+    return primaries || v->cluster.coordinator.kind == COORDINATOR_MANAGED;
 }
 
 const struct view_node *view_node_find(const struct view *v, struct str name)

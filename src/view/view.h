@@ -23,7 +23,9 @@ enum {
     VIEW_MAX_VOTERS = 5,
     VIEW_MAX_ENDPOINTS = 16,
     VIEW_MAX_BEATS = 1024,
-    VIEW_FORMAT = 4, /* of the encoding; a decoder refuses others */
+    VIEW_MAX_ON = 16,      /* nodes that one service may run on */
+    VIEW_MAX_COMMAND = 64, /* a program and its arguments */
+    VIEW_FORMAT = 5,       /* of the encoding; a decoder refuses others */
     VIEW_MAX_WORKERS = 64,
     VIEW_MAX_WEIGHT = 1000,
     VIEW_MAX_ATTEMPTS = 16,
@@ -314,6 +316,45 @@ struct view_log {
     uint64_t slow;            /* from here on a request is slow; 0: none is */
 };
 
+/* --- services of kind primary (docs/failover.md) --- */
+
+/* What keeps an instance of the service. One whose agent is not AGENT_NONE is of kind primary: it
+ * has no instances in the view, its mode is VIEW_TCP, and its listeners have a wildcard address. */
+enum view_agent {
+    AGENT_NONE,
+    AGENT_REDIS,
+    AGENT_PROCESS, /* any command, on one node at a time */
+    AGENT_HOOK,    /* a command that is told who is the primary; holdfast runs nothing else */
+    AGENTS
+};
+const char *view_agent_name(uint8_t agent);
+
+/* Of a service whose agent is not AGENT_NONE; of others the rest means nothing. The service's slot
+ * is the row of its role. */
+struct view_primary {
+    uint8_t agent;            /* enum view_agent */
+    uint32_t on[VIEW_MAX_ON]; /* indices into cluster.nodes, in the order of the file: the order of
+                                 preference. An index in this array is a node's *place* */
+    uint32_t n_on;
+    uint16_t port;            /* where the instance listens, at its node's address; 0: nowhere */
+    struct addr vip;          /* port 0; kind 0: none */
+    uint8_t vip_prefix;       /* bits of its network */
+    struct str vip_interface; /* empty: the one that has the network */
+    uint32_t sync;            /* replicas that a reply waits for, below n_on; 0: none */
+    bool strict;              /* ... and it waits for ever rather than with fewer */
+    uint64_t lag_bytes, lag_time; /* one that is so far behind is told, and promoted only by force;
+                                     0: no bound */
+    struct view_words command;    /* AGENT_PROCESS: the program and its arguments */
+    struct view_words hook;       /* told of each change of the role; AGENT_HOOK has one */
+    uint64_t hang_after;          /* its own node fails an instance without a good answer so long */
+    uint64_t hold;                /* new clients wait so long, at most, while nobody is primary */
+    uint32_t hold_clients;        /* and so many of them */
+    bool failback;                /* the first of `on` that can becomes primary again */
+    uint32_t flaps; /* failovers within flap_window, then each waits longer; 0: never */
+    uint64_t flap_window;
+    struct view_words apart; /* services whose primary is better elsewhere, by name */
+};
+
 struct view_service {
     struct str name;   /* unique */
     uint32_t slot;     /* row of the services' table; stable while the name stays */
@@ -351,7 +392,12 @@ struct view_service {
     uint32_t n_routes;
     struct view_page *pages;
     uint32_t n_pages;
+    struct view_primary primary;
 };
+static inline bool view_is_primary(const struct view_service *s)
+{
+    return s->primary.agent != AGENT_NONE;
+}
 
 /* What a token of the admin API may be allowed. */
 enum {
@@ -366,7 +412,8 @@ enum {
     RIGHT_BEAT = 256,    /* say that a job lives */
     RIGHT_KEYS = 512,    /* the cluster's keys: rotate them, let machines join */
     RIGHT_APPLY = 1024,  /* the configuration of all nodes */
-    RIGHTS = 11          /* how many */
+    RIGHT_ROLES = 2048,  /* switchovers, forced failovers, maintenance of a service */
+    RIGHTS = 12          /* how many */
 };
 /* Of 1 << i. */
 const char *view_right_name(unsigned i);
@@ -424,15 +471,18 @@ struct view_cluster {
     uint32_t self;           /* which of nodes this one is */
     struct str key_file; /* absolute, its contents never come into a view; empty: one node alone */
     uint64_t heartbeat;  /* ns, 10 ms to 10 s */
-    uint64_t suspect_after; /* ns, at least 3 heartbeats */
-    uint32_t n_voters;      /* nodes that vote because the file says so: 0 (holdfast chooses), 1, 3
-                               or 5 */
+    uint64_t suspect_after;   /* ns, at least 3 heartbeats */
+    uint64_t lease, demotion; /* L and D of docs/protocol/lease.md, ns: at least 4 heartbeats; at
+                                 most as L */
+    uint32_t n_voters; /* nodes that vote because the file says so: 0 (holdfast chooses), 1, 3
+                          or 5 */
     struct view_coordinator coordinator;
 };
 /* A cluster with a key has one SOCKET_GOSSIP and one SOCKET_LINK, both at the address of self. */
-enum { VIEW_LEAST_SILENCE = 3 /* heartbeats */ };
+enum { VIEW_LEAST_SILENCE = 3, VIEW_LEAST_LEASE = 4 /* heartbeats */ };
 #define VIEW_HEARTBEAT_MIN (10ull * 1000000)
 #define VIEW_HEARTBEAT_MAX (10ull * 1000000000)
+#define VIEW_LEASE_MAX     (3600ull * 1000000000)
 
 /* What is kept of what happened (docs/audit.md). */
 struct view_audit { /* 0: the default */
@@ -465,6 +515,8 @@ struct view {
 
 /* Which node this one is, or NULL when it is alone. */
 const struct view_node *view_self(const struct view *v);
+/* The place of a node, by its index in cluster.nodes, in the service; -1: it is no candidate. */
+int view_place(const struct view_service *s, uint32_t node);
 /* Does a node with this view run programs of others? */
 bool view_wants_agent(const struct view *v);
 /* NULL when the cluster has none of this name. */

@@ -138,6 +138,8 @@ static void add_cluster(struct view *v)
     k->key_file = STR("/etc/cluster.key");
     k->heartbeat = 50 * (SECOND / 1000);
     k->suspect_after = 200 * (SECOND / 1000);
+    k->lease = 300 * (SECOND / 1000);
+    k->demotion = 100 * (SECOND / 1000);
     k->n_voters = 1;
     k->coordinator = (struct view_coordinator){.kind = COORDINATOR_EXTERNAL,
                                                .n_endpoints = 2,
@@ -163,16 +165,57 @@ static void add_beats(struct view *v)
     v->sockets[6] = (struct view_socket){SOCKET_BEAT_DATAGRAM, address("127.0.0.1:7301")};
 }
 
+static struct view_words command(struct view *v, const char *program, const char *argument)
+{
+    struct view_words w = {arena_array(&v->arena, 2, sizeof *w.list), 2};
+    w.list[0] = str_of(program);
+    w.list[1] = str_of(argument);
+    return w;
+}
+
+/* Of kind primary, on two nodes. */
+static void add_primary(struct view *v, struct view_service *s)
+{
+    struct addr vip = address("10.0.0.100:1");
+    vip.port = 0;
+    s->mode = VIEW_TCP;
+    s->n_instances = 0;
+    s->check = (struct view_check){.kind = CHECK_NONE};
+    v->sockets[7] = (struct view_socket){SOCKET_TCP, address("0.0.0.0:26379")};
+    s->n_sockets = 1;
+    s->sockets = arena_array(&v->arena, 1, sizeof(uint32_t));
+    s->sockets[0] = 7;
+    s->primary = (struct view_primary){.agent = AGENT_REDIS,
+                                       .on = {1, 0},
+                                       .n_on = 2,
+                                       .port = 6379,
+                                       .vip = vip,
+                                       .vip_prefix = 24,
+                                       .vip_interface = STR("eth0"),
+                                       .sync = 1,
+                                       .strict = true,
+                                       .lag_bytes = 1000,
+                                       .lag_time = SECOND,
+                                       .hook = command(v, "/bin/hook", ""),
+                                       .hang_after = SECOND,
+                                       .hold = SECOND,
+                                       .hold_clients = 100,
+                                       .failback = true,
+                                       .flaps = 3,
+                                       .flap_window = 60 * SECOND,
+                                       .apart = words(v, "web")};
+}
+
 static struct view *full(void)
 {
-    struct view *v = make(NAMES("web", "api"), NAMES("a", "b", "c"));
+    struct view *v = make(NAMES("web", "api", "cache"), NAMES("a", "b", "c"));
     v->epoch = 7;
     v->workers = 3;
     v->version = 42;
     v->file = STR("/etc/web.conf");
     v->zone = STR("a");
-    v->n_sockets = 7;
-    v->sockets = arena_array(&v->arena, 7, sizeof *v->sockets);
+    v->n_sockets = 8;
+    v->sockets = arena_array(&v->arena, 8, sizeof *v->sockets);
     v->sockets[0] = (struct view_socket){SOCKET_HTTP, address("0.0.0.0:8080")};
     v->sockets[1] = (struct view_socket){SOCKET_ACCESS_LOG, address("unix:/tmp/log")};
     v->sockets[2] = (struct view_socket){SOCKET_HTTP, address("[::1]:8081")};
@@ -192,6 +235,7 @@ static struct view *full(void)
     v->services[1].check = (struct view_check){.kind = CHECK_NONE};
     v->services[1].balance = ALGORITHM_LEAST_REQUESTS;
     v->services[1].instances[2].addr = address("unix:@app");
+    add_primary(v, &v->services[2]);
     assert_int_equal(view_assign_slots(v, NULL, NULL), 0);
     return v;
 }
@@ -339,7 +383,7 @@ static void assert_sound(const struct view *v)
         assert_true(s->balance < ALGORITHMS);
         for (uint32_t k = 0; k < s->n_sockets; k++) {
             assert_true(s->sockets[k] < v->n_sockets);
-            assert_int_equal(v->sockets[s->sockets[k]].use, SOCKET_HTTP);
+            assert_int_equal(v->sockets[s->sockets[k]].use, i == 2 ? SOCKET_TCP : SOCKET_HTTP);
         }
         assert_true(s->access_log == -1 ||
                     (s->access_log >= 0 && (uint32_t)s->access_log < v->n_sockets &&
@@ -351,6 +395,11 @@ static void assert_sound(const struct view *v)
             assert_int_equal(n->name.p[n->name.n], 0);
             assert_in_range(n->addr.kind, ADDR_IP4, ADDR_UNIX);
         }
+        for (uint32_t k = 0; k < s->primary.n_on && view_is_primary(s); k++) {
+            assert_true(s->primary.on[k] < v->cluster.n_nodes);
+            assert_true(v->cluster.nodes[s->primary.on[k]].role == NODE_MEMBER);
+        }
+        assert_true(!view_is_primary(s) || s->primary.sync < s->primary.n_on);
         total += s->n_instances;
         assert_ptr_equal(view_service_find(v, s->name), s);
         assert_in_range(s->retry.attempts, 1, 16);
@@ -509,6 +558,10 @@ static void bounds_are_checked(void **state)
     REFUSED(k->heartbeat, VIEW_HEARTBEAT_MAX + 1);
     REFUSED(k->suspect_after, 3 * k->heartbeat - 1);
     REFUSED(k->suspect_after, VIEW_MAX_DURATION + 1);
+    REFUSED(k->lease, VIEW_LEAST_LEASE * k->heartbeat - 1);
+    REFUSED(k->lease, VIEW_LEASE_MAX + 1);
+    REFUSED(k->demotion, (uint64_t)0);
+    REFUSED(k->demotion, k->lease + 1);
     REFUSED(k->nodes[0].name, STR(""));
     REFUSED(k->nodes[0].name, STR("b"));
     REFUSED(k->nodes[0].name, STR("bb"));
@@ -531,6 +584,34 @@ static void bounds_are_checked(void **state)
     REFUSED(v->sockets[3].use, (uint8_t)SOCKET_TCP);
     REFUSED(v->sockets[4].use, (uint8_t)SOCKET_UDP);
     REFUSED(v->sockets[4].addr, k->nodes[2].address);
+    struct view_service *cache = &v->services[2];
+    struct view_primary *p = &cache->primary;
+    REFUSED(p->agent, (uint8_t)AGENTS);
+    REFUSED(p->agent, (uint8_t)AGENT_PROCESS); /* without a command */
+    REFUSED(p->command, command(v, "/bin/true", "x"));
+    REFUSED(p->hook, command(v, "true", "x"));
+    REFUSED(p->hook, command(v, "", "x"));
+    REFUSED(p->n_on, 0u);
+    REFUSED(p->n_on, 1u); /* and waits for another */
+    REFUSED(p->on[0], 0u);
+    REFUSED(p->on[0], 2u); /* a witness */
+    REFUSED(p->on[1], 3u);
+    REFUSED(p->port, (uint16_t)0);
+    REFUSED(p->sync, 2u);
+    REFUSED(p->vip.kind, (uint8_t)0);
+    REFUSED(p->vip.kind, (uint8_t)ADDR_UNIX);
+    REFUSED(p->vip.port, (uint16_t)1);
+    REFUSED(p->vip_prefix, (uint8_t)0);
+    REFUSED(p->vip_prefix, (uint8_t)33);
+    REFUSED(p->hang_after, (uint64_t)0);
+    REFUSED(p->hang_after, VIEW_MAX_DURATION + 1);
+    REFUSED(p->hold, VIEW_MAX_DURATION + 1);
+    REFUSED(p->lag_time, VIEW_MAX_DURATION + 1);
+    REFUSED(p->flap_window, VIEW_MAX_DURATION + 1);
+    REFUSED(p->hold_clients, (uint32_t)VIEW_MAX_CONNECTIONS + 1);
+    REFUSED(cache->dynamic, true);
+    REFUSED(cache->mode, (uint8_t)VIEW_HTTP);
+    REFUSED(v->sockets[7].addr, address("10.0.0.1:26379"));
 #undef REFUSED
     view_free(v);
 }
@@ -544,6 +625,7 @@ static void a_cluster_may_be_small(void **state)
     v->cluster.coordinator = (struct view_coordinator){.kind = COORDINATOR_MANAGED};
     v->cluster.n_nodes = 1;
     v->cluster.self = 0;
+    v->n_services = 2;
     assert_int_equal(view_verify(v, &e), 0);
     v->cluster.key_file = STR("");
     assert_int_equal(view_verify(v, &e), -ERR_PROTO);
@@ -567,7 +649,7 @@ static void format_and_size(void **state)
     b.p[4] = 9;
     repair(&b);
     assert_int_equal(view_decode(buf_str(&b), &out, &e), -ERR_PROTO);
-    assert_string_equal(e.text, "the view has format 9, this program reads format 4");
+    assert_string_equal(e.text, "the view has format 9, this program reads format 5");
     assert_int_equal(view_decode((struct str){b.p, VIEW_MAX_BYTES + 1u}, &out, &e), -ERR_LIMIT);
     buf_free(&b);
     view_free(v);

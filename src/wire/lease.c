@@ -1,7 +1,5 @@
 #include "wire/lease.h"
 
-enum { HEADER = 3 };
-
 static uint8_t *put(uint8_t *at, uint64_t v)
 {
     for (int i = 0; i < 8; i++)
@@ -9,13 +7,23 @@ static uint8_t *put(uint8_t *at, uint64_t v)
     return at + 8;
 }
 
-size_t lease_write(const struct lease_message *m, uint32_t n, uint8_t out[LEASE_DATAGRAM_MAX])
+static uint8_t *put_terms(uint8_t *at, const struct lease_terms *t)
+{
+    at = put(put(at, t->lease), t->demote);
+    for (int i = 0; i < 4; i++)
+        at[i] = (uint8_t)(t->rho >> 8 * i);
+    return at + 4;
+}
+
+size_t lease_write(const struct lease_terms *t, const struct lease_message *m, uint32_t n,
+                   uint8_t out[LEASE_DATAGRAM_MAX])
 {
     CHECK(n >= 1 && n <= LEASE_BATCH);
     uint8_t *at = out;
     *at++ = LEASE_VERSION;
     *at++ = (uint8_t)n;
     *at++ = LEASE_MESSAGE;
+    at = put_terms(at, t);
     for (uint32_t i = 0; i < n; i++) {
         *at++ = m[i].kind;
         *at++ = m[i].refusal;
@@ -55,16 +63,26 @@ static bool is_known(const struct lease_message *m)
     return m->kind >= LEASE_RENEW && m->kind < LEASE_KINDS;
 }
 
-int lease_read(const void *p, size_t n, struct lease_message out[LEASE_BATCH])
+static struct lease_terms read_terms(struct reader r)
+{
+    struct lease_terms t = {.lease = get_u64(&r)};
+    t.demote = get_u64(&r);
+    t.rho = get_u32(&r);
+    return t;
+}
+
+int lease_read(const void *p, size_t n, struct lease_terms *t,
+               struct lease_message out[LEASE_BATCH])
 {
     const uint8_t *at = p;
-    if (n < HEADER || at[0] != LEASE_VERSION || at[1] > LEASE_BATCH || at[2] < LEASE_MESSAGE)
+    if (n < LEASE_HEADER || at[0] != LEASE_VERSION || at[1] > LEASE_BATCH || at[2] < LEASE_MESSAGE)
         return -1;
-    if (n != HEADER + (size_t)at[1] * at[2])
+    if (n != LEASE_HEADER + (size_t)at[1] * at[2])
         return -1;
+    *t = read_terms(reader_of(at + 3, LEASE_HEADER - 3));
     int known = 0;
     for (uint32_t i = 0; i < at[1]; i++) {
-        struct lease_message m = read_one(reader_of(at + HEADER + i * at[2], at[2]));
+        struct lease_message m = read_one(reader_of(at + LEASE_HEADER + i * at[2], at[2]));
         if (is_known(&m))
             out[known++] = m;
     }

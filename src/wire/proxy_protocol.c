@@ -120,13 +120,24 @@ static bool take_path(const char *p, struct addr *a)
     return length > 0 && addr_parse((struct str){text, (size_t)length}, a);
 }
 
-/* Extensions: type, u16 length, value. Their values are not used here. */
-static bool extensions_add_up(const char *p, size_t n)
+/* Version and flags; a later version may have more. */
+static void take_hop(const char *p, size_t n, struct proxy_header *out)
+{
+    if (n < 2 || p[0] != PROXY_HOP_VERSION)
+        return;
+    out->hop = true;
+    out->hop_flags = (uint8_t)p[1];
+}
+
+/* Extensions: type, u16 length, value. Those of others are not used here. */
+static bool take_extensions(const char *p, size_t n, struct proxy_header *out)
 {
     while (n) {
         if (n < 3 || n - 3 < big_endian(p + 1))
             return false;
         size_t whole = 3u + big_endian(p + 1);
+        if ((unsigned char)p[0] == PROXY_TLV_HOP)
+            take_hop(p + 3, whole - 3, out);
         p += whole;
         n -= whole;
     }
@@ -153,7 +164,7 @@ static int parse_addresses(const char *p, size_t n, unsigned family, struct prox
     else if (family == 3 && !(take_path(p, &out->from) && take_path(p + UNIX_PATH_V2, &out->to)))
         return refuse(why, "The PROXY header's socket path is malformed.");
     out->local = family == 0;
-    if (family && !extensions_add_up(p + need, n - need))
+    if (family && !take_extensions(p + need, n - need, out))
         return refuse(why, "The PROXY header's extensions do not add up.");
     return PROXY_DONE;
 }
@@ -271,4 +282,17 @@ size_t proxy_header_write(uint8_t version, const struct addr *from, const struct
     CHECK(version == 1 || version == 2);
     struct addr target = beside(from, to);
     return version == 1 ? write_v1(from, &target, out) : write_v2(from, &target, out);
+}
+
+size_t proxy_header_write_hop(const struct addr *from, const struct addr *to, uint8_t flags,
+                              char out[PROXY_HEADER_WRITTEN_MAX])
+{
+    struct addr target = beside(from, to);
+    CHECK(both(from, &target, ADDR_IP4) || both(from, &target, ADDR_IP6));
+    size_t n = write_v2(from, &target, out);
+    const char extension[] = {(char)PROXY_TLV_HOP, 0, 2, PROXY_HOP_VERSION, (char)flags};
+    memcpy(out + n, extension, sizeof extension);
+    n += sizeof extension;
+    put_big_endian(out + 14, (unsigned)(n - FIXED_V2));
+    return n;
 }

@@ -10,8 +10,13 @@
 
 enum {
     PROXY_HEADER_MAX = 4096, /* of version 2 with its extensions; version 1 has at most 107 bytes */
-    PROXY_HEADER_WRITTEN_MAX = 232,
+    PROXY_HEADER_WRITTEN_MAX = 240,
 };
+
+/* An extension of our own (of the types that are left to users): the connection comes from a node
+ * of the cluster that is not the primary's, and must not be passed on once more. */
+enum { PROXY_TLV_HOP = 0xe7, PROXY_HOP_VERSION = 1 };
+enum { PROXY_HOP_MARKED = 1 /* the sender understands the mark of an orderly end */ };
 
 enum { PROXY_MORE = 0, PROXY_DONE = 1, PROXY_REFUSED = -1 };
 
@@ -20,6 +25,8 @@ struct proxy_header {
     uint8_t version; /* 1 or 2 */
     bool local;      /* the sender speaks for itself (version 2 LOCAL, version 1 UNKNOWN): keep the
                         connection's own addresses */
+    bool hop;        /* it has PROXY_TLV_HOP, of a version that is known here */
+    uint8_t hop_flags;    /* PROXY_HOP_*; unknown ones are ignored */
     struct addr from, to; /* kind ADDR_NONE where the sender gave none */
 };
 
@@ -33,5 +40,8 @@ int proxy_header_parse(const char *p, size_t n, struct proxy_header *out, const 
  * PROXY_HEADER_WRITTEN_MAX. */
 size_t proxy_header_write(uint8_t version, const struct addr *from, const struct addr *to,
                           char out[PROXY_HEADER_WRITTEN_MAX]);
+/* One of version 2 with PROXY_TLV_HOP; both are IP addresses. */
+size_t proxy_header_write_hop(const struct addr *from, const struct addr *to, uint8_t flags,
+                              char out[PROXY_HEADER_WRITTEN_MAX]);
 
 #endif

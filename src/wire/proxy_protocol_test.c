@@ -167,6 +167,36 @@ static void the_client_is_told_whatever_the_listener_is(void **state)
         }
 }
 
+/* The mark that keeps a connection from being passed on twice. */
+static void a_hop_is_known_by_its_mark(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {{"192.0.2.1:65535", "198.51.100.7:1"},
+                                           {"192.0.2.1:7", "[2001:db8::2]:443"},
+                                           {"[2001:db8::1]:1", "198.51.100.7:443"}};
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+        struct addr from, to;
+        struct proxy_header h;
+        const char *why;
+        char out[PROXY_HEADER_WRITTEN_MAX];
+        assert_true(addr_parse(str_of(pairs[i][0]), &from) && addr_parse(str_of(pairs[i][1]), &to));
+        size_t n = proxy_header_write_hop(&from, &to, PROXY_HOP_MARKED, out);
+        assert_true(n <= sizeof out);
+        for (size_t cut = 0; cut < n; cut++)
+            assert_int_equal(proxy_header_parse(out, cut, &h, &why), PROXY_MORE);
+        assert_int_equal(proxy_header_parse(out, n, &h, &why), PROXY_DONE);
+        assert_int_equal(h.bytes, n);
+        assert_true(h.hop && addr_eq(&h.from, &from));
+        assert_int_equal(h.hop_flags, PROXY_HOP_MARKED);
+        out[n - 2] = 9; /* a version of later days */
+        assert_int_equal(proxy_header_parse(out, n, &h, &why), PROXY_DONE);
+        assert_false(h.hop);
+        assert_int_equal(proxy_header_parse(out, proxy_header_write(2, &from, &to, out), &h, &why),
+                         PROXY_DONE);
+        assert_false(h.hop);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +204,7 @@ int main(void)
         cmocka_unit_test(a_part_of_a_header_asks_for_more),
         cmocka_unit_test(what_is_written_reads_the_same),
         cmocka_unit_test(the_client_is_told_whatever_the_listener_is),
+        cmocka_unit_test(a_hop_is_known_by_its_mark),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

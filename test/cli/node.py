@@ -138,7 +138,8 @@ def member(name, state="alive", hearing=(), silent=(), **more):
     return {"name": name, "address": "10.0.0.1:7300", "zone": "", "role": "member", "state": state, "reason": reason,
             "since_seconds": 400.0, "heard_ago_seconds": 0.03, "incarnation": 1, "rtt_us": 187, "maintenance": False,
             "observers": {"count": len(hearing) + len(silent), "hearing_count": len(hearing), "silent_count": len(silent),
-                          "hearing": list(hearing), "silent": list(silent)}, **more}
+                          "hearing": list(hearing), "silent": list(silent)},
+            "voter": None, "config_version": None, "config_problem": "", **more}
 
 
 def cluster(all_of_them, **more):

@@ -22,13 +22,27 @@ def test_the_table(run, node):
 cluster prod: 3 nodes, 2 alive, c failed 12 s ago
   a and b cannot reach each other; d reaches both
   d hears nobody, others hear d
-  NODE         ADDRESS        STATE       SINCE  HEARD     RTT  OBSERVERS  REASON
-  a            10.0.0.1:7300  alive   2 h 1 min      -       -        1/1  self
-  b            10.0.0.1:7300  alive       6 min    0 s  187 us        1/1  heard
-  c (witness)  [::1]:7300     failed       12 s   12 s  201 us        0/2  agreed
+  NODE         ADDRESS        STATE       SINCE  HEARD     RTT  OBSERVERS  VOTER  CONFIG  REASON
+  a            10.0.0.1:7300  alive   2 h 1 min      -       -        1/1  -           -  self
+  b            10.0.0.1:7300  alive       6 min    0 s  187 us        1/1  -           -  heard
+  c (witness)  [::1]:7300     failed       12 s   12 s  201 us        0/2  -           -  agreed
   c: failed for 12 s, its observers agree that it is gone; not heard by a, b
 """
     assert node.asked == ["GET /v1/members"]
+
+
+def test_who_votes_and_what_each_runs(run, node):
+    behind = member("b", hearing="a", voter=False, config_version=41, config_problem="version 42 cannot be used by this node: no")
+    r = show(run, node, members([{**SELF, "voter": True, "config_version": 42}, behind, {**GONE, "voter": True, "config_version": 0}]))
+    assert r.stdout == """\
+cluster prod: 3 nodes, 2 alive, c failed 12 s ago
+  NODE         ADDRESS        STATE       SINCE  HEARD     RTT  OBSERVERS  VOTER  CONFIG  REASON
+  a            10.0.0.1:7300  alive   2 h 1 min      -       -        1/1  yes        42  self
+  b            10.0.0.1:7300  alive       6 min    0 s  187 us        1/1  no         41  heard
+  c (witness)  [::1]:7300     failed       12 s   12 s  201 us        0/2  yes       own  agreed
+  c: failed for 12 s, its observers agree that it is gone; not heard by a, b
+  b: configuration: version 42 cannot be used by this node: no
+"""
 
 
 def test_the_line_names_three_and_counts_the_others(run, node):

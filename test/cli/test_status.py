@@ -50,6 +50,18 @@ api  healthy  least-requests on [::1]:81, unix:/run/api.sock
 """
 
 
+def test_the_version_of_the_shared_configuration(run, node):
+    def lines(config):
+        return show(run, node, status([], config=config)).stdout.splitlines()
+    config = {"version": 41, "digest": "d", "head": 42, "problem": ""}
+    own = ["holdfast host-a  version 0.1.0, up 6 min, epoch 7, /etc/holdfast/holdfast.conf", "", "no services"]
+    assert lines(None) == lines({**config, "version": 0}) == own
+    runs = ["holdfast host-a  version 0.1.0, up 6 min, epoch 7, configuration 41, /etc/holdfast/holdfast.conf", "", "no services"]
+    assert lines(config) == runs
+    refused = "configuration: version 42 cannot be used by this node: no"
+    assert lines({**config, "problem": refused[15:]}) == [runs[0], refused, *runs[1:]]
+
+
 def test_it_asks_once(run, node):
     show(run, node, status([]))
     assert node.asked == ["GET /v1/status"]

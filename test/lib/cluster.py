@@ -173,13 +173,14 @@ class ClusterNode(Node):
         super().__init__(cluster.site, name, "", WEB_PORT, machine.prefix)
         self.cluster, self.machine, self.file = cluster, machine, cluster.file
         self.follower = Follower(self, cluster.changed)
+        self.around = []        # what its processes are started by, on that machine
 
     def write(self, config):
         """The file is the cluster's."""
 
     def start(self, wait=True):
         with open(self.errors, "ab") as err:
-            self.process = self.site.process([*self.prefix, BINARY, "run", self.file, "--node", self.name, "--state", self.state],
+            self.process = self.site.process([*self.prefix, *self.around, BINARY, "run", self.file, "--node", self.name, "--state", self.state],
                                              stdout=err, stderr=err)
         if not self.follower.is_alive():
             self.follower.start()

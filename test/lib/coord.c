@@ -1,11 +1,11 @@
 /* coord: a coordinator's engine at the end of two pipes, for tests that drive histories through it.
  *
- *   coord ENGINE [--faults]
+ *   coord ENGINE [--faults] [--ca FILE] [--cert FILE] [--key FILE]
  *
- * ENGINE is embedded:PATH, or etcd:PREFIX,URL,URL... Reads one JSON object a line, answers with one
- * a line, in the order of what happens; requests are under way at the same time. `id` is the
- * asker's own. Times are CLOCK_BOOTTIME in ns: `start` before the engine was called, `end` when its
- * answer was there.
+ * ENGINE is embedded:PATH, or etcd:PREFIX,URL,URL... (with these files, where it asks for them).
+ * Reads one JSON object a line, answers with one a line, in the order of what happens; requests are
+ * under way at the same time. `id` is the asker's own. Times are CLOCK_BOOTTIME in ns: `start`
+ * before the engine was called, `end` when its answer was there.
  *
  *   {"id": 1, "do": "cas", "ms": 2000, "ops": [{"key": "a", "act": "put", "expected": 0, "value":
  * "x"}]}
@@ -40,6 +40,7 @@ struct program {
     struct io in;
     struct buf line;
     struct faulty_disk *disk;
+    const char *ca, *cert, *key;
     struct watch {
         struct program *p;
         json_int_t id;
@@ -269,7 +270,7 @@ static void on_input(struct io *io, unsigned ready)
 static int open_etcd(struct program *p, char *words, struct err *e)
 {
     const char *urls[16];
-    struct coord_etcd_options o = {.endpoints = urls};
+    struct coord_etcd_options o = {.endpoints = urls, .ca = p->ca, .cert = p->cert, .key = p->key};
     char *save;
     o.prefix = strtok_r(words, ",", &save);
     for (char *u; o.n_endpoints < ARRAY_LEN(urls) && (u = strtok_r(NULL, ",", &save));)
@@ -291,17 +292,30 @@ static void open_engine(struct program *p, char *engine)
         die(engine, e.text);
 }
 
+static void read_options(struct program *p, int n, char **words)
+{
+    for (int i = 0; i < n; i++)
+        if (!strcmp(words[i], "--faults"))
+            p->disk = faulty_disk();
+        else if (i + 1 == n)
+            die("no such option", words[i]);
+        else if (!strcmp(words[i], "--ca"))
+            p->ca = words[++i];
+        else if (!strcmp(words[i], "--cert"))
+            p->cert = words[++i];
+        else if (!strcmp(words[i], "--key"))
+            p->key = words[++i];
+        else
+            die("no such option", words[i]);
+}
+
 int main(int argc, char **argv)
 {
     struct program p = {.line.limit = LINE_MAX_BYTES};
     struct err e;
     if (argc < 2)
-        die("usage", "coord ENGINE [--faults]");
-    for (int i = 2; i < argc; i++)
-        if (!strcmp(argv[i], "--faults"))
-            p.disk = faulty_disk();
-        else
-            die("no such option", argv[i]);
+        die("usage", "coord ENGINE [--faults] [--ca FILE] [--cert FILE] [--key FILE]");
+    read_options(&p, argc - 2, argv + 2);
     io_init(&p.in, on_input);
     fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
     if (loop_new(&p.loop, &e))

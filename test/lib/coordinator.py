@@ -9,6 +9,7 @@ as a history for the judge (linearizable.py).
     history.settle()
     judge(**history.judged())
 """
+import collections
 import itertools
 import json
 import os
@@ -18,7 +19,7 @@ import subprocess
 import time
 
 import holdfast
-from linearizable import ANY, CONFLICT, DONE, FAILED, UNKNOWN, Key, Op, Watch
+from linearizable import ANY, CONFLICT, DONE, FAILED, UNKNOWN, Key, Op, Watch, judge
 
 TOOL = os.path.join(holdfast.TOOLS, "coord")
 
@@ -28,8 +29,8 @@ class Engine:
 
     ids = itertools.count(1)
 
-    def __init__(self, spec, *options):
-        self.group = holdfast.Process([TOOL, spec, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, spec, *options, prefix=()):
+        self.group = holdfast.Process([*prefix, TOOL, spec, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.process = self.group.popen
         os.set_blocking(self.process.stdout.fileno(), False)
         self.bytes, self.lines, self.watched = b"", [], {}
@@ -244,3 +245,58 @@ class History:
         """Watches and operations for the judge."""
         return {"ops": self.ops, "revision": self.revision, "items": self.begin,
                 "watches": [Watch(engine.watched.get(watch, []), prefix) for engine, watch, prefix in self.watches]}
+
+
+# --- on etcd: EtcdCluster of etcd.py, or Members of coordinated.py ---
+
+HISTORIES = int(os.environ.get("HOLDFAST_HISTORIES", "200" if "HOLDFAST_ROUNDS" in os.environ else "8"))
+SEED = int(os.environ.get("HOLDFAST_SEED", "1"))
+
+
+class Nemesis:
+    """One member at a time is lost for a moment; or the whole of a single one; or a process that asks is killed."""
+
+    def __init__(self, etcd, counts):
+        self.etcd, self.counts, self.lost = etcd, counts, None
+
+    def __call__(self, history):
+        r = history.random
+        if self.lost and time.monotonic() > self.lost[2]:
+            self.heal()
+        elif not self.lost and r.random() < 0.06:
+            member, how = r.randrange(self.etcd.n), r.choice(["kill", "stop", "kill who asks"])
+            self.counts[how] += 1
+            if how == "kill who asks":
+                history.kill(r.randrange(len(history.engines)))
+                return
+            getattr(self.etcd, how)(member)
+            self.lost = member, how, time.monotonic() + r.uniform(0.05, 0.7)
+
+    def heal(self):
+        if self.lost:
+            member, how, _ = self.lost
+            self.lost = None
+            self.etcd.start(member) if how == "kill" else self.etcd.resume(member)
+
+
+def run_one(etcd, seed, counts):
+    history = History(seed, lambda i: etcd.engine(f"h/{seed}/"), engines=2, clients=3 + seed % 3, each=12)
+    nemesis = Nemesis(etcd, counts)
+    history.run(nemesis)
+    nemesis.heal()
+    history.settle()
+    for o in history.ops:
+        counts[o.outcome] += 1
+    counts["operations"] += len(history.ops)
+    counts["told"] += sum(len(c["items"]) for e, w, _ in history.watches for c in e.watched.get(w, []))
+    problem = judge(**history.judged())
+    assert problem is None, f"seed {seed}: {problem}\n" + "\n".join(map(str, sorted(history.ops, key=lambda o: o.start)))
+
+
+def histories(etcd, first, n):
+    """So many histories are linearizable, or it fails; what happened in them."""
+    counts, began = collections.Counter(), time.monotonic()
+    for seed in range(first, first + n):
+        run_one(etcd, seed, counts)
+        etcd.settle()
+    return f"{n} histories linearizable, in {time.monotonic() - began:.0f} s: {dict(counts)}"

@@ -17,6 +17,7 @@ import threading
 import time
 import urllib.request
 
+from coordinator import Engine
 from holdfast import PATIENCE, TOOLS, TOP, until
 
 
@@ -127,8 +128,30 @@ class EtcdCluster:
             command[1:1] = ["--user", user]
         subprocess.run(command, env=dict(os.environ, ETCDCTL_API="3"), check=True, capture_output=True)
 
+    prefix, files = (), {}      # how a program is run that asks, and with which certificates
+
+    def engine(self, prefix):
+        """For a history (coordinator.py)."""
+        return Engine(f"etcd:{prefix}," + ",".join(self.urls))
+
+    def settle(self):
+        """Until all is as before a fault."""
+        self.await_leader()
+
     def client(self, *options, urls=None):
         return Client(self.site, urls or self.urls, options)
+
+
+def contract(etcd):
+    """Runs the contract of all engines (src/coord/contract_test.h) on these members; how many cases it has."""
+    program = os.path.join(os.path.dirname(TOOLS), "src", "coord", "test_coord_contract")
+    given = {f"HOLDFAST_ETCD_{name.upper()}": path for name, path in etcd.files.items()}
+    done = subprocess.run([*etcd.prefix, program, "etcd"], env={**os.environ, "HOLDFAST_ETCD": ",".join(etcd.urls), **given},
+                          capture_output=True, text=True, timeout=300 * PATIENCE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    cases = done.stdout.count("[ RUN ")
+    assert cases == done.stdout.count("[       OK ]") and "compaction_disturbs_nobody" in done.stdout, done.stdout + done.stderr
+    return cases
 
 
 class Client:

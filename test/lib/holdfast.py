@@ -99,12 +99,15 @@ def connects(port):
 class Process:
     """A child in a group of its own."""
 
+    children = set()    # that were started and not ended: a module's site may be open while a test has one of its own
+
     def __init__(self, command, **options):
         def child():
             os.setpgid(0, 0)
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
         self.ended, self.popen = False, subprocess.Popen(command, preexec_fn=child, **options)
+        Process.children.add(self.pid)
 
     @property
     def pid(self):
@@ -130,6 +133,7 @@ class Process:
         except ProcessLookupError:
             pass
         self.popen.wait()
+        Process.children.discard(self.pid)
         for pipe in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
             if pipe:
                 try:
@@ -399,10 +403,9 @@ class Site:
 
     def _reap_orphans(self):
         """What a killed supervisor left behind has become our child."""
-        ours = {p.pid for p in self.processes}
         end = time.monotonic() + 5
         while time.monotonic() < end:
-            orphans = [pid for pid in _children() if pid not in ours]
+            orphans = [pid for pid in _children() if pid not in Process.children]
             if not orphans:
                 return
             for pid in orphans:

@@ -18,16 +18,16 @@ ROOMS = sorted(p.name for p in SRC.iterdir() if p.is_dir())
 FRONT_DOORS = {
     'base': {'base.h'},
     'os': {'os.h'},
-    'wire': {'beat.h', 'cookie.h', 'dns.h', 'gossip.h', 'health.h', 'http1.h', 'lease.h', 'proxy_protocol.h', 'trace_context.h'},
+    'wire': {'beat.h', 'cookie.h', 'dns.h', 'gossip.h', 'health.h', 'http1.h', 'lease.h', 'neighbour.h', 'proxy_protocol.h', 'resp.h', 'resp_frame.h', 'role.h', 'trace_context.h'},
     'conf': {'conf.h'},
     'view': {'view.h', 'cells.h', 'log_format.h'},
     'detect': {'arrival.h', 'beat.h', 'detect.h', 'fuse.h', 'probe.h'},
     'balance': {'admit.h', 'balance.h', 'breaker.h', 'outlier.h', 'quantile.h', 'rate.h', 'sticky.h'},
     'member': {'member.h'},
-    'mesh': {'engine.h', 'mesh.h', 'mesh_join.h', 'mesh_keys.h', 'mesh_token.h', 'seal.h'},      # the simulator runs the engine
+    'mesh': {'engine.h', 'leases.h', 'mesh.h', 'mesh_join.h', 'mesh_keys.h', 'mesh_token.h', 'seal.h'},      # the simulator runs the engine
     'discover': {'discover.h'},
     'coord': {'bundle.h', 'coord.h', 'etcd_members.h', 'etcd_timers.h', 'managed.h', 'standing.h', 'store.h', 'versions.h', 'voters.h'},    # the simulator keeps its map in the store
-    'recover': {'agents/process.h', 'lease.h', 'role.h'},
+    'recover': {'agents/instance.h', 'agents/process.h', 'agents/vip.h', 'failover.h', 'lease.h', 'role.h'},
     'proxy': {'proxy.h'},
     'audit': {'audit.h'},
     'admin': {'access.h', 'admin.h'},
@@ -45,7 +45,7 @@ MAY_INCLUDE = {
     'view': {'balance', 'detect'},
     'conf': {'view', 'balance', 'detect', 'os'},
     'member': {'wire', 'detect'},
-    'mesh': {'os', 'wire', 'detect', 'view', 'balance', 'member'},
+    'mesh': {'os', 'wire', 'detect', 'view', 'balance', 'member', 'recover'},
     'discover': {'os', 'wire', 'view', 'balance', 'detect', 'conf'},
     'coord': {'os'},
     'recover': {'os', 'wire'},

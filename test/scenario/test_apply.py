@@ -13,6 +13,7 @@ import time
 import pytest
 
 from cluster import Cluster, now
+from coordinated import Coordinated
 from holdfast import PATIENCE, sample, until
 
 ROUNDS = int(os.environ.get("HOLDFAST_ROUNDS", "60"))
@@ -221,7 +222,7 @@ def test_control_may_die_at_any_moment_of_an_adoption(node, site):
     assert version > 4, "most should have got through"
 
 
-# ---- several nodes and an etcd ----
+# ---- several nodes and an etcd of somebody's, or their own ----
 
 class Etcd:
     """One member on a machine of its own."""
@@ -243,10 +244,15 @@ class Etcd:
 
 
 @pytest.fixture
-def cluster(site):
-    with Cluster(site, "abc", coordinator=ETCD) as cluster:
-        cluster.etcd = Etcd(cluster)
+def cluster(site, request):
+    """An etcd that is there already; or the one that the nodes run themselves, where a test asks for it."""
+    managed = getattr(request, "param", "external") == "managed"
+    with Coordinated(site, "abc") if managed else Cluster(site, "abc", coordinator=ETCD) as cluster:
+        if not managed:
+            cluster.etcd = Etcd(cluster)
         cluster.start()
+        if managed:
+            cluster.await_members("abc")
         for node in cluster.nodes.values():
             until(lambda: config_of(node)["head_known"], what="the coordinator to answer")
         yield cluster
@@ -276,6 +282,7 @@ def apply(api, text, note):
         conflicts += 1
 
 
+@pytest.mark.parametrize("cluster", ["external", "managed"], indirect=True)
 def test_applies_from_three_nodes_at_once_are_one_row(cluster):
     done, failures, lock = {}, [], threading.Lock()
     share = (ROUNDS + 2) // 3

@@ -5,13 +5,10 @@ seed: HOLDFAST_SEED=N is the first one. test_etcd_histories.py does the same on 
 """
 import collections
 import os
-import subprocess
 import time
 
 import pytest
 from coordinator import Engine, History
-from etcd import EtcdCluster
-from holdfast import TOOLS
 from linearizable import judge
 
 HISTORIES = int(os.environ.get("HOLDFAST_HISTORIES", "200" if "HOLDFAST_ROUNDS" in os.environ else "40"))
@@ -66,14 +63,6 @@ def test_histories_on_the_embedded_engine(part, tmp_path, site):
     for seed in seeds:
         run_one(seed, tmp_path, counts)
     site.report(f"{len(seeds)} histories linearizable: {dict(counts)}")
-
-
-@pytest.mark.parametrize("n", [1, 3])
-def test_the_contract_on_etcd(n, site):
-    with EtcdCluster(site, n) as etcd:
-        ran = subprocess.run([os.path.join(TOOLS, "..", "src", "coord", "test_coord_contract"), "etcd"], text=True, capture_output=True,
-                             env={**os.environ, "HOLDFAST_ETCD": ",".join(etcd.urls)})
-    assert ran.returncode == 0 and "OK" in ran.stdout, ran.stdout + ran.stderr
 
 
 def percentiles(ns):

@@ -1,37 +1,38 @@
 """The managed coordinator among real nodes: it forms, loses members and gets them back, while every request is answered."""
 
+import contextlib
 import os
 import subprocess
-import time
 
 import pytest
 from cluster import answered, now
-from coordinated import GO, KILL, STOP, Coordinated
-from holdfast import until
+from coordinated import GO, KILL, STOP, Coordinated, Throughout
+from holdfast import Site, until
+
+ROUNDS = int(os.environ.get("HOLDFAST_ROUNDS", "1"))        # of changes of the key
+AWAY = float(os.environ.get("HOLDFAST_AWAY", "5"))          # seconds without any member
 
 
-ROUNDS = int(os.environ.get("HOLDFAST_ROUNDS", "1"))     # of changes of the key
+@pytest.fixture(scope="module")
+def formed(tmp_path_factory, long_report):
+    """[a cluster of three], which what follows forms anew when a test left it in pieces."""
+    with contextlib.ExitStack() as stack:
+        def form():
+            stack.close()
+            site = stack.enter_context(Site(tmp_path_factory.mktemp("three"), long_report))
+            cluster = stack.enter_context(Coordinated(site, "abc"))
+            cluster.start()
+            cluster.await_members("abc")
+            return cluster
+        yield form
 
 
 @pytest.fixture
-def three(site):
-    with Coordinated(site, "abc") as cluster:
-        cluster.start()
-        cluster.await_members("abc")
-        yield cluster
-
-
-def test_three_nodes_form_one(site):
-    with Coordinated(site, "abc") as cluster:
-        cluster.start()
-        load = cluster.load("b")
-        cluster.await_members("abc")
-        assert len(cluster.ids()) == 1 and None not in cluster.ids()
-        founders = [name for name, e in cluster.events("coordinator") if e["text"].startswith("founds the coordinator")]
-        assert founders == ["a"]  # the first of the file, once
-        for name in "bc":
-            cluster.await_told("joins the coordinator", name)
-        assert answered(load)["requests"]
+def three(formed, request):
+    cluster = getattr(request.module, "kept", None)
+    if not cluster or not cluster.settled("abc") or not cluster.agreed():
+        cluster = request.module.kept = formed()
+    return cluster
 
 
 def test_a_node_that_is_missing_is_waited_for(site):
@@ -48,108 +49,147 @@ def test_a_node_that_is_missing_is_waited_for(site):
 
 
 def test_a_member_killed_comes_back(three):
-    load, at = three.load("b"), now()
-    leader = three.leader()
-    three.etcd(leader).send(KILL)
-    three.await_told("its member ended by signal 9", leader, since=at)
-    three.await_members("abc")
-    assert len(three.ids()) == 1
-    answered(load)
+    before, leader = three.places(), three.leader()
+    others = [n for n in "abc" if n != leader]
+    with Throughout(three, "abc") as meanwhile:
+        three.etcd(leader).send(KILL)
+        three.await_told("its member ended by signal 9", leader, since=meanwhile.at)
+        meanwhile.apply(others[0])
+        three.await_running(leader)
+        three.await_members("abc")
+        meanwhile.apply(leader)
+        meanwhile.await_version()
+    assert three.places() == before
+    three.shows(meanwhile.at, (leader, "its member ended by signal 9"), (leader, "its member is started again"))
 
 
 def test_a_member_paused_is_replaced_by_nobody(three):
     """Who is silent keeps its place: only a disk that is lost costs it."""
-    load, leader, at = three.load("b"), three.leader(), now()
+    before, leader = three.places(), three.leader()
     others = [n for n in "abc" if n != leader]
-    three.etcd(leader).send(STOP)
-    three.await_told("follows another leader", others, since=at)
-    time.sleep(3)
-    three.etcd(leader).send(GO)
-    three.await_members("abc")
-    assert not [e for _, e in three.events("coordinator", since=at) if e["text"].startswith("removes")]
-    answered(load)
+    with Throughout(three, "abc") as meanwhile:
+        three.etcd(leader).send(STOP)
+        three.await_told("its member here leads", others, since=meanwhile.at)
+        meanwhile.apply(others[0])
+        meanwhile.carry(3)
+        meanwhile.apply(leader)
+        three.etcd(leader).send(GO)
+        three.await_members("abc")
+        meanwhile.apply(leader)
+        meanwhile.await_version()
+    assert three.places() == before
+    three.shows(meanwhile.at, (others, "its member here leads"), (leader, "its member here follows another leader"))
 
 
 def test_a_disk_that_is_lost_is_replaced(three):
-    load, at = three.load("b"), now()
-    before = {m["node"]: m["id"] for m in three["a"].coordinator()["members"]}
-    three.wipe("c")
-    three.await_agreement({"a": "alive", "b": "alive", "c": "failed"}, by="ab")
-    three["c"].start()
-    three.await_told("removes the member of c", "ab", since=at)
-    three.await_told("joins the coordinator", "c", since=at)
-    three.await_members("abc")
-    after = {m["node"]: m["id"] for m in three["a"].coordinator()["members"]}
+    before, [was] = three.places(), three.ids()
+    with Throughout(three, "ab", lost="c") as meanwhile:
+        meanwhile.apply("c")
+        three.wipe("c")
+        three.await_agreement({"a": "alive", "b": "alive", "c": "failed"}, by="ab")
+        meanwhile.apply("b")
+        three["c"].start()
+        three.await_told("removes the member of c", "ab", since=meanwhile.at)
+        three.await_told("joins the coordinator", "c", since=meanwhile.at)
+        three.await_members("abc")
+        meanwhile.await_version()
+        meanwhile.apply("c")
+    after = three.places()
     assert after["c"] != before["c"] and after["a"] == before["a"] and after["b"] == before["b"]
-    assert len(three.ids()) == 1
-    answered(load)
+    assert three.ids() == {was}
+    three.shows(meanwhile.at, ("ab", "c: removes the member of c"), ("ab", "c: adds c to the members"), ("c", "c: joins the coordinator"),
+                ("ab", "c: c has caught up and becomes a full member"))
 
 
 def test_the_founder_that_lost_its_disk_founds_nothing(three):
     [was] = three.ids()
-    at = now()
-    three.wipe("a")
-    three.await_agreement({"a": "failed", "b": "alive", "c": "alive"}, by="bc")
-    three["a"].start()
-    three.await_members("abc")
+    with Throughout(three, "bc", lost="a") as meanwhile:
+        three.wipe("a")
+        three.await_agreement({"a": "failed", "b": "alive", "c": "alive"}, by="bc")
+        meanwhile.apply("c")
+        three["a"].start()
+        three.await_members("abc")
+        meanwhile.await_version()
+        meanwhile.apply("a")
     assert three.ids() == {was}
-    assert not [e for _, e in three.events("coordinator", since=at) if "founds the coordinator" in e["text"]]
+    assert not [e for _, e in three.events("coordinator", since=meanwhile.at) if "founds the coordinator" in e["text"]]
+    three.shows(meanwhile.at, ("bc", "a: removes the member of a"), ("a", "a: joins the coordinator"),
+                ("bc", "a: a has caught up and becomes a full member"))
 
 
-def test_all_members_down_and_back(three):
+@pytest.mark.parametrize("how", ["stopped", "dying"])
+def test_all_members_down_and_back(three, how):
     """Nothing that serves waits for the coordinator, and it comes back by itself."""
-    load, at = three.load("b"), now()
-    for name in "abc":
-        three.etcd(name).send(STOP)
-    for name in "abc":
-        three.await_told("it cannot be reached", name, since=at, seconds=30)
-    time.sleep(float(os.environ.get("HOLDFAST_AWAY", "10")))
-    for name in "abc":
-        three.etcd(name).send(KILL)
-    three.await_members("abc")
-    assert len(three.ids()) == 1
-    answered(load)
+    before = three.places()
+    with Throughout(three, "abc") as meanwhile:
+        meanwhile.apply("a")
+        down = three.members_down(how)
+        for name in "abc":
+            three.await_told("it cannot be reached", name, since=meanwhile.at, seconds=30)
+        meanwhile.refused("b")
+        meanwhile.carry(AWAY)
+        down.over()
+        back = now()
+        three.await_members("abc")
+        meanwhile.await_version()
+        meanwhile.apply("b")
+    assert three.places() == before
+    three.shows(meanwhile.at, *((n, "it cannot be reached") for n in "abc"))
+    three.shows(back, *((n, "it is there, at") for n in "abc"))
+    three.site.report(f"all members {how} for {AWAY:g} s: {meanwhile.requests} requests, none failed")
 
 
 def test_a_lost_quorum_is_restored_by_one_command(three):
-    load, [was], at = three.load("a"), three.ids(), now()
-    for name in "bc":
-        three.wipe(name)
-    three.await_told("it cannot be reached", "a", since=at, seconds=30)
-    for name in "bc":
-        three[name].start()
-    refused = three["b"].command("coordinator", "restore", "--yes", check=False)
-    assert refused.returncode == 1 and "has no data of the coordinator" in refused.stderr
-    asked = three["a"].command("coordinator", "restore", check=False)
-    assert asked.returncode != 0 and "--yes" in asked.stderr and "lost" in asked.stderr
-    three["a"].command("coordinator", "restore", "--yes", seconds=90)
-    three.await_members("abc")
+    [was], generation = three.ids(), three["a"].coordinator()["generation"]
+    with Throughout(three, "a", lost="bc") as meanwhile:
+        meanwhile.apply("b")
+        for name in "bc":
+            three.wipe(name)
+        three.await_told("it cannot be reached", "a", since=meanwhile.at, seconds=30)
+        meanwhile.refused("a")
+        for name in "bc":
+            three[name].start()
+        refused = three["b"].command("coordinator", "restore", "--yes", check=False)
+        assert refused.returncode == 1 and "has no data of the coordinator" in refused.stderr
+        asked = three["a"].command("coordinator", "restore", check=False)
+        assert asked.returncode != 0 and "--yes" in asked.stderr and "lost" in asked.stderr
+        three["a"].command("coordinator", "restore", "--yes", seconds=90)
+        three.await_members("abc")
+        meanwhile.await_version()
+        meanwhile.apply("c")
     assert three.ids() == {was}
-    assert {three[n].coordinator()["generation"] for n in "abc"} == {2}
+    assert {three[n].coordinator()["generation"] for n in "abc"} == {generation + 1}
     again = three["a"].command("coordinator", "restore", "--yes", check=False)
     assert again.returncode == 1 and "nothing is to be restored" in again.stderr
-    answered(load, killed=True)
+    three.shows(meanwhile.at, ("a", "it cannot be reached"),
+                ("a", f"an operator restores it from what this node has: generation {generation + 1}"), ("a", "it is there, at"),
+                ("b", "joins the coordinator"), ("c", "joins the coordinator"),
+                ("a", "b has caught up and becomes a full member"), ("a", "c has caught up and becomes a full member"))
 
 
 def test_with_no_disk_left_a_backup_is_enough(three, tmp_path):
-    load = three.load("a")
     file = str(tmp_path / "backup.json")
-    three["b"].command("coordinator", "backup", file)
-    revision = three["b"].coordinator()["revision"]
-    answered(load)
+    with Throughout(three, "a") as meanwhile:
+        meanwhile.apply("c")
+        three["b"].command("coordinator", "backup", file)
+    head, revision = meanwhile.head("a"), three["b"].coordinator()["revision"]
     for name in "abc":
         three.wipe(name)
     three["c"].start(wait=False)
     three["a"].start()
     three["b"].start()
-    # all disks are new: another coordinator is founded, and the backup put in its place
-    three.await_members("abc")
-    load = three.load("a")
-    three["c"].command("coordinator", "restore", "--from", file, "--force", "--yes", seconds=120)
-    three.await_members("abc")
+    until(three["c"].ready, 20, "c to be ready")
+    with Throughout(three, "abc", lost="abc") as meanwhile:
+        # all disks are new: another coordinator is founded, and the backup put in its place
+        three.await_members("abc")
+        three["c"].command("coordinator", "restore", "--from", file, "--force", "--yes", seconds=120)
+        three.await_members("abc")
+        meanwhile.await_version(head)
+        meanwhile.apply("a")
     assert len(three.ids()) == 1
     assert min(three[n].coordinator()["revision"] for n in "abc") > revision  # above all that was given out
-    answered(load)
+    three.shows(meanwhile.at, ("a", "founds the coordinator, as its first member"), ("c", "restore: an operator restores it from"),
+                ("abc", "keys are restored from a backup"), ("a", "it is there, at"))
 
 
 def test_it_grows_and_shrinks(site):
@@ -180,45 +220,22 @@ def test_the_cluster_s_key_is_changed_under_it(site):
         cluster.keys_of_their_own()
         cluster.start()
         cluster.await_members("abc")
-        load, [was], at = cluster.load("b"), cluster.ids(), now()
-        for number in range(ROUNDS):
-            rotated = cluster["a"].command("key", "rotate", seconds=90)
-            assert rotated.returncode == 0, rotated.stderr
-            cluster.await_members("abc", seconds=90)
-            apply(cluster, "abc"[number % 3], number + 1)
-            until(lambda: versions(cluster) == [number + 1] * 3, 30)
-        # members start anew under the new key alone, so it is that one which counts
-        leader = cluster.leader()
-        cluster.etcd(leader).send(KILL)
-        cluster.await_told("its member ended by signal 9", leader, since=at)
-        cluster.await_members("abc", seconds=90)
+        [was] = cluster.ids()
+        with Throughout(cluster, "abc") as meanwhile:
+            for number in range(1, ROUNDS + 1):
+                rotated = cluster["a"].command("key", "rotate", seconds=90)
+                assert rotated.returncode == 0, rotated.stderr
+                meanwhile.apply("abc"[number % 3])
+                # each member starts anew twice: to know the new key before the old one goes, and to forget that one
+                until(lambda: [restarts(cluster, n, meanwhile.at) for n in "abc"] == [2 * number] * 3, 90, "all members to have started anew")
+                cluster.await_members("abc")
+                meanwhile.await_version()
+            assert not [e for _, e in cluster.events("coordinator", since=meanwhile.at) if "cannot be reached" in e["text"]]
         assert cluster.ids() == {was}
-        answered(load)
 
 
-def test_five_nodes_form_one(site):
-    with Coordinated(site, "abcde") as cluster:
-        cluster.start()
-        load = cluster.load("a")
-        cluster.await_members("abcde", seconds=120)
-        assert len(cluster.ids()) == 1
-        answered(load)
-
-
-def versions(cluster):
-    """What each node runs; None: it does not answer."""
-    return [((cluster.nodes[n].ask("/v1/config") or {}).get("used") or {}).get("version") for n in cluster.names]
-
-
-def apply(cluster, by, number, everywhere=True):
-    """A version that differs from the one before in nothing but a comment. Exit code 1: it is in force, and not all nodes run it."""
-    file = cluster.site.path("next.conf")
-    with open(cluster.file) as now_, open(file, "w") as next_:
-        next_.write(now_.read() + f"# {number}\n")
-    done = cluster.apply(by, file, *([] if everywhere else ["--wait", "0"]))
-    assert done.returncode == (0 if everywhere else 1), done.stdout + done.stderr
-    assert f"version {number} is applied" in done.stdout
-    return done.stdout
+def restarts(cluster, name, since):
+    return len([e for e in cluster[name].events("coordinator", since=since) if e["text"].startswith("its member restarts")])
 
 
 def fill(disk):
@@ -234,29 +251,42 @@ def fill(disk):
     return path
 
 
+def write_until(cluster, enough):
+    """Until a member has no room for it on a disk that is full."""
+    with cluster.members().engine("filler/") as engine:
+        for i in range(200):
+            if enough():
+                return
+            until(lambda: engine.ask(do="cas", ops=[{"key": f"k{i % 4}", "act": "put", "expected": -1, "value": "v" * (512 << 10)}])
+                  ["outcome"] == "done", 30, "a change to be done without the node whose disk is full")
+
+
 def test_a_full_disk_stops_one_node_from_following_and_nothing_else(site):
-    """The node whose disk is full serves on, and has the version in force when there is room again."""
+    """The node whose disk is full serves on, and has the version in force when there is room again; so has its member of etcd."""
     with Coordinated(site, "abc") as cluster:
         disk = cluster["c"].state
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m,mode=755", "tmpfs", disk], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m,mode=755", "tmpfs", disk], check=True)
         try:
             cluster.start()
             cluster.await_members("abc")
-            load = cluster.load("c")
-            apply(cluster, "a", 1)
-            until(lambda: versions(cluster) == [1, 1, 1], 20)
-            filler, at = fill(disk), now()
-            for number in range(2, 12):
-                said = apply(cluster, "ab"[number % 2], number, everywhere=False)
-            assert "c: version" in said and "No space left on device" in said
-            until(lambda: versions(cluster)[:2] == [11, 11], 20)
-            assert versions(cluster)[2] in range(1, 12)
-            os.unlink(filler)
-            until(lambda: versions(cluster) == [11, 11, 11], 60, "the node with room again to follow")
-            cluster.await_members("abc")
-            assert len(cluster.ids()) == 1
-            assert not [e for _, e in cluster.events("coordinator", since=at) if e["text"].startswith("removes")]
-            answered(load)
+            before = cluster.places()
+            with Throughout(cluster, "abc") as meanwhile:
+                meanwhile.apply("a")
+                meanwhile.await_version(1)
+                filler = fill(disk)
+                # an etcd that dies for want of room leaves some, until it starts again
+                said = [meanwhile.apply("ab"[number % 2], everywhere=None) for number in range(2, 12)]
+                assert any("c: version" in words and "No space left on device" in words for words in said), said
+                meanwhile.await_version(11, by="ab")
+                write_until(cluster, lambda: [e for _, e in cluster.events("coordinator", since=meanwhile.at, by="c") if "ended" in e["text"]])
+                cluster.await_told("its member ended by exit status", "c", since=meanwhile.at)
+                meanwhile.carry(2)
+                os.unlink(filler)
+                meanwhile.await_version(11)
+                cluster.await_members("abc")
+                meanwhile.apply("c")
+            assert cluster.places() == before and len(cluster.ids()) == 1
+            cluster.shows(meanwhile.at, ("c", "its member ended by exit status"), ("c", "its member is started again"))
         finally:
             for node in cluster.nodes.values():
                 node.kill()

@@ -122,13 +122,39 @@ failed:
     return r;
 }
 
+/* The kernel chooses the port when it knows both ends: as many connections as there are ports, to
+ * each of the others. */
+static int bind_to(int fd, const struct addr *from, struct err *e)
+{
+    struct addr any_port = *from;
+    union any_address s;
+    int one = 1;
+    any_port.port = 0;
+    socklen_t n = to_sockaddr(&any_port, &s);
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one); /* a kernel without it
+                                                                              chooses now */
+    return bind(fd, &s.any, n) ? err_errno(e, "cannot connect from an address") : 0;
+}
+
 int net_connect(const struct addr *a, struct err *e)
+{
+    return net_connect_from(NULL, a, e);
+}
+
+int net_connect_from(const struct addr *from, const struct addr *a, struct err *e)
 {
     union any_address s;
     socklen_t n = to_sockaddr(a, &s);
     int fd = new_socket(&s, e);
     if (fd < 0)
         return fd;
+    int bound = from ? bind_to(fd, from, e) : 0;
+    if (bound) {
+        int why = errno;
+        close(fd);
+        errno = why;
+        return bound;
+    }
     if (connect(fd, &s.any, n) && errno != EINPROGRESS) {
         char text[ADDR_TEXT_MAX];
         addr_format(a, text);

@@ -1,0 +1,185 @@
+#!/usr/bin/python3
+"""How long writes are not accepted when a primary dies, hangs, loses its network or is switched over; beside the peers, in the same run.
+
+Three machines (network namespaces on one bridge), a client on a fourth that writes every 5 ms, each time over a connection of its own.
+holdfast: Redis with `sync = 1`, written through the virtual address, or, with --listener, through a surviving node's listener. Redis
+Sentinel: the same three Redis, asked all at once as a client must who has not yet heard of the new primary. keepalived: only
+the address, with an echo behind it.
+
+usage: bench/failover.py [--runs N] [--cases kill,lost,hung,switchover,...] [--peers sentinel,keepalived] [--listener] [--out FILE]
+"""
+import argparse
+import json
+import os
+import random
+import signal
+import statistics
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(HERE)
+sys.path[:0] = [os.path.join(TOP, "test", "lib"), os.path.join(HERE, "peers")]
+os.environ.setdefault("HOLDFAST", os.path.join(TOP, "build", "holdfast"))
+os.environ.setdefault("HOLDFAST_TOOLS", os.path.join(TOP, "build", "test"))
+
+from cluster import Cluster, now           # noqa: E402
+from holdfast import Site, until  # noqa: E402
+from prober import Prober                  # noqa: E402
+from sentinel import Sentinel              # noqa: E402
+
+VIP, PORT = "10.77.0.100", 26379
+CACHE = f"""
+service cache {{
+  agent  = redis
+  on     = {{a, b, c}}
+  listen = tcp://0.0.0.0:{PORT}
+  vip    = {VIP}/24
+  sync   = 1
+}}
+"""
+
+
+def processes_of(machine, name):
+    """Pids of the programs of this name in a machine's namespace."""
+    there, found = os.readlink(f"/proc/{machine.pid}/ns/net"), []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/comm") as f:
+                comm = f.read().strip()
+            if comm == name and os.readlink(f"/proc/{pid}/ns/net") == there:
+                found.append(int(pid))
+        except OSError:
+            continue
+    return found
+
+
+class Holdfast:
+    name = "holdfast"
+
+    def __init__(self, site, listener):
+        self.cluster = Cluster(site, "abc", more=CACHE, coordinator="managed")
+        self.net, self.listener = self.cluster.net, listener
+        self.cluster.start()
+        until(lambda: self.well(), 60, "three instances in sync")
+
+    def roles(self, node):
+        return next((r for r in self.cluster[node].ask("/v1/roles")["roles"] if r["service"] == "cache"), None)
+
+    def well(self):
+        """Everybody names the same primary, and all follow it in sync."""
+        try:
+            seen = [self.roles(name) for name in "abc"]
+        except (OSError, ValueError, KeyError):
+            return False
+        return (all(seen) and seen[0]["primary"] and len({r["primary"] for r in seen}) == 1 and
+                all(c["in_sync"] and c["well"] for r in seen for c in r["candidates"]))
+
+    def primary(self):
+        return self.roles("a")["primary"]
+
+    def address(self, lost):
+        if not self.listener:
+            return VIP
+        return self.cluster.addresses[next(n for n in "abc" if n != lost)]
+
+    def prober(self, site, primary):
+        return Prober(site, self.cluster.clients.prefix, self.address(primary), PORT)
+
+    def machine(self, name):
+        return self.cluster.nodes[name].machine
+
+    def switch(self, target):
+        self.cluster["a"].command("switchover", "cache", "to", target, seconds=30)
+
+    def close(self):
+        self.cluster.__exit__()
+
+
+def fault(system, case, primary):
+    """Does it; the moment, and how it is undone."""
+    machine = system.machine(primary)
+    if case == "kill":
+        for pid in processes_of(machine, "redis-server"):
+            os.kill(pid, signal.SIGKILL)
+        return now(), lambda: None
+    if case == "hung":
+        pids = processes_of(machine, "redis-server")
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        return now(), lambda: [os.kill(p, signal.SIGCONT) for p in pids if os.path.exists(f"/proc/{p}")]
+    assert case == "lost"
+    at = system.net.alone(primary)     # the moment before: what is measured is never too short
+    return at, system.net.heal
+
+
+def one(site, system, case):
+    """ms until a write is accepted that was sent after the fault; of a switchover the longest pause, and what failed."""
+    if hasattr(system, "fresh"):
+        system.fresh()
+    until(system.well, 60, f"{system.name} to be well")
+    primary = system.primary()
+    prober = system.prober(site, primary)
+    begin = now()
+    until(lambda: prober.again(begin), 20, "writes")
+    time.sleep(random.uniform(0.3, 0.6))    # the moment of the fault is no phase of anybody's timer
+    if case == "switchover":
+        begin = now()
+        system.switch(next(n for n in "abc" if n != primary))
+        end = now() + 10**9
+        until(lambda: any(a > end for a, _, _ in prober.lines()), 20, "a second more of writes")
+        pause, failed = prober.longest(begin, end)
+        prober.stop()
+        return pause / 1e6, len(failed)
+    at, undo = fault(system, case, primary)
+    after = now()      # until here a write may have been accepted before the fault
+    until(lambda: prober.again(after), 60, "writes again")
+    took = prober.again(after) - at
+    prober.stop()
+    undo()
+    return took / 1e6, 0
+
+
+def summary(values):
+    return {"n": len(values), "median_ms": round(statistics.median(values), 1), "min_ms": round(min(values), 1), "max_ms": round(max(values), 1)}
+
+
+def measure(site, system, case, runs):
+    took, failed = [], 0
+    for i in range(runs):
+        ms, bad = one(site, system, case)
+        took.append(ms)
+        failed += bad
+        print(f"# {system.name} {case} {i + 1}: {ms:.0f} ms", file=sys.stderr, flush=True)
+    row = {"system": system.name, "case": case, **summary(took), **({"failed": failed} if case == "switchover" else {})}
+    print(json.dumps(row), flush=True)
+    return row
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=30)
+    parser.add_argument("--cases", default="kill,lost,hung,switchover")
+    parser.add_argument("--peers", default="sentinel")
+    parser.add_argument("--listener", action="store_true", help="not through the virtual address")
+    parser.add_argument("--down-after", type=int, default=200, help="Sentinel's, ms; 200 is its lowest clean setting")
+    parser.add_argument("--out", help="rows as JSON")
+    a = parser.parse_args()
+    rows, cases = [], a.cases.split(",")
+    makers = [lambda site: Holdfast(site, a.listener)]
+    if "sentinel" in a.peers:
+        makers.append(lambda site: Sentinel(site, a.down_after, PORT))
+    for make in makers:
+        with tempfile.TemporaryDirectory(prefix="holdfast-failover-") as directory, Site(directory) as site:
+            os.chmod(directory, 0o755)
+            system = make(site)
+            rows += [measure(site, system, case, a.runs) for case in cases if case != "switchover" or hasattr(system, "switch")]
+            system.close()
+    if a.out:
+        with open(a.out, "w") as f:
+            json.dump(rows, f, indent=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+/* What people are told, and why a lost primary is not replaced. */
+#include "recover/failover_inside.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define WAITS_NS (1 * SECOND) /* what ends sooner is not told */
+
+void failover_tell(struct failover *f, enum failover_what what, uint8_t place, const char *fmt, ...)
+{
+    char text[FAILOVER_TEXT];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    struct failover_news news = {what, place, f->record.r.epoch, text};
+    f->host.news(f->host.context, &news);
+}
+
+const char *failover_waits(const struct failover *f)
+{
+    return f->waits ? f->waits : "";
+}
+
+void tell_state(struct failover *f, enum role_state before, uint64_t now)
+{
+    enum role_state s = f->role.state;
+    if (s == before)
+        return;
+    if (before == ROLE_ACQUIRES && s == ROLE_CONFIRMS)
+        chain_step(f, FAILOVER_STEP_LEASED, f->params.self, 0, now);
+    if (s == ROLE_YIELDS)
+        failover_tell(f, FAILOVER_NEWS_YIELDS, f->role.hands_to, "a switchover begins");
+    if (before == ROLE_YIELDS && s == ROLE_PRIMARY) {
+        f->stays_at = now;
+        failover_tell(f, FAILOVER_NEWS_STAYS, f->role.hands_to,
+                      "the switchover was given up: the other one did not catch up in time");
+    }
+}
+
+/* Why a lost primary is not replaced, for people. */
+static const char *waits_for(const struct failover *f)
+{
+    const struct role_facts *k = &f->facts;
+    uint8_t primary = k->record.primary;
+    bool any = false;
+    for (uint8_t i = 0; i < k->n; i++)
+        any |= role_rank(k, i) != ROLE_NOBODY;
+    if (!k->record.known)
+        return "the coordinator has not said yet who the primary is";
+    if (k->record.paused)
+        return "an operator has paused it";
+    if (!k->coordinator)
+        return "the coordinator cannot be reached, and nothing is promoted without it";
+    if (k->isolated)
+        return "this node hears no majority of the others";
+    if (!any)
+        return k->record.sync ? "no in-sync instance is well" : "no instance is well";
+    return primary == k->self ? "the lease is not held yet" : NULL;
+}
+
+static bool is_lost_here(const struct failover *f)
+{
+    const struct role_facts *k = &f->facts;
+    uint8_t p = k->record.primary;
+    if (p >= k->n || p == k->self)
+        return !f->promoted;
+    return k->nodes[p].failed || k->nodes[p].instance == INSTANCE_DOWN ||
+           (k->nodes[p].instance != INSTANCE_UNKNOWN && !k->nodes[p].well);
+}
+
+void tell_step(struct failover *f, uint64_t now)
+{
+    bool lost = is_lost_here(f);
+    if (!lost)
+        f->lost_at = 0;
+    else if (!f->lost_at)
+        f->lost_at = now;
+    if (lost && f->lost_at == now && !f->drafting.n && f->record.r.primary != f->params.self) {
+        chain_begin(f, now);
+        if (f->record.r.primary < f->params.n)
+            failover_tell(f, FAILOVER_NEWS_LOST, f->record.r.primary, "%s",
+                          f->facts.nodes[f->record.r.primary].failed ? "its node has failed"
+                                                                     : "its instance has failed");
+    }
+    bool taking = f->role.state == ROLE_TAKES_OVER;
+    if (!taking)
+        f->waits = lost ? waits_for(f) : NULL;
+    if (!f->waits) {
+        f->told_waits[0] = 0;
+        return;
+    }
+    wake_at(f, f->lost_at + WAITS_NS > now ? f->lost_at + WAITS_NS : UINT64_MAX);
+    if (now < f->lost_at + WAITS_NS || strcmp(f->told_waits, f->waits) == 0)
+        return;
+    str_copy(f->told_waits, sizeof f->told_waits, str_of(f->waits));
+    failover_tell(f, FAILOVER_NEWS_WAITS, f->record.r.primary, "%s", f->waits);
+}
