@@ -47,6 +47,11 @@ struct fixture {
     int config_refuses;                               /* error code of the next config_ask() */
     const struct admin_config_result *config_answers; /* at once; NULL: later */
     struct list config_waits;
+    unsigned role_looks, role_asks;
+    int role_refuses, role_ask_refuses; /* error code of the next */
+    bool role_lost;                     /* no primary acts */
+    enum admin_role_ask role_what;      /* the latest */
+    int role_to;
 };
 
 static inline const struct view *fixture_view(void *context)
@@ -363,6 +368,82 @@ static inline struct view *fixture_new_view(const char *service)
     return v;
 }
 
+/* A second service, of kind primary: cache on a, b and c; this node is a. */
+static inline void fixture_add_primary(struct view *v)
+{
+    static struct view_node nodes[3];
+    static const char *const names[3] = {"a", "b", "c"};
+    struct view_service *list = arena_array(&v->arena, 2, sizeof *list);
+    assert_non_null(list);
+    list[0] = v->services[0];
+    list[1] = (struct view_service){.name = STR("cache"),
+                                    .slot = 1,
+                                    .mode = VIEW_TCP,
+                                    .access_log = -1,
+                                    .primary = {.agent = AGENT_REDIS,
+                                                .on = {1, 0, 2},
+                                                .n_on = 3,
+                                                .port = 6379,
+                                                .sync = 1,
+                                                .vip_interface = STR("")}};
+    for (uint32_t i = 0; i < 3; i++)
+        nodes[i] = (struct view_node){.name = str_of(names[i]), .zone = STR("")};
+    v->services = list;
+    v->n_services = 2;
+    v->cluster.name = STR("prod");
+    v->cluster.nodes = nodes;
+    v->cluster.n_nodes = 3;
+}
+
+/* b is primary, a follows, c is gone; places are b, a, c. */
+static inline int fixture_role(void *context, const struct view_service *s, struct admin_role *out,
+                               struct err *e)
+{
+    struct fixture *f = context;
+    f->role_looks++;
+    if (f->role_refuses)
+        return err_set(e, (enum err_code)f->role_refuses, "nothing is known");
+    *out = (struct admin_role){.recorded = true,
+                               .epoch = 8,
+                               .primary = 0,
+                               .wanted = ADMIN_NOBODY,
+                               .acts = !f->role_lost,
+                               .coordinator = true,
+                               .state = "replica",
+                               .lease_until = loop_now(f->loop) + 5 * NS_PER_S,
+                               .sync = 1,
+                               .wall = 1000 * NS_PER_S,
+                               .who = "b",
+                               .why = "node c failed",
+                               .request = {3, "switchover", "running", "waits"},
+                               .last = {8, 2, 0, false, 1000 * NS_PER_S, 412 * NS_PER_MS, "gone"}};
+    out->nodes[0] = (struct admin_role_node){.heard = true,
+                                             .alive = true,
+                                             .insync = true,
+                                             .well = true,
+                                             .instance = "primary",
+                                             .position = 90211};
+    out->nodes[1] = out->nodes[0];
+    out->nodes[1].instance = "replica";
+    out->nodes[1].lag_known = true;
+    out->nodes[1].lag_bytes = 211;
+    out->nodes[1].lag = 1500 * NS_PER_MS;
+    str_copy(out->nodes[2].why_not, ADMIN_REASON_MAX, STR("it has failed"));
+    return 0;
+}
+
+static inline int fixture_role_ask(void *context, const struct view_service *s,
+                                   enum admin_role_ask what, int to, struct err *e)
+{
+    struct fixture *f = context;
+    if (f->role_ask_refuses)
+        return err_set(e, (enum err_code)f->role_ask_refuses, "not now");
+    f->role_asks++;
+    f->role_what = what;
+    f->role_to = to;
+    return 0;
+}
+
 /* Numbers that differ from row to row, so that a mix-up shows. */
 static inline void fixture_count(struct fixture *f)
 {
@@ -437,6 +518,8 @@ static inline void fixture_open(struct fixture *f, struct view *view)
         .ticket = fixture_ticket,
         .keys = fixture_keys,
         .rotate = fixture_rotate,
+        .role = fixture_role,
+        .role_ask = fixture_role_ask,
         .config = fixture_config,
         .config_ask = fixture_config_ask,
         .beat = fixture_beat,

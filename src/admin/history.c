@@ -227,6 +227,12 @@ static json_t *instance_now(struct admin *a, const struct view_service *s,
     return about("instance", text, instance_json(a, in));
 }
 
+static bool add_role(struct admin *a, const struct view *v, const struct view_service *s,
+                     json_t *list)
+{
+    return !view_is_primary(s) || json_push(list, about("role", s->name, role_json(a, v, s)));
+}
+
 /* Those that are not healthy first, so that the bound takes only what is well. */
 static bool add_service(struct admin *a, const struct view_service *s, json_t *list)
 {
@@ -280,7 +286,7 @@ static json_t *now_json(struct admin *a, const char *subject)
     json_t *list = json_array(), *beats = v ? beats_json(a) : NULL;
     bool ok = list != NULL;
     if (ok && v && (s = view_service_find(v, str_of(subject))))
-        ok = add_service(a, s, list);
+        ok = add_role(a, v, s, list) && add_service(a, s, list);
     const struct view_instance *in = ok && v ? instance_of(v, str_of(subject), &s) : NULL;
     if (in)
         ok = json_push(list, instance_now(a, s, in));

@@ -173,6 +173,8 @@ bool role_picture(const struct admin *a, const struct view_service *s, struct ad
 struct str role_node_name(const struct view *v, const struct view_service *s, int place);
 /* Healthy while its primary takes writes and all candidates are well; failed while nobody does. */
 enum verdict role_verdict(const struct admin *a, const struct view_service *s);
+/* As GET /v1/roles has it. */
+json_t *role_json(const struct admin *a, const struct view *v, const struct view_service *s);
 json_t *role_short_json(const struct admin *a, const struct view *v, const struct view_service *s);
 void metrics_roles(struct admin *a, struct exposition *x);
 

@@ -368,6 +368,7 @@ static void every_family_is_documented(void **state)
     struct fixture f;
     struct buf doc = {0};
     fixture_open(&f, fixture_new_view("web"));
+    fixture_add_primary(f.view);
     struct buf out = scrape(&f);
     assert_null(check_text(&c, &out));
     assert_int_equal(file_read(METRICS_DOC, 1 << 20, &doc, NULL), 0);

@@ -118,7 +118,7 @@ static void put_record(struct json_object *o, const struct view *v, const struct
     json_put_text(o, "why", r->why);
 }
 
-static json_t *role_json(const struct admin *a, const struct view *v, const struct view_service *s)
+json_t *role_json(const struct admin *a, const struct view *v, const struct view_service *s)
 {
     struct admin_role r;
     const struct view_primary *p = &s->primary;
