@@ -71,12 +71,16 @@ static void add_cluster(struct view *v)
 {
     struct view_cluster *k = &v->cluster;
     k->name = STR("prod");
-    k->n_nodes = 2;
+    k->n_nodes = 3;
     k->nodes = arena_array(&v->arena, k->n_nodes, sizeof *k->nodes);
     k->nodes[0].name = STR("a");
     k->nodes[1] = (struct view_node){.name = STR("b"), .zone = STR("z"), .role = NODE_WITNESS};
     CHECK(addr_parse(STR("10.0.0.1:7300"), &k->nodes[0].address));
     CHECK(addr_parse(STR("[fd00::2]:7300"), &k->nodes[1].address));
+    k->nodes[2] = (struct view_node){.name = STR("c"), .zone = STR(""), .place = 2};
+    k->nodes[1].place = 1;
+    CHECK(addr_parse(STR("10.0.0.3:7300"), &k->nodes[2].address));
+    k->coordinator.kind = COORDINATOR_MANAGED;
     k->key_file = STR("/k");
     k->heartbeat = VIEW_HEARTBEAT_MIN;
     k->suspect_after = VIEW_LEAST_SILENCE * k->heartbeat;
@@ -84,28 +88,58 @@ static void add_cluster(struct view *v)
     v->sockets[3].addr = v->sockets[4].addr = k->nodes[0].address;
 }
 
-/* Two services and a cluster, with everything in them. */
+static void add_words(struct view *v, struct view_words *w, const char *word)
+{
+    w->list = arena_array(&v->arena, 1, sizeof *w->list);
+    w->list[0] = str_of(word);
+    w->n = 1;
+}
+
+static void add_primary(struct view *v, struct view_service *s)
+{
+    *s = (struct view_service){.name = STR("cache"), .slot = 2, .mode = VIEW_TCP, .access_log = -1};
+    s->retry.attempts = 1;
+    s->n_sockets = 1;
+    s->sockets = arena_array(&v->arena, 1, sizeof *s->sockets);
+    s->sockets[0] = 5;
+    s->primary = (struct view_primary){.agent = AGENT_REDIS,
+                                       .n_on = 2,
+                                       .on = {2, 0},
+                                       .port = 6379,
+                                       .vip = {.kind = ADDR_IP4, .ip = {10, 0, 0, 100}},
+                                       .vip_prefix = 24,
+                                       .vip_interface = STR("e"),
+                                       .sync = 1,
+                                       .hang_after = 1};
+    add_words(v, &s->primary.hook, "/h");
+    add_words(v, &s->primary.apart, "web");
+}
+
+/* Three services and a cluster, with everything in them. */
 static struct view *sample(void)
 {
     struct view *v = view_new();
     v->epoch = 1;
     v->file = STR("f");
-    v->n_sockets = 5;
+    v->n_sockets = 6;
     v->sockets = arena_array(&v->arena, v->n_sockets, sizeof *v->sockets);
     v->sockets[0].use = SOCKET_HTTP;
     v->sockets[1].use = SOCKET_ACCESS_LOG;
     v->sockets[2].use = SOCKET_TCP;
     v->sockets[3].use = SOCKET_LINK;
     v->sockets[4].use = SOCKET_GOSSIP;
+    v->sockets[5].use = SOCKET_TCP;
     for (uint32_t i = 0; i < v->n_sockets; i++)
         v->sockets[i].slot = i;
     CHECK(addr_parse(STR("127.0.0.1:80"), &v->sockets[0].addr));
     CHECK(addr_parse(STR("unix:/log"), &v->sockets[1].addr));
     CHECK(addr_parse(STR("[::1]:81"), &v->sockets[2].addr));
+    CHECK(addr_parse(STR("0.0.0.0:26379"), &v->sockets[5].addr));
     add_cluster(v);
-    v->n_services = 2;
+    v->n_services = 3;
     v->services = arena_array(&v->arena, v->n_services, sizeof *v->services);
-    for (uint32_t i = 0; i < v->n_services; i++) {
+    add_primary(v, &v->services[2]);
+    for (uint32_t i = 0; i < 2; i++) {
         struct view_service *s = &v->services[i];
         s->name = i ? STR("db") : STR("web");
         s->slot = i;

@@ -27,18 +27,20 @@ void acting_look(struct service *s)
         if (!acts(p))
             continue;
         if (first)
-            violated(s->v, I1_LEASE, "n%u acts under epoch %llu while n%u does under %llu", first->place,
-                     ull(cell_get(&first->row->gate)), p->place, ull(cell_get(&p->row->gate)));
+            violated(s->v, I1_LEASE, "n%u acts under epoch %llu while n%u does under %llu",
+                     first->place, ull(cell_get(&first->row->gate)), p->place,
+                     ull(cell_get(&p->row->gate)));
         first = p;
     }
 }
 
-/* I2: a write that is taken for an older epoch than the lease's has passed a gate that must have refused it. */
+/* I2: a write that is taken for an older epoch than the lease's has passed a gate that must have
+ * refused it. */
 void acting_written(struct service *s, const struct primary *p)
 {
     if (p->instance.history != cell_get(&p->row->lease_epoch))
-        violated(s->v, I2_EPOCHS, "n%u takes a write under epoch %llu, its lease is of epoch %llu", p->place,
-                 ull(p->instance.history), ull(cell_get(&p->row->lease_epoch)));
+        violated(s->v, I2_EPOCHS, "n%u takes a write under epoch %llu, its lease is of epoch %llu",
+                 p->place, ull(p->instance.history), ull(cell_get(&p->row->lease_epoch)));
 }
 
 /* I2, and I3: whoever is promoted has all that clients were told is done. */
@@ -53,7 +55,8 @@ void acting_promoted(struct service *s, const struct primary *p)
     for (uint32_t at = 0; s->sync && at < PRIMARY_LOG; at++) {
         if (!s->acked[at] || (at < x->n && x->log[at] == s->acked[at]))
             continue;
-        violated(s->v, I3_WRITES, "n%u is promoted under epoch %llu without write %u, which was acknowledged at %u",
+        violated(s->v, I3_WRITES,
+                 "n%u is promoted under epoch %llu without write %u, which was acknowledged at %u",
                  p->place, ull(x->history), s->acked[at], at);
         return;
     }
@@ -68,7 +71,8 @@ void service_tick(struct service *s)
     for (uint32_t i = 0; i < s->n; i++)
         instance_serve(&s->primaries[i]);
     acting_look(s);
-    queue_put(&w->queue, (struct event){w->now + PRIMARY_TICK_MS * MS, 0, EVENT_SERVICE, 0, 0, NULL});
+    queue_put(&w->queue,
+              (struct event){w->now + PRIMARY_TICK_MS * MS, 0, EVENT_SERVICE, 0, 0, NULL});
 }
 
 static void on_decided(struct service *s, const struct happening *h)
@@ -85,8 +89,10 @@ static void on_decided(struct service *s, const struct happening *h)
     }
     s->record.r.revision = item.revision;
     if (s->record.r.epoch < before.r.epoch ||
-        (s->record.r.epoch == before.r.epoch && before.r.revision && s->record.r.primary != before.r.primary))
-        violated(s->v, I2_EPOCHS, "n%u changes the primary of epoch %llu", h->node, ull(before.r.epoch));
+        (s->record.r.epoch == before.r.epoch && before.r.revision &&
+         s->record.r.primary != before.r.primary))
+        violated(s->v, I2_EPOCHS, "n%u changes the primary of epoch %llu", h->node,
+                 ull(before.r.epoch));
 }
 
 static void tell(void *context, struct world *w, const struct happening *h)
@@ -99,7 +105,8 @@ static void tell(void *context, struct world *w, const struct happening *h)
 static bool all_run(const struct service *s)
 {
     for (uint32_t i = 0; i < s->world->o.nodes; i++)
-        if (!s->world->nodes[i].engine || s->world->nodes[i].paused || s->world->nodes[i].maintenance)
+        if (!s->world->nodes[i].engine || s->world->nodes[i].paused ||
+            s->world->nodes[i].maintenance)
             return false;
     return true;
 }
@@ -109,7 +116,8 @@ static void check_followers(struct service *s, uint8_t primary)
     for (uint32_t i = 0; i < s->n; i++) {
         const struct sim_instance *x = &s->primaries[i].instance;
         if (i != primary && (x->follows != primary || !x->joined))
-            violated(s->v, I5_SERVICE, "n%u does not follow n%u long after the last fault", i, primary);
+            violated(s->v, I5_SERVICE, "n%u does not follow n%u long after the last fault", i,
+                     primary);
     }
 }
 
@@ -120,7 +128,8 @@ void service_end(struct service *s)
     if (s->v->broken || s->world->now < s->healed + WELL_MS * MS || !all_run(s))
         return;
     if (primary == ROLE_NOBODY || !acts(&s->primaries[primary]))
-        violated(s->v, I5_SERVICE, "nobody acts for the service long after the last fault; epoch %llu is n%u's: %s",
+        violated(s->v, I5_SERVICE,
+                 "nobody acts for the service long after the last fault; epoch %llu is n%u's: %s",
                  ull(s->record.r.epoch), primary,
                  primary < s->n ? failover_waits(&s->primaries[primary].core) : "");
     else
@@ -148,7 +157,8 @@ struct service *service_new(struct world *w, struct invariants *v, uint64_t heal
     s->acked = sim_zero(PRIMARY_LOG, sizeof *s->acked);
     for (uint32_t i = 0; i < s->n; i++) {
         struct primary *p = &s->primaries[i];
-        *p = (struct primary){.service = s, .node = &w->nodes[i], .place = (uint8_t)i, .wake = NEVER};
+        *p = (struct primary){
+            .service = s, .node = &w->nodes[i], .place = (uint8_t)i, .wake = NEVER};
         s->names[i] = str_of(w->nodes[i].name);
         p->rate = (int64_t)prng_below(&s->draw, 2 * rate + 1) - rate;
         p->row = shared(sizeof *p->row);

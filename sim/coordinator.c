@@ -75,7 +75,7 @@ static bool lost(struct coordinator *c, const struct follower *f)
 }
 
 /* There. */
-static void ask(struct follower *f, struct errand *a)
+void coordinator_ask(struct follower *f, struct errand *a)
 {
     struct coordinator *c = f->coordinator;
     uint64_t late = a->kind == ERRAND_CAS && !prng_below(&c->draw, HELD_BACK_ONE_IN)
@@ -91,8 +91,10 @@ static void ask(struct follower *f, struct errand *a)
 
 const char *coordinator_prefix(uint32_t which)
 {
-    static const char *const prefixes[WATCHES] = {
-        [WATCH_HEAD] = VERSIONS_HEAD, [WATCH_VOTERS] = VOTING_KEY, [WATCH_ALL] = "", [WATCH_ROLE] = "service/"};
+    static const char *const prefixes[WATCHES] = {[WATCH_HEAD] = VERSIONS_HEAD,
+                                                  [WATCH_VOTERS] = VOTING_KEY,
+                                                  [WATCH_ALL] = "",
+                                                  [WATCH_ROLE] = "service/"};
     return prefixes[which];
 }
 
@@ -103,7 +105,7 @@ bool coordinator_watched(const struct coordinator *c, uint32_t which)
     return which != WATCH_ROLE || c->world->service;
 }
 
-static void copy_ops(struct errand *a, const struct coord_op *ops, uint32_t n)
+void errand_ops(struct errand *a, const struct coord_op *ops, uint32_t n)
 {
     size_t size = 1;
     CHECK(n <= ARRAY_LEN(a->ops));
@@ -136,8 +138,8 @@ void coordinator_cas(struct follower *f, uint32_t which, const struct coord_op *
         sim_die("%s asks for what no engine takes: %s", f->node->name, e.text);
     begin(f, which, DEADLINE_MS * MS);
     struct errand *a = errand_new(f, ERRAND_CAS, which, f->asks[which]);
-    copy_ops(a, ops, n);
-    ask(f, a);
+    errand_ops(a, ops, n);
+    coordinator_ask(f, a);
 }
 
 /* Again and again until its deadline. */
@@ -150,22 +152,24 @@ void coordinator_range(struct follower *f, uint32_t which, struct str prefix)
         if (k)
             errand_later(f->coordinator, a, k * RANGE_AGAIN_MS * MS);
         else
-            ask(f, a);
+            coordinator_ask(f, a);
     }
 }
 
 void coordinator_watch(struct follower *f, uint32_t which)
 {
     struct sim_watch *k = &f->watches[which];
+    if (!k->prefix)
+        k->prefix = coordinator_prefix(which);
     k->id = ++f->coordinator->ids;
     k->sent = 0;
     k->connected = false;
     struct errand *a = errand_new(f, ERRAND_WATCH, which, k->id);
     a->after = k->seen;
-    str_copy(a->prefix, sizeof a->prefix, str_of(coordinator_prefix(which)));
+    str_copy(a->prefix, sizeof a->prefix, str_of(k->prefix));
     errand_later(f->coordinator, errand_new(f, ERRAND_DEADLINE, ASKS + which, k->id),
                  WATCH_DEADLINE_MS * MS);
-    ask(f, a);
+    coordinator_ask(f, a);
 }
 
 /* ---- what the server does */
@@ -219,7 +223,7 @@ static void push_changes(struct coordinator *c, struct follower *f, uint32_t whi
         return;
     }
     struct errand *a = errand_new(f, ERRAND_CHANGES, which, k->id);
-    if (store_since(&c->store, str_of(coordinator_prefix(which)), k->sent, &a->list, &e))
+    if (store_since(&c->store, str_of(k->prefix), k->sent, &a->list, &e))
         sim_die("a connection is behind what the store remembers: %s", e.text);
     push(c, f, which, a);
 }
@@ -227,7 +231,7 @@ static void push_changes(struct coordinator *c, struct follower *f, uint32_t whi
 static void tell_watches(struct coordinator *c)
 {
     for (uint32_t i = 0; i < c->world->o.nodes; i++)
-        for (uint32_t k = 0; k < WATCHES; k++)
+        for (uint32_t k = 0; k < WATCHES_MOST; k++)
             push_changes(c, &c->followers[i], k);
 }
 
@@ -244,6 +248,7 @@ static void do_cas(struct coordinator *c, struct errand *a)
                                              .ops = a->ops,
                                              .n = c->store.revision > before ? a->n_ops : 0,
                                              .revision = c->store.revision});
+    a->list.revision = c->store.revision; /* the answer has it */
     answer(c, a, outcome);
     tell_watches(c);
 }
@@ -338,7 +343,7 @@ void coordinator_conditions(struct coordinator *c)
         for (uint32_t k = 0; k < w->o.faults->n; k++)
             if (w->active[k] && w->o.faults->v[k].a >> i & 1)
                 worsen(f, &w->o.faults->v[k]);
-        for (uint32_t k = 0; k < WATCHES && f->away; k++)
+        for (uint32_t k = 0; k < WATCHES_MOST && f->away; k++)
             break_watch(c, f, k);
         follower_resume(f);
     }
@@ -354,7 +359,7 @@ void coordinator_strike(struct coordinator *c, const struct fault *x)
         struct follower *f = &c->followers[i];
         if (!(x->a >> i & 1))
             continue;
-        for (uint32_t k = 0; k < WATCHES && x->kind == FAULT_COORD_BREAK; k++)
+        for (uint32_t k = 0; k < WATCHES_MOST && x->kind == FAULT_COORD_BREAK; k++)
             break_watch(c, f, k);
         if (x->kind == FAULT_APPLY)
             follower_apply(f);

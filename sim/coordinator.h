@@ -21,11 +21,18 @@
 
 /* What is watched on each node: what the daemon watches, and everything, to see that nothing is
  * missed. */
-enum { WATCH_HEAD, WATCH_VOTERS, WATCH_ALL, WATCH_ROLE, WATCHES };
+enum { WATCH_HEAD, WATCH_VOTERS, WATCH_ALL, WATCH_ROLE, WATCHES, WATCHES_MOST = COORD_WATCHES };
 #define VOTING_KEY  "voters"
 #define VOTERS_WAIT (5ull * 1000000000) /* P of leases */
 /* What a node has under way with the coordinator, at most one of each. */
-enum { ASK_FETCH, ASK_APPLY, ASK_OLD, ASK_VOTERS, ASK_ROLE /* of them PRIMARY_ASKS */, ASKS = ASK_ROLE + 4 };
+enum {
+    ASK_FETCH,
+    ASK_APPLY,
+    ASK_OLD,
+    ASK_VOTERS,
+    ASK_ROLE /* of them PRIMARY_ASKS */,
+    ASKS = ASK_ROLE + 4
+};
 
 enum errand_kind {
     /* at the coordinator */
@@ -50,8 +57,8 @@ struct errand {
     enum errand_kind kind;
     uint32_t node, which; /* which: ASK_... or WATCH_... */
     uint64_t life, id;    /* of the node; of the request or the connection */
-    char prefix[VERSION_KEY];
-    struct coord_op ops[3]; /* cas */
+    char prefix[COORD_KEY_MAX + 1];
+    struct coord_op ops[COORD_OPS]; /* cas */
     uint32_t n_ops;
     char *bytes;            /* that ops point to */
     uint64_t after;         /* watch: what it has seen; 0: nothing */
@@ -64,6 +71,7 @@ struct errand {
 
 /* A connection for changes. */
 struct sim_watch {
+    const char *prefix;
     uint64_t id;      /* 0: there is none */
     uint64_t sent;    /* server: up to this revision */
     uint64_t arrives; /* when the last that was sent will */
@@ -86,7 +94,7 @@ struct follower {
     bool runs, late;
     uint64_t due;                /* of the wake-up that is under way; NEVER: none */
     struct errand *first, *last; /* its inbox */
-    struct sim_watch watches[WATCHES];
+    struct sim_watch watches[WATCHES_MOST];
     uint64_t asks[ASKS]; /* ids; 0: nothing is under way */
     struct adopter adopter;
     struct application application;
@@ -97,6 +105,11 @@ struct follower {
     struct version kept[2];     /* on its disk; number 0: nothing */
     struct votes votes;
     uint64_t lands; /* when all that is under way to its disk has landed */
+
+    /* Another program in place of the daemon (contract_test.c): takes all that comes. NULL: none.
+     */
+    void (*arrive)(struct follower *f, struct errand *a);
+    void *program;
 
     /* What faults want. */
     uint32_t away;
@@ -151,6 +164,8 @@ void errand_land(struct follower *f, struct errand *a);
 void coordinator_cas(struct follower *f, uint32_t which, const struct coord_op *ops, uint32_t n);
 void coordinator_range(struct follower *f, uint32_t which, struct str prefix);
 void coordinator_watch(struct follower *f, uint32_t which);
+void coordinator_ask(struct follower *f, struct errand *a); /* on its way there; takes a */
+void errand_ops(struct errand *a, const struct coord_op *ops, uint32_t n); /* copied */
 void coordinator_mix(struct coordinator *c, uint64_t value);
 
 #endif

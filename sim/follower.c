@@ -330,6 +330,11 @@ void follower_run(struct follower *f, uint64_t life)
 
 void follower_arrive(struct follower *f, struct errand *a)
 {
+    if (f->arrive) {
+        f->arrive(f, a);
+        coordinator_drop(a);
+        return;
+    }
     if (!f->runs || a->life != f->node->life) {
         coordinator_drop(a);
         return;
@@ -351,6 +356,8 @@ void follower_arrive(struct follower *f, struct errand *a)
 
 void follower_start(struct follower *f)
 {
+    if (f->arrive)
+        return;
     struct adopter_params p = adopter_defaults();
     struct adopter_host h = {f, on_fetch, on_keep, on_use};
     if (f->kept[1].number && !f->refuses)

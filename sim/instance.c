@@ -1,6 +1,6 @@
-/* instance: what a service's data does: an order of the agent takes its time and may be overtaken, replicas
- * fetch what there is, clients write through the gate and are told when enough have it. It has the shape of
- * Redis: a replica whose log is no prefix of its primary's begins anew. */
+/* instance: what a service's data does: an order of the agent takes its time and may be overtaken,
+ * replicas fetch what there is, clients write through the gate and are told when enough have it. It
+ * has the shape of Redis: a replica whose log is no prefix of its primary's begins anew. */
 #include "primary.h"
 
 /* A build with -Dplant=N has fault N, for the invariants to find: */
@@ -9,7 +9,14 @@
 #endif
 enum { PLANT_GATE = 13 /* the proxy looks at the lease and not at its epoch */ };
 
-enum { ORDER_MS = 6, JOIN_MS = 8, FETCH = 8 /* writes a tick */, WRITES_PERCENT = 40, REPORT_MS = 30, DEMOTE_MS = 100 };
+enum {
+    ORDER_MS = 6,
+    JOIN_MS = 8,
+    FETCH = 8 /* writes a tick */,
+    WRITES_PERCENT = 40,
+    REPORT_MS = 30,
+    DEMOTE_MS = 100
+};
 
 bool instance_lives(const struct primary *p)
 {
@@ -32,21 +39,30 @@ bool primary_open(const struct primary *p)
     return instance_lives(p) && ours && primary_clock(p) < cell_get(&r->lease_until);
 }
 
+static void tell(struct primary *p, const char *text)
+{
+    world_tell(p->node->world, &(struct happening){.kind = HAPPENED_NEWS,
+                                                   .node = p->node->index,
+                                                   .revision = p->instance.history,
+                                                   .text = text});
+}
+
 /* ---- orders */
 
 static void answer(struct primary *p, uint64_t ticket, bool ok)
 {
-    p->answered = true;
-    p->answer_ticket = ticket;
-    p->answer_ok = ok;
-    p->answer_position = p->instance.n;
+    CHECK(p->n_answers < PRIMARY_ANSWERS);
+    p->answers[p->n_answers++] = (struct primary_answer){ticket, p->instance.n, ok};
     primary_wake(p);
 }
 
-/* The next one ends the one before, which is not answered any more. */
-void instance_order(struct primary *p, uint64_t ticket, enum failover_act act, uint64_t epoch, uint8_t place)
+/* The next one ends the one before. */
+void instance_order(struct primary *p, uint64_t ticket, enum failover_act act, uint64_t epoch,
+                    uint8_t place)
 {
     struct sim_instance *x = &p->instance;
+    if (x->ticket)
+        answer(p, x->ticket, false);
     x->ticket = ticket;
     x->act = (uint8_t)act;
     x->order_epoch = epoch;
@@ -60,6 +76,7 @@ static void promote(struct primary *p)
     x->promoted = true;
     x->follows = ROLE_NOBODY;
     x->history = x->order_epoch;
+    tell(p, "its instance is promoted");
     acting_promoted(p->service, p);
 }
 
@@ -131,6 +148,7 @@ static void join(struct primary *p, const struct sim_instance *from)
     if (p->node->world->now < x->join_at || !from->history)
         return; /* one that began anew gives nothing to anybody */
     if (!is_prefix(x, from)) {
+        tell(p, "its instance begins anew, from another");
         x->n = 0;
         x->history = 0;
         x->life++;
@@ -168,7 +186,8 @@ struct failover_report instance_report(const struct primary *p)
                                 .position = x->n};
     for (uint32_t k = 0; k < p->service->n; k++) {
         const struct primary *o = &p->service->primaries[k];
-        if (o == p || o->instance.follows != p->place || !o->instance.joined || !instances_reach(p, o))
+        if (o == p || o->instance.follows != p->place || !o->instance.joined ||
+            !instances_reach(p, o))
             continue;
         r.replicas[k].connected = true;
         r.replicas[k].acked = o->instance.n;
@@ -209,8 +228,8 @@ void instance_tick(struct primary *p)
     replicate(p);
     p->report = instance_report(p);
     bool moved = memcmp(&p->report, &p->told, sizeof p->report) != 0;
-    if (!moved || (only_positions(&p->report, &p->told) &&
-                   p->node->world->now < p->told_at + REPORT_MS * MS))
+    if (!moved ||
+        (only_positions(&p->report, &p->told) && p->node->world->now < p->told_at + REPORT_MS * MS))
         return;
     p->told = p->report;
     p->told_at = p->node->world->now;
@@ -290,7 +309,8 @@ void instance_crash(struct primary *p)
     uint32_t *log = x->log, n = x->n, life = x->life;
     uint64_t history = x->history;
     bool lost = may_lose(p);
-    *x = (struct sim_instance){.log = log, .life = life + 1, .down = true, .follows = ROLE_NOBODY, .pending = UINT32_MAX};
+    *x = (struct sim_instance){
+        .log = log, .life = life + 1, .down = true, .follows = ROLE_NOBODY, .pending = UINT32_MAX};
     if (!lost) {
         x->n = n;
         x->history = history;

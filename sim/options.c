@@ -157,7 +157,8 @@ static bool read_value(enum key key, const char *text, struct value *v)
 
 int options_parse(struct options *o, int argc, char *const *argv, struct err *e)
 {
-    *o = (struct options){.seeds = 1, .nodes = UINT32_MAX, .rate = UINT32_MAX, .seconds = 60, .jobs = 1};
+    *o = (struct options){
+        .seeds = 1, .nodes = UINT32_MAX, .rate = UINT32_MAX, .seconds = 60, .jobs = 1};
     for (int i = 1; i < argc; i++) {
         uint32_t k = 0;
         struct value v = {0};

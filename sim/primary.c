@@ -69,15 +69,16 @@ static void on_differs(void *context, uint64_t node, const struct lease_terms *t
     struct primary *p = context;
     (void)theirs;
     (void)ours;
-    violated(p->service->v, I1_LEASE, "%s takes the terms of %s for others than its own", p->node->name,
-             world_name(p->node->world, node));
+    violated(p->service->v, I1_LEASE, "%s takes the terms of %s for others than its own",
+             p->node->name, world_name(p->node->world, node));
 }
 
 bool primary_datagram(struct node *n, uint64_t from, const void *payload, size_t size)
 {
     struct primary *p = primary_of(n);
     struct sim_heap *charged = sim_leave();
-    bool good = !p || !p->leases || leases_receive(p->leases, from, payload, size, primary_clock(p));
+    bool good =
+        !p || !p->leases || leases_receive(p->leases, from, payload, size, primary_clock(p));
     sim_enter(charged);
     return good;
 }
@@ -92,8 +93,8 @@ static void tell_voters(struct primary *p, uint64_t version, const struct voters
     leases_voters(p->leases, version, ids, n, primary_clock(p));
 }
 
-/* Where a schedule changes the voters they are those that this node has kept; else the first ones, an odd
- * number, for good. */
+/* Where a schedule changes the voters they are those that this node has kept; else the first ones,
+ * an odd number, for good. */
 static void look_at_voters(struct primary *p)
 {
     struct world *w = p->node->world;
@@ -131,10 +132,8 @@ static bool host_cas(void *context, uint64_t ticket, uint64_t expected,
     *a = (struct primary_ask){ticket, true};
     if (!failover_record_write(r, p->service->names, p->service->n, &text))
         sim_die("no memory for a record");
-    struct coord_op op = {.key = STR(PRIMARY_KEY),
-                          .value = sim_text(&text),
-                          .expected = expected,
-                          .act = COORD_PUT};
+    struct coord_op op = {
+        .key = STR(PRIMARY_KEY), .value = sim_text(&text), .expected = expected, .act = COORD_PUT};
     coordinator_cas(&p->node->world->coordinator->followers[p->node->index],
                     ASK_ROLE + (uint32_t)(a - p->asks), &op, 1);
     buf_free(&text);
@@ -195,7 +194,8 @@ void primary_answered(struct node *n, uint32_t which, int outcome, const struct 
                             primary_clock(p));
     } else {
         bool ok = outcome == COORD_DONE && list;
-        struct failover_record r = ok && list->n ? read_record(p->service, &list->items[0]) : absent();
+        struct failover_record r =
+            ok && list->n ? read_record(p->service, &list->items[0]) : absent();
         failover_read_answer(&p->core, a.ticket, ok, &r, primary_clock(p));
     }
     primary_wake(p);
@@ -348,15 +348,16 @@ void primary_run(struct node *n)
         mem_free(m);
     }
     about_members(p);
-    if (p->answered)
-        failover_agent_answer(&p->core, p->answer_ticket, p->answer_ok, p->answer_position,
-                              primary_clock(p));
-    p->answered = false;
+    for (uint32_t i = 0; i < p->n_answers; i++)
+        failover_agent_answer(&p->core, p->answers[i].ticket, p->answers[i].ok,
+                              p->answers[i].position, primary_clock(p));
+    p->n_answers = 0;
     failover_reported(&p->core, &p->told, primary_clock(p));
     p->wake = failover_run(&p->core, primary_clock(p));
     p->spins = p->wake <= primary_clock(p) ? p->spins + 1 : 0;
     if (p->spins > SPINS_MOST)
-        violated(p->service->v, I28_PROGRESS, "n%u's service stays due, however often it runs", p->place);
+        violated(p->service->v, I28_PROGRESS, "n%u's service stays due, however often it runs",
+                 p->place);
     acting_look(p->service);
 }
 
@@ -376,8 +377,9 @@ static void begin_core(struct primary *p, uint64_t incarnation)
                                 .sync = s->sync,
                                 .hold = HOLD_MS * MS,
                                 .seed = prng_next(&s->draw)};
-    struct failover_host h = {p,         host_cas,  host_read, host_agent, host_lease, host_want,
-                              host_confirm, host_drop, host_send, host_row,   host_news,  host_wall};
+    struct failover_host h = {p,          host_cas,  host_read,    host_agent,
+                              host_lease, host_want, host_confirm, host_drop,
+                              host_send,  host_row,  host_news,    host_wall};
     failover_init(&p->core, &o, &h, primary_clock(p));
     for (uint32_t i = 0; i < s->n; i++)
         failover_prefers(&p->core, (uint8_t)i, (int32_t)(s->n - i));
@@ -420,7 +422,7 @@ void primary_stop(struct node *n)
     }
     for (uint32_t i = 0; i < PRIMARY_ASKS; i++)
         p->asks[i] = (struct primary_ask){0};
-    p->answered = false;
+    p->n_answers = 0;
     bool machine = prng_below(&p->service->draw, 2);
     if (machine) { /* else the process alone */
         memset((void *)p->row, 0, sizeof *p->row);

@@ -1,18 +1,20 @@
-/* primary: a service of kind primary in a world: on each of its candidates what the daemon runs, the
- * leases (mesh/leases.h) and the whole failover (recover/failover.h), and beside them an instance that
- * keeps a log of writes, and clients that write.
+/* primary: a service of kind primary in a world: on each of its candidates what the daemon runs,
+ * the leases (mesh/leases.h) and the whole failover (recover/failover.h), and beside them an
+ * instance that keeps a log of writes, and clients that write.
  *
- * A node has a lease clock: its own, but for a rate error that it has all its life, up to the bound that the
- * terms assume (rho). Process and instance are apart: a process that is stopped or late leaves an instance
- * that goes on, behind a gate that looks at its row and at the clock. What a process had in shared memory
- * outlives it in half of its crashes, and so does its instance, whose agent demotes it when the lease is over; the
- * other half is the machine.
+ * A node has a lease clock: its own, but for a rate error that it has all its life, up to the bound
+ * that the terms assume (rho). Process and instance are apart: a process that is stopped or late
+ * leaves an instance that goes on, behind a gate that looks at its row and at the clock. What a
+ * process had in shared memory outlives it in half of its crashes, and so does its instance, whose
+ * agent demotes it when the lease is over; the other half is the machine.
  *
- * A crash takes an instance's data if the service promises to survive that: while the in-sync set is whole and
- * somebody else of it has everything. Else it is kept: what more than one failure takes is no promise.
+ * A crash takes an instance's data if the service promises to survive that: while the in-sync set
+ * is whole and somebody else of it has everything. Else it is kept: what more than one failure
+ * takes is no promise.
  *
- * primary.c has a node's part and its host functions, instance.c instances, replication and clients,
- * acting.c what must hold of all of it: I1, I2, I3, I5. All is drawn from a stream of its own. */
+ * primary.c has a node's part and its host functions, instance.c instances, replication and
+ * clients, acting.c what must hold of all of it: I1, I2, I3, I5. All is drawn from a stream of its
+ * own. */
 #ifndef HF_SIM_PRIMARY_H
 #define HF_SIM_PRIMARY_H
 
@@ -25,6 +27,7 @@
 enum {
     PRIMARY_PLACES = 5,
     PRIMARY_ASKS = 4,
+    PRIMARY_ANSWERS = 64,
     PRIMARY_LOG = 32768,
     PRIMARY_TICK_MS = 2,
     PRIMARY_RHO = 50000, /* millionths */
@@ -36,7 +39,7 @@ enum {
 struct sim_instance {
     bool down; /* with its machine */
     bool promoted, joined;
-    uint64_t alone; /* promoted without a lease since (lease clock); 0: it is not */
+    uint64_t alone;  /* promoted without a lease since (lease clock); 0: it is not */
     uint8_t follows; /* place; ROLE_NOBODY */
     uint64_t heard;  /* the highest epoch of an order */
     uint64_t history, follows_epoch, join_at, join_until;
@@ -60,12 +63,17 @@ struct primary_ask {
     bool cas;
 };
 
+struct primary_answer {
+    uint64_t ticket, position;
+    bool ok;
+};
+
 struct service;
 struct primary {
     struct service *service;
     struct node *node;
     uint8_t place;
-    int64_t rate; /* millionths */
+    int64_t rate;          /* millionths */
     struct leases *leases; /* NULL: its process does not run */
     struct role_row *row;  /* shared memory */
     struct votes_head *votes_head;
@@ -76,8 +84,8 @@ struct primary {
     uint32_t spins;  /* runs in a row that left something due */
     struct primary_ask asks[PRIMARY_ASKS];
     struct role_letter *first, *last;
-    bool answered, answer_ok; /* the agent's answer waits for the process */
-    uint64_t answer_ticket, answer_position;
+    struct primary_answer answers[PRIMARY_ANSWERS]; /* of the agent: they wait for the process */
+    uint32_t n_answers;
     struct failover_report report, told;
     uint64_t told_at;
     bool record_fresh, record_there;
@@ -95,14 +103,14 @@ struct service {
     struct str names[PRIMARY_PLACES];
     struct primary primaries[PRIMARY_PLACES];
     struct failover_record record; /* the coordinator's; r.revision 0: none */
-    uint32_t *acked; /* by position: the write that a client was told is done there */
+    uint32_t *acked;               /* by position: the write that a client was told is done there */
     uint32_t written, acknowledged, promotions, serving_ticks, ticks;
     uint64_t promoted_epoch, healed;
     struct watch watch;
 };
 
-/* rate: bound of the clocks' errors, millionths; beyond PRIMARY_RHO is what nobody promises. healed: when the
- * last fault ends. */
+/* rate: bound of the clocks' errors, millionths; beyond PRIMARY_RHO is what nobody promises.
+ * healed: when the last fault ends. */
 struct service *service_new(struct world *w, struct invariants *v, uint64_t healed, uint32_t rate);
 void service_end(struct service *s); /* what holds at the end of a run */
 void service_free(struct service *s);
@@ -112,8 +120,8 @@ struct primary *primary_of(const struct node *n);
 void primary_start(struct node *n);
 void primary_stop(struct node *n);
 bool primary_datagram(struct node *n, uint64_t from, const void *payload, size_t size);
-void primary_run(struct node *n);                 /* its process runs */
-uint64_t primary_deadline(const struct node *n);  /* by the node's clock; NEVER */
+void primary_run(struct node *n);                /* its process runs */
+uint64_t primary_deadline(const struct node *n); /* by the node's clock; NEVER */
 /* From its coordinator. */
 void primary_answered(struct node *n, uint32_t which, int outcome, const struct store_list *list);
 bool primary_reads(const struct node *n, uint32_t which);
@@ -127,7 +135,8 @@ void primary_wake(struct primary *p); /* it has something to do: now, or when it
 bool primary_open(const struct primary *p); /* the gate */
 bool instance_lives(const struct primary *p);
 bool instances_reach(const struct primary *a, const struct primary *b);
-void instance_order(struct primary *p, uint64_t ticket, enum failover_act act, uint64_t epoch, uint8_t place);
+void instance_order(struct primary *p, uint64_t ticket, enum failover_act act, uint64_t epoch,
+                    uint8_t place);
 void instance_crash(struct primary *p);
 void instance_tick(struct primary *p);
 void instance_serve(struct primary *p);

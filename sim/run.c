@@ -42,7 +42,8 @@ void run_faults(const struct plan *p, uint64_t seed, struct faults *out)
     struct setting s = draw(p, seed);
     struct nemesis_options o = {.seed = seed,
                                 .length = p->length,
-                                .quiet = bounds_of(s.nodes, s.probing, s.wan).quiet + (p->primary ? WELL_S * SEC : 0),
+                                .quiet = bounds_of(s.nodes, s.probing, s.wan).quiet +
+                                         (p->primary ? WELL_S * SEC : 0),
                                 .nodes = s.nodes,
                                 .sealed = !p->plain,
                                 .tame = s.wan,
@@ -80,7 +81,8 @@ void run_seed(const struct plan *p, uint64_t seed, struct outcome *out)
     uint64_t healed = MAX(faults_healed(&faults, false), 2 * SEC);
     struct invariants *v = invariants_new(w, healed, &bounds);
     struct ledger *l = ledger_new(w, v, MAX(faults_healed(&faults, true), healed));
-    struct service *service = p->primary ? service_new(w, v, MAX(faults_healed(&faults, true), healed), p->rate) : NULL;
+    struct service *service =
+        p->primary ? service_new(w, v, MAX(faults_healed(&faults, true), healed), p->rate) : NULL;
     world_run(w, p->length);
     invariants_end(v);
     ledger_end(l);

@@ -239,7 +239,7 @@ void node_arrive(struct node *n, struct packet *p); /* takes p */
 void node_wake(struct node *n, uint64_t tag);
 void node_run(struct node *n);
 void node_rekeyed(struct node *n);
-void node_schedule(struct node *n); /* something of it is due earlier than it was */
+void node_schedule(struct node *n);        /* something of it is due earlier than it was */
 uint64_t node_clock(const struct node *n); /* its local time now */
 void rekey_begin(struct world *w, uint64_t drivers);
 void rekey_tick(struct world *w);

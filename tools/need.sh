@@ -10,7 +10,7 @@ packages_of() {
     case $1 in
     build) echo "gcc libc6-dev meson ninja-build pkg-config libjansson-dev libsqlite3-dev libssl-dev libcurl4-openssl-dev libmnl-dev" ;;
     clang) echo "clang llvm" ;;
-    test)  echo "libcmocka-dev python3 python3-pytest python3-jsonschema varnish groff-base dnsmasq-base bind9-dnsutils node-llhttp curl openssl wrk socat python3-websockets iproute2 nftables util-linux systemd etcd-server etcd-client" ;;
+    test)  echo "libcmocka-dev python3 python3-pytest python3-jsonschema varnish groff-base dnsmasq-base bind9-dnsutils node-llhttp curl openssl wrk socat python3-websockets iproute2 nftables util-linux systemd etcd-server etcd-client redis-server" ;;
     lint)  echo "clang clang-format clang-tidy cppcheck" ;;
     fuzz)  echo "clang llvm node-llhttp" ;;
     bench) echo "gcc libc6-dev python3 wrk haproxy nginx libnginx-mod-stream strace valgrind iproute2 util-linux procps" ;;
@@ -91,6 +91,7 @@ if [ -d /run/systemd/system ]; then
         nginx) units=nginx.service ;;
         varnish) units="varnish.service varnishncsa.service" ;;
         etcd-server) units=etcd.service ;;
+        redis-server) units=redis-server.service ;;
         *) continue ;;
         esac
         # shellcheck disable=SC2086

@@ -26,7 +26,7 @@ _holdfast_nodes()
 _holdfast()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
-    local commands='run check reload plan apply history rollback coordinator status top events why drain resume instance beat beats members leave maintenance token join key restart upgrade version help'
+    local commands='run check reload plan apply history rollback coordinator status top events why roles switchover failover drain resume instance beat beats members leave maintenance token join key restart upgrade version help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$word")
@@ -48,7 +48,7 @@ _holdfast()
     --wait | -w)
         [[ ${COMP_WORDS[1]} == leave ]] || return
         ;;
-    --since | --until | --subject | --code | --at | --last | -n | --weight | --priority | --name | --node | --failed | --ttl | --note) return ;;
+    --since | --until | --subject | --code | --at | --last | -n | --weight | --priority | --name | --node | --failed | --ttl | --note | --service) return ;;
     esac
     case ${COMP_WORDS[1]} in
     run) options='--log --node --state' ;;
@@ -62,6 +62,9 @@ _holdfast()
     top) options='--once --json --node --state --admin --token-file' ;;
     events) options='--follow --since --until --subject --code --last --json --node --state --admin --token-file' ;;
     why) options='--at --all --json --node --state --admin --token-file' ;;
+    roles) options='--fail --json --node --state --admin --token-file' ;;
+    switchover) options='to --wait --json --node --state --admin --token-file' ;;
+    failover) options='to --force --yes --wait --json --node --state --admin --token-file' ;;
     drain) options='--wait --json --node --state --admin --token-file' ;;
     resume) options='--json --node --state --admin --token-file' ;;
     instance) options='list add remove drain undrain weight --weight --priority --name --drained --json --node --state --admin --token-file' ;;
@@ -69,7 +72,7 @@ _holdfast()
     beats) options='--fail --json --node --state --admin --token-file' ;;
     members) options='--fail --json --node --state --admin --token-file' ;;
     leave) options='--wait --json --node --state --admin --token-file' ;;
-    maintenance) options='on off --json --node --state --admin --token-file' ;;
+    maintenance) options='on off --service --json --node --state --admin --token-file' ;;
     key) options='new show add use drop rotate --json'
         [[ ${COMP_WORDS[2]} == rotate ]] && options='--force --wait --json --node --state --admin --token-file'
         ;;

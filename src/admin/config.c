@@ -92,6 +92,7 @@ static void put_config(struct json_object *o, const struct admin_config *k)
     json_put(o, "coordinator", k->coordinator[0] ? json_string(k->coordinator) : json_null());
     json_put_bool(o, "reachable", k->reachable);
     json_put_text(o, "problem", k->problem);
+    json_put_text(o, "own_file_problem", k->own_problem);
     json_put(o, "nodes", nodes_json(k));
 }
 
@@ -135,6 +136,7 @@ json_t *config_json(struct admin *a)
         json_put(&o, "digest", k.used.number ? json_string(k.used.digest) : json_null());
         json_put(&o, "head", k.head_known ? json_integer((json_int_t)k.head.number) : json_null());
         json_put_text(&o, "problem", k.problem);
+        json_put_text(&o, "own_file_problem", k.own_problem);
         out = json_end(&o);
     }
     admin_config_free(&k);

@@ -38,6 +38,7 @@ struct admin_config {
     const char *coordinator;   /* "embedded"; empty: there is none */
     bool reachable;
     const char *problem; /* why `used` is not `head`; empty: it is, or will be */
+    const char *own_problem; /* errors of the node's own file; empty: none, or it is what runs */
     struct admin_adoption *nodes;
     uint32_t n_nodes;
 };

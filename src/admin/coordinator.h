@@ -32,7 +32,7 @@ struct admin_coordinator {
     const char *etcd; /* "never", "running", ...; NULL: this node runs none */
     uint32_t pid, starts;
     char version[24];
-    uint64_t bytes, used; /* of its file */
+    uint64_t bytes, used, quota; /* of its file */
     uint32_t heartbeat_ms, election_ms;
     uint64_t measured;                          /* ns, clock_now's: when its disk was; 0: never */
     uint64_t sync_median, sync_p99, sync_worst; /* ns */

@@ -96,6 +96,7 @@ static inline int fixture_config(void *context, struct admin_config *out, struct
     out->head_known = out->reachable = true;
     out->coordinator = "model";
     out->problem = "it cannot";
+    out->own_problem = "web.conf has 1 error";
     out->nodes = arena_array(&out->arena, 1, sizeof *out->nodes);
     if (!out->nodes)
         return err_set(e, ERR_NOMEM, "no memory");
@@ -245,6 +246,12 @@ static inline int fixture_coordinator(void *context, struct admin_coordinator *o
     out->n_voters = 2;
     str_copy(out->voter[0], sizeof out->voter[0], STR("host-a"));
     str_copy(out->voter[1], sizeof out->voter[1], STR("host-c"));
+    out->record = "data";
+    out->etcd = "running";
+    out->bytes = 4096;
+    out->full = true;
+    out->heartbeat_ms = 400;
+    out->sync_median = 3 * NS_PER_MS;
     return 0;
 }
 

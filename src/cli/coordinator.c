@@ -101,10 +101,17 @@ static void show_etcd(struct buf *out, const json_t *etcd)
 {
     const json_t *disk = json_object_get(etcd, "disk");
     char text[256];
-    snprintf(text, sizeof text, "%s %s, %lld kB, heartbeat %lld ms, election %lld ms",
-             json_text(etcd, "state"), json_text(etcd, "version"), number(etcd, "bytes") / 1024,
-             number(etcd, "heartbeat_ms"), number(etcd, "election_ms"));
+    snprintf(text, sizeof text, "%s %s, heartbeat %lld ms, election %lld ms",
+             json_text(etcd, "state"), json_text(etcd, "version"), number(etcd, "heartbeat_ms"),
+             number(etcd, "election_ms"));
     line(out, "etcd here", "", text);
+    snprintf(text, sizeof text, "%lld kB of at most %lld MB, %lld kB in use%s",
+             number(etcd, "bytes") / 1024, number(etcd, "bytes_quota") / 1024 / 1024,
+             number(etcd, "bytes_used") / 1024,
+             json_is_true(json_object_get(etcd, "full"))
+                 ? "; a member's is full: nothing is written until there is room"
+                 : "");
+    line(out, "file here", "", text);
     if (!json_is_object(disk))
         return;
     snprintf(text, sizeof text, "%.1f ms to sync, %.1f ms at times, measured %lld s ago",

@@ -5,14 +5,20 @@
 #include "cli/cli.h"
 #include "cli/json.h"
 #include "cli/node.h"
+#include "cli/role_ask.h"
 #include "cli/term.h"
 
 struct maintenance_options {
     struct node_place node;
+    const char *service;
     bool json;
 };
 
+enum { SERVICE_WAIT_S = 10 };
+
 static const struct option options[] = {
+    {"service", 0, "NAME", "of a service with a primary instead: nothing is decided about it",
+     OPTION_TEXT, offsetof(struct maintenance_options, service)},
     CLI_OPTION_JSON(struct maintenance_options),
     CLI_OPTIONS_NODE(struct maintenance_options),
 };
@@ -24,9 +30,11 @@ static const struct usage usage = {
     .about =
         "Says that a node is worked on: while it is, nothing on it is judged failed. It stays\n"
         "a member, and is judged again after 'off'. Without NODE it is the one that is asked;\n"
-        "alone, the command says which nodes are in maintenance.",
+        "alone, the command says which nodes are in maintenance. With --service, the primary of\n"
+        "a service goes on, and is not replaced when it fails, until 'off'.",
     .examples = "  holdfast maintenance on b\n"
                 "  holdfast maintenance on && reboot\n"
+                "  holdfast maintenance on --service cache\n"
                 "  holdfast maintenance",
     .options = options,
     .n_options = ARRAY_LEN(options),
@@ -108,6 +116,26 @@ static int show(const struct maintenance_options *o, const char *but)
     return code;
 }
 
+/* Of a service: its role is left as it is. */
+static int change_service(const struct maintenance_options *o, bool on)
+{
+    struct reply r = {0};
+    struct role_ask ask = {.node = &o->node,
+                           .service = o->service,
+                           .action = "maintenance",
+                           .body = on ? STR("{\"on\":true}") : STR("{\"on\":false}"),
+                           .wait = SERVICE_WAIT_S};
+    int code = role_carry_out(&ask, &r);
+    if (o->json)
+        reply_print(&r);
+    else if (code == CLI_OK)
+        printf(on ? "%s is in maintenance: its primary is not replaced when it fails\n"
+                  : "%s is decided about again\n",
+               o->service);
+    reply_free(&r);
+    return code;
+}
+
 int command_maintenance(int argc, char **argv)
 {
     struct maintenance_options o = {0};
@@ -117,9 +145,14 @@ int command_maintenance(int argc, char **argv)
     int code;
     if (!cli_options(&usage, argc, argv, &o, operands, &code))
         return code;
+    if (o.service && (!operands[0] || operands[1]))
+        return cli_fail(CLI_USAGE, "write 'holdfast maintenance on --service %s', or off",
+                        o.service);
     if (!operands[0])
         return show(&o, "");
     code = on_or_off(operands[0], &on);
+    if (code == CLI_OK && o.service)
+        return change_service(&o, on);
     if (code == CLI_OK)
         code = change(&o, on, operands[1], &r);
     if (o.json)

@@ -85,11 +85,17 @@ static void print_version(const struct picture *p, struct buf *out)
 
 static void print_config(const struct picture *p, struct buf *out)
 {
-    const char *problem = json_text(json_object_get(p->now, "config"), "problem");
-    if (!*problem)
-        return;
-    text_printf(out, p->term, COLOUR_RED, "configuration: %s", problem);
-    buf_add(out, "\n", 1);
+    static const struct {
+        const char *key, *what;
+    } problems[] = {{"problem", "configuration"}, {"own_file_problem", "own file"}};
+    const json_t *config = json_object_get(p->now, "config");
+    for (size_t i = 0; i < ARRAY_LEN(problems); i++) {
+        const char *text = json_text(config, problems[i].key);
+        if (!*text)
+            continue;
+        text_printf(out, p->term, COLOUR_RED, "%s: %s", problems[i].what, text);
+        buf_add(out, "\n", 1);
+    }
 }
 
 void picture_node(const struct picture *p, struct buf *out)
@@ -133,7 +139,9 @@ static void print_service_head(const struct picture *p, const json_t *service, s
     buf_add(out, "  ", 2);
     text_coloured(out, p->term, verdict_colour(verdict), str_of(verdict));
     buf_add(out, "  ", 2);
-    text_clean(out, str_of(json_text(service, "balance")));
+    const json_t *role = json_object_get(service, "role");
+    text_clean(
+        out, str_of(json_text(role ? role : service, json_is_object(role) ? "agent" : "balance")));
     for (size_t i = 0; i < json_array_size(listen); i++) {
         const char *text = json_string_value(json_array_get(listen, i));
         if (i)
@@ -227,6 +235,16 @@ static void print_instances(const struct picture *p, const json_t *service, cons
     struct table t = {.columns = p->live ? live_columns : instance_columns,
                       .n_columns = ARRAY_LEN(instance_columns),
                       .indent = 2};
+    if (json_is_object(json_object_get(service, "role"))) {
+        const json_t *role = json_object_get(service, "role");
+        buf_add_str(out, STR("  "));
+        picture_role_line(p->term, role, out);
+        if (strcmp(json_text(role, "agent"), "redis") == 0)
+            buf_printf(out, "; %.0f of %.0f in sync", json_number(role, "in_sync"),
+                       json_number(role, "candidates"));
+        buf_add(out, "\n", 1);
+        return;
+    }
     if (json_array_size(all) == 0) {
         buf_add_str(out, STR("  no instances\n"));
         return;
@@ -337,6 +355,9 @@ void picture_beats_short(const struct picture *p, struct buf *out)
 static bool has_healthy(const json_t *service)
 {
     const json_t *all = json_object_get(service, "instances");
+    const json_t *role = json_object_get(service, "role");
+    if (json_is_object(role))
+        return json_flag(role, "acts");
     for (size_t i = 0; i < json_array_size(all); i++) {
         const json_t *one = json_array_get(all, i);
         if (strcmp(json_text(one, "verdict"), "healthy") == 0 && !json_flag(one, "draining"))

@@ -30,6 +30,16 @@ void picture_services(const struct picture *p, struct buf *out);
 /* Every watched job; and only how many there are, with those that are not healthy. */
 void picture_beats(const struct picture *p, struct buf *out);
 void picture_beats_short(const struct picture *p, struct buf *out);
+/* Who is the primary of a service, or why nobody is: a piece of a line. role: of a status, or
+ * whole.
+ */
+void picture_role_line(const struct term *t, const json_t *role, struct buf *out);
+/* How far a candidate is behind; nothing where it is not known. */
+void picture_lag(const json_t *candidate, struct buf *out);
+/* An answer of GET /v1/roles; now: ns since 1970. */
+void picture_roles(const struct term *t, uint64_t now, const json_t *answer, struct buf *out);
+/* A service of it whose primary takes no writes, or NULL. */
+const char *picture_headless(const json_t *answer);
 /* A service without a healthy instance that takes requests, or NULL. */
 const char *picture_unserved(const json_t *status);
 

@@ -2,8 +2,10 @@
 
 #include <string.h>
 
+#include "cli/chain.h"
 #include "cli/json.h"
 #include "cli/moment.h"
+#include "cli/picture.h"
 
 enum { EVIDENCE_LINES = 4 };
 
@@ -102,6 +104,21 @@ static void put_member(const struct reasons *r, const json_t *one, struct buf *o
     put(out, "\n");
 }
 
+static void put_role(const struct reasons *r, const json_t *role, struct buf *out)
+{
+    char at[MOMENT_MAX];
+    uint64_t when = moment_of(str_of(json_text(role, "time")));
+    text_coloured(out, r->term, COLOUR_BOLD, str_of(json_text(role, "subject")));
+    put(out, ": ");
+    picture_role_line(r->term, role, out);
+    if (when) {
+        moment_local(when, r->now, at);
+        put(out, ", since ");
+        put(out, at);
+    }
+    put(out, "\n");
+}
+
 static void put_now(const struct reasons *r, const json_t *one, struct buf *out)
 {
     bool node = strcmp(json_text(one, "kind"), "node") == 0;
@@ -162,7 +179,13 @@ void reasons_state(const struct reasons *r, const json_t *why, struct buf *out)
         put_then(r, why, out);
         return;
     }
-    json_array_foreach(now, i, one) put_now(r, one, out);
+    json_array_foreach(now, i, one)
+    {
+        if (strcmp(json_text(one, "kind"), "role") == 0)
+            put_role(r, one, out);
+        else
+            put_now(r, one, out);
+    }
     if (json_array_size(now) == 0) {
         text_coloured(out, r->term, COLOUR_BOLD, str_of(json_text(why, "subject")));
         put(out, " has no verdict now.\n");
@@ -245,7 +268,11 @@ static void put_record(const struct reasons *r, const char *asked, const json_t 
         text_coloured(out, r->term, COLOUR_DIM, str_of(rule));
         put(out, "\n");
     }
-    put_evidence(json_object_get(one, "evidence"), out);
+    if (chain_is(one))
+        buf_printf(out, "    %zu steps, %.0f ms (--json)\n",
+                   json_array_size(json_object_get(one, "evidence")), chain_ms(one));
+    else
+        put_evidence(json_object_get(one, "evidence"), out);
 }
 
 static unsigned lines_in(const struct buf *b)

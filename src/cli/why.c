@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "cli/chain.h"
 #include "cli/cli.h"
 #include "cli/json.h"
 #include "cli/moment.h"
@@ -34,7 +35,8 @@ static const struct usage usage = {
     .about =
         "Prints what SUBJECT is, since when, and why: the last verdicts and decisions about it,\n"
         "newest first, with the rule and the signals that tipped them, who saw them and when.\n"
-        "SUBJECT is a service, SERVICE/INSTANCE, an instance's address, a node or a beat.",
+        "SUBJECT is a service, SERVICE/INSTANCE, an instance's address, a node or a beat. Of a\n"
+        "service with a primary: the steps of the last failover, and where the time went.",
     .examples = "  holdfast why web\n  holdfast why web/10.0.0.11:3000 --at 14:05\n"
                 "  holdfast why web --all --json | jq '.records[].reason'",
     .options = options,
@@ -85,6 +87,7 @@ static bool print_text(struct why *w, const json_t *answer, bool first)
     if (first) {
         reasons_state(&r, answer, &out);
         buf_add(&out, "\n", 1);
+        chain_print(&w->term, w->now, answer, &out);
     }
     const char *problem = json_text(answer, "problem");
     bool cut = !*problem && (first || json_array_size(json_object_get(answer, "records")))

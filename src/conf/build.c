@@ -339,7 +339,8 @@ static void build_services(struct builder *b, const struct node *top, bool damag
         build_service(b, k);
     }
     struct place start = {0, 0, 0};
-    if (n == 0 && !damaged && b->c->problems->errors == 0 && !build_count(top, "cluster"))
+    if (n == 0 && !damaged && !b->c->env->partial && b->c->problems->errors == 0 &&
+        !build_count(top, "cluster"))
         conf_complain(b->c, &start, "add 'service NAME { ... }'", "there is no service");
     if (b->instances > VIEW_MAX_SLOTS)
         conf_complain(b->c, &start, "", "%u backends in all services, more than %d", b->instances,

@@ -111,7 +111,7 @@ static bool add_nodes(struct nodes *k, const struct node *cluster)
     struct conf *c = k->b->c;
     uint32_t n = build_count(cluster->children, "node"), used = 0, errors = c->problems->errors;
     uint32_t room = MIN(n, (uint32_t)VIEW_MAX_NODES);
-    if (n == 0 && !cluster->damaged)
+    if (n == 0 && !cluster->damaged && !c->env->partial)
         conf_complain(c, &cluster->place, "add 'node NAME { address = 10.0.0.1 }'",
                       "the cluster has no node");
     k->list = room ? arena_array(&c->arena, room, sizeof *k->list) : NULL;
@@ -217,6 +217,8 @@ static bool choose(struct conf *c, struct view_cluster *k, const struct node *at
 {
     static const char hint[] = "say which one this machine is with --node NAME";
     uint32_t n, last = 0;
+    if (c->env->partial)
+        return false;
     if (c->env->node)
         return choose_given(c, k, at);
     const char *names = names_of(c, k, has_address, &n, &last), *what = "has the addresses of";
@@ -407,7 +409,7 @@ void cluster_build(struct builder *b, const struct node *top, const struct node 
     v->cluster = (struct view_cluster){.name = STR(""), .key_file = STR("")};
     if (n)
         build(b, n, &v->cluster);
-    else if (b->c->env->node && b->c->problems->errors == 0)
+    else if (b->c->env->node && !b->c->env->partial && b->c->problems->errors == 0)
         conf_complain(b->c, &start, "add 'cluster NAME { ... }', or start without --node",
                       "this is node '%s' of a cluster, and the file has none", b->c->env->node);
     const struct view_node *self = view_self(v);

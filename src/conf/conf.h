@@ -56,8 +56,10 @@ struct conf_env {
     bool (*has_address)(void *self, const struct addr *a);
     /* What is wrong with the contents of a cluster's key file; NULL: they are not looked at. */
     int (*check_key)(void *self, const char *path, struct err *e);
-    uint32_t cpus;                /* the default number of workers */
-    bool whole;                   /* services too that this node, a witness, does not host */
+    uint32_t cpus; /* the default number of workers */
+    bool whole;    /* services too that this node, a witness, does not host */
+    bool partial; /* what a configuration cannot do without may lie elsewhere: only what is there is
+                     checked, and the view is good for nothing */
     const char *node;             /* which of the cluster this one is; NULL: to be found out */
     char host[CONF_MAX_HOST + 1]; /* this machine's name; may be empty */
 };

@@ -29,7 +29,7 @@ static int load(struct conf *c, const char *path, bool backends, struct err *e)
     if (c->problems->errors)
         return summary(c->problems, path, e);
     /* What leaves this room is what view_decode accepts: one set of promises. */
-    return backends ? 0 : view_verify(c->view, e);
+    return backends || c->env->partial ? 0 : view_verify(c->view, e);
 }
 
 static int load_from(const char *path, bool backends, const struct conf_env *env, struct view **out,

@@ -543,6 +543,12 @@ static void every_allocation_may_fail(void **state)
         {"inc/../b", STR("10.0.0.1:80\n")},
         {"bad.conf", {bad, sizeof bad - 1}},
         {"dir/cluster.conf", STR(CLUSTER SMALL)},
+        {"dir/primary.conf",
+         STR(CLUSTER
+             "service cache { agent = redis  listen = tcp://0.0.0.0:26379; hook = {/bin/a, b}\n"
+             "vip = 10.0.0.100/24  apart = cron }\n"
+             "service cron { agent = process  command = {/bin/cron, -f, \"\"} }\n"
+             "service bad { agent = process  on = {nobody, b}  listen = tcp://127.0.0.1:9 }\n")},
         {"none.conf", STR("cluster prod { key = file:x\nnode b { address = 10.0.0.2 }\n"
                           "node c { address = 10.0.0.3 }\n}\n" SMALL)},
         {"dir/cluster.key", STR("key")},
@@ -555,6 +561,7 @@ static void every_allocation_may_fail(void **state)
                  {"inc.conf", 0},
                  {"bad.conf", -ERR_INVAL},
                  {"dir/cluster.conf", 0},
+                 {"dir/primary.conf", -ERR_INVAL},
                  {"none.conf", -ERR_INVAL}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         unsigned long n = 0;

@@ -29,10 +29,11 @@ static void what_one_did_the_other_reads(void **state)
     close_other();
 }
 
-/* Each adds one to a number by cas, again after each conflict: none is lost. */
+/* Each adds one to a number by cas, again after each conflict: none is lost, none is done twice. A
+ * real coordinator may have another leader meanwhile: then an outcome may be unknown. */
 struct adder {
     struct coord *c;
-    uint32_t left, added;
+    uint32_t left, unknown;
     uint32_t *at_work;
 };
 
@@ -41,8 +42,8 @@ static void add_read(void *context, const struct coord_answer *a);
 static void add_done(void *context, const struct coord_answer *a)
 {
     struct adder *m = context;
-    assert_true(a->outcome == COORD_DONE || a->outcome == COORD_CONFLICT);
-    m->added += a->outcome == COORD_DONE;
+    assert_true(a->outcome != COORD_FAILED && (a->outcome != COORD_UNKNOWN || k.rig->restless));
+    m->unknown += a->outcome == COORD_UNKNOWN;
     m->left -= a->outcome == COORD_DONE;
     if (m->left)
         assert_int_equal(coord_range(m->c, STR("sum"), soon(), add_read, m, NULL, NULL), 0);
@@ -84,7 +85,16 @@ static void no_update_is_lost(void **state)
         assert_int_equal(coord_range(m[i].c, STR("sum"), soon(), add_read, &m[i], NULL, NULL), 0);
     }
     turn_until(is_zero, &at_work);
-    expect_range(k.c, "", "sum=60");
+    struct got g;
+    uint64_t sum = 0, more = 0;
+    begin_range(k.c, "sum", &g);
+    await(&g);
+    assert_true(g.text.n > 4); /* "sum=60" */
+    assert_true(str_u64((struct str){g.text.p + 4, g.text.n - 4}, UINT32_MAX, &sum));
+    for (uint32_t i = 0; i < ADDERS; i++)
+        more += m[i].unknown;
+    assert_true(sum >= ADDERS * EACH && sum <= ADDERS * EACH + more);
+    buf_free(&g.text);
     close_other();
 }
 

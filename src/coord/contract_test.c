@@ -233,8 +233,8 @@ static void real_end(void)
     k.c = NULL;
 }
 
-static const struct rig etcd = {"etcd",    true,      true,     real_begin,    real_end,
-                                real_open, real_away, real_cut, real_compacts, NULL};
+static const struct rig etcd = {"etcd",    true,     true,          real_begin, real_end, real_open,
+                                real_away, real_cut, real_compacts, NULL,       true};
 
 static bool find_etcd(void)
 {

@@ -27,6 +27,7 @@ struct rig {
     void (*cut)(struct coord *c, bool away); /* this connection cannot ask, others can */
     void (*compact)(void);                   /* the history up to now is forgotten */
     void (*unknown)(bool happens);           /* the next cas has no known outcome */
+    bool restless;                           /* an outcome may be unknown by itself */
 };
 
 /* The test that runs. */

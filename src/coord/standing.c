@@ -2,9 +2,21 @@
 
 #include "coord/etcd_timers.h"
 
-enum { SECTION_SELF = 1, SECTION_FOUNDER, SECTION_EXPECTS, SECTION_MEMBER, SECTION_TIMERS };
+enum {
+    SECTION_SELF = 1,
+    SECTION_FOUNDER,
+    SECTION_EXPECTS,
+    SECTION_MEMBER,
+    SECTION_TIMERS,
+    SECTION_FILE
+};
 enum { FLAG_FULL = 1, FLAG_RESTORING = 2, FLAG_LEARNER = 1 };
-enum { SELF_SIZE = 2 + MANAGED_ID + 10 * 8, MEMBER_HEAD = 8 + 1 + 8 + 3, TIMERS_SIZE = 3 + 8 };
+enum {
+    SELF_SIZE = 2 + MANAGED_ID + 10 * 8,
+    MEMBER_HEAD = 8 + 1 + 8 + 3,
+    TIMERS_SIZE = 3 + 8,
+    FILE_SIZE = 16
+};
 
 /* --- writing --- */
 
@@ -66,6 +78,15 @@ static void put_timers(const struct managed_said *said, struct buf *out)
     put_u64(out, said->turn);
 }
 
+static void put_file(const struct standing *s, struct buf *out)
+{
+    if (s->bytes == 0)
+        return;
+    head(out, SECTION_FILE, FILE_SIZE);
+    put_u64(out, s->bytes);
+    put_u64(out, s->used);
+}
+
 void standing_put(const struct standing *s, struct buf *out)
 {
     CHECK(s->n <= MANAGED_MEMBERS && s->said.record < MANAGED_RECORDS);
@@ -76,6 +97,7 @@ void standing_put(const struct standing *s, struct buf *out)
     for (uint32_t i = 0; i < s->n; i++)
         put_member(out, &s->members[i]);
     put_timers(&s->said, out);
+    put_file(s, out);
 }
 
 /* --- reading --- */
@@ -154,6 +176,13 @@ static bool get_timers(struct reader r, struct managed_said *said)
     return !r.failed;
 }
 
+static bool get_file(struct reader r, struct standing *s)
+{
+    s->bytes = get_u64(&r);
+    s->used = get_u64(&r);
+    return !r.failed;
+}
+
 static bool get_section(uint8_t tag, struct reader r, bool first, struct standing *s)
 {
     struct str body = {(const char *)r.p, (size_t)(r.end - r.p)};
@@ -165,6 +194,7 @@ static bool get_section(uint8_t tag, struct reader r, bool first, struct standin
     case SECTION_EXPECTS: return get_name(body, s->said.expects);
     case SECTION_MEMBER: return get_member(r, s);
     case SECTION_TIMERS: return get_timers(r, &s->said);
+    case SECTION_FILE: return get_file(r, s);
     default: return true;
     }
 }

@@ -11,6 +11,7 @@
  *     4  a member, by the node whose member leads: id u64, flags u8 (1: learner), place u64,
  * address (kind u8, port u16, 4 or 16 bytes), name (the rest; may be empty)
  *     5  timers, by levels: disk u8, timers u8, pace u8, turn u64
+ *     6  the file of its member: bytes u64, used u64; absent: not known
  *
  * Section 1 stands first, once. Sections with other tags are skipped, and what a known one has
  * behind its fields (4 excepted): two adjacent releases understand each other. All else that is
@@ -32,6 +33,7 @@ struct standing_member {
 struct standing {
     struct managed_said said;
     bool full, restoring;
+    uint64_t bytes, used;              /* of its member's file; 0: not known */
     uint64_t voters, config, revision; /* the highest versions it has kept; what it has seen */
     uint32_t n;
     struct standing_member members[MANAGED_MEMBERS];

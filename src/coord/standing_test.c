@@ -7,7 +7,8 @@
 
 static struct standing full(void)
 {
-    struct standing s = {.full = true, .voters = 3, .config = 42, .revision = 1000, .n = 2};
+    struct standing s = {
+        .full = true, .bytes = 17, .used = 16, .voters = 3, .config = 42, .revision = 1000, .n = 2};
     s.said = (struct managed_said){.record = MANAGED_DATA,
                                    .line = {{1, 2, 3}, 4, 5},
                                    .founder = "f",
@@ -41,6 +42,7 @@ static void what_is_said_is_heard(void **state)
     assert_int_equal(back.members[1].place, 6);
     assert_true(back.said.disk == 1 && back.said.timers == 2 && back.said.pace == 3);
     assert_int_equal(back.said.turn, 11);
+    assert_true(back.bytes == 17 && back.used == 16);
     standing_put(&back, &again);
     assert_true(str_eq(buf_str(&b), buf_str(&again)));
     assert_true(b.n < STANDING_MAX);
@@ -60,7 +62,7 @@ static void damage_is_harmless(void **state)
     standing_put(&s, &b);
     for (size_t n = 0; n < b.n; n++)
         read += standing_get((struct str){b.p, n}, &back);
-    assert_int_equal(read, 5);
+    assert_int_equal(read, 6);
     for (size_t i = 0; i < b.n; i++)
         for (int x = 1; x < 256; x += 17) {
             b.p[i] ^= (char)x;
@@ -79,8 +81,9 @@ static void other_releases_are_understood(void **state)
     struct standing s = full(), back;
     struct buf b = {0};
     standing_put(&s, &b);
+    b.n -= 3 + 16;
     b.p[b.n - 11] = 17;
-    assert_true(standing_get(buf_str(&b), &back) && back.said.disk == 3);
+    assert_true(standing_get(buf_str(&b), &back) && back.said.disk == 3 && back.bytes == 0);
     b.n -= 3 + 11;
     assert_true(standing_get(buf_str(&b), &back));
     assert_true(back.n == 2 && !back.said.disk && !back.said.timers && !back.said.turn);
@@ -104,7 +107,7 @@ static void others_sections_are_skipped(void **state)
     standing_put(&s, &b);
     assert_true(standing_get(buf_str(&b), &back));
     size_t one = 3 + 8 + 1 + 8 + 3 + 4 + 1;
-    struct str last = {b.p + b.n - 14 - one, one}; /* before the timers */
+    struct str last = {b.p + b.n - 19 - 14 - one, one}; /* before timers and file */
     struct buf more = {0};
     buf_add_str(&more, buf_str(&b));
     buf_add_str(&more, last);

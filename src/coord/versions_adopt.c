@@ -46,7 +46,12 @@ static void rest(struct adopter *a)
     a->problem.code = 0;
     if (!a->head_known)
         return;
-    if (head->number < a->used.number)
+    if (!head->number && a->used.number)
+        err_set(
+            &a->problem, ERR_INVAL,
+            "the coordinator has no version, and %llu runs here: apply a configuration once more",
+            (unsigned long long)a->used.number);
+    else if (head->number < a->used.number)
         err_set(
             &a->problem, ERR_INVAL,
             "the coordinator has version %llu, older than %llu that runs here: it gets a number "

@@ -154,6 +154,9 @@ static void on_head(struct application *a, const struct coord_item *item)
     struct versions_head head = {0};
     if ((item ? item->revision : 0) == a->base.revision)
         fence(a);
+    else if (item && versions_head(item, &head, &a->e) == 0 &&
+             version_same(&head.version, &a->base.version))
+        again(a, item->revision); /* a fence that is not known to have happened, or another's */
     else if (versions_head(item, &head, &a->e) == 0 && version_same(&head.version, &a->version))
         over(a, APPLICATION_DONE);
     else

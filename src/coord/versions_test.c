@@ -341,6 +341,24 @@ static void it_is_tried_a_few_times(void **state)
     rig_free(&r);
 }
 
+/* Whether the fence itself happened is not known, or it was somebody else's: head tells. */
+static void a_fence_that_is_found_counts(void **state)
+{
+    struct rig r;
+    rig_new(&r, 5);
+    outcome(&r, COORD_UNKNOWN);
+    reads(&r, &r.base.version, 40);
+    outcome(&r, COORD_UNKNOWN);
+    reads(&r, &r.base.version, 43);
+    assert_true(r.a.next == APPLICATION_CAS && r.a.n_ops == 2 && r.a.ops[0].expected == 43);
+    outcome(&r, COORD_UNKNOWN); /* somebody else's */
+    reads(&r, &r.base.version, 44);
+    assert_true(r.a.next == APPLICATION_CAS && r.a.n_ops == 2 && r.a.ops[0].expected == 44);
+    outcome(&r, COORD_DONE);
+    assert_int_equal(r.a.end, APPLICATION_DONE);
+    rig_free(&r);
+}
+
 static void before_the_first_version_it_stays_open(void **state)
 {
     struct rig r;
@@ -370,6 +388,7 @@ int main(void)
         cmocka_unit_test(unknown_and_it_happened),
         cmocka_unit_test(unknown_and_somebody_else_was_first),
         cmocka_unit_test(unknown_and_it_did_not_happen),
+        cmocka_unit_test(a_fence_that_is_found_counts),
         cmocka_unit_test(it_is_tried_a_few_times),
         cmocka_unit_test(before_the_first_version_it_stays_open),
     };

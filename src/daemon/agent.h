@@ -106,11 +106,11 @@ struct agent_state {
 enum agent_task {
     AGENT_DATA_ASIDE,  /* etcd's data directory is kept as aside-N; it must not run (ERR_BUSY) */
     AGENT_DATA_REMOVE, /* ... is removed for good */
-    AGENT_DISK,        /* how long does the state directory take to sync? some 3 s at most */
+    AGENT_DISK,        /* how long does the disk of STATE/etcd take to sync? some 3 s at most */
     AGENT_TASKS
 };
 
-/* fsync after each of `writes` small blocks that were appended to a file of the state directory. */
+/* fsync after each of `writes` small blocks that were appended to a file. */
 struct agent_disk {
     uint32_t writes;
     uint64_t median, p99, worst; /* ns */

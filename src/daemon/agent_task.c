@@ -4,8 +4,8 @@
  *   aside   STATE/etcd/data becomes STATE/etcd/aside-N, N one above the highest; the latest
  *           AGENT_ASIDE_KEPT stay
  *   remove  STATE/etcd/data is gone
- *   disk    how long STATE's disk takes to make small blocks durable, one after the other; after
- *           each it is left to others for as long
+ *   disk    how long the disk of STATE/etcd takes to make small blocks durable; after each one
+ *           it is left to others for as long
  *
  * Directories are walked by descriptors and never through a symbolic link. */
 #include <dirent.h>
@@ -198,13 +198,18 @@ static int measure_file(int fd, struct err *e)
     return 0;
 }
 
+/* Where etcd's data lies, which may be a disk of its own, or will be made. */
 static int measure(const char *state, struct err *e)
 {
     char path[PATHS_MAX];
-    int r = paths_join(path, state, "sync-XXXXXX", e);
+    int r = paths_join(path, state, "etcd/sync-XXXXXX", e);
+    int fd = r ? -1 : mkostemp(path, O_CLOEXEC | O_APPEND);
+    if (r == 0 && fd < 0 && errno == ENOENT) {
+        r = paths_join(path, state, "sync-XXXXXX", e);
+        fd = r ? -1 : mkostemp(path, O_CLOEXEC | O_APPEND);
+    }
     if (r)
         return r;
-    int fd = mkostemp(path, O_CLOEXEC | O_APPEND);
     if (fd < 0)
         return err_errno(e, "cannot write to the state directory");
     unlink(path);

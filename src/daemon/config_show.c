@@ -15,8 +15,9 @@ static bool is_alive(const struct admin_cluster *k, struct str name)
     return false;
 }
 
-static void picture_node(const struct configuring *g, struct admin_adoption *to)
+static void picture_node(const struct control *c, struct admin_adoption *to)
 {
+    const struct configuring *g = &c->configuring;
     to->problem = "";
     for (uint32_t i = 0; i < g->n_said; i++)
         if (str_eq(str_of(g->said[i].name), to->node)) {
@@ -28,7 +29,7 @@ static void picture_node(const struct configuring *g, struct admin_adoption *to)
         return;
     to->told = to->alive = true; /* of itself a node knows without the coordinator */
     to->number = g->used.version.number;
-    to->problem = g->adopter.problem.code ? g->adopter.problem.text : "";
+    to->problem = configuring_problem(c);
 }
 
 static int picture_nodes(struct control *c, struct admin_config *out, struct err *e)
@@ -45,7 +46,7 @@ static int picture_nodes(struct control *c, struct admin_config *out, struct err
         n->self = v->n_nodes == 0 || i == v->self;
         n->node = v->n_nodes ? v->nodes[i].name : control_name(c);
         n->alive = several && is_alive(&k, n->node);
-        picture_node(&c->configuring, n);
+        picture_node(c, n);
     }
     admin_cluster_free(&k);
     return 0;
@@ -60,7 +61,8 @@ int configuring_picture(void *context, struct admin_config *out, struct err *e)
     admin_version_of(&g->adopter.head.version, &out->head);
     out->revision = g->adopter.head.revision;
     out->head_known = g->adopter.head_known;
-    out->problem = g->adopter.problem.code ? g->adopter.problem.text : "";
+    out->problem = configuring_problem(c);
+    out->own_problem = g->own_problem;
     if (g->coord)
         coord_health(g->coord, &health);
     char *engine = arena_cstr(&out->arena, str_of(health.engine));

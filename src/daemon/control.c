@@ -164,6 +164,8 @@ struct admin_host control_host(struct control *c)
         .coordinator = coordinating_picture,
         .coordinator_backup = coordinating_backup,
         .coordinator_restore = coordinating_restore,
+        .role = rolling_role,
+        .role_ask = rolling_ask,
         .config = configuring_picture,
         .config_ask = configuring_ask,
         .ticket = keying_token,
@@ -286,6 +288,7 @@ int control_open(struct control *c, struct loop *l, struct log *log,
     health_init(c);
     configuring_init(c);
     meshing_init(c);
+    rolling_init(c);
     timer_init(&c->beat, on_beat);
     int r = map_cells(c, cells_fd, e);
     if (r == 0)
@@ -312,6 +315,7 @@ void control_close(struct control *c)
         ipc_close(&c->proxies[bank].ipc);
     admin_free(c->admin);
     prober_free(c->prober);
+    rolling_end(c);
     configuring_end(c);
     reloading_end(c);
     discovering_end(c);

@@ -13,6 +13,8 @@
  *   control_judge.c   one judge per instance: signals in, verdict cells and events out
  *   control_discover.c backends that come and go: when views are merged, what the API changes
  *   control_mesh.c    the node among its peers
+ *   control_role.c    services of kind primary: control_role.h
+ *   control_gate.c    what the gates of services of kind primary are told beside the cells
  *   control_keys.c    the cluster's keys: who gets them, and when they become others
  *   control_pace.c    which instances are slower than their pool
  *   control_health.c  what the other nodes see of the instances, and what is made of it
@@ -37,7 +39,9 @@
 #include "daemon/beat_door.h"
 #include "daemon/control_config.h"
 #include "daemon/control_coord.h"
+#include "daemon/control_role.h"
 #include "daemon/ipc.h"
+#include "recover/agents/instance.h"
 #include "daemon/log.h"
 #include "daemon/prober.h"
 #include "detect/beat.h"
@@ -231,6 +235,7 @@ struct control {
     struct beating beating;
     struct configuring configuring;
     struct coordinating coordinating;
+    struct rolling rolling;
     struct healthing health;
     uint64_t rows_read_at;
     uint64_t nonsense; /* messages or signals from the proxy that were refused */
@@ -257,6 +262,18 @@ const char *control_self(const struct control *c, char name[256]);
 /* `view` (now control's) is in force; its sockets are those of c->arriving. restore: verdicts and
  * drains come from the cells. */
 void control_adopt(struct control *c, struct view *view, bool restore);
+
+/* control_gate.c */
+/* After each change of a role's cells that somebody may wait for: gate, hold, record, sync. */
+void gate_tell_roles(struct control *c);
+/* The proxy of this bank, or all, are told the gates' passwords: there is a new one, a new view or
+ * a new key. */
+void gate_tell_secrets(struct control *c, uint32_t bank);
+void gate_tell_all_secrets(struct control *c);
+/* What the gate here says to the instance here; it is to go into agent_instance.gate_password
+ * whenever the proxies are told. The caller wipes it. */
+int gate_password(struct control *c, struct str service, char out[INSTANCE_PASSWORD],
+                  struct err *e);
 
 /* control_reload.c */
 void reloading_init(struct control *c);

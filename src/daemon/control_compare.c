@@ -48,7 +48,8 @@ static int against_head(struct asking *a, const struct conf_place *p, struct vie
 {
     struct conf_problems ignored = {0};
     struct view *old = NULL;
-    int r = shared_conf_load(p, asking_at_hand(a), true, &old, &ignored, e);
+    char own[KEPT_OWN_TEXT];
+    int r = shared_conf_load_anyway(p, asking_at_hand(a), true, &old, &ignored, own, e);
     conf_problems_free(&ignored);
     if (r == -ERR_NOMEM)
         return r;
@@ -81,7 +82,7 @@ static void note_local(struct asking *a, const struct conf_place *p, const struc
 /* False: it is over. */
 bool asking_compare(struct asking *a)
 {
-    char name[256];
+    char name[256], own[KEPT_OWN_TEXT];
     struct conf_place p = configuring_place(a->c, name);
     struct conf_problems problems = {0};
     struct shared_conf s = {0};
@@ -89,7 +90,7 @@ bool asking_compare(struct asking *a)
     struct err e = {0};
     struct version none = {0};
     int r = shared_conf_read(&s, &none, buf_str(&a->bundle), &e);
-    r = r ? r : shared_conf_load(&p, &s, true, &next, &problems, &e);
+    r = r ? r : shared_conf_load_anyway(&p, &s, true, &next, &problems, own, &e);
     bool compiled = r == 0;
     if (r == 0)
         r = a->head.version.number ? against_head(a, &p, next, &e) : against_running(a, next, &e);

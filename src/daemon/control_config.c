@@ -43,90 +43,6 @@ struct str control_name(const struct control *c)
     return self ? self->name : str_of(c->o.node);
 }
 
-/* ---- what reloads are made from ---- */
-
-static void tell_notes(struct control *c, struct str notes)
-{
-    while (notes.n) {
-        const char *end = memchr(notes.p, '\n', notes.n);
-        size_t n = end ? (size_t)(end - notes.p) : notes.n;
-        struct event *ev = control_event(c, EVENT_CONFIG_REFUSED, EVENT_ERROR);
-        event_subject(ev, "%s", c->o.file);
-        event_text(ev, "%.*s", (int)MIN(n, 300u), notes.p);
-        control_event_end(c, ev);
-        notes.p += MIN(n + 1, notes.n);
-        notes.n -= MIN(n + 1, notes.n);
-    }
-}
-
-/* What cannot be read is set aside, so that it is told once. */
-static void check_kept(struct control *c)
-{
-    uint64_t numbers[KEPT_MAX];
-    uint32_t n = kept_list(c->o.state_dir, numbers);
-    struct shared_conf s = {0};
-    for (uint32_t i = 0; i < n; i++) {
-        struct err e = {0};
-        if (kept_read(c->o.state_dir, numbers[i], &s, &e) && e.code != -ERR_NOMEM) {
-            kept_set_aside(c->o.state_dir, numbers[i]);
-            struct event *ev = control_event(c, EVENT_STATE_DAMAGED, EVENT_ERROR);
-            event_subject(ev, "config/%010llu", (unsigned long long)numbers[i]);
-            event_text(ev, "%s; the coordinator is asked for what is in force", e.text);
-            control_event_end(c, ev);
-        }
-        shared_conf_free(&s);
-    }
-}
-
-static int first_load(struct control *c, const struct conf_place *p, struct view **out,
-                      struct conf_problems *problems, struct err *e)
-{
-    struct buf notes = {0};
-    check_kept(c);
-    int r = shared_conf_start(p, out, &c->configuring.used, problems, &notes, e);
-    tell_notes(c, buf_str(&notes));
-    buf_free(&notes);
-    return r;
-}
-
-/* What else the own file says: compiled alone it would differ so much. */
-static void note_left(struct control *c, const struct conf_place *p, const struct view *next)
-{
-    struct conf_env env = daemon_conf_env(p->node);
-    struct conf_problems problems = {0};
-    struct view *own = NULL;
-    struct buf *left = &c->configuring.left;
-    if (conf_load(p->file, &env, &own, &problems, NULL) == 0)
-        conf_diff(next, own, left);
-    else
-        buf_printf(left, "%s has errors of its own, which do not count\n", p->file);
-    view_free(own);
-    conf_problems_free(&problems);
-}
-
-int configuring_load(struct control *c, struct view **out, struct conf_problems *problems,
-                     struct err *e)
-{
-    struct configuring *g = &c->configuring;
-    char name[256];
-    struct conf_place p = configuring_place(c, name);
-    g->running = g->wanted;
-    g->wanted = false;
-    buf_clear(&g->left);
-    if (!c->view)
-        return first_load(c, &p, out, problems, e);
-    const struct shared_conf *s = g->running ? &g->target : &g->used;
-    if (!s->version.number && c->view->version)
-        return err_set(e, ERR_BUSY,
-                       "version %llu runs here and is not on this node's disk any more: the "
-                       "coordinator is asked for it",
-                       (unsigned long long)c->view->version);
-    int r = shared_conf_load(&p, s, false, out, problems, e);
-    if (r == 0 && s->version.number && !g->running)
-        note_left(c, &p, *out);
-    return r;
-}
-
 void configuring_idle(struct control *c)
 {
     c->configuring.running = false;
@@ -217,6 +133,7 @@ static void on_reloaded(struct admin_reload *reload, const struct admin_reload_r
             str_copy(e.text, sizeof e.text, str_of(result->text));
         adopter_used(&g->adopter, number, &e, now(c));
     } else {
+        g->fallen[0] = 0;
         shared_conf_free(&g->used);
         g->used = g->target;
         g->target = (struct shared_conf){0};
@@ -319,6 +236,8 @@ void configuring_settle(struct control *c)
     struct configuring *g = &c->configuring;
     if (!g->begun)
         return;
+    if (g->adopter.head_known && version_same(&g->adopter.head.version, &g->used.version))
+        g->fallen[0] = 0;
     uint64_t due = adopter_deadline(&g->adopter);
     tell_problem(c);
     configuring_say(c);
@@ -384,7 +303,7 @@ static void restore(struct control *c)
     struct err e = {0};
     if (c->view->version == g->used.version.number)
         return;
-    check_kept(c);
+    configuring_check_kept(c);
     if (kept_read(c->o.state_dir, c->view->version, &g->used, &e))
         log_error(c->log, "version %llu runs here and cannot be read from the disk: %s",
                   (unsigned long long)c->view->version, e.text);
@@ -393,6 +312,7 @@ static void restore(struct control *c)
 void configuring_adopt(struct control *c, const struct view *was)
 {
     struct configuring *g = &c->configuring;
+    configuring_keep_own(c);
     if (!g->begun) {
         struct adopter_params params = adopter_defaults();
         struct adopter_host host = {c, fetch, keep, use};
@@ -428,6 +348,7 @@ void configuring_end(struct control *c)
     shared_conf_free(&g->used);
     shared_conf_free(&g->target);
     buf_free(&g->left);
+    buf_free(&g->own_copy);
     mem_free(g->said);
     g->said = NULL;
 }

@@ -2,6 +2,7 @@
  *
  *   control_config.c   this node follows: the versions core (coord/versions.h) says what is to be
  *                      fetched, kept on disk and used; using is a reload
+ *   config_load.c      what is read for a reload and at the start
  *   config_said.c      what nodes say of themselves
  *   config_show.c      what operators see
  *   control_apply.c    what operators ask: plan, apply, roll back, history; with
@@ -45,6 +46,11 @@ struct configuring {
     uint64_t kept_most;   /* the highest number in STATE/config */
     uint64_t renumber_at; /* ns: when head, which is behind, is written anew; 0: it is not */
     bool renumbering;     /* it is being written */
+    uint64_t below;       /* the first view is of a version below this one; 0: of any */
+    uint64_t fallen_from; /* a newer version that was kept and could not be used at the start */
+    char fallen[VERSION_PROBLEM]; /* why; empty: there was none, or the coordinator has said more */
+    char own_problem[KEPT_OWN_TEXT]; /* of the own file; empty: it is well */
+    struct buf own_copy; /* of the own file as it was read for the view that is under way */
 };
 
 /* Before anything may fail. */
@@ -54,9 +60,17 @@ void configuring_end(struct control *c);
 void configuring_adopt(struct control *c, const struct view *was);
 /* The coordinator is there (until it is told otherwise), or is none (NULL: before it is freed). */
 void configuring_coord(struct control *c, struct coord *coord);
-/* For a reload: reads what this node is to run. */
+/* config_load.c. For a reload: reads what this node is to run. */
 int configuring_load(struct control *c, struct view **out, struct conf_problems *problems,
                      struct err *e);
+/* The supervisor refused the first view: true when there is an older version to start with. */
+bool configuring_refused(struct control *c, const char *why);
+/* The view that was read is in force. */
+void configuring_keep_own(struct control *c);
+/* What is kept is read; what cannot be is set aside, so that it is told once. */
+void configuring_check_kept(struct control *c);
+/* Why this node does not run what is in force, as far as it knows; may be empty. */
+const char *configuring_problem(const struct control *c);
 /* The transaction is over. */
 void configuring_idle(struct control *c);
 /* What conf is asked with: the own file, the state directory, which node; name holds that. */

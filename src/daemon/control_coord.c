@@ -213,6 +213,7 @@ static void on_health(void *context)
     if (h.reachable == g->was_reachable)
         return;
     g->was_reachable = h.reachable;
+    rolling_members(c);
     if (h.reachable)
         coordinating_tell(c, EVENT_INFO, "", "it is there, at %s", h.at);
     else
@@ -227,6 +228,7 @@ static void close_engine(struct control *c)
     if (!g->coord)
         return;
     configuring_coord(c, NULL);
+    rolling_coord(c, NULL);
     coord_restore_end(c); /* what is under way is never answered: it begins anew */
     coord_unwatch(g->watch_cluster);
     coord_unwatch(g->watch_voters);
@@ -253,6 +255,7 @@ static void opened(struct control *c)
     if (r)
         log_error(c->log, "the coordinator: %s", e.text);
     configuring_coord(c, g->coord);
+    rolling_coord(c, g->coord);
 }
 
 static int prefix(const struct control *c, char out[COORD_KEY_MAX])
@@ -391,6 +394,8 @@ static void on_tick(struct timer *t)
     coord_backup_tick(c);
     if (c->coordinating.kind == COORDINATOR_MANAGED)
         managed_tick(c);
+    if (c->coordinating.kind == COORDINATOR_EXTERNAL)
+        coord_voters_tick(c);
 }
 
 void coordinating_init(struct control *c)
@@ -407,7 +412,8 @@ void coordinating_end(struct control *c)
     loop_timer_stop(c->loop, &g->tick);
     close_engine(c);
     etcd_members_free(g->ask);
-    g->ask = NULL;
+    etcd_members_free(g->space.ask);
+    g->ask = g->space.ask = NULL;
     agent_line_close(&g->agent);
     buf_free(&g->said);
 }

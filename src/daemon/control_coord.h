@@ -3,9 +3,11 @@
  *   control_coord.c    which engine; the keys `cluster` and `voters`; what is told of it
  *   control_managed.c  the record, and managed.h's steps: chosen, done one at a time
  *   control_standing.c what nodes tell each other, and managed.h's facts
+ *   control_voters.c   the voters of an external one
  *   control_members.c  what etcd says of itself, and the changes of its members
  *   control_etcd.c     etcd of this node: the agent, its certificates, its process
  *   control_disk.c     how long its disk takes to sync, and the timers that follow from it
+ *   control_space.c    the room in etcd's files
  *   control_backup.c   backups
  *   control_restore.c  the two ways of a restore
  *
@@ -17,6 +19,7 @@
 #include "admin/coordinator.h"
 #include "coord/coord.h"
 #include "coord/etcd_members.h"
+#include "coord/etcd_space.h"
 #include "coord/etcd_timers.h"
 #include "coord/standing.h"
 #include "daemon/agent.h"
@@ -67,6 +70,20 @@ struct coord_disk {
     uint64_t since;            /* the agent is there */
 };
 
+/* The room in etcd's files; all but the alarms is the leader's business. */
+struct coord_space {
+    struct etcd_members *ask;        /* owned */
+    uint64_t after;                  /* ns: nothing is done before */
+    uint64_t alarm_at, compacted_at; /* ns; alarm 0: there is none */
+    bool whose;                      /* the alarm is of `full` */
+    uint32_t n_full;
+    uint64_t full[ETCD_MEMBERS_MAX];
+    struct {
+        uint64_t member, at;
+    } tried[SPACE_MEMBERS]; /* to defragment it */
+    bool told_full, told_corrupt;
+};
+
 struct coordinating {
     uint8_t kind; /* enum coordinator_kind */
     bool open;    /* a view is in force */
@@ -93,9 +110,11 @@ struct coordinating {
     bool leaves;              /* when it has stopped its data goes aside */
     bool start_next;          /* and then etcd starts */
     uint64_t restart_at;      /* for new authorities; 0: not */
+    bool authorities_known;   /* whether the member that runs has read them, or restarts */
     uint64_t ran_since;       /* 0: it does not run */
     uint64_t settings;
     struct coord_disk disk;
+    struct coord_space space;
     uint32_t pace;                   /* the level of timers that all members should have */
     uint64_t turn;                   /* leading: of the member that is to start again */
     uint64_t told_leader, told_term; /* the latest of which an event told */
@@ -170,6 +189,10 @@ struct coord_facts {
 };
 void managed_gather(struct control *c, struct coord_facts *a);
 void managed_say(struct control *c, bool again);
+/* voters_ready: as far as promises go, the set may change. */
+bool coord_may_change_voters(struct control *c);
+/* control_voters.c: an external coordinator, with each tick. */
+void coord_voters_tick(struct control *c);
 struct str managed_wanted(const struct control *c, struct voters *out); /* and who would found */
 bool managed_hears(struct control *c, uint32_t node, const struct standing **out);
 bool managed_leads(const struct control *c); /* the member of this node does */
@@ -200,6 +223,9 @@ bool disk_awaited(const struct control *c);
 uint32_t disk_level(const struct control *c);
 bool disk_is_steady(const struct control *c);  /* the level has been the same for a while */
 uint32_t disk_timers(const struct control *c); /* the level that the member here runs with */
+/* control_space.c */
+void space_tick(struct control *c);
+void space_alarms(struct control *c); /* of the status that has come */
 /* control_backup.c */
 #define COORD_BACKUP_FORMAT "holdfast coordinator 1"
 void coord_applied(struct control *c); /* a configuration was: a backup soon */

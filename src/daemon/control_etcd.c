@@ -87,19 +87,37 @@ static int write_tls(struct control *c, struct cert_changes *changes, struct err
     return r;
 }
 
+static void plan_restart(struct control *c)
+{
+    struct coordinating *g = g_of(c);
+    uint32_t turn = 0;
+    for (uint32_t i = 0; i < cluster(c)->self; i++)
+        turn += voters_has(&g->voters, cluster(c)->nodes[i].name);
+    g->restart_at = loop_now(c->loop) + RESTART_NS * (turn + 1);
+}
+
+/* A control that is new cannot know what the member read when it started: times tell. */
+static bool is_behind(struct control *c)
+{
+    char ca[PATHS_MAX], cert[PATHS_MAX], key[PATHS_MAX];
+    struct stat at;
+    if (coord_tls_files(c, ca, cert, key, NULL) || stat(ca, &at))
+        return false;
+    uint64_t written = (uint64_t)at.st_mtim.tv_sec * NS_PER_S + (uint64_t)at.st_mtim.tv_nsec;
+    return written > clock_wall() - (clock_now() - g_of(c)->etcd.since);
+}
+
 int coord_tls(struct control *c, struct err *e)
 {
     struct coordinating *g = g_of(c);
     struct cert_changes changes = {false, false};
     int r = write_tls(c, &changes, e);
-    if (r == 0 && changes.authorities && g->etcd.life == AGENT_RUNNING) {
-        uint32_t turn = 0;
-        for (uint32_t i = 0; i < cluster(c)->self; i++)
-            turn += voters_has(&g->voters, cluster(c)->nodes[i].name);
-        g->restart_at = loop_now(c->loop) + RESTART_NS * (turn + 1);
-    }
+    if (r == 0 && changes.authorities && g->etcd.life == AGENT_RUNNING)
+        plan_restart(c);
     if (r == 0 && g->ask)
         r = etcd_members_refresh(g->ask, e);
+    if (r == 0 && g->space.ask)
+        r = etcd_members_refresh(g->space.ask, e);
     return r;
 }
 
@@ -113,8 +131,9 @@ void coordinating_keys(struct control *c)
 bool coordinating_keys_known(struct control *c)
 {
     const struct coordinating *g = g_of(c);
-    return g->kind != COORDINATOR_MANAGED ||
-           (g->restart_at == 0 && g->busy != COORD_STOPPING && g->busy != COORD_STARTING);
+    return g->kind != COORDINATOR_MANAGED || g->damaged ||
+           (g->agent_known && (g->authorities_known || g->etcd.life != AGENT_RUNNING) &&
+            g->restart_at == 0 && g->busy != COORD_STOPPING && g->busy != COORD_STARTING);
 }
 
 /* Members read new authorities when they start: one after the other, while the others are well. */
@@ -122,6 +141,11 @@ bool coord_restarts(struct control *c)
 {
     struct coordinating *g = g_of(c);
     uint64_t now = loop_now(c->loop);
+    if (!g->authorities_known && g->etcd.life == AGENT_RUNNING) {
+        g->authorities_known = true;
+        if (is_behind(c))
+            plan_restart(c);
+    }
     if (g->restart_at == 0 || now < g->restart_at)
         return false;
     if (g->etcd.life != AGENT_RUNNING) {
@@ -262,6 +286,8 @@ static void on_answer(void *context, const struct agent_answer *a)
 {
     struct control *c = context;
     struct coordinating *g = g_of(c);
+    if (rolling_answer(c, a))
+        return;
     if (a->ticket == g->disk.ticket) {
         disk_measured(c, a->code == 0 ? &a->disk : NULL);
         return;
@@ -292,8 +318,14 @@ static void on_gone(void *context, const char *why)
     g->leaves = g->start_next = false;
     g->etcd.life = AGENT_NEVER;
     g->status = (struct etcd_told){0};
+    rolling_agent_gone(c);
     if (g->kind == COORDINATOR_MANAGED)
         log_warning(c->log, "the agent is gone: %s", why);
+}
+
+static void on_report(void *context, const struct agent_report *r)
+{
+    rolling_report(context, r);
 }
 
 void coord_agent_init(struct control *c)
@@ -303,6 +335,7 @@ void coord_agent_init(struct control *c)
     g->agent.context = c;
     g->agent.on_state = on_state;
     g->agent.on_answer = on_answer;
+    g->agent.on_report = on_report;
     g->agent.on_gone = on_gone;
 }
 
@@ -312,4 +345,5 @@ void coordinating_agent(struct control *c, int fd)
     on_gone(c, "another one is there");
     if (agent_line_open(&g_of(c)->agent, fd, &e))
         log_error(c->log, "the agent: %s", e.text);
+    rolling_agent(c);
 }

@@ -189,11 +189,11 @@ static inline void world_open(struct world *w)
 
 static inline void world_close(struct world *w)
 {
-    static const char *const names[] = {"web.conf",          "epoch",          "drains.json",
-                                        "discovered.json",   "beats.json",     "incarnation",
-                                        "maintenance",       "audit.db",       "audit.db-wal",
-                                        "audit.db-shm",      "coordinator.db", "coordinator.db-wal",
-                                        "coordinator.db-shm"};
+    static const char *const names[] = {
+        "web.conf",           "epoch",        "drains.json",    "discovered.json",
+        "beats.json",         "incarnation",  "maintenance",    "audit.db",
+        "audit.db-wal",       "audit.db-shm", "coordinator.db", "coordinator.db-wal",
+        "coordinator.db-shm", "promise"};
     control_end(w);
     view_free(w->offered);
     munmap(w->cells.header, w->cells.size);

@@ -60,8 +60,11 @@ static int write_keys(void *context, const struct keyring *keys, struct err *e)
         wipe(text.p, text.cap);
     buf_free(&text);
     r = r ? r : mesh_set_view(c->meshing.mesh, c->view, e);
-    if (r == 0)
+    if (r == 0) {
         coordinating_keys(c);
+        rolling_keys(c);
+        gate_tell_all_secrets(c);
+    }
     return r;
 }
 
@@ -69,8 +72,11 @@ static int adopt_keys(void *context, struct err *e)
 {
     struct control *c = context;
     int r = mesh_set_view(c->meshing.mesh, c->view, e);
-    if (r == 0)
+    if (r == 0) {
         coordinating_keys(c);
+        rolling_keys(c);
+        gate_tell_all_secrets(c);
+    }
     return r;
 }
 

@@ -310,6 +310,7 @@ void managed_tick(struct control *c)
     if (!c->view || g_of(c)->damaged)
         return;
     disk_tick(c);
+    space_tick(c);
     managed_say(c, false);
     if (!members_poll(c))
         managed_consider(c);
@@ -332,6 +333,8 @@ int managed_begin(struct control *c, struct err *e)
     r = r ? r : coord_tls_files(c, ca, cert, key, e);
     if (r == 0 && !g->ask)
         r = etcd_members_new(&g->ask, c->loop, ca, cert, key, e);
+    if (r == 0 && !g->space.ask)
+        r = etcd_members_new(&g->space.ask, c->loop, ca, cert, key, e);
     coord_follow_line(c);
     loop_timer_set(c->loop, &g->tick, loop_now(c->loop) + NS_PER_MS);
     return r;

@@ -85,6 +85,7 @@ static void take_status(struct control *c, const struct etcd_told *t)
     if (leader != g->status.leader || member != g->status.member)
         managed_say(c, true);
     take_leader(c, leader);
+    space_alarms(c);
 }
 
 static void take_members(struct control *c, const struct etcd_told *t)

@@ -46,6 +46,7 @@ static void on_changed(void *context, const struct member_change *m, struct str 
     if (another && !m->info.self)
         tell_member(c, m, node);
     control_health_member(c, node, (enum member_state)m->info.state, m->info.maintenance);
+    rolling_members(c);
     loop_timer_set(c->loop, &c->meshing.cuts_due, loop_now(c->loop) + CUTS_NS);
 }
 
@@ -100,6 +101,7 @@ static void on_message(void *context, struct str from, enum mesh_kind kind, stru
     case MESH_HEALTH: control_health_message(c, from, bytes); return;
     case MESH_KEYS: keying_message(c, from, bytes); return;
     case MESH_COORD: coordinating_message(c, from, bytes); return;
+    case MESH_ROLE: rolling_message(c, from, bytes); return;
     case MESH_JOIN:
     case MESH_CARDS:
     case MESH_KINDS: return;
@@ -113,7 +115,14 @@ static void on_link(void *context, struct str node, bool up)
     control_health_link(c, node, up);
     coordinating_link(c, node, up);
     if (up)
+        rolling_link(c);
+    if (up)
         keying_link(c, node);
+}
+
+static void on_lease(void *context, uint64_t role, unsigned effects)
+{
+    rolling_lease(context, role, effects);
 }
 
 static void on_complaint(void *context, const char *text)
@@ -250,7 +259,7 @@ void meshing_adopt(struct control *c)
 {
     struct meshing *g = &c->meshing;
     struct mesh_host host = {
-        c, on_changed, on_message, on_link, on_complaint, keying_guest_key, keying_guest};
+        c, on_changed, on_message, on_link, on_complaint, keying_guest_key, keying_guest, on_lease};
     struct err e = {0};
     int r = 0;
     if (c->view->cluster.key_file.n == 0) {

@@ -93,7 +93,9 @@ void control_adopt(struct control *c, struct view *view, bool restore)
     listen_all(c);
     take_mesh_sockets(c);
     configuring_adopt(c, old);
+    rolling_adopt(c);
     view_free(old);
+    gate_tell_all_secrets(c);
     cell_set(&c->cells.processes[PROCESS_CONTROL].epoch, view->epoch);
 }
 
@@ -213,6 +215,8 @@ static void on_peer(struct control *c, struct ipc_message *m)
     ipc_close(&c->proxies[bank].ipc);
     if (ipc_open(&c->proxies[bank].ipc, c->loop, fd, &e))
         log_error(c->log, "the proxy's evidence cannot be heard: %s", e.text);
+    else
+        gate_tell_secrets(c, bank);
 }
 
 static void on_child(struct control *c, struct ipc_message *m)
@@ -332,6 +336,8 @@ void control_hear_supervisor(struct ipc *ipc, struct ipc_message *m)
     case IPC_AGENT_INSTANCE:
     case IPC_AGENT_ROLE:
     case IPC_AGENT_REPORT:
+    case IPC_ROLES:
+    case IPC_SECRET:
     case IPC_TYPES: break;
     }
     log_warning(c->log, "the supervisor sent a message of type %u, which is not for us", m->type);

@@ -354,8 +354,11 @@ void reload_refused(struct control *c, uint64_t epoch, struct str sentence)
         return;
     struct err e = {0};
     err_set(&e, ERR_DENIED, "%.*s", (int)MIN(sentence.n, sizeof e.text), sentence.p);
+    bool older = configuring_refused(c, e.text);
     fail(c, &e, NULL, 0);
     back_to_idle(c);
+    if (older)
+        reload_hangup(c);
 }
 
 void reload_taken(struct control *c, uint64_t epoch)

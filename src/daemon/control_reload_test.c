@@ -328,6 +328,31 @@ static bool is_closed(int fd)
     return read(fd, &c, 1) == 0;
 }
 
+/* A voter keeps promises for as long as it was told: nobody may hold a lease for longer. */
+static void the_lease_is_fixed_while_somebody_holds_one(void **state)
+{
+#define PRIMARY(x)                                                                                 \
+    SERVICE "cluster prod {\nkey = file:cluster.key; coordinator = http://127.0.0.1:9\n" A B x     \
+            "\n}\nservice one { agent = process  command = /bin/true }\n"
+    static struct world w;
+    char key[128];
+    world_open(&w);
+    write_key(&w, key, 0600);
+    w.c.o.self = "a";
+    write_file(&w, PRIMARY(""));
+    first_view(&w);
+    reload_to(&w, PRIMARY("lease = 400ms"));
+    assert_int_equal(w.code, -ERR_DENIED);
+    assert_non_null(strstr(w.text, "lease changes from 300 to 400 ms"));
+    reload_to(&w, PRIMARY("demotion = 50ms"));
+    assert_int_equal(w.code, -ERR_DENIED);
+    reload_to(&w, PRIMARY("heartbeat = 40ms"));
+    assert_int_equal(w.code, 0);
+    unlink(key);
+    world_close(&w);
+#undef PRIMARY
+}
+
 static void sockets_for_other_nodes_arrive(void **state)
 {
     static struct world w;
@@ -370,6 +395,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_node_stays_who_it_is),
         cmocka_unit_test(a_cluster_may_begin),
+        cmocka_unit_test(the_lease_is_fixed_while_somebody_holds_one),
         cmocka_unit_test(sockets_for_other_nodes_arrive),
         cmocka_unit_test(a_fresh_start_compiles_the_file),
         cmocka_unit_test(a_refused_view_changes_nothing),

@@ -75,7 +75,11 @@ static void fill_standing(struct control *c, struct standing *s)
 {
     struct coordinating *g = g_of(c);
     struct coord_health h = {.revision = 0};
-    *s = (struct standing){.said = own_said(c), .full = g->full, .voters = g->voters.version};
+    *s = (struct standing){.said = own_said(c),
+                           .full = g->full,
+                           .voters = g->voters.version,
+                           .bytes = g->status.bytes,
+                           .used = g->status.used};
     if (g->coord)
         coord_health(g->coord, &h);
     s->revision = h.revision;
@@ -155,11 +159,17 @@ static void take_list(struct control *c, const struct standing *s)
     memcpy(l->members, s->members, sizeof l->members);
 }
 
+/* Whether nodes tell each other how they stand to it. */
+static bool shares(const struct coordinating *g)
+{
+    return g->open && (g->kind == COORDINATOR_MANAGED || g->kind == COORDINATOR_EXTERNAL);
+}
+
 void coordinating_message(struct control *c, struct str from, struct str bytes)
 {
     struct coordinating *g = g_of(c);
     struct standing s;
-    if (!g->open || g->kind != COORDINATOR_MANAGED || node_index(c, from) == VIEW_MAX_NODES)
+    if (!shares(g) || node_index(c, from) == VIEW_MAX_NODES)
         return;
     if (!standing_get(bytes, &s)) {
         log_warning(c->log, "node " STR_FMT " sends a malformed message about the coordinator",
@@ -179,7 +189,7 @@ void coordinating_message(struct control *c, struct str from, struct str bytes)
 void coordinating_link(struct control *c, struct str node, bool up)
 {
     struct coordinating *g = g_of(c);
-    if (!g->open || g->kind != COORDINATOR_MANAGED || node_index(c, node) == VIEW_MAX_NODES)
+    if (!shares(g) || node_index(c, node) == VIEW_MAX_NODES)
         return;
     peer_of(c, node)->at = 0;
     if (up)
@@ -210,6 +220,14 @@ static uint64_t adopted(void *context, struct str name)
     if (i == cluster(c)->self)
         return g_of(c)->voters.version;
     return i < VIEW_MAX_NODES && managed_hears(c, i, &s) ? s->voters : 0;
+}
+
+bool coord_may_change_voters(struct control *c)
+{
+    struct coordinating *g = g_of(c);
+    return g->voters_known && g->voters_revision && !g->restore_from[0] &&
+           voters_ready(&g->patience, &g->voters, &g->was, adopted, c, meshing_promise(c),
+                        loop_now(c->loop));
 }
 
 static void gather_nodes(struct control *c, struct coord_facts *a)
@@ -243,9 +261,7 @@ void managed_gather(struct control *c, struct coord_facts *a)
     f->etcd = g->etcd.life == AGENT_RUNNING || g->etcd.life == AGENT_STOPPING ? MANAGED_RUNS
                                                                               : MANAGED_OFF;
     f->bare = g->record.said.record == MANAGED_DATA && !g->record.founding && !g->etcd.has_data;
-    f->may_change_voters = g->voters_known && g->voters_revision && !g->restore_from[0] &&
-                           voters_ready(&g->patience, &g->voters, &g->was, adopted, c,
-                                        meshing_promise(c), loop_now(c->loop));
+    f->may_change_voters = coord_may_change_voters(c);
     f->leaderless = g->leader_gone && loop_now(c->loop) - g->leader_gone >= LEADERLESS_NS;
     f->disk_steady = disk_is_steady(c);
     gather_nodes(c, a);

@@ -71,6 +71,7 @@ static void show_managed(struct control *c, struct admin_coordinator *out)
     memcpy(out->version, g->status.version, sizeof out->version);
     out->bytes = g->status.bytes;
     out->used = g->status.used;
+    out->quota = SPACE_QUOTA;
     out->heartbeat_ms = g->etcd.etcd.heartbeat_ms;
     out->election_ms = g->etcd.etcd.election_ms;
     out->wanted_heartbeat_ms = etcd_heartbeat_ms(g->pace);

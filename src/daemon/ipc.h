@@ -98,6 +98,9 @@ enum ipc_type {
     IPC_AGENT_INSTANCE, /* control -> agent */
     IPC_AGENT_ROLE,     /* control -> agent */
     IPC_AGENT_REPORT,   /* agent -> control */
+    /* docs/gate.md; between control and proxy, on their own line */
+    IPC_ROLES,  /* control -> proxy: the cells of roles have changed */
+    IPC_SECRET, /* control -> proxy: str service, str what its gates say to its instance */
     IPC_TYPES
 };
 

@@ -132,22 +132,73 @@ void kept_set_aside(const char *state, uint64_t number)
         unlink(path);
 }
 
+bool kept_has_below(const char *state, uint64_t number)
+{
+    uint64_t numbers[KEPT_MAX];
+    uint32_t n = kept_list(state, numbers);
+    return n && numbers[n - 1] < number;
+}
+
+/* ---- the own file, as it was ---- */
+
+static int own_place(const char *state, char out[PATHS_MAX], struct err *e)
+{
+    char dir[PATHS_MAX];
+    int r = folder(state, dir, e);
+    return r ? r : paths_join(out, dir, "own", e);
+}
+
+static int own_read(const char *state, struct buf *out, struct err *e)
+{
+    char path[PATHS_MAX];
+    int r = own_place(state, path, e);
+    r = r ? r : check_regular(path, e);
+    return r ? r : file_read(path, COORD_VALUE_MAX, out, e);
+}
+
+int kept_own_write(const char *state, struct str bundle, struct err *e)
+{
+    char path[PATHS_MAX], dir[PATHS_MAX];
+    struct buf old = {0};
+    int r = 0;
+    if (own_read(state, &old, NULL) || !str_eq(buf_str(&old), bundle)) {
+        r = folder(state, dir, e);
+        r = r ? r : dir_make(dir, 0750, e);
+        r = r ? r : own_place(state, path, e);
+        r = r ? r : file_replace(path, bundle, 0600, e);
+    }
+    buf_free(&old);
+    return r;
+}
+
 /* ---- what a node runs ---- */
 
-static int load_shared(const struct conf_place *p, const struct shared_conf *s, bool whole,
-                       struct view **out, struct conf_problems *problems, struct err *e)
+/* own: the copy of the own file; NULL: the file itself. */
+static int load_shared(const struct conf_place *p, const struct shared_conf *s,
+                       const struct bundle *own, bool whole, struct view **out,
+                       struct conf_problems *problems, struct err *e)
 {
-    struct bundle_world *w = mem_zero(1, sizeof *w);
+    struct bundle_world *w = mem_zero(2, sizeof *w);
     if (!w)
         return err_set(e, ERR_NOMEM, "no memory to read the configuration");
-    struct conf_env own = daemon_conf_env(p->node);
-    struct conf_env shared = bundle_env(w, &s->bundle, p->file, p->node);
-    own.whole = shared.whole = whole;
-    int r = conf_load_shared(p->file, &own, s->bundle.main.p, &shared, out, problems, e);
+    struct conf_env shared = bundle_env(&w[0], &s->bundle, p->file, p->node);
+    struct conf_env mine =
+        own ? bundle_env(&w[1], own, p->file, p->node) : daemon_conf_env(p->node);
+    mine.whole = shared.whole = whole;
+    int r = conf_load_shared(own ? own->main.p : p->file, &mine, s->bundle.main.p, &shared, out,
+                             problems, e);
     if (r && s->version.number)
         err_wrap(e, "version %llu", (unsigned long long)s->version.number);
     mem_free(w);
     return r;
+}
+
+static int finish(const struct conf_place *p, const struct shared_conf *s, struct view *v,
+                  struct err *e)
+{
+    v->version = s->version.number;
+    v->file = arena_str(&v->arena, str_of(p->file));
+    return v->file.p ? 0 : err_set(e, ERR_NOMEM, "no memory to read %s", p->file);
 }
 
 int shared_conf_load(const struct conf_place *p, const struct shared_conf *s, bool whole,
@@ -155,31 +206,85 @@ int shared_conf_load(const struct conf_place *p, const struct shared_conf *s, bo
 {
     struct conf_env env = daemon_conf_env(p->node);
     env.whole = whole;
-    int r = s->bundle.n ? load_shared(p, s, whole, out, problems, e)
+    int r = s->bundle.n ? load_shared(p, s, NULL, whole, out, problems, e)
                         : conf_load(p->file, &env, out, problems, e);
     if (r == 0)
         (*out)->version = s->version.number;
     return r;
 }
 
-static void note(struct buf *notes, uint64_t number, const struct conf_problems *problems,
-                 const struct err *e)
+/* The first error, else what is said of all. */
+static void tell_first(struct buf *out, const struct conf_problems *problems, const struct err *e)
 {
     const struct conf_problem *first = NULL;
     for (uint32_t i = 0; i < problems->n && !first; i++)
         if (problems->list[i].severity == CONF_ERROR)
             first = &problems->list[i];
+    if (first)
+        buf_printf(out, "%s:%u:%u: %s", first->file, first->line, first->column, first->text);
+    else
+        buf_printf(out, "%s", e->text);
+}
+
+static void tell_own(char own[KEPT_OWN_TEXT], const struct conf_problems *problems,
+                     const struct err *e)
+{
+    struct buf text = {0};
+    tell_first(&text, problems, e);
+    snprintf(own, KEPT_OWN_TEXT,
+             "%.*s: what is local to this node is as it was when its own file could be used last",
+             (int)MIN(text.n, 300u), text.n ? text.p : "");
+    buf_free(&text);
+}
+
+static int load_with_copy(const struct conf_place *p, const struct shared_conf *s, bool whole,
+                          struct view **out, struct conf_problems *problems)
+{
+    struct buf bytes = {0};
+    struct bundle copy = {0};
+    int r = own_read(p->state, &bytes, NULL);
+    r = r ? r : bundle_decode(buf_str(&bytes), &copy, NULL);
+    r = r ? r : load_shared(p, s, &copy, whole, out, problems, NULL);
+    if (r == 0 && (r = finish(p, s, *out, NULL)) != 0) {
+        view_free(*out);
+        *out = NULL;
+    }
+    bundle_free(&copy);
+    buf_free(&bytes);
+    return r;
+}
+
+int shared_conf_load_anyway(const struct conf_place *p, const struct shared_conf *s, bool whole,
+                            struct view **out, struct conf_problems *problems,
+                            char own[KEPT_OWN_TEXT], struct err *e)
+{
+    struct conf_problems second = {0};
+    struct err why = {0};
+    own[0] = 0;
+    int r = shared_conf_load(p, s, whole, out, problems, &why);
+    if (r && r != -ERR_NOMEM && s->bundle.n && load_with_copy(p, s, whole, out, &second) == 0) {
+        tell_own(own, problems, &why);
+        conf_problems_free(problems);
+        *problems = second;
+        return 0;
+    }
+    conf_problems_free(&second);
+    if (r && e)
+        *e = why;
+    return r;
+}
+
+static void note(struct buf *notes, uint64_t number, const struct conf_problems *problems,
+                 const struct err *e)
+{
     buf_printf(notes,
                "version %llu of the configuration cannot be used: ", (unsigned long long)number);
-    if (first)
-        buf_printf(notes, "%s:%u:%u: %s\n", first->file, first->line, first->column, first->text);
-    else
-        buf_printf(notes, "%s\n", e->text);
+    tell_first(notes, problems, e);
+    buf_printf(notes, "\n");
 }
 
 /* The problems that stay are those of the newest that could be read: it is what was wanted. */
-int shared_conf_start(const struct conf_place *p, struct view **out, struct shared_conf *used,
-                      struct conf_problems *problems, struct buf *notes, struct err *e)
+int shared_conf_start(const struct conf_place *p, struct shared_start *out, struct err *e)
 {
     uint64_t numbers[KEPT_MAX];
     uint32_t n = kept_list(p->state, numbers), refused = 0;
@@ -187,26 +292,40 @@ int shared_conf_start(const struct conf_place *p, struct view **out, struct shar
     for (uint32_t i = 0; i < n; i++) {
         struct conf_problems theirs = {0};
         struct err why = {0};
-        int r = kept_read(p->state, numbers[i], used, &why);
+        if (out->below && numbers[i] >= out->below)
+            continue;
+        int r = kept_read(p->state, numbers[i], &out->used, &why);
         bool readable = r == 0;
-        r = r ? r : shared_conf_load(p, used, false, out, &theirs, &why);
+        r = r ? r
+              : shared_conf_load_anyway(p, &out->used, false, &out->view, &theirs, out->own, &why);
         if (r == 0) {
-            conf_problems_free(problems);
-            *problems = theirs;
+            conf_problems_free(&out->problems);
+            out->problems = theirs;
             return 0;
         }
-        note(notes, numbers[i], &theirs, &why);
+        note(&out->notes, numbers[i], &theirs, &why);
         if (readable && refused++ == 0) {
-            *problems = theirs;
+            out->problems = theirs;
             newest = why;
         } else {
             conf_problems_free(&theirs);
         }
     }
-    shared_conf_free(used);
-    if (!refused)
-        return shared_conf_load(p, used, false, out, problems, e);
+    shared_conf_free(&out->used);
+    if (!refused && !out->below)
+        return shared_conf_load(p, &out->used, false, &out->view, &out->problems, e);
+    if (!newest.code)
+        err_set(&newest, ERR_ABSENT, "no older version of the configuration can be used");
     if (e)
         *e = newest;
     return newest.code;
+}
+
+void shared_start_free(struct shared_start *s)
+{
+    view_free(s->view);
+    shared_conf_free(&s->used);
+    conf_problems_free(&s->problems);
+    buf_free(&s->notes);
+    *s = (struct shared_start){0};
 }

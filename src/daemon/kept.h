@@ -3,9 +3,15 @@
  * upgrade, and by control.
  *
  *   STATE/config/0000000042   a version and its bundle, as the coordinator has it
+ *   STATE/config/own          the node's own file and what it includes, as a bundle: as it was when
+ *                             it could be used last
  *
  * Written whole or not at all, and read with care: what does not have its digest is not used. The
- * newest that the machine can take is what runs; until there is one, the node's own file alone. */
+ * newest that the machine can take is what runs; until there is one, the node's own file alone.
+ *
+ * An older one than the newest is a stopgap: whoever starts with it says so, and nothing is written
+ * because of it. What keeps the own file from being read is no reason not to serve either: where a
+ * version runs, what is local to the node is taken from the copy then. */
 #ifndef HF_KEPT_H
 #define HF_KEPT_H
 
@@ -46,9 +52,31 @@ void kept_set_aside(const char *state, uint64_t number);
  * as in struct conf_env. The view has the version's number. */
 int shared_conf_load(const struct conf_place *p, const struct shared_conf *s, bool whole,
                      struct view **out, struct conf_problems *problems, struct err *e);
-/* What the node is to run when it starts. *used is what it is by, the caller's also on failure.
- * notes: a line for each version that could not be used. */
-int shared_conf_start(const struct conf_place *p, struct view **out, struct shared_conf *used,
-                      struct conf_problems *problems, struct buf *notes, struct err *e);
+
+/* Of the own file: `bundle` as daemon_bundle collects it. Writes only what is new. */
+int kept_own_write(const char *state, struct str bundle, struct err *e);
+
+/* As shared_conf_load. Where the own file is what keeps it from that, and the copy does not, the
+ * copy is used, and own says so in a sentence; it is empty otherwise. */
+enum { KEPT_OWN_TEXT = 400 };
+int shared_conf_load_anyway(const struct conf_place *p, const struct shared_conf *s, bool whole,
+                            struct view **out, struct conf_problems *problems,
+                            char own[KEPT_OWN_TEXT], struct err *e);
+
+/* What the node is to run when it starts. Zero-initialise but for `below`; the caller's to free
+ * also after a failure. */
+struct shared_start {
+    uint64_t below;          /* only versions below this one: it and those above were refused by
+                                whoever was to use them; 0: all */
+    struct view *view;       /* the caller may take it */
+    struct shared_conf used; /* what it is by; so may it */
+    struct conf_problems problems;
+    struct buf notes;        /* a line for each newer version that could not be used */
+    char own[KEPT_OWN_TEXT]; /* why the own file was not used; empty: it was */
+};
+int shared_conf_start(const struct conf_place *p, struct shared_start *out, struct err *e);
+void shared_start_free(struct shared_start *s);
+/* Whether there is an older version to start with than this one. */
+bool kept_has_below(const char *state, uint64_t number);
 
 #endif

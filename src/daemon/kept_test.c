@@ -167,27 +167,33 @@ static void keep(uint64_t number, const char *text)
 #define WEB(port) "service web { listen = http://127.0.0.1:" port "\nbackend 127.0.0.1:81 }\n"
 
 /* The version that a start uses, and how many lines of notes there are. */
-static uint64_t start(unsigned *notes)
+static uint64_t start_below(uint64_t below, unsigned *notes, char own[KEPT_OWN_TEXT])
 {
     struct conf_place p = place();
-    struct shared_conf used = {0};
-    struct conf_problems problems = {0};
-    struct buf text = {0};
-    struct view *v = NULL;
+    struct shared_start s = {.below = below};
     struct err e = {0};
     uint64_t number = UINT64_MAX;
-    if (shared_conf_start(&p, &v, &used, &problems, &text, &e) == 0) {
-        number = used.version.number;
-        assert_int_equal(v->version, number);
+    if (shared_conf_start(&p, &s, &e) == 0) {
+        number = s.used.version.number;
+        assert_int_equal(s.view->version, number);
+        assert_true(str_eq(s.view->file, str_of(p.file)));
+        if (own)
+            assert_int_equal(s.view->workers, 3);
+    } else {
+        assert_true(e.code && e.text[0]);
     }
     *notes = 0;
-    for (size_t i = 0; i < text.n; i++)
-        *notes += text.p[i] == '\n';
-    view_free(v);
-    shared_conf_free(&used);
-    conf_problems_free(&problems);
-    buf_free(&text);
+    for (size_t i = 0; i < s.notes.n; i++)
+        *notes += s.notes.p[i] == '\n';
+    if (own)
+        memcpy(own, s.own, KEPT_OWN_TEXT);
+    shared_start_free(&s);
     return number;
+}
+
+static uint64_t start(unsigned *notes)
+{
+    return start_below(0, notes, NULL);
 }
 
 static void the_newest_that_the_machine_can_take_runs(void **state)
@@ -221,6 +227,67 @@ static void the_newest_that_the_machine_can_take_runs(void **state)
     put("b/own.conf", "workers = 3\n");
 }
 
+/* The first was refused by whoever was to use it. */
+static void an_older_one_can_be_asked_for(void **state)
+{
+    unsigned notes;
+    put("b/own.conf", "workers = 3\n");
+    keep(8, WEB("80"));
+    keep(9, "service web { listen = nonsense }\n");
+    keep(10, WEB("82"));
+    assert_int_equal(start(&notes), 10);
+    assert_true(kept_has_below(at("state"), 10));
+    assert_int_equal(start_below(10, &notes, NULL), 8);
+    assert_int_equal(notes, 1);
+    assert_false(kept_has_below(at("state"), 8));
+    assert_int_equal(start_below(8, &notes, NULL), UINT64_MAX); /* never the own file */
+    kept_set_aside(at("state"), 9);
+    kept_set_aside(at("state"), 10);
+}
+
+static void keep_own(void)
+{
+    struct buf bytes = {0};
+    struct err e = {0};
+    if (daemon_bundle(at("b/own.conf"), &bytes, &e) ||
+        kept_own_write(at("state"), buf_str(&bytes), &e))
+        fail_msg("%s", e.text);
+    buf_free(&bytes);
+}
+
+static void a_broken_own_file_keeps_no_version_from_running(void **state)
+{
+    static const char *const broken[] = {"workers = 3\nadmin {\n", "workers = banana\n",
+                                         "\xff\xfe"};
+    char own[KEPT_OWN_TEXT];
+    unsigned notes;
+    put("b/more.conf", "workers = 3\n");
+    put("b/own.conf", "include \"more.conf\"\n");
+    assert_int_equal(start_below(0, &notes, own), 8);
+    assert_string_equal(own, "");
+    put("b/own.conf", broken[0]);
+    assert_int_equal(start(&notes), UINT64_MAX); /* what is local is not known */
+    put("b/own.conf", "include \"more.conf\"\n");
+    keep_own();
+    keep_own();
+    unlink(at("b/more.conf")); /* as it was */
+    for (size_t i = 0; i < ARRAY_LEN(broken); i++) {
+        put("b/own.conf", broken[i]);
+        assert_int_equal(start_below(0, &notes, own), 8);
+        assert_non_null(strstr(own, "own.conf:"));
+        assert_int_equal(notes, 0);
+    }
+    unlink(at("b/own.conf"));
+    assert_int_equal(start_below(0, &notes, own), 8);
+    assert_non_null(strstr(own, "own.conf"));
+    put("state/config/own", "HFB1 and no more");
+    assert_int_equal(start(&notes), UINT64_MAX);
+    kept_set_aside(at("state"), 8);
+    assert_int_equal(start(&notes), UINT64_MAX); /* without a version only the own file does */
+    put("b/own.conf", "workers = 3\n" WEB("90"));
+    assert_int_equal(start(&notes), 0);
+}
+
 static void what_is_no_file_is_not_waited_for(void **state)
 {
     unsigned notes;
@@ -238,6 +305,8 @@ int main(void)
         cmocka_unit_test(what_cannot_be_read_is_no_bundle),
         cmocka_unit_test(a_node_compiles_it_with_its_own_secrets),
         cmocka_unit_test(the_newest_that_the_machine_can_take_runs),
+        cmocka_unit_test(an_older_one_can_be_asked_for),
+        cmocka_unit_test(a_broken_own_file_keeps_no_version_from_running),
         cmocka_unit_test(what_is_no_file_is_not_waited_for),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

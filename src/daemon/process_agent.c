@@ -73,6 +73,8 @@ static bool hear_control(struct agent_process *p, struct ipc_message *m)
             return false;
         task_run(p, &order);
         return true;
+    case IPC_AGENT_INSTANCE: return keep_instance(p, m);
+    case IPC_AGENT_ROLE: return keep_role(p, m);
     case IPC_VIEW:
     case IPC_VIEW_REFUSED:
     case IPC_VIEW_BEGIN:
@@ -94,9 +96,9 @@ static bool hear_control(struct agent_process *p, struct ipc_message *m)
     case IPC_AGENT:
     case IPC_AGENT_STATE:
     case IPC_AGENT_DONE:
-    case IPC_AGENT_INSTANCE:
-    case IPC_AGENT_ROLE:
     case IPC_AGENT_REPORT:
+    case IPC_ROLES:
+    case IPC_SECRET:
     case IPC_TYPES: break;
     }
     return false;
@@ -114,6 +116,7 @@ static void forget_line(struct agent_process *p)
     for (unsigned k = 0; k < AGENT_KINDS; k++)
         p->units[k].n_waiters = 0;
     tasks_forget_line(p);
+    keep_forget_line(p);
 }
 
 static void on_control_gone(struct ipc *i, const char *why)
@@ -139,6 +142,7 @@ static void take_line(struct agent_process *p, struct ipc_message *m)
     }
     for (unsigned k = 0; k < AGENT_KINDS; k++)
         unit_tell(&p->units[k]);
+    keep_tell(p);
 }
 
 void agent_may_leave(struct agent_process *p)
@@ -146,7 +150,7 @@ void agent_may_leave(struct agent_process *p)
     for (unsigned k = 0; k < AGENT_KINDS; k++)
         if (unit_runs(&p->units[k]))
             return;
-    if (p->leaving)
+    if (p->leaving && !keep_runs(p))
         loop_stop(p->loop);
 }
 
@@ -156,6 +160,7 @@ static void leave(struct agent_process *p, bool orderly)
     tasks_end(p);
     for (unsigned k = 0; k < AGENT_KINDS; k++)
         runner_stop(&p->units[k].runner, orderly ? AGENT_ORDERLY : 0);
+    keep_stop(p, orderly ? AGENT_ORDERLY : 0);
     agent_may_leave(p);
 }
 
@@ -164,6 +169,8 @@ static void on_supervisor(struct ipc *i, struct ipc_message *m)
     struct agent_process *p = CONTAINER_OF(i, struct agent_process, supervisor);
     if (m->type == IPC_AGENT)
         take_line(p, m);
+    else if (m->type == IPC_VIEW_BEGIN || m->type == IPC_VIEW_SOCKET || m->type == IPC_VIEW_END)
+        keep_view(p, m);
     else if (m->type == IPC_STOP)
         leave(p, get_u32(&m->body) == 1);
     else
@@ -191,23 +198,31 @@ static void on_beat(struct timer *t)
     loop_timer_set(p->loop, t, loop_now(p->loop) + BEAT_EVERY);
 }
 
-static bool read_arguments(int argc, char **argv, const char **state, const char **level)
+struct arguments {
+    const char *state, *level;
+    bool programs;
+};
+
+static bool read_arguments(int argc, char **argv, struct arguments *a)
 {
     static const struct option options[] = {
         {"state", required_argument, NULL, 's'},
         {"log", required_argument, NULL, 'l'},
+        {"programs", no_argument, NULL, 'p'},
         {0},
     };
     optind = 1;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 's')
-            *state = optarg;
+            a->state = optarg;
         else if (o == 'l')
-            *level = optarg;
+            a->level = optarg;
+        else if (o == 'p')
+            a->programs = true;
         else
             return false;
     }
-    return *state && optind == argc;
+    return a->state && optind == argc;
 }
 
 /* The programs work elsewhere: a relative path would be another one there. */
@@ -233,13 +248,13 @@ static int attach_cells(struct agent_process *p, struct err *e)
     return r ? r : cells_attach(&p->cells, region, size, e);
 }
 
-static int prepare(struct agent_process *p, const char *state, struct err *e)
+static int prepare(struct agent_process *p, const struct arguments *a, struct err *e)
 {
     struct sandbox_notes notes = {0};
     p->drops = sandbox_target(&p->user);
-    int r = find_state(p, state, e);
+    int r = find_state(p, a->state, e);
     if (r == 0)
-        r = sandbox_enter_agent(p->state, &p->drops, &notes, e);
+        r = sandbox_enter_agent(p->state, a->programs, &p->drops, &notes, e);
     if (notes.text[0])
         log_info(&p->log, "%s", notes.text);
     if (r == 0)
@@ -250,12 +265,13 @@ static int prepare(struct agent_process *p, const char *state, struct err *e)
         return r;
     for (unsigned k = 0; k < AGENT_KINDS; k++)
         unit_init(p, k);
+    keep_init(p);
     return ipc_open(&p->supervisor, p->loop, IPC_FD_SUPERVISOR, e);
 }
 
-static int run(struct agent_process *p, const char *state, struct err *e)
+static int run(struct agent_process *p, const struct arguments *a, struct err *e)
 {
-    int r = prepare(p, state, e);
+    int r = prepare(p, a, e);
     if (r == 0) {
         on_beat(&p->beat);
         r = loop_run(p->loop, e);
@@ -264,6 +280,7 @@ static int run(struct agent_process *p, const char *state, struct err *e)
     for (unsigned k = 0; p->loop && k < AGENT_KINDS; k++)
         if (p->units[k].owner)
             runner_abandon(&p->units[k].runner);
+    keep_end(p);
     ipc_close(&p->control);
     ipc_close(&p->supervisor);
     loop_free(p->loop);
@@ -272,12 +289,12 @@ static int run(struct agent_process *p, const char *state, struct err *e)
 
 int agent_main(int argc, char **argv)
 {
-    const char *state = NULL, *level = NULL;
+    struct arguments a = {0};
     struct err e = {0};
     struct agent_process *p = mem_zero(1, sizeof *p);
     if (!p)
         return EXIT_FAILURE;
-    if (!read_arguments(argc, argv, &state, &level) || log_open(&p->log, "agent", level, &e)) {
+    if (!read_arguments(argc, argv, &a) || log_open(&p->log, "agent", a.level, &e)) {
         fprintf(stderr, "@agent is started by holdfast itself: --state DIR%s%s\n",
                 e.code ? "; " : "", e.text);
         mem_free(p);
@@ -288,7 +305,7 @@ int agent_main(int argc, char **argv)
     p->control = (struct ipc){.fd = -1, .on_message = on_control, .on_gone = on_control_gone};
     p->memory_fd = process_memory_open();
     timer_init(&p->beat, on_beat);
-    int r = run(p, state, &e);
+    int r = run(p, &a, &e);
     if (r)
         log_error(&p->log, "%s", e.text);
     if (p->memory_fd >= 0)

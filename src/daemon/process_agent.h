@@ -4,6 +4,7 @@
  *   process_agent.c       messages, beats, the end
  *   process_agent_unit.c  one program: its life, its words, who waits for its end
  *   process_agent_etcd.c  etcd's arguments and environment, from typed fields
+ *   process_agent_keep.c  instances of services, by recover/agents/keeper.h
  *   process_agent_task.c  what takes time: our own program once more, as the children's user
  *   agent_task.c          ... and what that does
  *
@@ -24,10 +25,14 @@
 #include "daemon/log.h"
 #include "daemon/paths.h"
 #include "daemon/sandbox.h"
+#include "recover/agents/keeper.h"
 #include "recover/agents/process.h"
 #include "view/cells.h"
 
-enum { AGENT_WAITERS = 8 /* stops of one program that wait for its end */ };
+enum {
+    AGENT_WAITERS = 8, /* stops of one program that wait for its end */
+    AGENT_INSTANCES = 64,
+};
 #define AGENT_ORDERLY (5 * NS_PER_S) /* what programs are given to end when we do */
 
 struct agent_process;
@@ -54,6 +59,15 @@ struct agent_job {
     bool answered_for; /* its line is gone: nobody waits */
 };
 
+/* One of a service of kind primary. Its kind never changes: another one takes its place when it has
+ * ended. */
+struct agent_kept {
+    struct keeper *keeper; /* NULL: free */
+    bool over;             /* to be closed by p->reap */
+    bool replaced;         /* by `next` */
+    struct agent_instance next;
+};
+
 struct agent_process {
     struct log log;
     struct loop *loop;
@@ -66,7 +80,12 @@ struct agent_process {
     struct sandbox_user user;
     struct agent_unit units[AGENT_KINDS];
     struct agent_job jobs[AGENT_TASKS_AT_ONCE];
-    bool leaving; /* ends when the last unit has */
+    struct view *view, *next_view; /* in force; between VIEW_BEGIN and VIEW_END. May be NULL */
+    struct keeper_host host;
+    struct agent_kept kept[AGENT_INSTANCES];
+    struct task reap;
+    struct arena words; /* what keep_words returned last */
+    bool leaving;       /* ends when the last unit has */
     int result;
 };
 
@@ -95,6 +114,18 @@ int etcd_program(const struct agent_process *p, const struct agent_etcd *etcd, s
                  struct program *out, struct err *e);
 /* Is this line of etcd's worth an operator's attention? Pure. */
 bool etcd_complains(struct str line);
+
+/* process_agent_keep.c */
+void keep_init(struct agent_process *p);
+/* The view that the supervisor hands over. False: malformed. */
+bool keep_view(struct agent_process *p, struct ipc_message *m);
+bool keep_instance(struct agent_process *p, struct ipc_message *m);
+bool keep_role(struct agent_process *p, struct ipc_message *m);
+void keep_forget_line(struct agent_process *p);
+void keep_tell(struct agent_process *p);
+void keep_stop(struct agent_process *p, uint64_t grace);
+bool keep_runs(const struct agent_process *p);
+void keep_end(struct agent_process *p);
 
 /* process_agent_task.c */
 void task_run(struct agent_process *p, const struct agent_order *o);

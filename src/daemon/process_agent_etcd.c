@@ -6,11 +6,13 @@
  *   comparison of a peer's address with its certificate is off, as a node with several addresses
  *   connects from whichever the kernel chooses.
  * - pre-vote: a member that comes back after a partition does not depose the leader.
- * - History is compacted hourly: a watch that was away for longer begins with all there is.
+ * - History is compacted hourly: a watch that was away for longer begins with all there is. When
+ *   it grows faster than that, control has it compacted (coord/etcd_space.h).
  * - A snapshot every 10,000 changes keeps the log, which lies in memory, small. */
 #include <stdio.h>
 #include <unistd.h>
 
+#include "coord/etcd_space.h"
 #include "daemon/process_agent.h"
 
 /* Where packages put it; the first that is there. Nothing is searched for along a PATH. */
@@ -114,6 +116,7 @@ static void add_all(struct words *w, const struct agent_etcd *a, const char *sta
     add_word(w, "--pre-vote", "");
     add_word(w, "--auto-compaction-mode=", "periodic");
     add_word(w, "--auto-compaction-retention=", "1h");
+    add_number(w, "--quota-backend-bytes=", (uint32_t)SPACE_QUOTA);
     add_number(w, "--snapshot-count=", 10000);
     add_word(w, "--logger=", "zap");
     add_word(w, "--log-outputs=", "stderr");

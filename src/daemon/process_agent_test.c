@@ -67,6 +67,7 @@ static const char *const always[] = {
     "--peer-key-file=/var/lib/holdfast/etcd/tls/node.key",
     "--heartbeat-interval=100",
     "--election-timeout=1000",
+    "--quota-backend-bytes=2147483648",
 };
 
 static void check_program(const struct program *p)

@@ -5,6 +5,9 @@
  * counted; when the supervisor is gone, nobody keeps the listening sockets any more, so it stops
  * listening, drains and leaves, and a new supervisor finds the addresses free.
  *
+ * On its line to control it hears that roles have changed, and what the gates say to their
+ * instances (docs/gate.md).
+ *
  * Evidence is sent by any worker on the descriptor of the peer. That descriptor's number never
  * changes: a new peer is put in the old one's place (dup3), so that no thread can hold a stale
  * one. */
@@ -32,6 +35,7 @@ struct proxy_process {
     struct proxy *proxy;
     struct timer beat;
     int peer_fd; /* to control */
+    struct io peer_io;
     int memory_fd;
     struct view *next; /* between VIEW_BEGIN and VIEW_END */
     int *next_fds;
@@ -186,11 +190,48 @@ static int end_view(struct proxy_process *p, struct err *e)
     return 0;
 }
 
+/* --- what control says --- */
+
+static int take_secret(struct proxy_process *p, struct ipc_message *m, struct err *e)
+{
+    struct str service = get_str(&m->body), secret = get_str(&m->body);
+    int r = reader_done(&m->body) ? proxy_set_secret(p->proxy, service, secret, e)
+                                  : err_set(e, ERR_PROTO, "a service's secret is malformed");
+    wipe(m->bytes, sizeof m->bytes);
+    return r;
+}
+
+static void hear_control(struct proxy_process *p, struct ipc_message *m)
+{
+    struct err e = {0};
+    if (m->type == IPC_ROLES)
+        proxy_roles_changed(p->proxy);
+    else if (m->type != IPC_SECRET)
+        log_error(&p->log, "control sent a message of type %u, which is not for us", m->type);
+    else if (take_secret(p, m, &e))
+        log_error(&p->log, "%s", e.text);
+}
+
+/* Its end is left alone until there is another: evidence finds out by itself. */
+static void on_peer_ready(struct io *io, unsigned ready)
+{
+    struct proxy_process *p = CONTAINER_OF(io, struct proxy_process, peer_io);
+    struct ipc_message m;
+    (void)ready;
+    while (ipc_receive(p->peer_fd, &m, NULL) == 0) {
+        hear_control(p, &m);
+        ipc_message_end(&m);
+    }
+}
+
 static int take_peer(struct proxy_process *p, struct ipc_message *m, struct err *e)
 {
     if (m->n_fds != 1)
         return err_set(e, ERR_PROTO, "the line to control is missing");
-    return dup3(m->fds[0], p->peer_fd, O_CLOEXEC) < 0 ? err_errno(e, "cannot reach control") : 0;
+    loop_io_stop(p->loop, &p->peer_io);
+    if (dup3(m->fds[0], p->peer_fd, O_CLOEXEC) < 0)
+        return err_errno(e, "cannot reach control");
+    return loop_io_start(p->loop, &p->peer_io, p->peer_fd, e);
 }
 
 static void stop(struct proxy_process *p, struct ipc_message *m)
@@ -238,6 +279,8 @@ static int handle(struct proxy_process *p, struct ipc_message *m, struct err *e)
     case IPC_AGENT_INSTANCE:
     case IPC_AGENT_ROLE:
     case IPC_AGENT_REPORT:
+    case IPC_ROLES:
+    case IPC_SECRET:
     case IPC_TYPES: break;
     }
     return err_set(e, ERR_PROTO, "a message of type %u is not for the proxy", m->type);
@@ -342,6 +385,7 @@ int proxy_main(int argc, char **argv)
     };
     struct err e;
     timer_init(&p.beat, on_beat);
+    io_init(&p.peer_io, on_peer_ready);
     int r = prepare(&p, argc, argv, &e);
     if (r == 0) {
         on_beat(&p.beat);

@@ -19,15 +19,9 @@ enum { FD_STATE = 3, FD_VIEW = 4, FD_ANSWER = 5 };
 static int check_file(const char *file, const char *state, const char *node, struct err *e)
 {
     struct conf_place p = {file, state, *node ? node : NULL};
-    struct conf_problems problems = {0};
-    struct shared_conf used = {0};
-    struct buf notes = {0};
-    struct view *v = NULL;
-    int r = shared_conf_start(&p, &v, &used, &problems, &notes, e);
-    conf_problems_free(&problems);
-    shared_conf_free(&used);
-    buf_free(&notes);
-    view_free(v);
+    struct shared_start s = {0};
+    int r = shared_conf_start(&p, &s, e);
+    shared_start_free(&s);
     return r;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "daemon/kept.h"
 #include "daemon/process_memory.h"
 
 static void on_tick(struct timer *t)
@@ -97,6 +98,23 @@ static int open_sockets(struct supervisor *s, struct err *e)
     return r ? r : held_open(s, &s->now, NULL, !s->shared, e);
 }
 
+/* A version that needs what this machine has not (an address that is in use) is no reason not to
+ * serve: while holdfast ran, the node would have stayed with the one before. */
+static int open_some(struct supervisor *s, struct err *e)
+{
+    struct err why = {0};
+    int r = open_sockets(s, e), failed = r;
+    while (r && s->shared && kept_has_below(s->state, s->shared)) {
+        log_warning(&s->log, "version %llu of the configuration cannot be used: %s",
+                    (unsigned long long)s->shared, why.code ? why.text : e->text);
+        held_free(&s->now);
+        if (supervisor_check_older(s, &why))
+            break;
+        r = open_sockets(s, &why);
+    }
+    return r ? failed : 0;
+}
+
 static int prepare(struct supervisor *s, struct err *e)
 {
     int r = log_open(&s->log, NULL, s->options->log, e);
@@ -107,7 +125,7 @@ static int prepare(struct supervisor *s, struct err *e)
     if (r == 0)
         r = supervisor_state_open(s, e);
     if (r == 0)
-        r = open_sockets(s, e);
+        r = open_some(s, e);
     if (r == 0)
         r = supervisor_make_cells(s, e);
     if (r == 0)

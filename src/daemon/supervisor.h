@@ -75,6 +75,7 @@ struct child {
     uint32_t taking_ticks;
     uint32_t gone_ticks; /* since its socket closed; 0: it is open */
     uint32_t stop_ticks; /* until it is killed; 0: no deadline */
+    bool programs;       /* the agent was started for commands of the configuration too */
     bool inherited;      /* started by the program before an upgrade */
     bool foreign;        /* and of other formats: it writes another region and knows other views */
 };
@@ -144,7 +145,7 @@ struct supervisor {
     bool drops;       /* children become `user` */
     struct sandbox_user user;
     struct held checked; /* what is to run, as it stood at the start */
-    bool shared;         /* that is a version that all nodes share, kept in STATE/config */
+    uint64_t shared;     /* that is this version of what all nodes share; 0: the own file */
     struct view *own;    /* then: the own file alone; NULL: it says nothing without the version */
     struct held now;     /* the last good view */
     struct held old;     /* what `now` replaced, until the proxy has taken `now` */
@@ -177,6 +178,8 @@ struct str supervisor_node(const struct supervisor *s);
 
 /* supervisor_check.c: prints the problems of the file. */
 int supervisor_check(struct supervisor *s, struct err *e);
+/* Its version cannot be used here: the next older one. */
+int supervisor_check_older(struct supervisor *s, struct err *e);
 
 /* supervisor_child.c */
 void child_init(struct supervisor *s, unsigned index);
@@ -202,6 +205,8 @@ static inline struct child *serving_proxy(struct supervisor *s)
 }
 
 /* supervisor_agent.c */
+/* Does the view in force name commands for it to run? */
+bool agent_runs_programs(const struct supervisor *s);
 bool agent_is_wanted(const struct supervisor *s);
 /* Starts and ends the agent as the view in force wants it. */
 void agent_follow(struct supervisor *s);

@@ -33,8 +33,9 @@ static void read_own(struct supervisor *s)
     conf_problems_free(&ignored);
 }
 
-static void tell(struct supervisor *s, const struct shared_conf *used, struct str notes)
+static void tell(struct supervisor *s, const struct shared_start *start)
 {
+    struct str notes = buf_str(&start->notes);
     while (notes.n) {
         const char *end = memchr(notes.p, '\n', notes.n);
         size_t n = end ? (size_t)(end - notes.p) : notes.n;
@@ -42,26 +43,37 @@ static void tell(struct supervisor *s, const struct shared_conf *used, struct st
         notes.p += MIN(n + 1, notes.n);
         notes.n -= MIN(n + 1, notes.n);
     }
-    if (used->version.number)
+    if (start->own[0])
+        log_warning(&s->log, "%s", start->own);
+    if (start->used.version.number)
         log_info(&s->log, "version %llu of the cluster's configuration is used",
-                 (unsigned long long)used->version.number);
+                 (unsigned long long)start->used.version.number);
+}
+
+static int check(struct supervisor *s, uint64_t below, struct err *e)
+{
+    struct conf_place p = {s->options->file, s->state, s->options->node};
+    struct shared_start start = {.below = below};
+    int r = shared_conf_start(&p, &start, e);
+    tell(s, &start);
+    s->shared = start.used.version.number;
+    view_free(s->checked.view);
+    s->checked.view = start.view;
+    start.view = NULL;
+    if (r == 0 && s->shared && !s->own)
+        read_own(s);
+    if (start.problems.n)
+        print(&start.problems);
+    shared_start_free(&start);
+    return r;
 }
 
 int supervisor_check(struct supervisor *s, struct err *e)
 {
-    struct conf_place p = {s->options->file, s->state, s->options->node};
-    struct conf_problems problems = {0};
-    struct shared_conf used = {0};
-    struct buf notes = {0};
-    int r = shared_conf_start(&p, &s->checked.view, &used, &problems, &notes, e);
-    tell(s, &used, buf_str(&notes));
-    s->shared = used.version.number != 0;
-    if (r == 0 && s->shared)
-        read_own(s);
-    if (problems.n)
-        print(&problems);
-    conf_problems_free(&problems);
-    shared_conf_free(&used);
-    buf_free(&notes);
-    return r;
+    return check(s, 0, e);
+}
+
+int supervisor_check_older(struct supervisor *s, struct err *e)
+{
+    return check(s, s->shared, e);
 }

@@ -113,15 +113,21 @@ int conf_load(const char *path, const struct conf_env *env, struct view **out,
 }
 
 /* Nobody shares a configuration here. */
-int shared_conf_start(const struct conf_place *p, struct view **out, struct shared_conf *used,
-                      struct conf_problems *problems, struct buf *notes, struct err *e)
+int shared_conf_start(const struct conf_place *p, struct shared_start *out, struct err *e)
 {
-    return conf_load(p->file, NULL, out, problems, e);
+    return conf_load(p->file, NULL, &out->view, &out->problems, e);
 }
 
-void shared_conf_free(struct shared_conf *s)
+void shared_start_free(struct shared_start *s)
 {
-    *s = (struct shared_conf){0};
+    view_free(s->view);
+    conf_problems_free(&s->problems);
+    *s = (struct shared_start){0};
+}
+
+bool kept_has_below(const char *state, uint64_t number)
+{
+    return false;
 }
 
 /* --- what both children share --- */

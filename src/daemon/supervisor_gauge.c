@@ -30,6 +30,8 @@ static void clear_worker(struct supervisor *s, uint32_t bank, uint32_t worker)
         size_t row = (size_t)lane * VIEW_MAX_SERVICES + service->slot;
         cell_set(&s->cells.services[row].tunnels, 0);
         cell_set(&s->cells.services[row].waiting, 0);
+        cell_set(&s->cells.services[row].held, 0);
+        cell_set(&s->cells.services[row].commit_since, 0);
         cell_set(&s->cells.services[row].breaker, 0);
         for (uint32_t k = 0; k < service->n_instances; k++)
             clear_instance(instance_row(s, lane, service->instances[k].slot));

@@ -25,6 +25,7 @@ enum mesh_kind {
     MESH_CARDS,       /* nodes that joined by token, beside the file's */
     MESH_MAINTENANCE, /* u8: the receiver is to set its own flag, or take it back */
     MESH_COORD,       /* how a node stands to the coordinator: coord/standing.h */
+    MESH_ROLE,        /* what candidates for a role tell each other: wire/role.h */
     MESH_KINDS
 };
 enum { MESH_MESSAGE_MAX = 256 * 1024 };

@@ -20,6 +20,7 @@ struct node {
     char dir[64];
     char heard[256]; /* the last message */
     uint32_t complaints;
+    bool hangs;        /* its control does not turn */
     unsigned effects;  /* of the lease's, since they were looked at */
     struct rows *rows; /* outlive the mesh, as shared memory does */
 };
@@ -79,7 +80,7 @@ static void on_look(struct timer *t)
     struct site *s = CONTAINER_OF(t, struct site, look);
     uint64_t now = loop_now(s->loop);
     for (int i = 0; i < NODES; i++)
-        if (s->nodes[i].mesh)
+        if (s->nodes[i].mesh && !s->nodes[i].hangs)
             mesh_beat(s->nodes[i].mesh);
     s->reached = s->until(s);
     if (s->reached || now > s->deadline)
@@ -370,6 +371,28 @@ static void what_is_dropped_is_taken_at_once(void **state)
     assert_true(may_act(s, 1));
 }
 
+static bool a_acts_no_more(struct site *s)
+{
+    return !may_act(s, 0);
+}
+
+/* Whose loop does not turn renews nothing after a while. It votes all the same: c is gone, and b
+ * needs its vote. */
+static void a_control_that_hangs_loses_its_leases_and_votes_on(void **state)
+{
+    struct site *s = *state;
+    uint64_t at = clock_now();
+    a_holds(s);
+    s->nodes[0].hangs = true;
+    wait_until(s, a_acts_no_more);
+    assert_true(clock_now() - at > MESH_PATIENCE_NS);
+    stop_node(s, 2);
+    wait_until(s, b_is_at_the_gate);
+    s->nodes[0].hangs = false;
+    wait_until(s, a_second_is_over);
+    assert_false(may_act(s, 0));
+}
+
 static bool a_has_complained(struct site *s)
 {
     return s->nodes[0].complaints > 0 && s->nodes[1].complaints > 0;
@@ -426,6 +449,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_role_is_held_until_its_node_is_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_lease_outlives_its_control, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_dropped_is_taken_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_control_that_hangs_loses_its_leases_and_votes_on, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(other_terms_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(strangers_are_counted_and_told_of_once, set_up, tear_down),
     };

@@ -36,7 +36,7 @@ static void put_back(struct door *d)
     }
 }
 
-static void note_first(struct door *d)
+void committer_note(struct door *d)
 {
     struct committer *m = &d->committer;
     bool any = !list_empty(&d->withheld) || !list_empty(&d->asked);
@@ -71,13 +71,13 @@ void committer_end(struct door *d)
     disconnect(d);
     buf_free(&m->out);
     buf_free(&m->in);
-    note_first(d);
+    committer_note(d);
 }
 
 static void failed(struct door *d)
 {
     disconnect(d);
-    note_first(d);
+    committer_note(d);
     loop_timer_set(d->worker->loop, &d->committer.timer, loop_now(d->worker->loop) + LOOK_NS);
 }
 
@@ -129,7 +129,7 @@ static void begin_round(struct door *d)
     m->pictured = false;
     m->began_at = loop_now(d->worker->loop);
     loop_timer_set(d->worker->loop, &m->timer, m->began_at + ROUND_LOST);
-    note_first(d);
+    committer_note(d);
     say(d, true);
 }
 
@@ -164,7 +164,7 @@ static void confirmed(struct door *d)
         p->in_round = 0;
         client_run(p->client);
     }
-    note_first(d);
+    committer_note(d);
     if (m->state == COMMITTER_READY && !list_empty(&d->withheld))
         loop_defer(d->worker->loop, &m->start);
 }
@@ -328,7 +328,7 @@ void committer_init(struct committer *m)
 void committer_wake(struct door *d)
 {
     struct committer *m = &d->committer;
-    note_first(d);
+    committer_note(d);
     switch ((enum committer_state)m->state) {
     case COMMITTER_NONE:
         if (!timer_is_set(&m->timer))

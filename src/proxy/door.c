@@ -51,6 +51,9 @@ struct door *door_get(struct worker *w, uint32_t slot)
     d->self = -1;
     d->row = cells_role(&w->cells, slot);
     d->counts = cells_service(&w->cells, w->lane, slot);
+    cell_set(&d->counts->held, 0);
+    cell_set(&d->counts->commit_since, 0);
+    cell_set(&d->counts->quiet, 0);
     list_init(&d->passages);
     list_init(&d->waiting);
     list_init(&d->withheld);

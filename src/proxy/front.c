@@ -37,7 +37,10 @@ void passage_drop_leg(struct passage *p)
     if (p->leg.io.fd >= 0)
         stream_close(&p->leg, p->client->worker);
     p->leg.io.fd = -1;
-    list_remove(&p->round);
+    if (!list_empty(&p->round)) {
+        list_remove(&p->round);
+        committer_note(p->door);
+    }
     door_here(p, false);
     if (p->reached_at)
         cell_add(&p->door->counts->tunnels, UINT64_MAX); /* minus one */
@@ -161,6 +164,7 @@ static void leg_ready(struct io *io, unsigned ready)
 static bool reach(struct passage *p, const struct addr *to, const struct addr *from)
 {
     int fd;
+    CHECK(p->leg.io.fd < 0);
     do
         fd = net_connect_from(from, to, NULL);
     while (fd < 0 && (errno == EMFILE || errno == ENFILE) && pressure_give_up(p->client->worker));
@@ -466,6 +470,7 @@ bool front_listens(const struct listener *l, const struct addr *from)
 
 void passage_begin(struct client *c, struct service *s)
 {
+    door_look(s->door); /* before it is one of those that are turned to */
     struct passage *p = mem_zero(1, sizeof *p);
     if (!p) {
         client_close(c);
@@ -484,7 +489,5 @@ void passage_begin(struct client *c, struct service *s)
     c->passage = p;
     c->keep = false;
     c->state = CLIENT_PASSAGE;
-    door_look(p->door);
-    if (!p->closed)
-        passage_lead(p);
+    passage_lead(p);
 }

@@ -159,6 +159,8 @@ void passage_trim(struct passage *p);
 void committer_init(struct committer *m);
 /* Somebody withholds replies: a round begins if none is under way. */
 void committer_wake(struct door *d);
+/* Somebody does not wait any more. */
+void committer_note(struct door *d);
 /* What is needed has changed. */
 void committer_judge(struct door *d);
 void committer_end(struct door *d);

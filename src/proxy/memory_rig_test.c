@@ -675,6 +675,11 @@ uint64_t rig_log_bytes(void)
     return (uint64_t)lseek(rig.log_fd, 0, SEEK_END);
 }
 
+struct role_row *rig_role(void)
+{
+    return cells_role(&rig.cells, 0);
+}
+
 const struct service_row *rig_row(uint32_t slot)
 {
     return cells_service(&rig.cells, 0, slot);

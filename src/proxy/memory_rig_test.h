@@ -54,6 +54,7 @@ unsigned rig_descriptors(void);
 unsigned rig_evidence(void);
 uint64_t rig_log_bytes(void);
 const struct service_row *rig_row(uint32_t slot); /* 0: web, 1: other */
+struct role_row *rig_role(void);                  /* of web */
 const struct addr *rig_front(void);
 const struct addr *rig_datagrams(void);
 const struct addr *rig_dead(void);

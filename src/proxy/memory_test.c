@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MOST = 400 /* allocations in one conversation; more mean that it never ends */ };
@@ -363,6 +364,53 @@ static void a_few_bytes(void)
     close(fd);
 }
 
+/* An instance that echoes gives a reply to every command: an array is both. */
+static void with_a_gate(struct view *v)
+{
+    struct view_service *s = &v->services[0];
+    v->cluster.nodes = arena_alloc(&v->arena, sizeof *v->cluster.nodes);
+    v->cluster.nodes[0] = (struct view_node){.name = STR("a"), .address = s->instances[0].addr};
+    v->cluster.n_nodes = 1;
+    s->primary = (struct view_primary){.agent = AGENT_REDIS,
+                                       .n_on = 1,
+                                       .port = s->instances[0].addr.port,
+                                       .hold = 9 * NS_PER_S,
+                                       .hold_clients = 8};
+    s->n_instances = 0;
+    s->dynamic = true;
+}
+
+static void open_gate(uint64_t epoch)
+{
+    struct role_row *r = rig_role();
+    cell_set(&r->lease_until, UINT64_MAX);
+    cell_set(&r->lease_epoch, 1);
+    cell_set(&r->gate, epoch);
+}
+
+/* Between two commands the gate shuts; when it is open again, the connection is what it was. */
+static void a_command_through_a_gate(void)
+{
+    static const char select[] = "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n";
+    static const char ping[] = "*1\r\n$4\r\nPING\r\n";
+    open_gate(1);
+    int fd = dial();
+    if (echo(fd, select, sizeof select - 1) && echo(fd, ping, sizeof ping - 1)) {
+        open_gate(0);
+        struct timespec moment = {.tv_nsec = 300 * 1000000}; /* longer than a tick */
+        nanosleep(&moment, NULL);
+        open_gate(1);
+        echo(fd, ping, sizeof ping - 1);
+    }
+    close(fd);
+}
+
+static bool led_on(void)
+{
+    uint64_t times = cell_get(&rig_row(0)->led_on);
+    return times && cell_get(&rig_row(0)->relayed) == 2 * times;
+}
+
 /* So many that they are spliced. */
 static void many_spliced_bytes(void)
 {
@@ -530,6 +578,7 @@ static const struct conversation conversations[] = {
     {"a few bytes", VIEW_TCP, NULL, a_few_bytes, relayed},
     {"many spliced bytes", VIEW_TCP, NULL, many_spliced_bytes, relayed},
     {"a hello before bytes", VIEW_TCP, with_hellos, a_hello_before_bytes, relayed},
+    {"a command through a gate", VIEW_TCP, with_a_gate, a_command_through_a_gate, led_on},
     {"a flow", VIEW_UDP, with_answers, a_flow},
     {"a reload", VIEW_HTTP, NULL, a_reload, .reloads = true},
     {"a reload in the midst", VIEW_HTTP, NULL, a_reload_in_the_midst, .reloads = true},

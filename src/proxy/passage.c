@@ -115,6 +115,10 @@ static size_t step_in(struct passage *p)
         if (room)
             stream_fill(&c->s, c->worker);
     }
+    if (p->here && stream_bytes(&c->s).n && !door_open(p->door)) {
+        door_look(p->door); /* nothing has been begun that was not before */
+        return 0;
+    }
     if (!let_go(p)) {
         passage_cut(p);
         return 0;
@@ -122,7 +126,7 @@ static size_t step_in(struct passage *p)
     bytes = stream_bytes(&c->s);
     if (p->go == 0)
         return 0;
-    if (p->here && !door_open(p->door)) {
+    if (p->here && !door_open(p->door)) { /* that took its time */
         door_look(p->door);
         return 0;
     }
@@ -141,7 +145,10 @@ static size_t released(struct passage *p)
     struct door *d = p->door;
     if (!p->here || d->seen.sync == 0) {
         p->covered = p->in_round = 0;
-        list_remove(&p->round);
+        if (!list_empty(&p->round)) {
+            list_remove(&p->round);
+            committer_note(d);
+        }
         return p->seen;
     }
     if (p->seen > MAX(p->covered, p->in_round) && list_empty(&p->round)) {
@@ -227,7 +234,8 @@ static void passage_over(struct passage *p)
 static bool more_in(const struct passage *p)
 {
     const struct stream *s = &p->client->s;
-    return (s->readable || p->go) && p->leg.writable && !p->talk.stop && !s->eof;
+    bool stopped = p->talk.stop && resp_frame_between(&p->talk.ask);
+    return (s->readable || p->go) && p->leg.writable && !stopped && !s->eof;
 }
 
 static bool more_out(const struct passage *p)

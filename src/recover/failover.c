@@ -41,6 +41,21 @@ void failover_init(struct failover *f, const struct failover_params *p,
     fence_reset(f);
 }
 
+void failover_resume(struct failover *f, const struct failover_row *row, bool held, uint64_t now)
+{
+    f->row = *row;
+    f->row_known = true;
+    if (!held || !row->gate || !is_candidate_here(f)) {
+        f->row.gate = 1; /* another than what will be written: it is shut for certain */
+        return;
+    }
+    f->promoted = f->acted = f->role.epoch = row->gate;
+    f->role.state = ROLE_PRIMARY;
+    f->role.since = now;
+    f->role.acts = true;
+    f->fenced.epoch = row->gate;
+}
+
 void failover_configure(struct failover *f, const struct failover_params *p)
 {
     struct failover_params next = *p;
@@ -80,10 +95,17 @@ void failover_surroundings(struct failover *f, bool coordinator, bool isolated, 
 
 void failover_take(struct failover *f, const struct failover_record *r, uint64_t now)
 {
-    if (f->record.r.known && r->r.revision < f->record.r.revision)
+    if (f->record.r.known && r->r.revision && r->r.revision < f->record.r.revision)
         return;
+    if (r->r.epoch <
+        f->record.r.epoch) { /* removed, or restored: epochs only rise, so it is ours */
+        f->record.r.revision = r->r.revision;
+        f->rewrite = true;
+        return;
+    }
     bool first = !f->record.r.known || r->r.epoch != f->record.r.epoch;
     f->record = *r;
+    f->rewrite = false;
     f->record.r.known = true;
     if (first)
         f->record_seen = now;
@@ -91,7 +113,6 @@ void failover_take(struct failover *f, const struct failover_record *r, uint64_t
         f->role.stays = f->stays_at && now < f->stays_at + STAYS_NS ? f->role.stays : ROLE_NOBODY;
 }
 
-/* `revision` 0 after there was a record: somebody removed it, or restored what was before. */
 void failover_learn(struct failover *f, const struct failover_record *r, uint64_t now)
 {
     failover_take(f, r, now);
@@ -145,6 +166,12 @@ static void flush_row(struct failover *f, uint64_t now)
                                .state = f->role.state};
     row.primary = f->record.r.primary < f->params.n ? 1u + f->record.r.primary : 0;
     insync_row(f, &row);
+    if (!f->record.r.epoch && f->row_known) { /* what was known before counts until more is */
+        row.epoch = f->row.epoch;
+        row.primary = f->row.primary;
+        row.sync = f->row.sync;
+        row.insync = f->row.insync;
+    }
     if (f->row_known && memcmp(&row, &f->row, sizeof row) == 0)
         return;
     f->row = row;
@@ -180,7 +207,7 @@ static void write_record(struct failover *f, const struct role_order *o, uint64_
     failover_draft(f, w, o->why);
     w->r = o->record;
     w->from = f->role.state == ROLE_HANDS_OVER ? f->params.self : ROLE_NOBODY;
-    if (!f->record.r.revision) {
+    if (!f->record.r.epoch) {
         w->r.insync = bit_at(f->params.self);
         w->r.sync = (uint8_t)f->params.sync;
     }
@@ -253,7 +280,7 @@ static void follow(struct failover *f, uint64_t now)
     if (f->record.r.epoch >= f->fenced.epoch)
         to_agent(f, ROLE_FOLLOW, FAILOVER_FOLLOW, f->record.r.epoch, f->record.r.primary, now);
     else
-        f->role.follows = ROLE_NOBODY;
+        f->facts.agent = PROGRESS_FAILED; /* the record that is known here is old: later */
 }
 
 static void carry_out(struct failover *f, const struct role_order *o, uint64_t now)

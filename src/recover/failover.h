@@ -245,6 +245,7 @@ struct failover {
     struct failover_peer peers[ROLE_NODES];
     struct failover_report report;
     bool reported, coordinator, isolated;
+    bool rewrite; /* the coordinator has less than what is known: the primary writes it again */
     uint32_t load;
     uint64_t tickets;
     uint64_t cas_ticket, read_ticket, agent_ticket; /* under way; 0: nothing */
@@ -277,6 +278,9 @@ struct failover {
 
 void failover_init(struct failover *f, const struct failover_params *p,
                    const struct failover_host *h, uint64_t now);
+/* After failover_init: what the row says since before this process. held: the lease is, under the
+ * epoch of its gate: the instance goes on as primary. Else the gate is shut. */
+void failover_resume(struct failover *f, const struct failover_row *row, bool held, uint64_t now);
 /* What may change while it runs: sync, strict, lag, hold, failback, damping; the rest is taken as
  * it was. */
 void failover_configure(struct failover *f, const struct failover_params *p);

@@ -107,7 +107,7 @@ void facts_gather(struct failover *f, uint64_t now)
             about_self(f, &k->nodes[i]);
         else
             about_peer(f, i, &k->nodes[i]);
-    if (!k->record.revision) {
+    if (!k->record.epoch) {
         k->record.insync = UINT16_MAX;
         k->record.sync = (uint8_t)f->params.sync;
     }
@@ -118,7 +118,7 @@ void facts_gather(struct failover *f, uint64_t now)
     k->deadline = lease.deadline;
     k->gate = lease.gate;
     k->outdated = lease.outdated;
-    k->not_before = k->record.revision ? damped(f) : first_come(f);
+    k->not_before = k->record.epoch ? damped(f) : first_come(f);
     k->awaits = awaits(f, now);
     k->better = better(f, now);
 }

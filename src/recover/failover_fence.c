@@ -187,11 +187,18 @@ static bool has_more(const struct failover *f, uint8_t a, uint8_t b)
     return of_a != of_b ? of_a > of_b : x->position[a] > x->position[b];
 }
 
+/* Of S when enough of it still have their data: what was acknowledged is there, and to fetch more
+ * from others would cost what this one has. Else of all. */
 static uint8_t most_advanced(const struct failover *f)
 {
+    const struct role_record *k = &f->record.r;
+    uint32_t acks = failover_needs(f, k->insync, k->strangers, k->sync);
+    uint32_t members = (uint32_t)__builtin_popcount(k->insync) + k->strangers;
+    bool enough = acks && !k->forced && honest(f, k->insync) >= members - MIN(acks, members);
+    uint16_t of = enough ? k->insync & f->fence.done : f->fence.done;
     uint8_t best = f->params.self;
     for (uint8_t i = 0; i < f->params.n; i++)
-        if (f->fence.done & bit_at(i) && has_more(f, i, best))
+        if (of & bit_at(i) && has_more(f, i, best))
             best = i;
     return best;
 }

@@ -40,16 +40,29 @@ static uint32_t needs_next(const struct failover *f)
     return failover_needs(f, f->insync.to, 0, (uint8_t)f->params.sync);
 }
 
+/* Who is known to follow this epoch. An acknowledgement of one that still follows an older one is
+ * none: at a fence its history would be taken for less than it is. */
+static uint16_t followers(const struct failover *f)
+{
+    uint16_t set = bit_at(f->params.self);
+    for (uint8_t i = 0; i < f->params.n; i++)
+        if (i != f->params.self && f->peers[i].heard && f->peers[i].said.data == f->promoted)
+            set |= bit_at(i);
+    return set;
+}
+
 void insync_row(const struct failover *f, struct failover_row *row)
 {
     uint16_t from = f->record.r.insync, to = f->insync.to;
     row->sync = needs_now(f);
     row->insync = from;
-    if (f->insync.stage == INSYNC_RESTS)
-        return;
-    bool grows = (to & ~from) != 0;
-    row->insync = grows && needs_next(f) <= row->sync ? from & to : to;
-    row->sync = MAX(row->sync, needs_next(f));
+    if (f->insync.stage != INSYNC_RESTS) {
+        bool grows = (to & ~from) != 0;
+        row->insync = grows && needs_next(f) <= row->sync ? from & to : to;
+        row->sync = MAX(row->sync, needs_next(f));
+    }
+    if (f->promoted)
+        row->insync &= followers(f);
 }
 
 /* --- who should be in it --- */
@@ -124,7 +137,7 @@ static bool differs(const struct failover *f, uint16_t to)
 {
     const struct role_record *k = &f->record.r;
     bool given_up = k->wanted != ROLE_NOBODY && k->wanted == f->role.stays;
-    return to != k->insync || k->strangers || k->sync != f->params.sync || given_up ||
+    return f->rewrite || to != k->insync || k->strangers || k->sync != f->params.sync || given_up ||
            k->wanted == f->params.self;
 }
 

@@ -85,7 +85,7 @@ void tell_step(struct failover *f, uint64_t now)
     }
     bool taking = f->role.state == ROLE_TAKES_OVER;
     if (!taking)
-        f->waits = lost ? waits_for(f) : NULL;
+        f->waits = lost && f->role.state == ROLE_REPLICA ? waits_for(f) : NULL;
     if (!f->waits) {
         f->told_waits[0] = 0;
         return;

@@ -264,10 +264,13 @@ static void host_drop(void *context)
 static void host_send(void *context, uint8_t place, const struct role_message *msg)
 {
     struct member *m = context;
+    struct role_message told = *msg;
+    if (m->world->plant == PLANT_FENCE_LIES && msg->kind == ROLE_FENCED)
+        told.position = 0;
     for (uint8_t i = 0; i < NODES; i++)
         if (i != m->place && (place == i || place == ROLE_NOBODY))
             post(m->world,
-                 (struct parcel){.from = m->place, .to = i, .kind = TO_NODE, .role = *msg});
+                 (struct parcel){.from = m->place, .to = i, .kind = TO_NODE, .role = told});
 }
 
 static void host_row(void *context, const struct failover_row *row)
@@ -331,7 +334,8 @@ static void do_promote(struct world *w, struct instance *x)
 static void do_follow(struct world *w, struct instance *x)
 {
     if (x->follows == x->place && x->joined) {
-        x->follows_epoch = x->order_epoch; /* only the epoch is another */
+        x->follows_epoch = x->order_epoch; /* only the epoch is another: and what it began with */
+        x->join_until = w->nodes[x->place].instance.n;
         return;
     }
     x->promoted = x->joined = false;
@@ -344,7 +348,7 @@ static void do_fence(struct world *w, struct instance *x)
 {
     bool already = (x->promoted && x->history == x->order_epoch) ||
                    (x->follows != ROLE_NOBODY && x->follows_epoch == x->order_epoch);
-    if (already || w->plant == PLANT_FENCE_LIES)
+    if (already)
         return;
     x->promoted = x->joined = false;
     x->follows = ROLE_NOBODY;
@@ -549,6 +553,9 @@ static bool may_lose(const struct world *w, uint8_t i)
         return false;
     for (uint8_t k = 0; k < NODES; k++) /* nor while it becomes smaller */
         if (w->nodes[k].core.insync.stage != INSYNC_RESTS)
+            return false;
+    for (uint32_t k = 0; k < w->queued; k++) /* or is about to */
+        if (w->queue[k].cas && w->queue[k].record.r.insync != w->record.r.insync)
             return false;
     for (uint8_t k = 0; k < NODES; k++)
         if (others >> k & 1 && !w->nodes[k].instance.history)

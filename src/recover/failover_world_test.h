@@ -64,7 +64,7 @@ struct member {
 enum plant {
     PLANT_NONE,
     PLANT_NO_HISTORY,  /* the agent names one history for all */
-    PLANT_FENCE_LIES,  /* a fenced instance goes on following */
+    PLANT_FENCE_LIES,  /* who is fenced does not say how much it has */
     PLANT_ACKS_LIE,    /* the agent says that all have everything */
     PLANT_FIRST_COME,  /* replies wait for one less */
     PLANT_OLD_SET,     /* the row's set is not looked at */

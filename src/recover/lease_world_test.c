@@ -29,6 +29,8 @@ enum broken {
     FROM_RECEIPT,      /* the lease counts from the acknowledgement */
     NO_READ,           /* no read at the gate */
     SAME_INCARNATION,  /* after a restart, and rounds from 1 again */
+    OLDER_ROUNDS,      /* who goes on after a restart begins below rounds that left before */
+    HELD_ANEW,         /* who goes on after a restart has the whole lease again */
     BROKEN
 };
 
@@ -51,6 +53,7 @@ struct member {
     struct lease_voter voter;
     struct lease_holder holder;
     uint64_t incarnation;
+    uint64_t acts; /* epoch that it HELD last */
     enum owner_state state;
     uint64_t request, next; /* own clock */
     double acts_until;      /* own clock, its demotion included */
@@ -58,6 +61,7 @@ struct member {
 struct world {
     struct prng prng;
     enum broken broken;
+    bool resumes; /* who restarts has what the one before kept in memory */
     uint32_t n;
     uint64_t tick;
     bool calm;
@@ -374,6 +378,31 @@ static void start_holder(struct world *w, uint32_t i, bool again)
     wait_a_while(w, i);
 }
 
+/* As after a restart of the process alone: what it has promised is kept, so the voter is as it was.
+ */
+static void resume_holder(struct world *w, uint32_t i)
+{
+    struct member *o = &w->nodes[i];
+    uint64_t now = clock_of(o), until = lease_deadline(&o->holder, now);
+    uint64_t round = o->holder.round, incarnation = o->holder.incarnation;
+    if (w->broken == OLDER_ROUNDS)
+        round -= MIN(round, 8u);
+    if (w->broken == HELD_ANEW && until)
+        until = now + LEASE * TICK;
+    start_holder(w, i, true);
+    lease_holder_resume(&o->holder, incarnation, round, o->acts, until, now);
+    if (until)
+        o->state = LEASING;
+}
+
+static void restart(struct world *w, uint32_t i)
+{
+    if (w->resumes && chance(w, 0.8))
+        resume_holder(w, i);
+    else
+        start_holder(w, i, true);
+}
+
 static void disturb(struct world *w)
 {
     for (uint32_t i = 0; i < w->n; i++) {
@@ -385,7 +414,7 @@ static void disturb(struct world *w)
         if (chance(w, w->cut))
             o->cut_until = w->tick + prng_below(&w->prng, 4 * LEASE);
         if (chance(w, w->restart))
-            start_holder(w, i, true);
+            restart(w, i);
         if (chance(w, w->forget))
             start_voter(w, i, true);
     }
@@ -409,6 +438,8 @@ static void look(struct world *w)
     for (uint32_t i = 0; i < w->n; i++) {
         struct member *o = &w->nodes[i];
         uint64_t until = lease_deadline(&o->holder, clock_of(o));
+        if (o->holder.state == LEASE_HELD)
+            o->acts = o->holder.epoch;
         if (until)
             o->acts_until = MAX(o->acts_until, (double)(until + DEMOTE * TICK));
         acting += o->acts_until > o->clock;
@@ -440,13 +471,15 @@ static struct world *run(uint32_t n, uint64_t seed, enum broken broken)
     prng_seed(&w->prng, seed);
     w->n = n;
     w->broken = broken;
+    w->resumes =
+        broken == OLDER_ROUNDS || broken == HELD_ANEW || (broken == NOTHING_BROKEN && seed % 2);
     w->owner = UINT32_MAX;
     w->loss = seldom(w) * 0.4;
     w->twice = seldom(w) * 0.2;
     w->slow = seldom(w) * 0.5;
     w->pause = seldom(w) * 0.01;
     w->cut = seldom(w) * 0.02;
-    w->restart = seldom(w) * 0.01;
+    w->restart = seldom(w) * (w->resumes ? 0.05 : 0.01);
     w->forget = seldom(w) * 0.01;
     w->away = seldom(w) * 0.01;
     for (uint32_t i = 0; i < n; i++) {
@@ -516,6 +549,8 @@ static const struct {
     [FROM_RECEIPT] = {"the lease counts from receipt", 40},
     [NO_READ] = {"nobody reads at the gate", 868},
     [SAME_INCARNATION] = {"an incarnation comes twice", 16656},
+    [OLDER_ROUNDS] = {"rounds come twice after a restart", 653},
+    [HELD_ANEW] = {"a restart begins the lease anew", 20},
 };
 
 static bool finds(enum broken b, uint64_t seed)

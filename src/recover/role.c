@@ -247,8 +247,9 @@ static struct role_order as_challenger(struct role *r, const struct role_facts *
     if (!r->step) {
         r->step = 1;
         return write_record(f, f->self,
-                            raises ? "an epoch that nobody acts on is above ours"
-                                   : "the primary is lost");
+                            raises            ? "an epoch that nobody acts on is above ours"
+                            : f->record.epoch ? "the primary is lost"
+                                              : "its first primary");
     }
     if (f->cas_unknown)
         return find_out(r, f, now);
@@ -395,7 +396,8 @@ static struct role_order as_primary(struct role *r, const struct role_facts *f, 
         return nothing();
     }
     bool down = me->instance == INSTANCE_DOWN;
-    if (down || (!me->well && another_could(f))) {
+    bool ill = me->instance != INSTANCE_UNKNOWN && !me->well;
+    if (down || (ill && another_could(f))) {
         leave(r, now);
         return nothing();
     }

@@ -104,3 +104,29 @@ uint32_t cells_serving(const struct cells *c)
     }
     return found;
 }
+
+static bool bank_has_clients(const struct cells *c, uint32_t bank)
+{
+    uint64_t role = cell_get(&c->processes[cells_proxy_row(c->workers, bank)].role);
+    return role == PROXY_SERVES || role == PROXY_DRAINS;
+}
+
+bool cells_quiet(const struct cells *c, uint32_t slot, uint64_t hold)
+{
+    for (uint32_t bank = 0; bank < CELLS_BANKS; bank++)
+        for (uint32_t k = 0; bank_has_clients(c, bank) && k < c->workers; k++)
+            if (cell_get(&cells_service(c, cells_lane(c, bank, k), slot)->quiet) != hold)
+                return false;
+    return true;
+}
+
+uint64_t cells_commit_since(const struct cells *c, uint32_t slot)
+{
+    uint64_t since = 0;
+    for (uint32_t bank = 0; bank < CELLS_BANKS; bank++)
+        for (uint32_t k = 0; bank_has_clients(c, bank) && k < c->workers; k++) {
+            uint64_t at = cell_get(&cells_service(c, cells_lane(c, bank, k), slot)->commit_since);
+            since = at && (!since || at < since) ? at : since;
+        }
+    return since;
+}

@@ -123,6 +123,30 @@ static void the_youngest_that_serves_is_the_one(void **state)
     free(p);
 }
 
+/* Of the proxies that have clients: those that start or never were do not count. */
+static void all_workers_are_asked_for_quiet(void **state)
+{
+    size_t size = cells_size(2, 2, 1);
+    void *p = region(size);
+    struct cells c;
+    cells_format(p, 2, 2, 1, 0);
+    assert_int_equal(cells_attach(&c, p, size, NULL), 0);
+    cell_set(&c.processes[cells_proxy_row(2, 1)].role, PROXY_SERVES);
+    cell_set(&c.processes[cells_proxy_row(2, 3)].role, PROXY_DRAINS);
+    static const uint32_t banks[] = {1, 3};
+    assert_int_equal(cells_commit_since(&c, 1), 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        struct service_row *r = cells_service(&c, cells_lane(&c, banks[i / 2], i % 2), 1);
+        assert_false(cells_quiet(&c, 1, 77));
+        cell_set(&r->quiet, 77);
+        cell_set(&r->commit_since, i == 3 ? 0 : 9 - i);
+        assert_int_equal(cells_commit_since(&c, 1), 9 - MIN(i, 2u));
+    }
+    assert_true(cells_quiet(&c, 1, 77));
+    assert_false(cells_quiet(&c, 1, 78) || cells_quiet(&c, 0, 77));
+    free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +154,7 @@ int main(void)
         cmocka_unit_test(lies_are_refused),
         cmocka_unit_test(the_largest_region),
         cmocka_unit_test(the_youngest_that_serves_is_the_one),
+        cmocka_unit_test(all_workers_are_asked_for_quiet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -179,6 +179,34 @@ static void a_service_is_the_same_while_nothing_of_it_changes(void **state)
     view_free(b);
 }
 
+/* Of kind primary: candidates are who they are, wherever the cluster's table has them. */
+static void candidates_are_known_by_name_and_address(void **state)
+{
+    (void)state;
+    struct view *a = view_of_two(), *b = view_of_two();
+    struct view_node of_a[3] = {{.name = STR("a")}, {.name = STR("b")}, {.name = STR("c")}};
+    struct view_node of_b[3] = {{.name = STR("b")}, {.name = STR("a")}, {.name = STR("c")}};
+    a->cluster.nodes = of_a;
+    b->cluster.nodes = of_b;
+    a->cluster.n_nodes = b->cluster.n_nodes = 3;
+    struct view_primary *p = &a->services[0].primary, *q = &b->services[0].primary;
+    *p = *q = (struct view_primary){.agent = AGENT_PROCESS, .n_on = 2, .on = {0, 1}};
+    assert_false(same(a, 0, b, 0)); /* a and b, b and a */
+    q->on[0] = 1;
+    q->on[1] = 0;
+    assert_true(same(a, 0, b, 0));
+    of_b[0].address.port = 1;
+    assert_false(same(a, 0, b, 0));
+    of_b[0].address.port = 0;
+    q->hold = 1;
+    assert_false(same(a, 0, b, 0));
+    q->hold = 0;
+    q->n_on = 1;
+    assert_false(same(a, 0, b, 0));
+    view_free(a);
+    view_free(b);
+}
+
 static void a_service_is_found_wherever_it_is(void **state)
 {
     (void)state;
@@ -217,6 +245,7 @@ int main(void)
         cmocka_unit_test(every_pair_of_small_lists),
         cmocka_unit_test(many_sockets_in_another_order),
         cmocka_unit_test(a_service_is_the_same_while_nothing_of_it_changes),
+        cmocka_unit_test(candidates_are_known_by_name_and_address),
         cmocka_unit_test(a_service_is_found_wherever_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

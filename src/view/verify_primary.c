@@ -29,7 +29,7 @@ static bool vip_valid(const struct view_primary *p)
 {
     const struct addr *a = &p->vip;
     if (a->kind == 0)
-        return p->vip_prefix == 0 && p->vip_interface.n == 0;
+        return p->vip_prefix == 0 && p->vip_interface.n == 0 && a->port == 0 && a->path[0] == 0;
     return (a->kind == ADDR_IP4 || a->kind == ADDR_IP6) && a->port == 0 && a->path[0] == 0 &&
            !is_wildcard(a) && p->vip_prefix >= 1 &&
            p->vip_prefix <= (a->kind == ADDR_IP4 ? 32 : 128);

@@ -601,6 +601,10 @@ static void bounds_are_checked(void **state)
     REFUSED(p->vip.kind, (uint8_t)0);
     REFUSED(p->vip.kind, (uint8_t)ADDR_UNIX);
     REFUSED(p->vip.port, (uint16_t)1);
+    struct addr vip = p->vip;
+    p->vip = (struct addr){0};
+    assert_int_equal(view_verify(v, NULL), -ERR_PROTO); /* bits of nothing */
+    p->vip = vip;
     REFUSED(p->vip_prefix, (uint8_t)0);
     REFUSED(p->vip_prefix, (uint8_t)33);
     REFUSED(p->hang_after, (uint64_t)0);

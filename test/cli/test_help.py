@@ -7,9 +7,10 @@ import pytest
 
 from holdfast import BINARY, TOP
 
-COMMANDS = ["run", "check", "reload", "plan", "apply", "history", "rollback", "coordinator", "status", "top", "events", "why", "drain", "resume", "instance", "beat", "beats",
+COMMANDS = ["run", "check", "reload", "plan", "apply", "history", "rollback", "coordinator", "status", "top", "events", "why", "roles", "switchover", "failover", "drain", "resume", "instance", "beat", "beats",
             "members", "leave", "maintenance", "token", "join", "key", "restart", "upgrade", "version", "help"]
 NEEDS_NODE = [("status",), ("status", "--json"), ("top",), ("top", "--once"), ("events",), ("events", "--json"), ("events", "--since", "2h"), ("why", "web"), ("why", "web", "--json"), ("reload",), ("history",), ("history", "7"), ("rollback", "7"),
+              ("roles",), ("roles", "cache", "--json"), ("switchover", "cache", "to", "b"), ("failover", "cache", "--force", "--yes"), ("maintenance", "on", "--service", "cache"),
               ("drain", "web/a"), ("resume", "web/a"), ("instance", "list", "web"), ("instance", "add", "web", "10.0.0.1:80"),
               ("beat", "backup"), ("beat", "backup", "--failed", "why"), ("beats",),
               ("members",), ("members", "--json"), ("leave",), ("maintenance",), ("maintenance", "on"), ("token",), ("key", "rotate"), ("restart", "proxy"), ("upgrade",)]
@@ -88,6 +89,12 @@ def test_a_slip_gets_a_suggestion(run, words, meant):
     (("events", "--last", "0"), "--last takes 1 to 1000"),
     (("maintenance", "offf"), "did you mean 'off'?"),
     (("maintenance", "b"), "is 'on' or 'off'"),
+    (("maintenance", "on", "b", "--service", "cache"), "holdfast maintenance on --service cache"),
+    (("switchover",), "switchover needs SERVICE"),
+    (("switchover", "cache", "b"), "write 'holdfast switchover cache to b'"),
+    (("switchover", "cache", "to"), "write 'holdfast switchover cache to NODE'"),
+    (("failover", "cache", "onto", "b", "--force"), "write 'holdfast failover cache to b'"),
+    (("failover", "cache", "to", "b"), "--force whatever is lost"),
     (("status", "--state"), "--state needs a value"),
     (("status", "--state="), "not empty"),
     (("status", "--state", "/" + "x" * 200), "state directory"),

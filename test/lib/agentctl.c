@@ -8,10 +8,15 @@
  *   start NAME TOKEN CLIENT PEER new|existing|force NAME=PEER[,NAME=PEER...]
  *   stop GRACE_MS | task aside|remove|disk
  *   beats                         how often the agent has beaten
- *   end 1|0                       the agent is to end, in order or now
- *   junk                          control sends bytes that mean nothing
+ *   instance SERVICE KIND PLACE D_MS HANG_MS NAME=ADDRESS[,NAME=ADDRESS...]
+ *   role SERVICE ORDER EPOCH [PLACE]   follow fence promote demote stop
+ *   lease EPOCH MS                of every service's slot: held for so long from now on
+ *   view FILE NAME                the supervisor hands over what this configuration says for that
+ * node end 1|0                       the agent is to end, in order or now junk control sends bytes
+ * that mean nothing
  *
- *   {"event": "agent", "pid"}  "state"  "answer"  "gone" (the line)  "beats"  "ended" (status)
+ *   {"event": "agent", "pid"}  "state"  "answer"  "report"  "gone" (the line)  "beats"  "ended"
+ * (status)
  *
  * It ends with the agent, or kills it when standard input ends. */
 #include <fcntl.h>
@@ -22,8 +27,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "conf/conf.h"
 #include "daemon/agent.h"
+#include "daemon/daemon.h"
 #include "view/cells.h"
+
+enum { SERVICES = 8 };
 
 struct ctl {
     struct loop *loop;
@@ -56,12 +65,29 @@ static void on_state(void *context, const struct agent_state *s)
                   "members", (int)s->etcd.n_members, "lines", lines));
 }
 
+static void on_report(void *context, const struct agent_report *r)
+{
+    static const char *const states[] = {"unknown", "down", "replica", "primary"};
+    json_t *followers = json_array();
+    for (uint32_t i = 0; i < r->n_followers; i++)
+        json_array_append_new(followers,
+                              json_pack("{sb sI}", "connected", r->followers[i].connected,
+                                        "position", (json_int_t)r->followers[i].position));
+    say(json_pack("{ss ss ss ss sb sb si sI sI sI si si ss so sI}", "event", "report", "service",
+                  r->service, "kind", instance_kind_name(r->kind), "state", states[r->state],
+                  "well", r->well, "joined", r->joined, "follows", (int)r->follows, "epoch",
+                  (json_int_t)r->epoch, "history", (json_int_t)r->history, "position",
+                  (json_int_t)r->position, "pid", (int)r->pid, "starts", (int)r->starts, "sentence",
+                  r->sentence, "followers", followers, "at", (json_int_t)clock_now()));
+}
+
 static void on_answer(void *context, const struct agent_answer *a)
 {
-    say(json_pack("{ss sI ss ss si sI sI sI}", "event", "answer", "ticket", (json_int_t)a->ticket,
-                  "code", err_name(a->code), "sentence", a->sentence, "writes", (int)a->disk.writes,
-                  "median", (json_int_t)a->disk.median, "p99", (json_int_t)a->disk.p99, "worst",
-                  (json_int_t)a->disk.worst));
+    say(json_pack("{ss sI ss ss si sI sI sI sI sI}", "event", "answer", "ticket",
+                  (json_int_t)a->ticket, "code", err_name(a->code), "sentence", a->sentence,
+                  "writes", (int)a->disk.writes, "median", (json_int_t)a->disk.median, "p99",
+                  (json_int_t)a->disk.p99, "worst", (json_int_t)a->disk.worst, "history",
+                  (json_int_t)a->history, "position", (json_int_t)a->position));
 }
 
 static void on_gone(void *context, const char *why)
@@ -131,6 +157,80 @@ static void start(struct ctl *c, char *words[7])
                       e.text));
 }
 
+static void instance(struct ctl *c, char *words[8])
+{
+    struct agent_instance i = {.password = "00112233445566778899aabbccddeeff",
+                               .gate_password = "ffeeddccbbaa99887766554433221100"};
+    struct err e;
+    must(words[6] != NULL, "instance");
+    str_copy(i.service, sizeof i.service, str_of(words[1]));
+    while (i.kind < INSTANCE_KINDS && strcmp(instance_kind_name(i.kind), words[2]) != 0)
+        i.kind++;
+    i.place = (uint8_t)atoi(words[3]);
+    i.demotion = (uint64_t)atoi(words[4]) * NS_PER_MS;
+    i.hang_after = (uint64_t)atoi(words[5]) * NS_PER_MS;
+    for (char *save, *p = strtok_r(words[6], ",", &save); p; p = strtok_r(NULL, ",", &save)) {
+        char *equals = strchr(p, '=');
+        must(equals && i.n_places < ROLE_NODES, "place");
+        struct instance_place *to = &i.places[i.n_places++];
+        str_copy(to->name, sizeof to->name, (struct str){p, (size_t)(equals - p)});
+        must(addr_parse(str_of(equals + 1), &to->address), "place's address");
+    }
+    if (agent_line_instance(&c->line, &i, &e))
+        say(json_pack("{ss ss ss}", "event", "answer", "code", err_name(e.code), "sentence",
+                      e.text));
+}
+
+static void role(struct ctl *c, char *words[8])
+{
+    static const char *const orders[INSTANCE_ORDERS] = {"follow", "fence",    "promote",  "demote",
+                                                        "stop",   "vip-take", "vip-leave"};
+    struct agent_role r = {.primary = ROLE_NOBODY};
+    must(words[3] != NULL, "role");
+    str_copy(r.service, sizeof r.service, str_of(words[1]));
+    while (r.what < INSTANCE_ORDERS && strcmp(orders[r.what], words[2]) != 0)
+        r.what++;
+    r.epoch = (uint64_t)atoll(words[3]);
+    if (words[4])
+        r.primary = (uint8_t)atoi(words[4]);
+    must(agent_line_role(&c->line, &r, NULL, NULL) == 0, "role");
+}
+
+static void lease(struct ctl *c, const char *epoch, const char *ms)
+{
+    for (uint32_t i = 0; i < SERVICES; i++) {
+        struct role_row *row = cells_role(&c->cells, i);
+        cell_set(&row->lease_epoch, (uint64_t)atoll(epoch));
+        cell_set(&row->lease_until, clock_now() + (uint64_t)atoll(ms) * NS_PER_MS);
+    }
+}
+
+static void view(struct ctl *c, const char *file, const char *name)
+{
+    struct conf_env env = daemon_conf_env(name);
+    struct conf_problems problems = {0};
+    struct view *v = NULL;
+    struct buf b = {0};
+    struct err e = {0};
+    if (conf_load(file, &env, &v, &problems, &e)) {
+        fprintf(stderr, "agentctl: %s: %s\n", e.text, problems.n ? problems.list[0].text : "");
+        exit(2);
+    }
+    v->epoch = 1;
+    CHECK(view_assign_slots(v, NULL, NULL) == 0);
+    view_encode(v, &b);
+    int fd = memfd_sealed("view", buf_str(&b), &e);
+    CHECK(fd >= 0);
+    buf_clear(&b);
+    put_u64(&b, 1);
+    CHECK(ipc_send(&c->supervisor, IPC_VIEW_BEGIN, buf_str(&b), &fd, 1, NULL) == 0);
+    CHECK(ipc_send(&c->supervisor, IPC_VIEW_END, buf_str(&b), NULL, 0, NULL) == 0);
+    close(fd);
+    buf_free(&b);
+    conf_problems_free(&problems);
+    view_free(v);
+}
+
 static void task(struct ctl *c, const char *word)
 {
     static const char *const names[AGENT_TASKS] = {"aside", "remove", "disk"};
@@ -163,6 +263,14 @@ static void command(struct ctl *c, char *text)
         start(c, words);
     else if (strcmp(words[0], "stop") == 0 && n == 2)
         agent_line_stop(&c->line, AGENT_ETCD, (uint64_t)atoi(words[1]) * NS_PER_MS, NULL, NULL);
+    else if (strcmp(words[0], "instance") == 0)
+        instance(c, words);
+    else if (strcmp(words[0], "role") == 0)
+        role(c, words);
+    else if (strcmp(words[0], "lease") == 0 && n == 3)
+        lease(c, words[1], words[2]);
+    else if (strcmp(words[0], "view") == 0 && n == 3)
+        view(c, words[1], words[2]);
     else if (strcmp(words[0], "task") == 0)
         task(c, words[1]);
     else if (strcmp(words[0], "end") == 0 && n == 2)
@@ -198,11 +306,11 @@ static void on_input(struct io *io, unsigned ready)
 
 static void start_agent(struct ctl *c, const char *program, const char *state)
 {
-    int pair[2], cells = memfd_region("cells", cells_size(1, 1, 1), NULL);
+    int pair[2], cells = memfd_region("cells", cells_size(1, SERVICES, 1), NULL);
     void *region;
     size_t size;
     CHECK(net_message_pair(pair, NULL) == 0 && memfd_map(cells, &region, &size, NULL) == 0);
-    cells_format(region, 1, 1, 1, clock_now());
+    cells_format(region, 1, SERVICES, 1, clock_now());
     CHECK(cells_attach(&c->cells, region, size, NULL) == 0);
     c->pid = fork();
     if (c->pid == 0) {
@@ -228,6 +336,7 @@ int main(int argc, char **argv)
     agent_line_init(&c.line, c.loop);
     c.line.on_state = on_state;
     c.line.on_answer = on_answer;
+    c.line.on_report = on_report;
     c.line.on_gone = on_gone;
     c.supervisor = (struct ipc){.fd = -1, .on_message = on_message, .on_gone = on_agent_gone};
     start_agent(&c, argv[1], argv[2]);

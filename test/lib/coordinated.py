@@ -78,6 +78,13 @@ class Members:
         """Any node's certificate will do."""
         return {name: os.path.join(self.tls, file) for name, file in (("ca", "ca.pem"), ("cert", "node.pem"), ("key", "node.key"))}
 
+    def terms(self):
+        """The highest term that a member knows."""
+        asked = subprocess.run([*self.prefix, "etcdctl", f"--cacert={self.files['ca']}", f"--cert={self.files['cert']}", f"--key={self.files['key']}",
+                                "--endpoints", ",".join(self.urls), "endpoint", "status", "-w", "json"],
+                               env=dict(os.environ, ETCDCTL_API="3"), capture_output=True, text=True, timeout=60 * PATIENCE)
+        return max(answer["Status"]["raftTerm"] for answer in json.loads(asked.stdout))
+
     def engine(self, prefix):
         options = [word for name, path in self.files.items() for word in (f"--{name}", path)]
         return Engine(f"etcd:{prefix}," + ",".join(self.urls), *options, prefix=self.prefix)
@@ -130,6 +137,20 @@ class Coordinated(Cluster):
         for node in self.nodes.values():
             node.disk = os.path.join(self.folder, f"disk-{node.name}")
             node.around = [os.path.join(TOOLS, "slowdisk"), node.disk]
+        return self
+
+    def with_quota(self, size):
+        """The file of each member may have so many bytes: /usr/bin/etcd is a script there that says so to the real one. Before the start."""
+        place = os.path.join(self.folder, "small")
+        os.mkdir(place, 0o755)
+        shutil.copy("/usr/bin/etcd", os.path.join(place, "etcd"))
+        script = os.path.join(self.folder, "etcd")
+        with open(script, "w") as f:
+            f.write(f'#!/bin/sh\nexec /usr/src/etcd "$@" --quota-backend-bytes={size}\n')
+        os.chmod(script, 0o755)
+        for node in self.nodes.values():
+            node.around = [*node.around, "unshare", "--mount", "sh", "-euc", 'mount --bind "$1" /usr/src; mount --bind "$2" /usr/bin/etcd; shift 2; exec "$@"',
+                           "sh", place, script]
         return self
 
     def slow(self, names, ms):

@@ -249,7 +249,7 @@ class History:
 
 # --- on etcd: EtcdCluster of etcd.py, or Members of coordinated.py ---
 
-HISTORIES = int(os.environ.get("HOLDFAST_HISTORIES", "200" if "HOLDFAST_ROUNDS" in os.environ else "8"))
+HISTORIES = int(os.environ.get("HOLDFAST_HISTORIES", "200" if "HOLDFAST_ROUNDS" in os.environ else "5"))
 SEED = int(os.environ.get("HOLDFAST_SEED", "1"))
 
 

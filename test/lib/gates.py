@@ -221,6 +221,9 @@ class Cluster:
         for i, r in enumerate(self.redis):
             if i != place:
                 r.follow(self.redis[place])
+        t = Talk(self.redis[place].address)  # until all have said where they are, they count for nothing
+        assert t.do("SET", "replicated", 1) == "OK" and t.do("WAIT", len(self.redis) - 1, 10000) == len(self.redis) - 1
+        t.close()
 
     def close(self):
         for x in (*self.gates, *self.redis):

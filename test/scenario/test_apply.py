@@ -282,6 +282,22 @@ def apply(api, text, note):
         conflicts += 1
 
 
+def voters_of(node):
+    voters = node.ask("/v1/coordinator")["voters"]
+    return voters and (voters["version"], voters["nodes"])
+
+
+def test_a_coordinator_that_was_there_has_voters_too(cluster):
+    """Nobody leads there: whoever is first writes them, and they follow the file, a node at a time."""
+    def all_say(*voters):
+        return lambda: all(voters_of(node) == voters for node in cluster.nodes.values())
+
+    until(all_say(1, ["a", "b", "c"]), what="voters")
+    apply(Local(cluster["b"].state), cluster.config().replace("  key =", "  voters = {b}\n  key =", 1), "one voter")
+    until(lambda: all((voters_of(node) or [0, 0])[1] == ["b"] for node in cluster.nodes.values()), what="one voter")
+    assert voters_of(cluster["a"])[0] == 3
+
+
 @pytest.mark.parametrize("cluster", ["external", "managed"], indirect=True)
 def test_applies_from_three_nodes_at_once_are_one_row(cluster):
     done, failures, lock = {}, [], threading.Lock()

@@ -6,8 +6,9 @@ Every sync of every process of a node waits (slowdisk.c), etcd's and those by wh
 import time
 
 from cluster import answered, now
-from coordinated import Coordinated
+from coordinated import KILL, Coordinated
 from holdfast import PATIENCE, until
+from metrics import metrics
 
 SLOW_MS = 500
 
@@ -72,6 +73,9 @@ def test_slow_disks_make_it_slower_and_nothing_else(site):
         site.report(f"the leader's disk: known after {(told['boot_ns'] - at) / 1e9:.0f} s, all relaxed after {(now() - at) / 1e9:.0f} s, "
                     f"{len(elections(cluster, at))} elections, {restarts(cluster, at)} started again")
         assert set(restarts(cluster, at)) == set("abc")
+        seen = metrics(cluster[slow])
+        assert seen["holdfast_coordinator_heartbeat_seconds"] == 0.4
+        assert seen["holdfast_coordinator_disk_sync_seconds"] >= SLOW_MS / 1000
         applies.until(lambda: cluster.leader() not in (None, slow), 150, "a leader with a better disk")
         applies.took = []
         quiet = now()
@@ -100,4 +104,23 @@ def test_slow_disks_make_it_slower_and_nothing_else(site):
         for _ in range(3):
             applies.one()
         applies.report("good disks again")
+        answered(load)
+
+
+def test_all_disks_become_slow_and_the_leader_is_lost(site):
+    """With the usual timers no election would ever end: members relax by themselves, and then one does."""
+    with Coordinated(site, "abc").on_slow_disks() as cluster:
+        cluster.start()
+        cluster.await_members("abc")
+        cluster.await_timers(50)
+        load, applies, [was] = cluster.load("b"), Applies(cluster), cluster.ids()
+        at = cluster.slow("abc", SLOW_MS)
+        cluster.etcd(cluster.leader()).send(KILL)
+        cluster.await_timers(400, seconds=240)
+        cluster.await_members("abc", seconds=120)
+        site.report(f"all relaxed after {(now() - at) / 1e9:.0f} s, {len(elections(cluster, at))} elections")
+        for _ in range(3):
+            applies.one()
+        applies.report("all disks slow, timers relaxed")
+        assert cluster.ids() == {was}
         answered(load)

@@ -266,3 +266,248 @@ def test_the_gate_speaks_its_secret(cluster):
         t = g.talk()
         assert t.do("INCR", "n") in (1, 2)
         assert "WRONGPASS" in str(t.do("AUTH", "other"))
+
+
+# --- synchronous ---
+
+
+def test_a_reply_waits_for_the_replicas(cluster):
+    """Withheld while no replica in sync has the write; given once one has. Pipelined, and reads too."""
+    c = cluster(3)
+    c.replicate(0)
+    c.elect(0, sync=1, insync=0b011)
+    t, other = c.gates[0].talk(), c.gates[1].talk()
+    assert t.do("SET", "a", 0) == "OK"
+    c.redis[1].pause()
+    try:
+        for i in range(100):
+            t.send("INCR", "a")
+        other.send("GET", "a")
+        until(lambda: c.redis[0].do("GET", "a") == "100")
+        until(lambda: c.redis[2].do("GET", "a") == "100")  # it has it, and does not count
+        since = until(lambda: c.gates[0].row()["commit_since"])
+        t.s.settimeout(0.3)
+        other.s.settimeout(0.1)
+        for x in (t, other):
+            with pytest.raises(TimeoutError):
+                x.more()
+            x.s.settimeout(20 * PATIENCE)
+        assert c.gates[0].row()["commit_since"] == since  # the goal does not move
+    finally:
+        c.redis[1].resume()
+    assert [t.read() for _ in range(100)] == list(range(1, 101))
+    assert int(other.read()) <= 100
+    assert c.gates[0].row()["commit_since"] == 0
+
+
+def test_what_is_in_sync_is_controls_to_say(cluster):
+    """A replica is lost: replies wait until control has shrunk the set, and go at once then."""
+    c = cluster(3)
+    c.replicate(0)
+    c.elect(0, sync=1, insync=0b011)
+    t = c.gates[0].talk()
+    c.redis[1].pause()
+    try:
+        t.send("SET", "a", 1)
+        until(lambda: c.gates[0].row()["commit_since"])
+        began = time.monotonic()
+        c.gates[0].set(insync=0b101)
+        assert t.read() == "OK"
+        assert time.monotonic() - began < 0.1 * PATIENCE
+        c.gates[0].set(insync=0b001, sync=1)
+        t.send("SET", "a", 2)
+        until(lambda: c.gates[0].row()["commit_since"])
+        c.gates[0].set(sync=0)
+        assert t.read() == "OK"
+        assert t.do("GET", "a") == "2"
+    finally:
+        c.redis[1].resume()
+
+
+def test_what_is_withheld_is_never_given_after_the_gate_has_shut(cluster):
+    c = cluster(2)
+    c.replicate(0)
+    c.elect(0, sync=1, insync=0b11)
+    t = c.gates[0].talk()
+    assert t.do("SET", "a", 1) == "OK"
+    c.redis[1].pause()
+    try:
+        t.send("SET", "a", 2)
+        until(lambda: c.gates[0].row()["commit_since"])
+        c.gates[0].shut()
+    finally:
+        c.redis[1].resume()
+    assert ends(t) and t.have == b""
+    assert c.gates[0].row()["commit_since"] == 0
+
+
+def test_a_slow_reader_costs_a_bounded_amount(cluster):
+    """Replies that nobody reads, and replies that no replica confirms: the instance is read no further than a block each."""
+    c = cluster(2)
+    c.replicate(0)
+    c.elect(0)
+    assert c.redis[0].do("SET", "big", "x" * 100_000) == "OK"
+    slow = [g.talk() for g in c.gates for _ in range(10)]
+    for t in slow:
+        t.s.sendall(command("GET", "big") * 200)
+    until(lambda: c.gates[0].row()["buffers"] > 5 * 32768)
+    time.sleep(0.3)  # more comes if more may
+    for g in c.gates:
+        assert g.row()["buffers"] < (2 * len(slow) + 4) * 33000
+    for t in slow:
+        assert [len(t.read()) for _ in range(200)] == [100_000] * 200
+    c.gates[0].set(sync=1, insync=0b11)
+    c.redis[1].pause()
+    try:
+        for t in slow:
+            t.s.sendall(command("GET", "big") * 50)
+        until(lambda: c.gates[0].row()["commit_since"])
+        time.sleep(0.3)
+        assert c.gates[0].row()["buffers"] < (2 * len(slow) + 4) * 33000
+    finally:
+        c.redis[1].resume()
+    for t in slow:
+        assert [len(t.read()) for _ in range(50)] == [100_000] * 50
+
+
+# --- planned switchovers ---
+
+
+def caught_up(c, old, new):
+    return c.redis[new].info().get("slave_repl_offset") == c.redis[old].info()["master_repl_offset"]
+
+
+def switch(c, old, new, **more):
+    """As control does it: hold, wait for quiet, wait for the target, demote, promote. Returns how long writers waited."""
+    began = time.monotonic()
+    c.gates[old].set(hold="+5000")
+    until(lambda: c.gates[old].row()["quiet"] == 2)
+    until(lambda: caught_up(c, old, new))
+    c.gates[old].quiet(gate=0)
+    c.redis[new].follow(None)
+    for i, r in enumerate(c.redis):
+        if i != new:
+            r.follow(c.redis[new], wait=False)
+    c.elect(new, **more)
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("sync", [0, 1])
+def test_no_command_fails_in_planned_switchovers(cluster, sync):
+    """50 of them, round the nodes, with writers at each node, one of them pipelining: each count is what was acknowledged."""
+    c = cluster(3)
+    c.replicate(0)
+    c.elect(0, sync=sync, insync=0b111)
+    writers = [Writer(g.address, f"w{g.place}.{p}", pipeline=p) for g in c.gates for p in (1, 20)]
+    place = 0
+    for i in range(50):
+        until(lambda: all(r.info().get("master_link_status", "up") == "up" for r in c.redis))
+        seen = [w.acknowledged for w in writers]
+        switch(c, place, (place + 1) % 3, sync=sync, insync=0b111)
+        place = (place + 1) % 3
+        until(lambda: all(w.failed or w.acknowledged > n for w, n in zip(writers, seen)))
+        assert [w.failed for w in writers] == [[]] * len(writers), f"round {i}"
+    for w in writers:
+        w.stop()
+    assert [int(c.redis[place].do("GET", w.key)) for w in writers] == [w.acknowledged for w in writers]
+    assert sum(g.row()["cut_deposed"] for g in c.gates) == 0
+    assert sum(g.row()["led_on"] for g in c.gates) >= 50
+
+
+def test_a_connection_is_led_on_with_what_it_is(cluster):
+    c = cluster(2)
+    c.replicate(0)
+    c.redis[0].do("ACL", "SETUSER", "ann", "on", ">pw", "~*", "+@all")
+    c.redis[1].do("ACL", "SETUSER", "ann", "on", ">pw", "~*", "+@all")
+    c.elect(0)
+    talks = [g.talk() for g in c.gates]
+    for t in talks:
+        assert t.do("HELLO", 3, "AUTH", "ann", "pw")["proto"] == 3
+        assert t.do("SELECT", 5) == t.do("CLIENT", "SETNAME", "me") == "OK"
+        assert "DB index" in str(t.do("SELECT", 99))
+    switch(c, 0, 1)
+    for i, t in enumerate(talks):
+        assert t.do("SET", f"k{i}", 1) == "OK"
+        assert (t.do("CLIENT", "GETNAME"), t.do("ACL", "WHOAMI")) == ("me", "ann")
+        assert t.do("HELLO")["proto"] == 3
+    assert c.redis[1].do("INFO", "keyspace").find("db5:keys=2") > 0
+
+
+def test_who_cannot_be_led_on_is_cut(cluster):
+    """Within a transaction, watching, subscribed, blocked: they learn of it. The others do not."""
+    c = cluster(2)
+    c.replicate(0)
+    c.elect(0)
+    fixed = []
+    for g in c.gates:
+        for words in (("MULTI",), ("WATCH", "x"), ("SUBSCRIBE", "x"), ("CLIENT", "TRACKING", "on", "BCAST", "NOLOOP")):
+            t = g.talk()
+            if words[0] == "CLIENT":
+                t.do("HELLO", 3)
+            assert not isinstance(t.do(*words), Exception)
+            fixed.append(t)
+        t = g.talk()
+        t.send("BLPOP", "nothing", 0)
+        fixed.append(t)
+    until(lambda: c.redis[0].do("INFO", "clients").find("blocked_clients:2") > 0)
+    free = [g.talk() for g in c.gates]
+    assert [t.do("INCR", "n") for t in free] == [1, 2]
+    switch(c, 0, 1)
+    assert all(ends(t) for t in fixed)
+    assert [t.do("INCR", "n") for t in free] == [3, 4]
+
+
+def test_a_hold_that_is_called_off_goes_unnoticed(cluster):
+    c = cluster(2)
+    c.elect(0)
+    talks = [g.talk() for g in c.gates for _ in range(2)]
+    assert all(isinstance(t.do("INCR", "n"), int) for t in talks)
+    c.gates[0].set(hold="+400")
+    began = time.monotonic()
+    for t in talks:
+        t.send("INCR", "n")
+    new = c.gates[0].talk()
+    new.send("INCR", "n")
+    time.sleep(0.1)
+    assert c.redis[0].do("GET", "n") == "4"
+    assert sorted(t.read() for t in [*talks, new]) == [5, 6, 7, 8, 9]
+    assert time.monotonic() - began >= 0.35
+
+
+def test_a_large_command_is_finished_before_the_hold(cluster):
+    """Larger than all that is kept: what has begun is let through to its end, what has not is not."""
+    c = cluster(2)
+    c.replicate(0)
+    c.elect(0)
+    for g in c.gates:
+        t = g.talk()
+        whole = command("SET", "big", "x" * 3_000_000)
+        t.s.sendall(whole[:1_000_000])
+        until(lambda: g.row()["tunnels"] >= 1)
+        time.sleep(0.1)
+        c.gates[0].set(hold="+5000")
+        time.sleep(0.05)
+        assert c.gates[0].row()["quiet"] < 2
+        t.s.sendall(whole[1_000_000:])
+        assert t.read() == "OK"
+        until(lambda: c.gates[0].row()["quiet"] == 2)
+        t.send("PING")
+        c.gates[0].set(hold=0)
+        assert t.read() == "PONG"
+
+
+def test_the_node_of_a_hop_is_lost(cluster):
+    """Its connections hang; the record names another: those with nothing under way go on there, the others are cut within 1 s."""
+    c = cluster(3)
+    c.elect(0)
+    idle, busy = c.gates[1].talk(), c.gates[1].talk()
+    assert idle.do("INCR", "n") == 1 and busy.do("INCR", "n") == 2
+    c.gates[0].process.send_signal(19)
+    busy.send("INCR", "n")
+    c.epoch += 1
+    c.gates[2].open(c.epoch)
+    c.gates[1].set(epoch=c.epoch, primary=3)
+    assert idle.do("INCR", "n") == 1
+    began = time.monotonic()
+    assert ends(busy)
+    assert time.monotonic() - began < 1.5 * PATIENCE

@@ -43,7 +43,7 @@ static void on_limit(struct timer *t)
 }
 
 int command_start(struct command **out, struct loop *l, const struct program *what, uint64_t limit,
-                command_done *done, void *context, struct err *e)
+                  command_done *done, void *context, struct err *e)
 {
     struct command *c = mem_zero(1, sizeof *c);
     if (!c)

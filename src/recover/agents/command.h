@@ -22,7 +22,7 @@ typedef void command_done(void *context, const struct command_end *end);
 
 /* Its end is told once, from the loop; then *out is gone. ERR_NOMEM, ERR_ABSENT. */
 int command_start(struct command **out, struct loop *l, const struct program *what, uint64_t limit,
-                command_done *done, void *context, struct err *e);
+                  command_done *done, void *context, struct err *e);
 /* Kills it and tells nobody. NULL is allowed. */
 void command_abandon(struct command *c);
 /* 0 when it ended with status 0; else ERR_TIMEOUT, ERR_LIMIT or ERR_IO with what it printed last.

@@ -53,10 +53,10 @@ static void default_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static bool redirect(int out)
+static bool redirect(const struct program *p, int out)
 {
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    return null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 &&
+    int in = p->input ? p->input : open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return in >= 0 && dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 &&
            dup2(out, STDERR_FILENO) >= 0;
 }
 
@@ -126,7 +126,7 @@ static _Noreturn void run(const struct program *p, int out, int report, pid_t pa
 {
     setsid();
     default_signals();
-    if (!redirect(out))
+    if (!redirect(p, out))
         fail(report, STEP_OUTPUT);
     close_others();
     if (!limit(p))

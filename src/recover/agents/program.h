@@ -13,6 +13,7 @@ struct program {
     const char *const *argv; /* with its NULL; argv[0] is the name for ps */
     const char *const *envp; /* with its NULL; nothing is inherited */
     const char *directory;   /* to work in; NULL: "/" */
+    int input;               /* descriptor of its standard input, the caller's; 0: /dev/null */
     bool drop;               /* becomes uid and gid for good; only root can */
     uid_t uid;
     gid_t gid;
