@@ -72,6 +72,8 @@ static bool is_lost_here(const struct failover *f)
 void tell_step(struct failover *f, uint64_t now)
 {
     bool lost = is_lost_here(f);
+    if (!lost && f->role.state == ROLE_REPLICA && failover_acts(f, f->record.r.primary))
+        f->drafting.n = 0; /* another was faster: its chain is the one */
     if (!lost)
         f->lost_at = 0;
     else if (!f->lost_at)
