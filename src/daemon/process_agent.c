@@ -198,23 +198,31 @@ static void on_beat(struct timer *t)
     loop_timer_set(p->loop, t, loop_now(p->loop) + BEAT_EVERY);
 }
 
-static bool read_arguments(int argc, char **argv, const char **state, const char **level)
+struct arguments {
+    const char *state, *level;
+    bool programs;
+};
+
+static bool read_arguments(int argc, char **argv, struct arguments *a)
 {
     static const struct option options[] = {
         {"state", required_argument, NULL, 's'},
         {"log", required_argument, NULL, 'l'},
+        {"programs", no_argument, NULL, 'p'},
         {0},
     };
     optind = 1;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 's')
-            *state = optarg;
+            a->state = optarg;
         else if (o == 'l')
-            *level = optarg;
+            a->level = optarg;
+        else if (o == 'p')
+            a->programs = true;
         else
             return false;
     }
-    return *state && optind == argc;
+    return a->state && optind == argc;
 }
 
 /* The programs work elsewhere: a relative path would be another one there. */
@@ -240,13 +248,13 @@ static int attach_cells(struct agent_process *p, struct err *e)
     return r ? r : cells_attach(&p->cells, region, size, e);
 }
 
-static int prepare(struct agent_process *p, const char *state, struct err *e)
+static int prepare(struct agent_process *p, const struct arguments *a, struct err *e)
 {
     struct sandbox_notes notes = {0};
     p->drops = sandbox_target(&p->user);
-    int r = find_state(p, state, e);
+    int r = find_state(p, a->state, e);
     if (r == 0)
-        r = sandbox_enter_agent(p->state, &p->drops, &notes, e);
+        r = sandbox_enter_agent(p->state, a->programs, &p->drops, &notes, e);
     if (notes.text[0])
         log_info(&p->log, "%s", notes.text);
     if (r == 0)
@@ -261,9 +269,9 @@ static int prepare(struct agent_process *p, const char *state, struct err *e)
     return ipc_open(&p->supervisor, p->loop, IPC_FD_SUPERVISOR, e);
 }
 
-static int run(struct agent_process *p, const char *state, struct err *e)
+static int run(struct agent_process *p, const struct arguments *a, struct err *e)
 {
-    int r = prepare(p, state, e);
+    int r = prepare(p, a, e);
     if (r == 0) {
         on_beat(&p->beat);
         r = loop_run(p->loop, e);
@@ -281,12 +289,12 @@ static int run(struct agent_process *p, const char *state, struct err *e)
 
 int agent_main(int argc, char **argv)
 {
-    const char *state = NULL, *level = NULL;
+    struct arguments a = {0};
     struct err e = {0};
     struct agent_process *p = mem_zero(1, sizeof *p);
     if (!p)
         return EXIT_FAILURE;
-    if (!read_arguments(argc, argv, &state, &level) || log_open(&p->log, "agent", level, &e)) {
+    if (!read_arguments(argc, argv, &a) || log_open(&p->log, "agent", a.level, &e)) {
         fprintf(stderr, "@agent is started by holdfast itself: --state DIR%s%s\n",
                 e.code ? "; " : "", e.text);
         mem_free(p);
@@ -297,7 +305,7 @@ int agent_main(int argc, char **argv)
     p->control = (struct ipc){.fd = -1, .on_message = on_control, .on_gone = on_control_gone};
     p->memory_fd = process_memory_open();
     timer_init(&p->beat, on_beat);
-    int r = run(p, state, &e);
+    int r = run(p, &a, &e);
     if (r)
         log_error(&p->log, "%s", e.text);
     if (p->memory_fd >= 0)

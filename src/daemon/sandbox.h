@@ -39,9 +39,12 @@ int sandbox_enter(enum sandbox_role role, struct sandbox_notes *notes, struct er
  * (CAP_SETUID, CAP_SETGID), to end them (CAP_KILL) and to favour them (CAP_SYS_NICE); nothing in it
  * or below it can gain more. It dies with its supervisor. In the file system it and what it starts
  * execute what the system installed, read /etc, /proc and /sys, and write below `state` (absolute);
- * their filter of system calls is the proxy's, without what starting programs needs. *drops: in,
- * whether programs become the children's user; false after it where a container cannot. */
-int sandbox_enter_agent(const char *state, bool *drops, struct sandbox_notes *notes, struct err *e);
+ * their filter of system calls is the proxy's, without what starting programs needs. programs: the
+ * configuration names commands, which lie and work anywhere: the file system is not bounded.
+ * *drops: in, whether programs become the children's user; false after it where a container cannot.
+ */
+int sandbox_enter_agent(const char *state, bool programs, bool *drops, struct sandbox_notes *notes,
+                        struct err *e);
 
 /* The user that children become when the supervisor is root: `holdfast`, else `nobody`. */
 struct sandbox_user {

@@ -1,6 +1,10 @@
 /* Whether the agent runs: where the view in force has a coordinator that is ours to run. Its life
  * is as any child's (supervisor_child.c), its end is the end of what it runs.
  *
+ * What may be executed below it is bounded when it starts (sandbox_agent.c). An agent that was
+ * started for etcd and Redis alone is replaced when the first `command` or `hook` comes into the
+ * configuration.
+ *
  * An upgrade leaves the old agent in place until the new program is sure of itself, as two of them
  * could not share etcd's data. Then the old one is told to end in order, and the new one starts. */
 #include "daemon/supervisor.h"
@@ -15,6 +19,27 @@ bool agent_is_wanted(const struct supervisor *s)
     return !ends(s) && s->now.view && view_wants_agent(s->now.view);
 }
 
+bool agent_runs_programs(const struct supervisor *s)
+{
+    const struct view *v = s->now.view;
+    for (uint32_t i = 0; v && i < v->n_services; i++) {
+        const struct view_primary *p = &v->services[i].primary;
+        if (view_is_primary(&v->services[i]) && (p->command.n || p->hook.n))
+            return true;
+    }
+    return false;
+}
+
+static void replace_for_programs(struct supervisor *s)
+{
+    struct child *c = &s->children[CHILD_AGENT];
+    if (c->inherited || c->programs || c->stop_ticks || !agent_runs_programs(s))
+        return;
+    log_warning(&s->log, "the agent is started anew: it was not to run commands of the "
+                         "configuration until now");
+    child_stop(c, true, STOP_AGENT_WITHIN);
+}
+
 void agent_follow(struct supervisor *s)
 {
     struct child *c = &s->children[CHILD_AGENT];
@@ -23,6 +48,8 @@ void agent_follow(struct supervisor *s)
     if (agent_is_wanted(s)) {
         if (!child_runs(c) && !timer_is_set(&c->again))
             child_start(c);
+        else if (child_runs(c))
+            replace_for_programs(s);
         return;
     }
     loop_timer_stop(s->loop, &c->again);

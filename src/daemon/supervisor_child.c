@@ -228,7 +228,15 @@ static int execute(struct child *c, struct err *e)
                            bank,
                            c->role == PROXY_STARTS ? "--wait" : NULL,
                            NULL};
-    const char *agent[] = {"holdfast", "@agent", "--state", s->state, "--log", level, NULL};
+    c->programs = c->index == CHILD_AGENT && agent_runs_programs(s);
+    const char *agent[] = {"holdfast",
+                           "@agent",
+                           "--state",
+                           s->state,
+                           "--log",
+                           level,
+                           c->programs ? "--programs" : NULL,
+                           NULL};
     const char **argv = c->index == CHILD_CONTROL ? control : child_is_proxy(c) ? proxy : agent;
     int pair[2];
     int r = net_message_pair(pair, e);
@@ -303,7 +311,7 @@ void child_start(struct child *c)
     log_info(&s->log, "%s runs as process %ld", c->name, (long)c->pid);
     if (c->index == CHILD_CONTROL)
         brief_control(c);
-    else if (child_is_proxy(c))
+    else
         view_give(c);
     introduce(c);
     tell_control(c, IPC_CHILD_STARTED, 0, "started");

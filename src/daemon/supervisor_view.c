@@ -80,7 +80,8 @@ void view_give(struct child *c)
     if (epoch == 0 || !ipc_is_open(&c->ipc) || c->foreign)
         return;
     send_epoch(c, IPC_VIEW_BEGIN, epoch, &s->now.view_fd);
-    send_sockets(c);
+    if (c->index != CHILD_AGENT) /* it wants to know its services' commands, and listens nowhere */
+        send_sockets(c);
     send_epoch(c, IPC_VIEW_END, epoch, NULL);
     c->sent = epoch;
     c->taking_ticks = 0;
@@ -117,6 +118,7 @@ static void adopt(struct supervisor *s, struct held *next)
              s->now.view->n_services, s->now.view->n_sockets);
     for (unsigned i = CHILD_PROXY; i < CHILD_AGENT; i++)
         view_give(&s->children[i]);
+    view_give(&s->children[CHILD_AGENT]);
     agent_follow(s);
 }
 

@@ -266,14 +266,16 @@ static int redis_open(struct keeper *k, struct err *e)
     return 0;
 }
 
-/* Address and passwords are in its configuration: it is started anew. */
+/* The old password goes on to count until it is started anew: not all nodes change at once. */
 static void redis_configure(struct keeper *k, const struct agent_instance *was)
 {
     struct kept_redis *r = k->kept;
-    bool same = addr_eq(&was->places[was->place].address, &k->spec.places[k->spec.place].address) &&
-                strcmp(was->password, k->spec.password) == 0 &&
-                strcmp(was->gate_password, k->spec.gate_password) == 0;
-    if (!same && runner_runs(&r->runner)) {
+    bool same = addr_eq(&was->places[was->place].address, &k->spec.places[k->spec.place].address);
+    bool secrets = strcmp(was->password, k->spec.password) == 0 &&
+                   strcmp(was->gate_password, k->spec.gate_password) == 0;
+    if (same && !secrets && redis_link_is_open(&r->link)) {
+        redis_passwords(r);
+    } else if (!(same && secrets) && runner_runs(&r->runner)) {
         keeper_log(k, true, "redis-server is started anew, for its configuration is another");
         runner_stop(&r->runner, k->spec.demotion);
     }

@@ -88,6 +88,7 @@ struct kept_redis {
 /* keeper_redis_role.c */
 void redis_told(struct kept_redis *r);      /* REPLICAOF, as it should be */
 void redis_retell(struct kept_redis *r);    /* ... as if it were another one than before */
+void redis_passwords(struct kept_redis *r); /* those of the spec count too */
 void redis_connected(struct kept_redis *r); /* a new connection: what is under way begins again */
 void redis_order(struct keeper *k);
 void redis_lapse(struct keeper *k);

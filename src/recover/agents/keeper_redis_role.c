@@ -72,6 +72,24 @@ static void limit(struct kept_redis *r, uint64_t within)
         loop_timer_set(r->keeper->loop, &r->limit, at);
 }
 
+void redis_passwords(struct kept_redis *r)
+{
+    const struct agent_instance *spec = &r->keeper->spec;
+    const char *const users[][2] = {{"holdfast", spec->password}, {"default", spec->gate_password}};
+    for (size_t i = 0; i < ARRAY_LEN(users); i++) {
+        struct buf *out = redis_link_ask(&r->link, TAG_NONE);
+        char password[INSTANCE_PASSWORD + 1];
+        snprintf(password, sizeof password, ">%s", users[i][1]);
+        if (out)
+            resp_put_words(out, "ACL", "SETUSER", users[i][0], password, NULL);
+        wipe(password, sizeof password);
+    }
+    struct buf *out = redis_link_ask(&r->link, TAG_NONE);
+    if (out)
+        resp_put_words(out, "CONFIG", "SET", "masterauth", spec->password, NULL);
+    redis_link_flush(&r->link);
+}
+
 /* All but ourselves. */
 static void ask_kill(struct kept_redis *r, const char *type)
 {
