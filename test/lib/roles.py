@@ -194,3 +194,17 @@ class Roles(Coordinated):
                 if e["code"].startswith(self.CODES) or e["code"].startswith("node-"):
                     lines.append((e["boot_ns"], f"{(e['boot_ns'] - since) / 1e6:10.1f} {name}: {e['code']} {e['subject']}: {e['text']}"))
         return "\n".join(line for _, line in sorted(lines))
+
+    def everything(self, name):
+        """All processes of the node: its own, etcd, the instance."""
+        top, children = self[name].process.pid, {}
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/stat") as f:
+                    children.setdefault(int(f.read().rsplit(")", 1)[1].split()[1]), []).append(int(pid))
+            except OSError:
+                continue
+        found = [top]
+        for pid in found:
+            found += children.get(pid, [])
+        return found
