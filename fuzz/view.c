@@ -80,6 +80,7 @@ static void add_cluster(struct view *v)
     k->nodes[2] = (struct view_node){.name = STR("c"), .zone = STR(""), .place = 2};
     k->nodes[1].place = 1;
     CHECK(addr_parse(STR("10.0.0.3:7300"), &k->nodes[2].address));
+    k->coordinator.kind = COORDINATOR_MANAGED;
     k->key_file = STR("/k");
     k->heartbeat = VIEW_HEARTBEAT_MIN;
     k->suspect_after = VIEW_LEAST_SILENCE * k->heartbeat;

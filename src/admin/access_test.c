@@ -127,8 +127,8 @@ static struct answer ask_as(struct server *s, const struct addr *at, const char 
     return a;
 }
 
-static void expect(struct server *s, const struct addr *at, const char *method, const char *target,
-                   const char *secret, unsigned status)
+static void expect_at(struct server *s, const struct addr *at, const char *method,
+                      const char *target, const char *secret, unsigned status)
 {
     struct answer a = ask_as(s, at, method, target, secret);
     if (a.status != status)
@@ -146,17 +146,17 @@ static void every_route_needs_a_token_and_its_right(void **state)
     open_door(&s, &at);
     for (size_t i = 0; route_at(i, &path, &method, &right); i++) {
         assert_true(right && (right & (right - 1)) == 0 && right < 1u << RIGHTS);
-        expect(&s, &at, method, path, NULL, 401);
+        expect_at(&s, &at, method, path, NULL, 401);
         s.f.admin->access = (struct access){0};
         if (!(right & RIGHT_READ))
-            expect(&s, &at, method, path, SECRET_READ, 403);
+            expect_at(&s, &at, method, path, SECRET_READ, 403);
     }
     assert_int_equal(s.f.reloads + s.f.restarts, 0);
-    expect(&s, &at, "GET", "/v1/status", SECRET_READ, 200);
-    expect(&s, &at, "GET", "/v1/status", SECRET_ALL, 200);
-    expect(&s, &at, "GET", "/metrics", SECRET_ALL, 200);
-    expect(&s, &at, "GET", "/v1/nothing", SECRET_READ, 404);
-    expect(&s, &at, "POST", "/v1/services/web/instances/10.0.0.1:80/drain", SECRET_ALL, 200);
+    expect_at(&s, &at, "GET", "/v1/status", SECRET_READ, 200);
+    expect_at(&s, &at, "GET", "/v1/status", SECRET_ALL, 200);
+    expect_at(&s, &at, "GET", "/metrics", SECRET_ALL, 200);
+    expect_at(&s, &at, "GET", "/v1/nothing", SECRET_READ, 404);
+    expect_at(&s, &at, "POST", "/v1/services/web/instances/10.0.0.1:80/drain", SECRET_ALL, 200);
     assert_true(s.f.draining[0]);
     fixture_close(&s.f);
 }
@@ -184,12 +184,12 @@ static void who_guesses_is_not_heard(void **state)
     struct addr at;
     open_door(&s, &at);
     for (int i = 0; i < ACCESS_TRIES; i++)
-        expect(&s, &at, "GET", "/v1/status", "guess", 401);
-    expect(&s, &at, "GET", "/v1/status", "guess", 429);
-    expect(&s, &at, "GET", "/v1/status", SECRET_ALL, 429); /* nor is a right guess told apart */
+        expect_at(&s, &at, "GET", "/v1/status", "guess", 401);
+    expect_at(&s, &at, "GET", "/v1/status", "guess", 429);
+    expect_at(&s, &at, "GET", "/v1/status", SECRET_ALL, 429); /* nor is a right guess told apart */
     assert_int_equal(s.f.events.by_code[EVENT_ADMIN_DENIED], 1);
     s.f.admin->access.list[0].since -= ACCESS_WINDOW;
-    expect(&s, &at, "GET", "/v1/status", SECRET_ALL, 200);
+    expect_at(&s, &at, "GET", "/v1/status", SECRET_ALL, 200);
     fixture_close(&s.f);
 }
 

@@ -198,4 +198,17 @@ static inline const char *error_code(const struct answer *a)
     return code ? code : "";
 }
 
+/* One question, and its answer: this status, and this word in it. */
+static inline void expect(struct client *c, const char *method, const char *target,
+                          const char *body, unsigned status, const char *word)
+{
+    struct answer a = ask_with(c, method, target, body);
+    char *whole = json_dumps(a.json, JSON_COMPACT);
+    assert_non_null(whole);
+    if (a.status != status || !strstr(whole, word))
+        fail_msg("%s %s %s: %u %s", method, target, body, a.status, whole);
+    mem_free(whole);
+    answer_end(&a);
+}
+
 #endif

@@ -4,18 +4,6 @@
 
 #include "admin/client.h"
 
-static void expect(struct client *c, const char *method, const char *target, const char *body,
-                   unsigned status, const char *word)
-{
-    struct answer a = ask_with(c, method, target, body);
-    char *whole = json_dumps(a.json, JSON_COMPACT);
-    assert_non_null(whole);
-    if (a.status != status || !strstr(whole, word))
-        fail_msg("%s %s %s: %u %s", method, target, body, a.status, whole);
-    mem_free(whole);
-    answer_end(&a);
-}
-
 static const struct admin_version made = {.number = 5,
                                           .when = 1000,
                                           .digest = "d",
@@ -36,7 +24,8 @@ static void the_picture_is_told(void **state)
            "\"changes\":[\"x\",\"y\"]},\"head\":{\"version\":4");
     expect(&c, "GET", "/v1/config", "", 200,
            "\"revision\":17,\"coordinator\":\"model\",\"reachable\":true,\"problem\":\"it cannot\","
-           "\"own_file_problem\":\"web.conf has 1 error\",\"nodes\":[{\"name\":\"host-a\",\"self\":true,\"alive\":true,\"version\":3,"
+           "\"own_file_problem\":\"web.conf has 1 "
+           "error\",\"nodes\":[{\"name\":\"host-a\",\"self\":true,\"alive\":true,\"version\":3,"
            "\"problem\":\"it cannot\"}]");
     client_close(&c);
     server_close(&s);

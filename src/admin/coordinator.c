@@ -168,6 +168,24 @@ void answer_coordinator_restore(struct conn *c, const struct captures *m)
     json_decref(root);
 }
 
+/* Of the managed coordinator's member here. */
+static void metrics_member(const struct admin_coordinator *k, struct exposition *x)
+{
+    static const struct labels no_labels;
+    exposition_family(x, "holdfast_coordinator_file_bytes", METRIC_GAUGE,
+                      "Size of the file of the coordinator's member here; 0: it does not answer.");
+    exposition_count(x, &no_labels, k->bytes);
+    exposition_family(x, "holdfast_coordinator_full", METRIC_GAUGE,
+                      "1 while the file of a member is full: nothing is written.");
+    exposition_count(x, &no_labels, k->full);
+    exposition_family(x, "holdfast_coordinator_heartbeat_seconds", METRIC_GAUGE,
+                      "Heartbeat of the member here; longer than usual for a slow disk.");
+    exposition_ns(x, &no_labels, k->heartbeat_ms * NS_PER_MS);
+    exposition_family(x, "holdfast_coordinator_disk_sync_seconds", METRIC_GAUGE,
+                      "What the disk here took to sync, median; 0: not measured.");
+    exposition_ns(x, &no_labels, k->sync_median);
+}
+
 void metrics_coordinator(struct admin *a, struct exposition *x)
 {
     static const struct labels no_labels;
@@ -189,6 +207,8 @@ void metrics_coordinator(struct admin *a, struct exposition *x)
         exposition_family(x, "holdfast_coordinator_voters_version", METRIC_GAUGE,
                           "Version of the set of voters; 0: none is known.");
         exposition_count(x, &no_labels, k->voters);
+        if (k->record && k->etcd)
+            metrics_member(k, x);
     }
     mem_free(k);
 }

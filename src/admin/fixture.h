@@ -246,6 +246,12 @@ static inline int fixture_coordinator(void *context, struct admin_coordinator *o
     out->n_voters = 2;
     str_copy(out->voter[0], sizeof out->voter[0], STR("host-a"));
     str_copy(out->voter[1], sizeof out->voter[1], STR("host-c"));
+    out->record = "data";
+    out->etcd = "running";
+    out->bytes = 4096;
+    out->full = true;
+    out->heartbeat_ms = 400;
+    out->sync_median = 3 * NS_PER_MS;
     return 0;
 }
 

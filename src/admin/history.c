@@ -136,8 +136,13 @@ static void add_ring(const struct events *e, const struct audit_question *q, uin
     }
 }
 
-static void out_of_memory(struct conn *c)
+/* What was written into the body, unless memory ran out meanwhile. */
+static void answer_body(struct conn *c)
 {
+    if (!c->body.failed) {
+        conn_answer(c, 200, "application/json");
+        return;
+    }
     buf_free(&c->body);
     conn_answer_json(c, 500, NULL);
 }
@@ -157,10 +162,7 @@ static void put_events(struct conn *c, const struct audit_answer *a)
                  out);
     buf_printf(out, "],\"next\":%" PRIu64 ",\"lost\":0,\"more\":%s,\"cursor\":%" PRIu64 "}\n", next,
                more ? "true" : "false", a ? a->next : 0);
-    if (out->failed)
-        out_of_memory(c);
-    else
-        conn_answer(c, 200, "application/json");
+    answer_body(c);
 }
 
 static void on_events(struct audit_ask *ask, const struct audit_answer *a)
@@ -451,10 +453,7 @@ static void put_why(struct conn *c, const struct audit_answer *a, const char *su
     put_list(out, "records", a ? a->rows : NULL);
     buf_printf(out, ",\"more\":%s,\"cursor\":%" PRIu64 "}\n", a && a->more ? "true" : "false",
                a ? a->next : 0);
-    if (out->failed)
-        out_of_memory(c);
-    else
-        conn_answer(c, 200, "application/json");
+    answer_body(c);
 }
 
 static void on_why(struct audit_ask *ask, const struct audit_answer *a)

@@ -4,18 +4,6 @@
 
 #include "admin/client.h"
 
-static void expect(struct client *c, const char *method, const char *target, const char *body,
-                   unsigned status, const char *word)
-{
-    struct answer a = ask_with(c, method, target, body);
-    char *whole = json_dumps(a.json, JSON_COMPACT);
-    assert_non_null(whole);
-    if (a.status != status || !strstr(whole, word))
-        fail_msg("%s %s %s: %u %s", method, target, body, a.status, whole);
-    mem_free(whole);
-    answer_end(&a);
-}
-
 static void a_token_is_made_as_it_was_asked_for(void **state)
 {
     struct server s;

@@ -118,18 +118,6 @@ static void a_status_begins_with_those_that_are_not_alive(void **state)
     fixture_close(&f);
 }
 
-static void expect(struct client *c, const char *method, const char *target, const char *body,
-                   unsigned status, const char *word)
-{
-    struct answer a = ask_with(c, method, target, body);
-    char *whole = json_dumps(a.json, JSON_COMPACT);
-    assert_non_null(whole);
-    if (a.status != status || !strstr(whole, word))
-        fail_msg("%s %s %s: %u %s", method, target, body, a.status, whole);
-    mem_free(whole);
-    answer_end(&a);
-}
-
 static void leaving_is_asked_and_seen(void **state)
 {
     struct server s;

@@ -5,22 +5,7 @@
 #include "cli/json.h"
 #include "cli/shared.h"
 
-struct apply_options {
-    struct node_place node;
-    bool json, yes;
-    const char *note;
-    uint64_t wait;
-};
-
-static const struct option options[] = {
-    {"yes", 'y', NULL, "do not ask, whatever the change takes away", OPTION_FLAG,
-     offsetof(struct apply_options, yes)},
-    {"note", 0, "TEXT", "why, for the history", OPTION_TEXT, offsetof(struct apply_options, note)},
-    {"wait", 'w', "SECONDS", "for the nodes to run it (default 10)", OPTION_NUMBER,
-     offsetof(struct apply_options, wait)},
-    CLI_OPTION_JSON(struct apply_options),
-    CLI_OPTIONS_NODE(struct apply_options),
-};
+static const struct option options[] = {SHARED_OPTIONS};
 
 static const struct usage usage = {
     .command = "apply",
@@ -38,7 +23,7 @@ static const struct usage usage = {
     .n_options = ARRAY_LEN(options),
 };
 
-static void show(const struct apply_options *o, const struct reply *plan)
+static void show(const struct shared_options *o, const struct reply *plan)
 {
     struct buf out = {0};
     if (!o->json)
@@ -47,19 +32,18 @@ static void show(const struct apply_options *o, const struct reply *plan)
     buf_free(&out);
 }
 
-static int post(const struct apply_options *o, const char *file, const struct buf *base64,
+static int post(const struct shared_options *o, const char *file, const struct buf *base64,
                 const struct reply *plan, struct reply *r)
 {
-    json_t *body =
-        json_pack("{s:s%, s:O, s:b, s:s}", "bundle", base64->p, base64->n, "base",
-                  json_object_get(plan->json, "base"), "yes", 1, "note", o->note ? o->note : "");
-    int code = shared_post(&o->node, "/v1/config/apply", body, r);
+    json_t *body = json_pack("{s:s%}", "bundle", base64->p, base64->n);
+    int code =
+        shared_change(o, "/v1/config/apply", body, json_object_get(plan->json, "base"), true, r);
     if (o->json && (code != CLI_OK || r->status != 200))
         reply_print(r);
     return code == CLI_OK && r->status != 200 ? shared_refused(r, file) : code;
 }
 
-static int apply(const struct apply_options *o, const char *file, const struct buf *base64)
+static int apply(const struct shared_options *o, const char *file, const struct buf *base64)
 {
     struct reply plan = {0}, r = {0};
     int code = shared_plan(&o->node, file, base64, &plan);
@@ -80,7 +64,7 @@ static int apply(const struct apply_options *o, const char *file, const struct b
 
 int command_apply(int argc, char **argv)
 {
-    struct apply_options o = {.wait = SHARED_WAIT};
+    struct shared_options o = {.wait = SHARED_WAIT};
     const char *operands[OPERANDS_MAX];
     struct buf base64 = {0};
     int code;

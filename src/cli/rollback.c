@@ -4,25 +4,8 @@
 #include "cli/cli.h"
 #include "cli/json.h"
 #include "cli/shared.h"
-#include "cli/term.h"
 
-struct rollback_options {
-    struct node_place node;
-    bool json, yes;
-    const char *note;
-    uint64_t wait;
-};
-
-static const struct option options[] = {
-    {"yes", 'y', NULL, "do not ask, whatever the change takes away", OPTION_FLAG,
-     offsetof(struct rollback_options, yes)},
-    {"note", 0, "TEXT", "why, for the history", OPTION_TEXT,
-     offsetof(struct rollback_options, note)},
-    {"wait", 'w', "SECONDS", "for the nodes to run it (default 10)", OPTION_NUMBER,
-     offsetof(struct rollback_options, wait)},
-    CLI_OPTION_JSON(struct rollback_options),
-    CLI_OPTIONS_NODE(struct rollback_options),
-};
+static const struct option options[] = {SHARED_OPTIONS};
 
 static const struct usage usage = {
     .command = "rollback",
@@ -37,33 +20,26 @@ static const struct usage usage = {
     .n_options = ARRAY_LEN(options),
 };
 
-static int post(const struct rollback_options *o, uint64_t version, const json_t *base, bool yes,
+static int post(const struct shared_options *o, uint64_t version, const json_t *base, bool yes,
                 struct reply *r)
 {
-    json_t *body =
-        json_pack("{s:I, s:I, s:b, s:s}", "version", (json_int_t)version, "base",
-                  json_integer_value(base), "yes", yes ? 1 : 0, "note", o->note ? o->note : "");
-    return shared_post(&o->node, "/v1/config/rollback", body, r);
+    json_t *body = json_pack("{s:I}", "version", (json_int_t)version);
+    return shared_change(o, "/v1/config/rollback", body, base, yes, r);
 }
 
-static int confirm(const struct rollback_options *o, const struct reply *refused)
+static int confirm(const struct shared_options *o, const struct reply *refused)
 {
     const json_t *risks = json_object_get(refused->json, "risks");
     struct buf out = {0};
     buf_printf(&out, "this takes something away:\n");
-    for (size_t i = 0; i < json_array_size(risks); i++) {
-        const char *line = json_string_value(json_array_get(risks, i));
-        buf_add_str(&out, STR("  "));
-        text_clean(&out, str_of(line ? line : ""));
-        buf_add_str(&out, STR("\n"));
-    }
+    shared_lines(risks, &out);
     if (!o->json)
         cli_write(stdout, &out);
     buf_free(&out);
     return shared_confirm(risks, false, o->json);
 }
 
-static int roll_back(const struct rollback_options *o, uint64_t version, const json_t *base)
+static int roll_back(const struct shared_options *o, uint64_t version, const json_t *base)
 {
     struct reply r = {0};
     int code = post(o, version, base, o->yes, &r);
@@ -89,7 +65,7 @@ static int roll_back(const struct rollback_options *o, uint64_t version, const j
 
 int command_rollback(int argc, char **argv)
 {
-    struct rollback_options o = {.wait = SHARED_WAIT};
+    struct shared_options o = {.wait = SHARED_WAIT};
     const char *operands[OPERANDS_MAX];
     struct reply r = {0};
     uint64_t version;

@@ -45,6 +45,19 @@ int shared_post(const struct node_place *place, const char *path, json_t *body, 
     return rc ? cli_fail(CLI_UNREACHABLE, "%s", e.text) : CLI_OK;
 }
 
+int shared_change(const struct shared_options *o, const char *path, json_t *body,
+                  const json_t *base, bool yes, struct reply *r)
+{
+    bool whole = json_object_set_new(body, "base", json_integer(json_integer_value(base))) == 0 &&
+                 json_object_set_new(body, "yes", json_boolean(yes)) == 0 &&
+                 json_object_set_new(body, "note", json_string(o->note ? o->note : "")) == 0;
+    if (!whole) { /* shared_post says why */
+        json_decref(body);
+        body = NULL;
+    }
+    return shared_post(&o->node, path, body, r);
+}
+
 /* Files are named as seen from the directory of the main one: here, as seen from where we are. */
 static json_t *from_here(const json_t *problems, const char *file)
 {
@@ -80,7 +93,7 @@ int shared_plan(const struct node_place *place, const char *file, const struct b
     return code == CLI_OK && r->status != 200 ? shared_refused(r, file) : code;
 }
 
-static void show_lines(const json_t *list, struct buf *out)
+void shared_lines(const json_t *list, struct buf *out)
 {
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *line = json_string_value(json_array_get(list, i));
@@ -103,14 +116,14 @@ void shared_show(const json_t *plan, struct buf *out)
         buf_printf(out, "%zu change%s to %s:\n", n, n == 1 ? "" : "s", what);
     else
         buf_printf(out, "no differences to %s\n", what);
-    show_lines(changes, out);
+    shared_lines(changes, out);
     if (json_array_size(risks))
         buf_printf(out, "of these, what takes something away:\n");
-    show_lines(risks, out);
+    shared_lines(risks, out);
     if (json_array_size(local))
         buf_printf(out, "not part of it, since it is local to a node: to change it, change each "
                         "node's own file and reload\n");
-    show_lines(local, out);
+    shared_lines(local, out);
 }
 
 int shared_confirm(const json_t *risks, bool yes, bool json)

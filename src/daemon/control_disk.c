@@ -10,6 +10,7 @@
 #define AWAITED_NS (8 * NS_PER_S)  /* so long the first start waits */
 #define LEAST_NS   (10 * NS_PER_S) /* between two measurements, whatever happens */
 #define STEADY_NS  (75 * NS_PER_S) /* longer than between two measurements of any disk */
+#define FAILED_NS  (60 * NS_PER_S) /* after one that failed: the disk may be full */
 #define LOST_NS    (30 * NS_PER_S) /* an answer that has not come then never does */
 
 static struct coord_disk *disk_of(struct control *c)
@@ -103,6 +104,7 @@ void disk_measured(struct control *c, const struct agent_disk *f)
     uint64_t now = loop_now(c->loop);
     uint32_t was = d->judge.level;
     d->ticket = 0;
+    d->next = now + FAILED_NS;
     if (!f)
         return;
     d->figures = *f;

@@ -14,6 +14,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/base64.h"
@@ -225,8 +226,9 @@ void coord_restore_begin(struct control *c)
 {
     struct coordinating *g = g_of(c);
     char path[PATHS_MAX];
+    struct stat st;
     g->restore_from[0] = 0;
-    if (restore_path(c, path, NULL) || access(path, F_OK))
+    if (restore_path(c, path, NULL) || stat(path, &st)) /* access() would look without our rights */
         return;
     if (g->kind != COORDINATOR_MANAGED || g->record.filling) {
         str_copy(g->restore_from, sizeof g->restore_from, str_of(path));

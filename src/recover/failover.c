@@ -280,7 +280,7 @@ static void follow(struct failover *f, uint64_t now)
     if (f->record.r.epoch >= f->fenced.epoch)
         to_agent(f, ROLE_FOLLOW, FAILOVER_FOLLOW, f->record.r.epoch, f->record.r.primary, now);
     else
-        f->role.follows = ROLE_NOBODY;
+        f->facts.agent = PROGRESS_FAILED; /* the record that is known here is old: later */
 }
 
 static void carry_out(struct failover *f, const struct role_order *o, uint64_t now)

@@ -1,7 +1,7 @@
 """manager: stands in for systemd where it is not process 1: starts what a unit file says, and speaks sd_notify(3) with it.
 
 It does what a unit's [Service] asks for that holdfast's depends on: Type=notify, ExecStart, ExecReload, WatchdogSec, Restart, RestartSec,
-TimeoutStartSec, TimeoutStopSec (and EXTEND_TIMEOUT_USEC), KillMode=mixed, EnvironmentFile, LimitNOFILE, LimitRTPRIO, UMask, and as
+TimeoutStartSec, TimeoutStopSec (and EXTEND_TIMEOUT_USEC), KillMode=mixed, EnvironmentFile, LimitNOFILE, LimitRTPRIO, LimitNICE, UMask, and as
 root CapabilityBoundingSet and NoNewPrivileges. It does not do what takes mounts, namespaces and filters of system calls:
 `IGNORED` names that, and test/package has it done by the real one.
 
@@ -27,11 +27,12 @@ from holdfast import PATIENCE, until
 
 IGNORED = re.compile(r"Protect|Private|Restrict(?!$)|System|Memory|Lock|OOM|\w+Directory|ReadWritePaths|Ambient")
 KNOWN = {"Type", "EnvironmentFile", "ExecStart", "ExecReload", "Restart", "RestartSec", "WatchdogSec", "TimeoutStartSec", "KillMode",
-         "TimeoutStopSec", "LimitNOFILE", "LimitRTPRIO", "UMask", "CapabilityBoundingSet", "NoNewPrivileges"}
+         "TimeoutStopSec", "LimitNOFILE", "LimitRTPRIO", "LimitNICE", "UMask", "CapabilityBoundingSet", "NoNewPrivileges"}
 CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE",
                 "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO",
                 "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE"]
 LAST_CAPABILITY = 40
+RLIMIT_NICE = 13        # the module has no name for it
 PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -83,10 +84,20 @@ class Manager:
 
     # --- the main process ---
 
+    def limits(self):
+        """(what, how much) of the unit. A nice value has a sign, and the kernel counts it from 20 down."""
+        nice = self.one("LimitNICE")
+        assert nice[0] in "+-", "without a sign it would be the kernel's own figure"
+        return [(resource.RLIMIT_NOFILE, int(self.one("LimitNOFILE"))), (resource.RLIMIT_RTPRIO, int(self.one("LimitRTPRIO"))),
+                (RLIMIT_NICE, 20 - int(nice))]
+
     def _limits(self):
-        for limit, name in (resource.RLIMIT_NOFILE, "LimitNOFILE"), (resource.RLIMIT_RTPRIO, "LimitRTPRIO"):
-            least = min(int(self.one(name)), resource.getrlimit(limit)[1])      # as close as may be, as systemd does
-            resource.setrlimit(limit, (least, least))
+        for limit, value in self.limits():
+            try:
+                resource.setrlimit(limit, (value, value))
+            except (ValueError, PermissionError):       # as close as may be, as systemd does
+                least = min(value, resource.getrlimit(limit)[1])
+                resource.setrlimit(limit, (least, least))
         os.umask(int(self.one("UMask"), 8))
         if os.geteuid() == 0:
             kept = {CAPABILITIES.index(c.removeprefix("CAP_")) for line in self.unit["CapabilityBoundingSet"] for c in line.split()}

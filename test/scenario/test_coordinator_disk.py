@@ -8,6 +8,7 @@ import time
 from cluster import answered, now
 from coordinated import KILL, Coordinated
 from holdfast import PATIENCE, until
+from metrics import metrics
 
 SLOW_MS = 500
 
@@ -72,6 +73,9 @@ def test_slow_disks_make_it_slower_and_nothing_else(site):
         site.report(f"the leader's disk: known after {(told['boot_ns'] - at) / 1e9:.0f} s, all relaxed after {(now() - at) / 1e9:.0f} s, "
                     f"{len(elections(cluster, at))} elections, {restarts(cluster, at)} started again")
         assert set(restarts(cluster, at)) == set("abc")
+        seen = metrics(cluster[slow])
+        assert seen["holdfast_coordinator_heartbeat_seconds"] == 0.4
+        assert seen["holdfast_coordinator_disk_sync_seconds"] >= SLOW_MS / 1000
         applies.until(lambda: cluster.leader() not in (None, slow), 150, "a leader with a better disk")
         applies.took = []
         quiet = now()

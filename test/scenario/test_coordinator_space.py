@@ -9,6 +9,7 @@ import sys
 from cluster import answered, now
 from coordinated import Coordinated
 from holdfast import PATIENCE, until
+from metrics import metrics
 
 QUOTA = 24 << 20
 
@@ -58,6 +59,8 @@ def test_a_full_file_is_emptied_and_changes_are_taken_again(site):
         fill(cluster, "b")
         for name in "abc":
             cluster.await_told("the files of etcd are full", name, since=at)
+        full = "holdfast_coordinator_full"
+        assert metrics(cluster["a"])[full] == 1
         for name in "abc":
             cluster.await_told("there is room in the files of etcd again", name, since=at, seconds=120)
         site.report(f"room again {(now() - at) / 1e9:.0f} s after it began to fill; files of {sizes(cluster)} bytes")
@@ -66,6 +69,7 @@ def test_a_full_file_is_emptied_and_changes_are_taken_again(site):
         assert sorted(freed) == ["a", "b", "c"], by_itself          # each once, the leader after another led
         assert [text for _, _, text in by_itself if "the history" in text and "is removed" in text]
         assert [text for _, _, text in by_itself if "lets this node lead while" in text]
+        assert metrics(cluster["a"])[full] == 0
         assert max(sizes(cluster).values()) < QUOTA / 2
         cluster.await_members("abc")
         for number, name in enumerate("abc", 2):

@@ -2,6 +2,7 @@
 does not enforce is printed, and test/package has systemd itself enforce it."""
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import time
 import pytest
 
 from holdfast import BINARY, PATIENCE, TOP, sample, until
-from manager import IGNORED, Manager, read_unit
+from manager import IGNORED, RLIMIT_NICE, Manager, read_unit
 
 UNIT = f"{TOP}/packaging/debian/holdfast.service"
 
@@ -73,6 +74,19 @@ def test_a_supervisor_that_fails_is_started_again(site, service, how):
     assert any("watchdog" in line for at, line in manager.said) == (how == signal.SIGSTOP)
     node.await_all_healthy()
     assert node.pid("supervisor") == manager.main.pid != pid
+    assert manager.stop() == "exited 0"
+
+
+def test_etcd_may_be_favoured(site, service):
+    """Whoever the service starts may go down to the nice value that docs/processes.md promises, without a capability too."""
+    port = site.port()
+    manager, _ = service(sample(port, [site.backend()]), port)
+    with open(f"/proc/{manager.main.pid}/limits") as f:
+        [(soft, hard)] = re.findall(r"Max nice priority +(\d+) +(\d+)", f.read())
+    [wanted] = [value for limit, value in manager.limits() if limit == RLIMIT_NICE]
+    may = subprocess.run(["prlimit", f"--nice={wanted}", "true"], stderr=subprocess.DEVNULL).returncode == 0
+    least = wanted if may else min(wanted, resource.getrlimit(RLIMIT_NICE)[1])
+    assert (wanted, int(soft), int(hard)) == (30, least, least)
     assert manager.stop() == "exited 0"
 
 
