@@ -48,6 +48,7 @@ struct role_here {
     struct role_ordered ordered[ROLE_ORDERS];
     struct agent_report report;
     bool reported;
+    char fault[ADMIN_REASON_MAX]; /* what was told of the primary's loss */
     /* What an operator asked for. */
     struct admin_role_request request;
     enum admin_role_ask ask;

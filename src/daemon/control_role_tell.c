@@ -30,22 +30,22 @@ static uint64_t took(const struct failover_chain *k)
     return k->n > 1 ? k->steps[k->n - 1].at - k->steps[0].at : 0;
 }
 
-/* The chain, each step with its time since the first: what `why` shows. */
+/* The chain: each step with its time, and of whom it tells. */
 static void add_chain(struct role_here *r)
 {
     const struct failover_chain *k = &r->core.chain;
+    bool planned = r->core.record.from < r->n;
+    audit_states(r->owner, k->before < r->n ? r->names[k->before] : "nobody",
+                 role_place_name(r, k->primary), planned ? "switchover" : "failover");
+    audit_rule(r->owner, "%s", r->fault[0] && !planned ? r->fault : k->why);
     for (uint32_t i = 0; i < k->n; i++) {
         const struct failover_step *s = &k->steps[i];
-        uint64_t since = s->at - k->steps[0].at;
-        char at[40] = "";
-        if (s->kind == FAILOVER_STEP_FENCED || s->kind == FAILOVER_STEP_CATCH_UP)
-            snprintf(at, sizeof at, " at position %llu", (unsigned long long)s->position);
-        audit_evidence(r->owner, failover_step_name((enum failover_step_kind)s->kind),
-                       str_of(role_place_name(r, s->place)), s->at, since / NS_PER_US, 1,
-                       "+%llu.%llu ms%s%s%s", (unsigned long long)(since / NS_PER_MS),
-                       (unsigned long long)(since / (NS_PER_MS / 10) % 10),
-                       s->place < r->n ? ", node " : "", s->place < r->n ? r->names[s->place] : "",
-                       at);
+        char who[FAILOVER_NAME + 8] = "control";
+        if (s->place < r->n)
+            snprintf(who, sizeof who, "node %s", r->names[s->place]);
+        bool lost = s->kind == FAILOVER_STEP_AGREED && r->fault[0];
+        audit_evidence(r->owner, failover_step_name((enum failover_step_kind)s->kind), str_of(who),
+                       s->at, s->position, 1, "%s", lost ? r->fault : "");
     }
 }
 
@@ -75,7 +75,10 @@ static void news_text(struct role_here *r, const struct failover_news *n, struct
         return;
     case FAILOVER_NEWS_YIELDS: event_text(ev, "to %s", who); return;
     case FAILOVER_NEWS_STAYS: event_text(ev, "to %s: %s", who, n->text); return;
-    case FAILOVER_NEWS_LOST: event_text(ev, "%s: %s", who, n->text); return;
+    case FAILOVER_NEWS_LOST:
+        snprintf(r->fault, sizeof r->fault, "%s: %s", who, n->text);
+        event_text(ev, "%s", r->fault);
+        return;
     case FAILOVER_NEWS_RECORD:
     case FAILOVER_NEWS_WAITS:
     case FAILOVER_NEWS_BEGINS:
@@ -106,7 +109,10 @@ void role_news(struct role_here *r, const struct failover_news *n)
 {
     if (n->what == FAILOVER_NEWS_PROMOTED || n->what == FAILOVER_NEWS_DEMOTED)
         move_address(r, n->what == FAILOVER_NEWS_PROMOTED);
-    struct event *ev = control_event(r->owner, told[n->what].code, told[n->what].level);
+    bool quiet = n->what == FAILOVER_NEWS_PROMOTED &&
+                 (r->core.record.from < r->n || r->core.chain.before >= r->n);
+    struct event *ev =
+        control_event(r->owner, told[n->what].code, quiet ? EVENT_INFO : told[n->what].level);
     event_subject(ev, "%s", r->name);
     news_text(r, n, ev);
     control_event_end(r->owner, ev);

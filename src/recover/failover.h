@@ -274,6 +274,7 @@ struct failover {
     const char *waits; /* why nothing is done; NULL: nothing is to be done */
     char waits_text[FAILOVER_TEXT], told_waits[FAILOVER_TEXT];
     uint64_t better_since, lost_at;
+    bool fault_told;
 };
 
 void failover_init(struct failover *f, const struct failover_params *p,
