@@ -30,22 +30,31 @@ static uint64_t took(const struct failover_chain *k)
     return k->n > 1 ? k->steps[k->n - 1].at - k->steps[0].at : 0;
 }
 
-/* The chain, each step with its time since the first: what `why` shows. */
+static const char *reason_of(const struct role_here *r)
+{
+    const struct failover_record *k = &r->core.record;
+    if (r->core.chain.before >= r->n)
+        return "first";
+    if (k->from < r->n)
+        return "switchover";
+    return strstr(r->core.chain.why, "an operator") ? "forced" : "failover";
+}
+
+/* What `why` shows (docs/failover.md#why): each step with its time, and whose position it is. */
 static void add_chain(struct role_here *r)
 {
     const struct failover_chain *k = &r->core.chain;
+    audit_states(r->owner, k->before < r->n ? r->names[k->before] : "",
+                 role_place_name(r, k->primary), reason_of(r));
+    audit_rule(r->owner, "%s", k->why);
     for (uint32_t i = 0; i < k->n; i++) {
         const struct failover_step *s = &k->steps[i];
-        uint64_t since = s->at - k->steps[0].at;
-        char at[40] = "";
-        if (s->kind == FAILOVER_STEP_FENCED || s->kind == FAILOVER_STEP_CATCH_UP)
-            snprintf(at, sizeof at, " at position %llu", (unsigned long long)s->position);
-        audit_evidence(r->owner, failover_step_name((enum failover_step_kind)s->kind),
-                       str_of(role_place_name(r, s->place)), s->at, since / NS_PER_US, 1,
-                       "+%llu.%llu ms%s%s%s", (unsigned long long)(since / NS_PER_MS),
-                       (unsigned long long)(since / (NS_PER_MS / 10) % 10),
-                       s->place < r->n ? ", node " : "", s->place < r->n ? r->names[s->place] : "",
-                       at);
+        bool has = s->kind == FAILOVER_STEP_FENCED || s->kind == FAILOVER_STEP_CATCH_UP;
+        char who[FAILOVER_NAME + 8];
+        snprintf(who, sizeof who, "node %s",
+                 role_place_name(r, s->place < r->n ? s->place : k->primary));
+        audit_evidence(r->owner, failover_step_name((enum failover_step_kind)s->kind), str_of(who),
+                       s->at, has ? s->position : 0, 1, "%s", "");
     }
 }
 
