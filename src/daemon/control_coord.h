@@ -110,6 +110,7 @@ struct coordinating {
     bool leaves;              /* when it has stopped its data goes aside */
     bool start_next;          /* and then etcd starts */
     uint64_t restart_at;      /* for new authorities; 0: not */
+    bool authorities_known;   /* whether the member that runs has read them, or restarts */
     uint64_t ran_since;       /* 0: it does not run */
     uint64_t settings;
     struct coord_disk disk;

@@ -87,17 +87,33 @@ static int write_tls(struct control *c, struct cert_changes *changes, struct err
     return r;
 }
 
+static void plan_restart(struct control *c)
+{
+    struct coordinating *g = g_of(c);
+    uint32_t turn = 0;
+    for (uint32_t i = 0; i < cluster(c)->self; i++)
+        turn += voters_has(&g->voters, cluster(c)->nodes[i].name);
+    g->restart_at = loop_now(c->loop) + RESTART_NS * (turn + 1);
+}
+
+/* A control that is new cannot know what the member read when it started: times tell. */
+static bool is_behind(struct control *c)
+{
+    char ca[PATHS_MAX], cert[PATHS_MAX], key[PATHS_MAX];
+    struct stat at;
+    if (coord_tls_files(c, ca, cert, key, NULL) || stat(ca, &at))
+        return false;
+    uint64_t written = (uint64_t)at.st_mtim.tv_sec * NS_PER_S + (uint64_t)at.st_mtim.tv_nsec;
+    return written > clock_wall() - (clock_now() - g_of(c)->etcd.since);
+}
+
 int coord_tls(struct control *c, struct err *e)
 {
     struct coordinating *g = g_of(c);
     struct cert_changes changes = {false, false};
     int r = write_tls(c, &changes, e);
-    if (r == 0 && changes.authorities && g->etcd.life == AGENT_RUNNING) {
-        uint32_t turn = 0;
-        for (uint32_t i = 0; i < cluster(c)->self; i++)
-            turn += voters_has(&g->voters, cluster(c)->nodes[i].name);
-        g->restart_at = loop_now(c->loop) + RESTART_NS * (turn + 1);
-    }
+    if (r == 0 && changes.authorities && g->etcd.life == AGENT_RUNNING)
+        plan_restart(c);
     if (r == 0 && g->ask)
         r = etcd_members_refresh(g->ask, e);
     if (r == 0 && g->space.ask)
@@ -115,8 +131,9 @@ void coordinating_keys(struct control *c)
 bool coordinating_keys_known(struct control *c)
 {
     const struct coordinating *g = g_of(c);
-    return g->kind != COORDINATOR_MANAGED ||
-           (g->restart_at == 0 && g->busy != COORD_STOPPING && g->busy != COORD_STARTING);
+    return g->kind != COORDINATOR_MANAGED || g->damaged ||
+           (g->agent_known && (g->authorities_known || g->etcd.life != AGENT_RUNNING) &&
+            g->restart_at == 0 && g->busy != COORD_STOPPING && g->busy != COORD_STARTING);
 }
 
 /* Members read new authorities when they start: one after the other, while the others are well. */
@@ -124,6 +141,11 @@ bool coord_restarts(struct control *c)
 {
     struct coordinating *g = g_of(c);
     uint64_t now = loop_now(c->loop);
+    if (!g->authorities_known && g->etcd.life == AGENT_RUNNING) {
+        g->authorities_known = true;
+        if (is_behind(c))
+            plan_restart(c);
+    }
     if (g->restart_at == 0 || now < g->restart_at)
         return false;
     if (g->etcd.life != AGENT_RUNNING) {

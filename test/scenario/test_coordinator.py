@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+import threading
 
 import pytest
 from cluster import answered, now
@@ -223,6 +224,8 @@ def test_the_cluster_s_key_is_changed_under_it(site):
         [was] = cluster.ids()
         with Throughout(cluster, "abc") as meanwhile:
             for number in range(1, ROUNDS + 1):
+                forgets = threading.Timer(1, lambda: os.kill(cluster["b"].pid("control"), KILL))     # what it was about to do
+                forgets.start()
                 rotated = cluster["a"].command("key", "rotate", seconds=90)
                 assert rotated.returncode == 0, rotated.stderr
                 meanwhile.apply("abc"[number % 3])
