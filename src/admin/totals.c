@@ -46,6 +46,12 @@ void totals_service(const struct cells *c, uint32_t workers, uint32_t slot,
         out->broken += cell_get(&r->broken);
         out->breaker_opened += cell_get(&r->breaker_opened);
         out->breaker = MAX(out->breaker, cell_get(&r->breaker));
+        out->held += cell_get(&r->held);
+        out->held_total += cell_get(&r->held_total);
+        out->hold_refused += cell_get(&r->hold_refused);
+        out->cut_deposed += cell_get(&r->cut_deposed);
+        out->led_on += cell_get(&r->led_on);
+        out->commits += cell_get(&r->commits);
         out->bytes_in += cell_get(&r->bytes_in);
         out->bytes_out += cell_get(&r->bytes_out);
         out->latency_us_sum += cell_get(&r->latency_us_sum);
