@@ -53,6 +53,10 @@ struct role_here {
     enum admin_role_ask ask;
     uint8_t ask_to, ask_from;
     uint64_t ask_ticket, ask_since;
+    /* Of a switchover away from here: writers are held since then (ns, 0: none is under way), and
+     * how long they were, until which epoch took writes. */
+    uint64_t held_at, held_for, held_epoch;
+    uint8_t named, before; /* by the record, now and before that; ROLE_NOBODY */
 };
 
 struct rolling {
@@ -82,6 +86,8 @@ void rolling_message(struct control *c, struct str from, struct str bytes);
 void rolling_link(struct control *c);
 void rolling_members(struct control *c);
 void rolling_lease(struct control *c, uint64_t role, unsigned effects);
+/* control_role_tell.c: what this node began came about, or what was asked for. */
+void role_held_step(struct role_here *r);
 /* For struct admin_host. */
 int rolling_role(void *context, const struct view_service *s, struct admin_role *out,
                  struct err *e);
