@@ -96,6 +96,7 @@ void control_adopt(struct control *c, struct view *view, bool restore)
     rolling_adopt(c);
     view_free(old);
     gate_tell_all_secrets(c);
+    priority_calm(); /* it hurried up to here: process.h */
     cell_set(&c->cells.processes[PROCESS_CONTROL].epoch, view->epoch);
 }
 
@@ -297,6 +298,7 @@ static void on_view_taken(struct control *c, struct ipc_message *m)
 
 static void on_no_view(struct control *c)
 {
+    priority_calm();
     tell_start(c, "started: the configuration is read");
     reload_hangup(c);
 }

@@ -208,7 +208,7 @@ static void shut(struct role_here *r)
     role_forget_asked(r);
     if (r->self != ROLE_NOBODY && c->meshing.mesh) {
         cell_set(&cells_role(&c->cells, r->slot)->gate, 0);
-        mesh_lease_drop(c->meshing.mesh, r->id);
+        /* Nothing is dropped: the instance may still act, and others wait until it cannot. */
         mesh_lease_role(c->meshing.mesh, r->id, NULL, NULL);
     }
     mem_free(r);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/ipc.h"
+#include "os/os.h"
 
 enum { EXEC_FAILED = 127 };
 
@@ -60,6 +61,8 @@ static _Noreturn void become(const struct process_program *p)
     fds[p->n_fds] = p->program;
     setpgid(0, 0);
     set_signals();
+    if (p->hurries)
+        priority_hurry();
     if (place_descriptors(fds, p->n_fds)) {
         if (p->program >= 0)
             fexecve(fds[p->n_fds], p->argv, environ);
@@ -88,6 +91,7 @@ int process_start(char *const *argv, int supervisor_fd, int cells_fd, pid_t *pid
 {
     struct process_program p = {
         .argv = argv, .program = -1, .fds = {supervisor_fd, cells_fd}, .n_fds = 2};
+    p.hurries = strcmp(argv[1], "@control") == 0;
     return process_start_program(&p, pid, e);
 }
 

@@ -18,11 +18,13 @@ struct process_program {
     int program; /* to execute; -1: our own binary */
     int fds[PROCESS_MAX_FDS];
     size_t n_fds;
+    bool hurries; /* it starts before all others: priority_hurry */
 };
 /* The same with any program and descriptors, which begin at PROCESS_FIRST_FD. */
 int process_start_program(const struct process_program *p, pid_t *pid, struct err *e);
 
-/* argv[0] is the name for ps, argv[1] the hidden command. The descriptors stay the caller's. */
+/* argv[0] is the name for ps, argv[1] the hidden command. The descriptors stay the caller's.
+ * Control hurries: within a lease it has to be back, however busy the machine is. */
 int process_start(char *const *argv, int supervisor_fd, int cells_fd, pid_t *pid, struct err *e);
 /* True when it has ended: it is then gone, and its number may mean another process. Until then, as
  * only its parent can reap it, pid is certain to mean this child: no pidfd is needed to signal it.

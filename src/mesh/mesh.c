@@ -63,12 +63,11 @@ static void on_change(struct mesh *m, const struct member_change *c)
 static void on_news(void *context, const struct pulse_news *n)
 {
     struct mesh *m = context;
-    struct err e = {0};
     switch (n->kind) {
     case NEWS_CHANGE: on_change(m, &n->change); return;
     case NEWS_INCARNATION:
-        if (mesh_keep(m, INCARNATION, n->incarnation, &e))
-            mesh_complain(m, "this node's incarnation cannot be kept: %s", e.text);
+        m->incarnation = n->incarnation;
+        loop_timer_set(m->loop, &m->save, loop_now(m->loop));
         return;
     case NEWS_COMPLAINT: m->host.complain(m->host.context, n->text); return;
     }
@@ -210,26 +209,34 @@ int mesh_set_view(struct mesh *m, const struct view *v, struct err *e)
 
 /* --- start and end --- */
 
+/* On the first turn of the loop: heartbeats and leases do not wait for the disk. */
+static void on_save(struct timer *t)
+{
+    struct mesh *m = CONTAINER_OF(t, struct mesh, save);
+    struct err e = {0};
+    if (mesh_keep(m, INCARNATION, m->incarnation, &e))
+        mesh_complain(m, "this node's incarnation cannot be kept: %s", e.text);
+}
+
 static int open_parts(struct mesh *m, const struct view_cluster *c, struct err *e)
 {
     struct links_host links = {
         m, link_name, link_message, link_changed, link_complain, link_guest_key, link_guest};
     struct pulse_options o = {
         .loop = m->loop, .context = m, .news = on_news, .lease = mesh_lease_news};
-    struct err unsaved = {0};
     o.engine = (struct engine_options){.cluster = c->name,
                                        .self = node_of(c, c->self),
                                        .params = params_of(c),
                                        .incarnation = mesh_kept(m, INCARNATION) + 1};
     mesh_lease_begin(m, c, &o.lease_params, &o.lease_quiet);
     entropy(&o.engine.seed, sizeof o.engine.seed);
-    if (mesh_keep(m, INCARNATION, o.engine.incarnation, &unsaved))
-        mesh_complain(m, "this node's incarnation cannot be kept: %s", unsaved.text);
     int r = read_keys(c, &o.engine.keys, e);
     if (r == 0)
         r = links_new(&m->links, m->loop, c->name, o.engine.self.id, &o.engine.keys, &links, e);
     if (r == 0)
         r = pulse_new(&m->pulse, &o, &m->contacts, e);
+    m->incarnation = o.engine.incarnation;
+    loop_timer_set(m->loop, &m->save, loop_now(m->loop));
     keyring_wipe(&o.engine.keys);
     return r;
 }
@@ -242,6 +249,7 @@ int mesh_new(struct mesh **out, struct loop *l, const struct view *v, struct str
     if (!m)
         return err_set(e, ERR_NOMEM, "no memory for the mesh");
     m->loop = l;
+    timer_init(&m->save, on_save);
     m->host = *h;
     int r = str_copy(m->state_dir, sizeof m->state_dir, state_dir)
                 ? 0
@@ -267,6 +275,7 @@ void mesh_free(struct mesh *m)
 {
     if (!m)
         return;
+    loop_timer_stop(m->loop, &m->save);
     pulse_free(m->pulse);
     links_free(m->links);
     contacts_free(&m->contacts);

@@ -15,6 +15,8 @@ struct mesh {
     struct contacts contacts; /* changed here only, with the pulse's lock */
     char cluster[256];        /* its name */
     char state_dir[4096];
+    uint64_t incarnation; /* that it began with */
+    struct timer save;    /* ... is not on the disk yet */
     /* leases */
     uint64_t promise;  /* P of the terms in force */
     uint64_t kept;     /* P as it stands on the disk: none that was promised is longer */

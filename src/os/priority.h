@@ -15,6 +15,10 @@ enum priority {
  * kernel keeps 5% of each second for others (sched(7), sched_rt_runtime_us), so that a real-time
  * thread that never ended its turn would not take the machine away. */
 enum priority priority_raise(void);
+/* A process that others wait for while it starts: real-time from here on, over exec, until
+ * priority_calm; if it may. Threads and processes that it starts are ordinary. */
+void priority_hurry(void);
+void priority_calm(void);
 const char *priority_name(enum priority p); /* "real-time", "raised", "ordinary" */
 
 #endif

@@ -20,6 +20,21 @@ enum priority priority_raise(void)
     return PRIORITY_ORDINARY;
 }
 
+void priority_hurry(void)
+{
+    struct sched_param p = {.sched_priority = LEAST_REAL_TIME};
+    sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &p);
+}
+
+/* That flag stays: without a right to it nobody may take it away. */
+void priority_calm(void)
+{
+    struct sched_param p = {.sched_priority = 0};
+    int policy = sched_getscheduler(0);
+    if (policy == (SCHED_RR | SCHED_RESET_ON_FORK))
+        sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &p);
+}
+
 const char *priority_name(enum priority p)
 {
     static const char *const names[] = {
