@@ -70,5 +70,7 @@ def test_what_an_operator_types(cluster, site):
     cluster.await_primary()
     why = cluster[was].command("why", "cache").stdout
     assert f"The last failover (forced), {other} -> {was}" in why, why
-    codes = {e["code"] for n in cluster.names for e in cluster[n].events()}
-    assert {"role-promoted", "switchover", "switchover-began", "role-demoted", "role-paused", "failover-forced"} <= codes
+    wanted = {"role-promoted", "switchover", "switchover-began", "switchover-done", "role-demoted", "role-paused", "failover-forced"}
+    told = [(n, e["code"], e["text"]) for n in cluster.names for e in cluster[n].events() if e["subject"] == "cache"]
+    assert not wanted - {code for _, code, _ in told}, [t for t in told if t[1] != "role-instance"]
+    site.report(next(text for _, code, text in told if code == "switchover-done"))
