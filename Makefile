@@ -115,7 +115,7 @@ sim: ## clusters under virtual time, faults from fresh seeds, for HOURS; what is
 	@tools/compile.sh $(BUILD)
 	@$(BUILD)/sim/holdfast-sim --hours $(HOURS) --jobs $(JOBS) --nodes 0 --rotate --save $(BUILD)/found-seeds.txt $(ARGS)
 
-sim-plants: ## plants eight faults, one after the other, and shows that the simulator finds each within 1,000 seeds
+sim-plants: ## plants thirteen faults, one after the other, and shows that the simulator finds each within 1,000 seeds
 	@tools/need.sh build
 	@tools/sim-plants.sh
 

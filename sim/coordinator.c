@@ -91,9 +91,18 @@ void coordinator_ask(struct follower *f, struct errand *a)
 
 const char *coordinator_prefix(uint32_t which)
 {
-    static const char *const prefixes[WATCHES] = {
-        [WATCH_HEAD] = VERSIONS_HEAD, [WATCH_VOTERS] = VOTING_KEY, [WATCH_ALL] = ""};
+    static const char *const prefixes[WATCHES] = {[WATCH_HEAD] = VERSIONS_HEAD,
+                                                  [WATCH_VOTERS] = VOTING_KEY,
+                                                  [WATCH_ALL] = "",
+                                                  [WATCH_ROLE] = "service/"};
     return prefixes[which];
+}
+
+bool coordinator_watched(const struct coordinator *c, uint32_t which)
+{
+    if (which == WATCH_VOTERS)
+        return c->wanted.n > 0;
+    return which != WATCH_ROLE || c->world->service;
 }
 
 void errand_ops(struct errand *a, const struct coord_op *ops, uint32_t n)

@@ -21,11 +21,18 @@
 
 /* What is watched on each node: what the daemon watches, and everything, to see that nothing is
  * missed. */
-enum { WATCH_HEAD, WATCH_VOTERS, WATCH_ALL, WATCHES, WATCHES_MOST = COORD_WATCHES };
+enum { WATCH_HEAD, WATCH_VOTERS, WATCH_ALL, WATCH_ROLE, WATCHES, WATCHES_MOST = COORD_WATCHES };
 #define VOTING_KEY  "voters"
 #define VOTERS_WAIT (5ull * 1000000000) /* P of leases */
 /* What a node has under way with the coordinator, at most one of each. */
-enum { ASK_FETCH, ASK_APPLY, ASK_OLD, ASK_VOTERS, ASKS };
+enum {
+    ASK_FETCH,
+    ASK_APPLY,
+    ASK_OLD,
+    ASK_VOTERS,
+    ASK_ROLE /* of them PRIMARY_ASKS */,
+    ASKS = ASK_ROLE + 4
+};
 
 enum errand_kind {
     /* at the coordinator */
@@ -149,6 +156,8 @@ bool voting_read(struct str s, struct voters *v, struct voters *was);
 
 /* Within. */
 const char *coordinator_prefix(uint32_t which); /* of a watch */
+/* Does a node of this world watch that? */
+bool coordinator_watched(const struct coordinator *c, uint32_t which);
 struct errand *errand_new(struct follower *f, enum errand_kind kind, uint32_t which, uint64_t id);
 void errand_later(struct coordinator *c, struct errand *a, uint64_t delay); /* ns from now */
 void errand_land(struct follower *f, struct errand *a);

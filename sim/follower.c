@@ -4,6 +4,7 @@
  * Its timers run by the world's time: a clock that is some hundred ppm wrong makes no difference to
  * them. */
 #include "coordinator.h"
+#include "primary.h"
 
 #include <stdio.h>
 
@@ -174,7 +175,9 @@ static void answered(struct follower *f, uint32_t which, enum coord_outcome outc
                                   .n = list ? list->n : 0,
                                   .why = outcome >= COORD_UNKNOWN ? &away : NULL};
     f->asks[which] = 0;
-    if (which == ASK_FETCH) {
+    if (which >= ASK_ROLE) {
+        primary_answered(f->node, which - ASK_ROLE, (int)outcome, list);
+    } else if (which == ASK_FETCH) {
         adopter_fetched(&f->adopter, f->adopter.target.number, &answer, f->node->world->now);
     } else if (which == ASK_OLD) {
         roll_back(f, &answer);
@@ -187,7 +190,8 @@ static void answered(struct follower *f, uint32_t which, enum coord_outcome outc
 static bool asks_range(const struct follower *f, uint32_t which)
 {
     return which == ASK_FETCH || which == ASK_OLD ||
-           (which == ASK_APPLY && f->application.next == APPLICATION_RANGE);
+           (which == ASK_APPLY && f->application.next == APPLICATION_RANGE) ||
+           (which >= ASK_ROLE && primary_reads(f->node, which - ASK_ROLE));
 }
 
 static void on_answer(struct follower *f, const struct errand *a)
@@ -228,6 +232,8 @@ static void on_changes(struct follower *f, const struct errand *a)
                                .whole = a->whole});
     if (a->which == WATCH_VOTERS)
         voting_told(f, &a->list, a->whole);
+    if (a->which == WATCH_ROLE)
+        primary_told(f->node, &a->list, a->whole);
     if (a->which != WATCH_HEAD)
         return;
     if (a->whole && !a->list.n)
@@ -365,7 +371,7 @@ void follower_start(struct follower *f)
     if (f->coordinator->wanted.n)
         voting_start(f);
     for (uint32_t k = 0; k < WATCHES; k++)
-        if (k != WATCH_VOTERS || f->coordinator->wanted.n)
+        if (coordinator_watched(f->coordinator, k))
             coordinator_watch(f, k);
 }
 

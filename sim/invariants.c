@@ -265,6 +265,7 @@ static void tell(void *context, struct world *w, const struct happening *h)
     case HAPPENED_VOTING:
     case HAPPENED_WIPED:
     case HAPPENED_FOLLOWED:
+    case HAPPENED_NEWS:
     case HAPPENED_REKEYED: break;
     }
 }

@@ -11,6 +11,10 @@
 
 enum invariant {
     INVARIANT_NONE = 0,
+    I1_LEASE = 1,         /* at most one acts */
+    I2_EPOCHS = 2,        /* only rise */
+    I3_WRITES = 3,        /* that were acknowledged survive a failure */
+    I5_SERVICE = 5,       /* when faults end there is a primary again */
     I20_INCARNATION = 20, /* never falls, and never comes from nowhere */
     I21_FINAL = 21,       /* left is final for an incarnation, and told once */
     I22_SUSPICION = 22,   /* needs silence */

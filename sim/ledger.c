@@ -266,7 +266,7 @@ static void check_settled(struct ledger *l)
             violated(l->v, I45_SAME, "%.1f s after the last fault n%u runs version %llu, not %llu",
                      after, i, ull(f->force.number), ull(l->head));
         for (uint32_t k = 0; k < WATCHES; k++)
-            if (!l->nodes[i].seen[k] && (k != WATCH_VOTERS || c->wanted.n))
+            if (!l->nodes[i].seen[k] && coordinator_watched(c, k))
                 violated(l->v, I45_SAME, "%.1f s after the last fault n%u watches nothing", after,
                          i);
     }
@@ -305,6 +305,7 @@ static void tell(void *context, struct world *w, const struct happening *h)
                 check_force(l, i);
         break;
     case HAPPENED_PLANNED:
+    case HAPPENED_NEWS:
     case HAPPENED_REKEYED:
     case HAPPENED_STOPPED:
     case HAPPENED_RAISED:

@@ -8,6 +8,7 @@
 #include "measure.h"
 #include "nemesis.h"
 #include "options.h"
+#include "primary.h"
 #include "run.h"
 #include "shrink.h"
 
@@ -36,7 +37,10 @@ static void put_line(const struct session *s, const struct outcome *r, const str
     buf_printf(out, "holdfast-sim --seed 0x%llx --nodes %u", (unsigned long long)r->seed, r->nodes);
     if (s->o.seconds != 60)
         buf_printf(out, " --seconds %g", s->o.seconds);
-    buf_printf(out, "%s%s", s->o.wan ? " --wan" : "", s->o.plain ? " --plain" : "");
+    buf_printf(out, "%s%s%s", s->o.wan ? " --wan" : "", s->o.plain ? " --plain" : "",
+               s->o.primary ? " --primary" : "");
+    if (s->o.rate != UINT32_MAX)
+        buf_printf(out, " --rate %u", s->o.rate);
     if (s->o.jitter)
         buf_printf(out, " --jitter %s", s->o.jitter);
     buf_printf(out, " --faults '");
@@ -184,6 +188,8 @@ static void prepare(struct session *s)
                             .plain = o->plain,
                             .wan = o->wan,
                             .rotate = o->rotate,
+                            .primary = o->primary,
+                            .rate = o->rate == UINT32_MAX ? PRIMARY_RHO : o->rate,
                             .wan_drawn = true,
                             .jitter = o->jitter ? &s->jitter : NULL,
                             .invented = &s->invented,

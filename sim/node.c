@@ -1,6 +1,7 @@
 /* node: the process of one node: its clock, its loop, its disk, its life. As control does, a node
  * that runs reads everything that has arrived and lets time pass afterwards. */
 #include "coordinator.h"
+#include "primary.h"
 
 enum { LEAVE_SECONDS = 2 };
 
@@ -100,11 +101,22 @@ static void on_refused(void *context, enum seal_result why, bool payload)
     n->refused = why;
 }
 
+static bool on_lease(void *context, uint64_t from, const void *payload, size_t n)
+{
+    return primary_datagram(context, from, payload, n);
+}
+
 /* ---- its timer */
 
-static void schedule(struct node *n)
+static uint64_t due(const struct node *n)
 {
-    uint64_t deadline = engine_deadline(n->engine);
+    uint64_t engine = engine_deadline(n->engine), primary = primary_deadline(n);
+    return MIN(engine, primary);
+}
+
+void node_schedule(struct node *n)
+{
+    uint64_t deadline = due(n);
     if (deadline == NEVER)
         return;
     uint64_t at = moment_of(n, deadline);
@@ -141,10 +153,10 @@ void node_wake(struct node *n, uint64_t tag)
     if (tag != n->wake_tag || !n->engine)
         return;
     n->wake_at = NEVER;
-    if (engine_deadline(n->engine) <= node_clock(n))
+    if (due(n) <= node_clock(n))
         want_run(n);
     else
-        schedule(n);
+        node_schedule(n);
 }
 
 /* ---- its loop */
@@ -204,6 +216,7 @@ void node_run(struct node *n)
     }
     n->last = NULL;
     pass_time(n);
+    primary_run(n);
     world_tell(n->world, &(struct happening){.kind = HAPPENED_RAN, .node = n->index});
     if (n->leaving && (member_left(engine_members(n->engine)) || n->world->now >= n->leave_by)) {
         n->left = true;
@@ -212,7 +225,7 @@ void node_run(struct node *n)
             node_start(n); /* it should be back already */
         return;
     }
-    schedule(n);
+    node_schedule(n);
 }
 
 void node_arrive(struct node *n, struct packet *p)
@@ -264,7 +277,8 @@ void node_start(struct node *n)
                                .incarnation = n->incarnation,
                                .seed = prng_next(&w->chance),
                                .plain = w->o.plain};
-    struct engine_host h = {n, net_send, on_changed, on_incarnation, on_entropy, on_refused};
+    struct engine_host h = {n,          net_send,   on_changed, on_incarnation,
+                            on_entropy, on_refused, on_lease};
     struct err e = {0};
     n->heap = (struct sim_heap){0};
     sim_enter(&n->heap);
@@ -275,7 +289,8 @@ void node_start(struct node *n)
         member_set_maintenance(engine_members(n->engine), true, node_clock(n));
     sim_leave();
     n->wake_at = NEVER;
-    schedule(n);
+    primary_start(n);
+    node_schedule(n);
     if (w->coordinator)
         follower_start(&w->coordinator->followers[n->index]);
     world_tell(w, &(struct happening){.kind = HAPPENED_CONDITIONS});
@@ -288,6 +303,7 @@ void node_stop(struct node *n)
         return;
     land_writes(n);
     n->write_count = 0; /* what had not landed is lost */
+    primary_stop(n);
     sim_enter(&n->heap);
     engine_free(n->engine);
     sim_leave();
@@ -316,7 +332,7 @@ void node_leave(struct node *n)
     sim_enter(&n->heap);
     member_leave(engine_members(n->engine), node_clock(n));
     sim_leave();
-    schedule(n);
+    node_schedule(n);
 }
 
 /* Its key file is another. */
@@ -327,7 +343,7 @@ void node_rekeyed(struct node *n)
     sim_enter(&n->heap);
     seal_set_keys(engine_seal(n->engine), &n->keys);
     sim_leave();
-    schedule(n);
+    node_schedule(n);
 }
 
 /* After a fault began or ended: clock, disk and process are as the conditions say. */
@@ -353,7 +369,7 @@ void node_conditions(struct node *n)
         member_set_maintenance(engine_members(n->engine), n->maintenance, node_clock(n));
         sim_leave();
     }
-    schedule(n);
+    node_schedule(n);
     if (n->first)
         want_run(n);
 }

@@ -21,6 +21,8 @@ const char options_help[] =
     "  --wan           100 to 200 ms round trip, 1% loss\n"
     "  --plain         without sealing\n"
     "  --rotate        the cluster's key changes now and then\n"
+    "  --primary       with a service of kind primary on the first five: I1 to I3 and I5 too\n"
+    "  --rate PPM      of --primary: how wrong its clocks' rates may be (50000, which is assumed)\n"
     "  --trace         prints what happens; twice: every datagram\n"
     "  --replay FILE   runs every line of a file such as sim/seeds.txt\n"
     "  --save FILE     appends the lines that replay what was found\n"
@@ -52,6 +54,8 @@ enum key {
     WAN,
     PLAIN,
     ROTATE,
+    PRIMARY,
+    RATE,
     TRACE,
     REPLAY,
     SAVE,
@@ -80,6 +84,8 @@ static const struct {
     [WAN] = {"--wan", FLAG, 0},
     [PLAIN] = {"--plain", FLAG, 0},
     [ROTATE] = {"--rotate", FLAG, 0},
+    [PRIMARY] = {"--primary", FLAG, 0},
+    [RATE] = {"--rate", NUMBER, 400000},
     [TRACE] = {"--trace", FLAG, 0},
     [REPLAY] = {"--replay", TEXT, 0},
     [SAVE] = {"--save", TEXT, 0},
@@ -115,6 +121,8 @@ static void set(struct options *o, enum key key, const struct value *v)
     case WAN: o->wan = true; break;
     case PLAIN: o->plain = true; break;
     case ROTATE: o->rotate = true; break;
+    case PRIMARY: o->primary = true; break;
+    case RATE: o->rate = (uint32_t)v->number; break;
     case TRACE: o->trace++; break;
     case REPLAY: o->replay = v->text; break;
     case SAVE: o->save = v->text; break;
@@ -149,7 +157,8 @@ static bool read_value(enum key key, const char *text, struct value *v)
 
 int options_parse(struct options *o, int argc, char *const *argv, struct err *e)
 {
-    *o = (struct options){.seeds = 1, .nodes = UINT32_MAX, .seconds = 60, .jobs = 1};
+    *o = (struct options){
+        .seeds = 1, .nodes = UINT32_MAX, .rate = UINT32_MAX, .seconds = 60, .jobs = 1};
     for (int i = 1; i < argc; i++) {
         uint32_t k = 0;
         struct value v = {0};

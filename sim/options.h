@@ -7,11 +7,11 @@
 struct options {
     uint64_t seed, seeds;
     bool seed_given;
-    uint32_t nodes, jobs;
+    uint32_t nodes, jobs, rate;
     double seconds, hours, days;
     const char *faults, *jitter, *replay, *save;
     uint32_t trace; /* 1: what happens; 2: datagrams too */
-    bool json, plain, wan, rotate, scale, week, help, no_shrink, first;
+    bool json, plain, wan, rotate, primary, scale, week, help, no_shrink, first;
 };
 
 /* Of argv from 1 on; text stays the caller's. */

@@ -1,9 +1,10 @@
 #include "run.h"
 
 #include "ledger.h"
+#include "primary.h"
 #include "trace.h"
 
-enum { MANY_LEAST = 33, MANY_MORE = 8 };
+enum { MANY_LEAST = 33, MANY_MORE = 8, WELL_S = 6 /* more quiet until a service must be well */ };
 
 /* What a seed draws besides faults. Each kind of draw has a stream of its own, so that an option
  * that overrides one does not move the others. */
@@ -41,7 +42,8 @@ void run_faults(const struct plan *p, uint64_t seed, struct faults *out)
     struct setting s = draw(p, seed);
     struct nemesis_options o = {.seed = seed,
                                 .length = p->length,
-                                .quiet = bounds_of(s.nodes, s.probing, s.wan).quiet,
+                                .quiet = bounds_of(s.nodes, s.probing, s.wan).quiet +
+                                         (p->primary ? WELL_S * SEC : 0),
                                 .nodes = s.nodes,
                                 .sealed = !p->plain,
                                 .tame = s.wan,
@@ -68,7 +70,8 @@ void run_seed(const struct plan *p, uint64_t seed, struct outcome *out)
                                         : s.late  ? p->invented
                                                   : NULL,
                               .faults = &faults,
-                              .spread = SEC / 2};
+                              .spread = SEC / 2,
+                              .primary = p->primary};
     if (s.probing)
         o.params.dense_max = 0;
     struct world *w = world_new(&o);
@@ -78,9 +81,13 @@ void run_seed(const struct plan *p, uint64_t seed, struct outcome *out)
     uint64_t healed = MAX(faults_healed(&faults, false), 2 * SEC);
     struct invariants *v = invariants_new(w, healed, &bounds);
     struct ledger *l = ledger_new(w, v, MAX(faults_healed(&faults, true), healed));
+    struct service *service =
+        p->primary ? service_new(w, v, MAX(faults_healed(&faults, true), healed), p->rate) : NULL;
     world_run(w, p->length);
     invariants_end(v);
     ledger_end(l);
+    if (service)
+        service_end(service);
     *out = (struct outcome){.seed = seed,
                             .nodes = s.nodes,
                             .faults = faults.n,
@@ -96,4 +103,5 @@ void run_seed(const struct plan *p, uint64_t seed, struct outcome *out)
     ledger_free(l);
     invariants_free(v);
     world_free(w);
+    service_free(service);
 }

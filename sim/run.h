@@ -11,6 +11,8 @@ struct plan {
     uint32_t nodes;  /* 0: the seed decides */
     uint64_t length; /* ns */
     bool plain, wan;
+    bool primary;                  /* there is a service of kind primary */
+    uint32_t rate;                 /* bound of its clocks' errors, millionths */
     bool rotate;                   /* the cluster's key changes meanwhile */
     bool wan_drawn;                /* one seed in eight is on a wide area */
     const struct jitter *jitter;   /* given */

@@ -112,6 +112,7 @@ static bool is_quiet(const struct trace *t, const struct happening *h)
     case HAPPENED_PLANNED:
     case HAPPENED_APPLIED:
     case HAPPENED_FORCE:
+    case HAPPENED_NEWS:
     case HAPPENED_REKEYED:
     case HAPPENED_VOTING: return false;
     }
@@ -141,6 +142,9 @@ static void put(struct trace *t, struct world *w, const struct happening *h)
         break;
     case HAPPENED_FORCE: fprintf(t->out, "runs version %llu\n", version); break;
     case HAPPENED_REKEYED: fprintf(t->out, "%s\n", steps[h->end]); break;
+    case HAPPENED_NEWS:
+        fprintf(t->out, "epoch %llu: %s\n", (unsigned long long)h->revision, h->text);
+        break;
     case HAPPENED_VOTING:
         fprintf(t->out, "has kept version %llu of the voters\n", (unsigned long long)h->revision);
         break;

@@ -1,4 +1,5 @@
 #include "coordinator.h"
+#include "primary.h"
 
 #include <stdio.h>
 
@@ -192,6 +193,8 @@ static void happen(struct world *w, const struct event *e)
         break;
     case EVENT_ERRAND: coordinator_errand(w->coordinator, e->p); break;
     case EVENT_REKEY: rekey_tick(w); break;
+    case EVENT_SERVICE: service_tick(w->service); break;
+    case EVENT_LETTER: primary_letter(w, e->node, e->p); break;
     case EVENT_FOLLOW: follower_run(&w->coordinator->followers[e->node], e->tag); break;
     }
 }
@@ -247,6 +250,8 @@ static void plan_faults(struct world *w)
     uint32_t n = w->o.nodes;
     CHECK(n <= FAULT_NODES);
     w->links = sim_zero((size_t)n * n, sizeof *w->links);
+    if (w->o.primary)
+        w->coordinator = coordinator_new(w);
     for (uint32_t i = 0; i < w->o.faults->n; i++) {
         const struct fault *f = &w->o.faults->v[i];
         queue_put(&w->queue, (struct event){f->at, 0, EVENT_FAULT, 0, i, NULL});

@@ -68,6 +68,7 @@ enum happening_kind {
     HAPPENED_VOTING,   /* node has kept the voters of version `revision` */
     HAPPENED_WIPED,    /* node's disk has lost all versions, and the voters */
     HAPPENED_FOLLOWED, /* what has come to node is done */
+    HAPPENED_NEWS,     /* node says `text` of its service, epoch `revision` */
     HAPPENED_REKEYED   /* node has done a step of a rotation: `end` is enum rekey_step */
 };
 struct coord_op;
@@ -88,6 +89,7 @@ struct happening {
     uint64_t revision;
     bool whole;
     int end; /* enum application_end, enum rekey_step */
+    const char *text;
 };
 struct world;
 struct watch {
@@ -158,6 +160,7 @@ struct world_options {
     const struct jitter *jitter; /* NULL: processes run at once */
     const struct faults *faults; /* NULL: none; at most FAULT_NODES nodes where there are some */
     uint64_t spread;             /* nodes start within this time */
+    bool primary;                /* there will be a service (primary.h) */
 };
 
 /* A rotation of the cluster's key. */
@@ -172,9 +175,11 @@ struct rekey {
 };
 
 struct coordinator;
+struct service;
 struct world {
     struct world_options o;
     struct coordinator *coordinator; /* NULL: no fault has to do with one */
+    struct service *service;         /* NULL: there is none */
     uint64_t now;
     struct queue queue;
     struct rekey rekey;
@@ -219,7 +224,9 @@ enum event_kind {
     EVENT_START,
     EVENT_ERRAND, /* the coordinator's */
     EVENT_FOLLOW,
-    EVENT_REKEY
+    EVENT_REKEY,
+    EVENT_SERVICE,
+    EVENT_LETTER
 };
 void world_tell(struct world *w, const struct happening *h);
 void world_mix(struct world *w, uint64_t value); /* into the digest */
@@ -232,6 +239,7 @@ void node_arrive(struct node *n, struct packet *p); /* takes p */
 void node_wake(struct node *n, uint64_t tag);
 void node_run(struct node *n);
 void node_rekeyed(struct node *n);
+void node_schedule(struct node *n);        /* something of it is due earlier than it was */
 uint64_t node_clock(const struct node *n); /* its local time now */
 void rekey_begin(struct world *w, uint64_t drivers);
 void rekey_tick(struct world *w);

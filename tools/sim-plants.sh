@@ -10,7 +10,7 @@ seeds=${1:-1000}
 failed=0
 dir=build-plant
 
-for plant in ${PLANTS:-1 2 3 4 5 6 7 8 0}; do
+for plant in ${PLANTS:-1 2 3 4 5 6 7 8 9 10 11 12 13 0}; do
     case $plant in
     0) what="nothing planted" ;;
     1) what="incarnation forgotten on rejoin" ;;
@@ -21,12 +21,19 @@ for plant in ${PLANTS:-1 2 3 4 5 6 7 8 0}; do
     6) what="watch that skips a revision when it is resumed" ;;
     7) what="version used before it is kept, an older one after a restart" ;;
     8) what="voters changed two at once" ;;
+    9) what="voter forgets its promise on restart" ;;
+    10) what="acknowledgement of an older round counted" ;;
+    11) what="lease counted from receipt" ;;
+    12) what="promotion before the lease" ;;
+    13) what="epoch not checked by the proxy" ;;
     esac
     [ -f $dir/build.ninja ] || meson setup $dir -Dtests=disabled >/dev/null
     meson configure $dir -Dplant=$plant >/dev/null
     ninja -C $dir --quiet sim/holdfast-sim >$dir/log </dev/null || { cat $dir/log >&2; exit 2; }
+    more=
+    [ "$plant" -lt 9 ] && [ "$plant" != 0 ] || more=--primary
     found=0
-    $dir/sim/holdfast-sim --seed 1 --seeds "$seeds" --nodes 5 --first >$dir/found 2>&1 || found=$?
+    $dir/sim/holdfast-sim --seed 1 --seeds "$seeds" --nodes 5 $more --first >$dir/found 2>&1 || found=$?
     [ "$found" -le 1 ] || { cat $dir/found >&2; exit "$found"; }
     if [ "$plant" = 0 ]; then
         echo "$what: $(tail -1 $dir/found)"

@@ -299,7 +299,8 @@ static int open_external(struct control *c, struct err *e)
     return r;
 }
 
-/* The client URLs of the voters, as far as they are known. */
+/* The client URLs of the voters, as far as they are known; of this node first: it is never lost
+ * without us. */
 static uint32_t voter_urls(struct control *c, char urls[VIEW_MAX_ENDPOINTS][ETCD_MEMBER_URL])
 {
     struct coordinating *g = g_of(c);
@@ -307,9 +308,11 @@ static uint32_t voter_urls(struct control *c, char urls[VIEW_MAX_ENDPOINTS][ETCD
     struct voters wanted;
     uint32_t n = 0;
     managed_wanted(c, &wanted);
-    for (uint32_t i = 0; i < k->n_nodes && n < VIEW_MAX_ENDPOINTS; i++)
+    for (uint32_t turn = 0; turn < k->n_nodes && n < VIEW_MAX_ENDPOINTS; turn++) {
+        uint32_t i = (k->self + turn) % k->n_nodes;
         if (voters_has(&wanted, k->nodes[i].name) || voters_has(&g->voters, k->nodes[i].name))
             coord_url(&k->nodes[i], VIEW_COORD_CLIENT, urls[n++]);
+    }
     return n;
 }
 

@@ -48,14 +48,15 @@ struct role_here {
     struct role_ordered ordered[ROLE_ORDERS];
     struct agent_report report;
     bool reported;
+    char fault[ADMIN_REASON_MAX]; /* what was told of the primary's loss */
     /* What an operator asked for. */
     struct admin_role_request request;
     enum admin_role_ask ask;
     uint8_t ask_to, ask_from;
     uint64_t ask_ticket, ask_since;
-    /* Of a switchover away from here: writers are held since then (ns, 0: none is under way), and
-     * how long they were, until which epoch took writes. */
-    uint64_t held_at, held_for, held_epoch;
+    /* Of a switchover away from here: the hold that was told of, and how long writers waited until
+     * which epoch took writes, ns. */
+    uint64_t held_told, held_for, held_epoch;
     uint8_t named, before; /* by the record, now and before that; ROLE_NOBODY */
 };
 

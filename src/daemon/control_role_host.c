@@ -4,8 +4,8 @@
 
 #include "daemon/control.h"
 
-#define CAS_NS  (2 * NS_PER_S)
-#define READ_NS (1 * NS_PER_S)
+#define CAS_NS  (500 * NS_PER_MS) /* whoever does not know asks again: others may know more */
+#define READ_NS (500 * NS_PER_MS)
 #define PREFIX  "service/"
 
 /* --- the coordinator --- */

@@ -58,7 +58,8 @@ static void add_chain(struct role_here *r)
     uint8_t before = came_from(r);
     audit_states(r->owner, before < r->n ? r->names[before] : "", role_place_name(r, k->primary),
                  reason_of(r));
-    audit_rule(r->owner, "%s", k->why);
+    bool failed = strcmp(reason_of(r), "failover") == 0;
+    audit_rule(r->owner, "%s", r->fault[0] && failed ? r->fault : k->why);
     for (uint32_t i = 0; i < k->n; i++) {
         const struct failover_step *s = &k->steps[i];
         bool has = s->kind == FAILOVER_STEP_FENCED || s->kind == FAILOVER_STEP_CATCH_UP;
@@ -70,7 +71,8 @@ static void add_chain(struct role_here *r)
                                            ? FAILOVER_STEP_RECORDED
                                            : (enum failover_step_kind)s->kind;
         audit_evidence(r->owner, failover_step_name(kind), str_of(who), s->at,
-                       has ? s->position : 0, 1, "%s", "");
+                       has ? s->position : 0, 1, "%s",
+                       s->kind == FAILOVER_STEP_AGREED && failed ? r->fault : "");
     }
 }
 
@@ -100,7 +102,10 @@ static void news_text(struct role_here *r, const struct failover_news *n, struct
         return;
     case FAILOVER_NEWS_YIELDS: event_text(ev, "to %s", who); return;
     case FAILOVER_NEWS_STAYS: event_text(ev, "to %s: %s", who, n->text); return;
-    case FAILOVER_NEWS_LOST: event_text(ev, "%s: %s", who, n->text); return;
+    case FAILOVER_NEWS_LOST:
+        snprintf(r->fault, sizeof r->fault, "%s: %s", who, n->text);
+        event_text(ev, "%s", r->fault);
+        return;
     case FAILOVER_NEWS_RECORD:
     case FAILOVER_NEWS_WAITS:
     case FAILOVER_NEWS_BEGINS:
@@ -131,11 +136,10 @@ void role_news(struct role_here *r, const struct failover_news *n)
 {
     if (n->what == FAILOVER_NEWS_PROMOTED || n->what == FAILOVER_NEWS_DEMOTED)
         move_address(r, n->what == FAILOVER_NEWS_PROMOTED);
-    if (n->what == FAILOVER_NEWS_YIELDS)
-        r->held_at = loop_now(r->owner->loop);
-    else if (n->what == FAILOVER_NEWS_STAYS || n->what == FAILOVER_NEWS_PROMOTED)
-        r->held_at = 0;
-    struct event *ev = control_event(r->owner, told[n->what].code, told[n->what].level);
+    bool quiet = n->what == FAILOVER_NEWS_PROMOTED &&
+                 (r->core.record.from < r->n || r->core.chain.before >= r->n);
+    struct event *ev =
+        control_event(r->owner, told[n->what].code, quiet ? EVENT_INFO : told[n->what].level);
     event_subject(ev, "%s", r->name);
     news_text(r, n, ev);
     control_event_end(r->owner, ev);
@@ -150,12 +154,12 @@ void role_held_step(struct role_here *r)
         r->before = r->named;
         r->named = k->r.primary;
     }
-    if (!r->held_at || k->r.primary >= r->n || k->r.primary == r->self ||
-        !failover_acts(&r->core, k->r.primary))
+    if (!r->core.held_at || r->core.held_at == r->held_told || k->r.primary >= r->n ||
+        k->r.primary == r->self || !failover_acts(&r->core, k->r.primary))
         return;
-    r->held_for = loop_now(r->owner->loop) - r->held_at;
+    r->held_told = r->core.held_at;
+    r->held_for = loop_now(r->owner->loop) - r->held_told;
     r->held_epoch = k->r.epoch;
-    r->held_at = 0;
     struct event *ev = control_event(r->owner, EVENT_SWITCHOVER_DONE, EVENT_INFO);
     event_subject(ev, "%s", r->name);
     event_text(ev, "%s takes writes under epoch %llu; they waited for %llu ms",

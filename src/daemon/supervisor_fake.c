@@ -277,7 +277,9 @@ const char *fake_program(char out[256])
     ssize_t n = readlink("/proc/self/exe", out, 255);
     CHECK(n > 0);
     out[n] = 0;
-    return strrchr(out, '/') + 1;
+    const char *slash = strrchr(out, '/');
+    CHECK(slash);
+    return slash + 1;
 }
 
 /* To the program beside the file. */

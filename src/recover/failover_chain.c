@@ -18,9 +18,11 @@ const char *failover_step_name(enum failover_step_kind k)
 
 void chain_begin(struct failover *f, uint64_t at)
 {
-    f->drafting = (struct failover_chain){.before = f->record.r.primary, .primary = f->params.self};
+    bool ours = f->record.r.primary == f->params.self;
+    f->drafting = (struct failover_chain){.before = ours ? f->record.from : f->record.r.primary,
+                                          .primary = f->params.self};
     if (at)
-        chain_step(f, FAILOVER_STEP_LOST, f->record.r.primary, 0, at);
+        chain_step(f, FAILOVER_STEP_LOST, f->drafting.before, 0, at);
 }
 
 /* What is tried again replaces what came of it before: a chain has the attempt that led on. */

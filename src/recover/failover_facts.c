@@ -84,7 +84,8 @@ static bool awaits(struct failover *f, uint64_t now)
         return false;
     const struct failover_peer *p = &f->peers[from];
     wake_at(f, until);
-    return p->alive && !p->failed && p->heard && p->said.epoch;
+    bool acts = p->said.epoch || p->said.state >= ROLE_PRIMARY; /* or has not given the lease up */
+    return p->alive && !p->failed && p->heard && acts;
 }
 
 /* Nobody is known to have written it yet: whoever the file names first is given a moment. */

@@ -232,7 +232,7 @@ void insync_step(struct failover *f, uint64_t now)
     watch_pace(f, now);
     uint16_t to = should_be(f, now);
     if (x->stage == INSYNC_RESTS && (now < x->retry_at || !f->coordinator || !differs(f, to))) {
-        if (differs(f, to))
+        if (f->coordinator && differs(f, to)) /* that it is back is told */
             wake_at(f, x->retry_at);
         return;
     }

@@ -29,7 +29,8 @@ void tell_state(struct failover *f, enum role_state before, uint64_t now)
         return;
     if (before == ROLE_ACQUIRES && s == ROLE_CONFIRMS)
         chain_step(f, FAILOVER_STEP_LEASED, f->params.self, 0, now);
-    if (s == ROLE_YIELDS)
+    /* one that has everything already is passed through at once */
+    if (s == ROLE_YIELDS || (before == ROLE_PRIMARY && s == ROLE_HANDS_OVER))
         failover_tell(f, FAILOVER_NEWS_YIELDS, f->role.hands_to, "a switchover begins");
     if (before == ROLE_YIELDS && s == ROLE_PRIMARY) {
         f->stays_at = now;
@@ -59,30 +60,46 @@ static const char *waits_for(const struct failover *f)
     return primary == k->self ? "the lease is not held yet" : NULL;
 }
 
+/* Nobody acts, whatever the reason. */
 static bool is_lost_here(const struct failover *f)
 {
-    const struct role_facts *k = &f->facts;
-    uint8_t p = k->record.primary;
-    if (p >= k->n || p == k->self)
-        return !f->promoted;
-    return k->nodes[p].failed || k->nodes[p].instance == INSTANCE_DOWN ||
-           (k->nodes[p].instance != INSTANCE_UNKNOWN && !k->nodes[p].well);
+    uint8_t p = f->facts.record.primary;
+    return p == f->params.self ? !f->promoted : !failover_acts(f, p);
+}
+
+static const char *fault_of(const struct failover *f)
+{
+    uint8_t p = f->facts.record.primary;
+    const struct role_node *n = &f->facts.nodes[p];
+    if (n->failed)
+        return "its node has failed";
+    if (n->instance == INSTANCE_DOWN)
+        return "its instance is down";
+    return n->instance != INSTANCE_UNKNOWN && !n->well ? "its instance is not well" : NULL;
+}
+
+static void tell_fault(struct failover *f, uint64_t now)
+{
+    uint8_t p = f->facts.record.primary;
+    const char *fault = p < f->facts.n && p != f->params.self ? fault_of(f) : NULL;
+    if (fault && !f->fault_told) {
+        if (f->role.state == ROLE_REPLICA)
+            chain_begin(f, now);
+        failover_tell(f, FAILOVER_NEWS_LOST, p, "%s", fault);
+    }
+    f->fault_told = fault != NULL;
 }
 
 void tell_step(struct failover *f, uint64_t now)
 {
     bool lost = is_lost_here(f);
+    if (!lost && f->role.state == ROLE_REPLICA && failover_acts(f, f->record.r.primary))
+        f->drafting.n = 0; /* another was faster: its chain is the one */
     if (!lost)
         f->lost_at = 0;
     else if (!f->lost_at)
         f->lost_at = now;
-    if (lost && f->lost_at == now && !f->drafting.n && f->record.r.primary != f->params.self) {
-        chain_begin(f, now);
-        if (f->record.r.primary < f->params.n)
-            failover_tell(f, FAILOVER_NEWS_LOST, f->record.r.primary, "%s",
-                          f->facts.nodes[f->record.r.primary].failed ? "its node has failed"
-                                                                     : "its instance has failed");
-    }
+    tell_fault(f, now);
     bool taking = f->role.state == ROLE_TAKES_OVER;
     if (!taking)
         f->waits = lost && f->role.state == ROLE_REPLICA ? waits_for(f) : NULL;

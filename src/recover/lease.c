@@ -1,6 +1,16 @@
 /* The holder's half: rounds out, acknowledgements in, a deadline. lease_voter.c is the other. */
 #include "recover/lease.h"
 
+/* A build with -Dplant=N has fault N, for the simulator to find: */
+#ifndef HF_PLANT
+#define HF_PLANT 0
+#endif
+enum {
+    PLANT_OLDER = 10,   /* an acknowledgement of an older round counts for the latest */
+    PLANT_RECEIPT = 11, /* the lease is counted from the acknowledgement */
+    PLANT_EARLY = 12,   /* it is acted upon before a majority has acknowledged */
+};
+
 #define SOONER 5 /* rounds in a beat, at most, while a promise is about to end */
 
 #define MILLION UINT64_C(1000000)
@@ -120,6 +130,11 @@ static void acquire(struct lease_holder *h, uint64_t now)
     h->give_up = now + h->params.lease * 5 / 2;
     h->next = now;
     forget_rounds(h);
+    if (HF_PLANT == PLANT_EARLY) {
+        h->state = LEASE_GATE;
+        h->deadline = now + h->params.lease;
+        h->gate++;
+    }
 }
 
 /* Whatever is asked of a holder, first of all its time may be over. */
@@ -235,11 +250,11 @@ static bool by_majority(const struct lease_holder *h, const struct lease_round *
 static unsigned acknowledged(struct lease_holder *h, int voter, const struct lease_message *m,
                              uint64_t now)
 {
-    struct lease_round *r = round_of(h, m->round);
+    struct lease_round *r = round_of(h, HF_PLANT == PLANT_OLDER ? h->round : m->round);
     if (!r || h->state == LEASE_IDLE || m->epoch != h->epoch)
         return 0;
     r->acks |= 1u << voter;
-    uint64_t until = r->sent + h->params.lease;
+    uint64_t until = (HF_PLANT == PLANT_RECEIPT ? now : r->sent) + h->params.lease;
     if (!by_majority(h, r) || until <= now || until <= h->deadline)
         return 0;
     h->deadline = until;

@@ -42,6 +42,9 @@ def test_numbers_never_mean_two_things(three, tmp_path):
     file = str(tmp_path / "backup.json")
     first = applied(three, "a", "first", 11)
     until(lambda: set(versions(three).values()) == {first}, what="all nodes to run it")
+    until(lambda: {m["config_version"] for m in three["a"].ask("/v1/members")["members"]} == {first}, what="all nodes to have said so")
+    assert {m["voter"] for m in three["a"].ask("/v1/members")["members"]} == {True}
+    assert f"epoch {three['a'].status()['epoch']}, configuration {first}, " in three["a"].command("status").stdout
     three["b"].command("coordinator", "backup", file)
     for weight in (12, 13):
         last = applied(three, "b", "later", weight)

@@ -1,0 +1,136 @@
+"""A primary dies, hangs, is cut off, or hands over: another node's instance takes writes soon, and nothing that was acknowledged
+is lost. Three nodes, each with a Redis of its own; clients write through the front of a node that nothing happens to.
+
+Bounds are those of a loaded machine; what was measured is in docs/failover.md.
+"""
+import contextlib
+import os
+import signal
+import time
+
+import pytest
+from cluster import now
+from holdfast import PATIENCE, until
+from roles import Roles
+
+
+@pytest.fixture
+def cluster(site):
+    with Roles(site, "abc", sync=1) as made:
+        yield made.begin()
+
+
+def fails_over(cluster, site, what, fault, most_ms):
+    """Another one acts within so long, all that was acknowledged is there, and the old one comes back as a replica."""
+    was = cluster.primary()
+    with cluster.writer(*cluster.backups(was)) as writer:
+        time.sleep(0.3)
+        at, end = fault(was)
+        outage = writer.outage(at, most_ms / 1000 + 10)
+        site.report(f"{what}: no write was accepted for {outage:.0f} ms")
+        end()
+        cluster.settle()
+    assert cluster.primary() != was, cluster.story(at)
+    writer.check()
+    assert outage < most_ms * PATIENCE, cluster.story(at)
+    return was, at
+
+
+def nothing():
+    pass
+
+
+def test_a_primary_that_is_killed_is_replaced(cluster, site):
+    was, at = fails_over(cluster, site, "killed", lambda p: (cluster.kill_instance(p), nothing), 1000)
+    chain = [e for _, e in cluster.events("role-promoted", since=at)]
+    assert len(chain) == 1 and "epoch 2" in chain[0]["text"], cluster.story(at)
+    why = cluster[cluster.primary()].command("why", "cache").stdout
+    for step in ("lost", "recorded", "leased", "confirmed", "promoted"):
+        assert step in why, why
+    assert was in why
+
+
+def test_a_primary_that_hangs_is_replaced(cluster, site):
+    def hang(primary):
+        pid = cluster.pid(primary)
+
+        def go_on():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        return cluster.signal_instance(primary, signal.SIGSTOP), go_on
+    fails_over(cluster, site, "hung", hang, 3000)
+
+
+def test_a_primary_whose_node_is_cut_off_is_replaced(cluster, site):
+    _, at = fails_over(cluster, site, "node cut off", lambda p: (cluster.net.alone(p), cluster.net.heal), 5000)
+    told = {name: [e["boot_ns"] for e in cluster[name].events("role-demoted", "role-promoted", since=at)] for name in cluster.names}
+    assert sum(len(times) for times in told.values()) == 2, cluster.story(at)
+
+
+def test_a_switchover_loses_no_command(cluster, site):
+    for turn in range(3):
+        was = cluster.primary()
+        to = cluster.backups(was)[turn % 2]
+        with cluster.writer(*cluster.backups(was)) as writer:
+            time.sleep(0.3)
+            at = now()
+            cluster[was].command("switchover", "cache", "to", to)
+            writer.outage(at)
+            pause = writer.pause(at)
+            site.report(f"switchover: writes waited {pause:.0f} ms")
+            assert cluster.settle() == to, cluster.story(at)
+        writer.check()
+        assert pause < 1000 * PATIENCE, cluster.story(at)
+
+
+def test_without_the_coordinator_the_primary_serves_on_and_a_failure_waits(cluster):
+    was = cluster.primary()
+    with cluster.writer(*cluster.backups(was)) as writer:
+        down = cluster.members_down("stopped")
+        time.sleep(5)
+        at = now()
+        writer.outage(at)
+        assert not cluster.events("role-demoted", since=at - 6 * 10**9), cluster.story()
+        cluster.kill_instance(was)
+        by = cluster.backups(was)
+        until(lambda: any("coordinator" in e["text"] for o in by for e in cluster[o].events("role-waits", since=at)), 20,
+              "somebody to say that the coordinator is waited for")
+        assert not cluster.events("role-promoted", since=at), cluster.story(at)
+        down.over()
+        back = now()
+        writer.outage(back, 40)
+        cluster.settle()
+    writer.check()
+
+
+def test_control_that_dies_at_the_primary_changes_nothing(cluster):
+    was = cluster.primary()
+    pid = {p["name"]: p["pid"] for p in cluster[was].status()["processes"]}["control"]
+    with cluster.writer(*cluster.backups(was)) as writer:
+        time.sleep(0.3)
+        at = now()
+        os.kill(pid, signal.SIGKILL)
+        writer.outage(at)
+        time.sleep(3)
+        assert writer.pause(at) < 1000 * PATIENCE, cluster.story(at)
+        cluster.settle()
+        assert cluster.primary() == was, cluster.story(at)
+        assert not cluster.events("role-promoted", since=at), cluster.story(at)
+    writer.check()
+
+
+def test_a_node_that_is_paused_wakes_as_a_replica(cluster, site):
+    was = cluster.primary()
+    pids = cluster.everything(was)
+
+    def pause(primary):
+        at = now()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+
+        def wake():
+            time.sleep(max(0, 3 - (now() - at) / 1e9))
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+        return at, wake
+    fails_over(cluster, site, "node paused", pause, 5000)
