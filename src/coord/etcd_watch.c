@@ -319,9 +319,8 @@ static bool take_lines(struct own *o)
     struct buf *b = &o->stream.answer;
     size_t begin = 0;
     for (;;) {
-        const char *from = b->p + begin + o->scanned;
-        size_t left = b->n - begin - o->scanned;
-        const char *end = left ? memchr(from, '\n', left) : NULL;
+        size_t left = b->n - begin - o->scanned; /* of none b->p may be NULL */
+        const char *end = left ? memchr(b->p + begin + o->scanned, '\n', left) : NULL;
         if (!end)
             break;
         struct str line = {b->p + begin, (size_t)(end - b->p) - begin};

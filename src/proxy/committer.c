@@ -205,7 +205,10 @@ static bool take_reply(struct door *d, struct str reply)
     m->expected--;
     if (m->authenticates) {
         m->authenticates = false;
-        return memmem(reply.p, reply.n, "WRONGPASS", 9) == NULL;
+        bool refused = memmem(reply.p, reply.n, "WRONGPASS", 9) != NULL;
+        if (refused)
+            door_refused(d);
+        return !refused;
     }
     if (reply.p[0] == ':')
         return true;

@@ -179,6 +179,18 @@ void doors_look(struct worker *w)
         door_look(LIST_ENTRY(it, struct door, link));
 }
 
+void door_refused(struct door *d)
+{
+    uint64_t now = loop_now(d->worker->loop);
+    if (d->complained && now - d->complained < COMPLAIN_NS)
+        return;
+    d->complained = now;
+    proxy_complain(d->worker->proxy,
+                   "worker %u: the instance of service " STR_FMT
+                   " at this node refuses the gate's password: its clients wait",
+                   d->worker->index, STR_ARG(d->service->conf->name));
+}
+
 /* --- who is where --- */
 
 bool door_has_room(const struct door *d)

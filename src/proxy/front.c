@@ -262,6 +262,8 @@ static bool swallow(struct passage *p)
         bool refused = p->authenticates && p->swallowed.type == '-' &&
                        memmem(bytes.p, used, "WRONGPASS", 9) != NULL;
         stream_consume(&p->leg, w, used);
+        if (refused)
+            door_refused(p->door);
         if (r == RESP_BAD || refused) {
             lead_failed(p);
             return false;

@@ -33,7 +33,8 @@ enum {
 };
 #define LOOK_NS     (5 * NS_PER_MS) /* while somebody waits */
 #define PATIENCE_NS (1 * NS_PER_S)  /* for replies of a node that is not primary any more */
-#define ROUND_MS    10              /* a replica may take so long before it is asked again */
+#define COMPLAIN_NS (60 * NS_PER_S)
+#define ROUND_MS    10 /* a replica may take so long before it is asked again */
 #define ROUND_LOST                                                                                 \
     (2 * NS_PER_S) /* an instance that answers no round within this is asked on                    \
                       a new connection */
@@ -108,6 +109,7 @@ struct door {
     struct list withheld; /* passages with replies that no round covers yet */
     struct list asked;    /* those that the round under way covers */
     uint32_t n_waiting, n_here;
+    uint64_t complained; /* of a password that is refused; 0: never */
     struct timer deadline, look;
     struct task settle; /* while writers wait: is nothing under way any more? */
     struct committer committer;
@@ -124,6 +126,8 @@ static inline const struct view_primary *door_conf(const struct door *d)
 void door_look(struct door *d);
 /* Is it open at this very moment? */
 bool door_open(const struct door *d);
+/* The instance refuses the gate's password: said once a minute. */
+void door_refused(struct door *d);
 /* A passage begins or ceases to wait, or to lead to the instance. */
 void door_wait(struct passage *p);
 void door_wait_over(struct passage *p);

@@ -320,6 +320,21 @@ def test_the_gate_speaks_its_secret(cluster):
         assert "WRONGPASS" in str(t.do("AUTH", "other"))
 
 
+def test_a_gate_with_the_wrong_secret_lets_nobody_in(cluster, capfd):
+    """The clients wait, the log says why, and the right secret lets them go on."""
+    c = cluster(1)
+    c.redis[0].do("CONFIG", "SET", "requirepass", "s3cret")
+    c.gates[0].tell("secret another")
+    c.elect(0)
+    t = c.gates[0].talk()
+    t.send("SET", "a", 1)
+    until(lambda: c.gates[0].row()["held_total"] == 1)
+    c.gates[0].tell("secret s3cret")
+    assert t.read() == "OK"
+    said = capfd.readouterr().err
+    assert said.count("refuses the gate's password") == 1 and "another" not in said
+
+
 # --- synchronous ---
 
 
