@@ -1,8 +1,8 @@
 /* Where the managed coordinator's leader is: rather not where a primary is. With a node that is
  * lost its member of etcd is lost too, and when that leads nothing can be recorded until the others
  * have elected another one (docs/coordinator.md, "Timers"): that time is saved when the leader is
- * elsewhere. So a node that leads and is primary hands the lead to one that is not, where there is
- * one. Nothing depends on it. */
+ * elsewhere. So a node that leads and is primary hands leading on to one that is not, where there
+ * is one. Nothing depends on it. */
 #include "daemon/control.h"
 
 #define LOOK_NS  (1 * NS_PER_S)
