@@ -134,8 +134,10 @@ static void put_last(const json_t *role, struct buf *out)
     text_clean(out, str_of(*from ? from : "nobody"));
     buf_add_str(out, STR(" -> "));
     text_clean(out, str_of(json_text(last, "to")));
-    buf_add_str(out, json_flag(last, "planned") ? STR(", switchover") : STR(", failover"));
-    if (json_is_number(json_object_get(last, "took_ms")))
+    buf_add_str(out, !*from                       ? STR(", the first")
+                     : json_flag(last, "planned") ? STR(", switchover")
+                                                  : STR(", failover"));
+    if (*from && json_is_number(json_object_get(last, "took_ms")))
         buf_printf(out, ", %.0f ms without writes", json_number(last, "took_ms"));
     buf_add(out, "\n", 1);
 }

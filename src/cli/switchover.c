@@ -104,6 +104,10 @@ static void print_done(const json_t *role, const char *was)
     buf_printf(&out, "; epoch %.0f", json_number(role, "epoch"));
     if (json_is_number(took) && json_number(last, "epoch") == json_number(role, "epoch"))
         buf_printf(&out, "; writers waited %.0f ms", json_number_value(took));
+    else if (*was && strcmp(was, is) != 0) {
+        buf_add_str(&out, STR("; how long writers waited is an event of node "));
+        text_clean(&out, str_of(was));
+    }
     buf_add(&out, "\n", 1);
     cli_write(stdout, &out);
     buf_free(&out);

@@ -395,8 +395,10 @@ static void on_tick(struct timer *t)
     loop_timer_set(c->loop, t, loop_now(c->loop) + TICK_NS);
     coord_restore_tick(c);
     coord_backup_tick(c);
-    if (c->coordinating.kind == COORDINATOR_MANAGED)
+    if (c->coordinating.kind == COORDINATOR_MANAGED) {
         managed_tick(c);
+        rolling_lead(c);
+    }
     if (c->coordinating.kind == COORDINATOR_EXTERNAL)
         coord_voters_tick(c);
 }

@@ -86,6 +86,7 @@ void role_run(struct role_here *r)
             break;
     }
     r->runs = false;
+    role_held_step(r);
     role_ask_step(r);
     if (r->again)
         next = loop_now(c->loop);
@@ -186,7 +187,7 @@ static struct role_here *make(struct control *c, const struct view_service *s)
     r->id = mesh_role(s->name);
     r->slot = s->slot;
     r->service = (uint32_t)(s - c->view->services);
-    r->self = ROLE_NOBODY;
+    r->self = r->named = r->before = ROLE_NOBODY;
     timer_init(&r->due, on_due);
     for (uint32_t i = 0; i < s->primary.n_on && i < ROLE_NODES; i++) {
         str_copy(r->names[i], sizeof r->names[i], k->nodes[s->primary.on[i]].name);

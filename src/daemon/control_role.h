@@ -3,6 +3,7 @@
  *   control_role.c        one failover.h for each such service; with the view, its timer
  *   control_role_host.c   what it orders: the coordinator, the lease, other nodes, the cells
  *   control_role_agent.c  the instance here: what the agent is told, and what it reports
+ *   control_role_lead.c   the coordinator's leader is rather not where a primary is
  *   control_role_tell.c   events and their evidence; the admin API: how it is, what is asked for
  *
  * Nodes that are no candidates have one too: it looks on, and keeps the cells' record for the
@@ -54,12 +55,17 @@ struct role_here {
     enum admin_role_ask ask;
     uint8_t ask_to, ask_from;
     uint64_t ask_ticket, ask_since;
+    /* Of a switchover away from here: the hold that was told of, and how long writers waited until
+     * which epoch took writes, ns. */
+    uint64_t held_told, held_for, held_epoch;
+    uint8_t named, before; /* by the record, now and before that; ROLE_NOBODY */
 };
 
 struct rolling {
     struct role_here **rows; /* owned */
     uint32_t n;
     uint64_t incarnation, requests;
+    uint64_t lead_at; /* ns: the coordinator's lead is not looked at before */
     struct coord *coord; /* NULL: there is none now */
     struct coord_watch *watch;
 };
@@ -82,7 +88,11 @@ void rolling_report(struct control *c, const struct agent_report *r);
 void rolling_message(struct control *c, struct str from, struct str bytes);
 void rolling_link(struct control *c);
 void rolling_members(struct control *c);
+/* Now and then. */
+void rolling_lead(struct control *c);
 void rolling_lease(struct control *c, uint64_t role, unsigned effects);
+/* control_role_tell.c: what this node began came about, or what was asked for. */
+void role_held_step(struct role_here *r);
 /* For struct admin_host. */
 int rolling_role(void *context, const struct view_service *s, struct admin_role *out,
                  struct err *e);

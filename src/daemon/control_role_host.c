@@ -4,8 +4,8 @@
 
 #include "daemon/control.h"
 
-#define CAS_NS  (500 * NS_PER_MS) /* whoever does not know asks again: others may know more */
-#define READ_NS (500 * NS_PER_MS)
+#define CAS_NS  (400 * NS_PER_MS) /* then it is not known, and read: which is asked until it is */
+#define READ_NS (2 * NS_PER_S)
 #define PREFIX  "service/"
 
 /* --- the coordinator --- */

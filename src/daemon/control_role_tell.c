@@ -30,22 +30,49 @@ static uint64_t took(const struct failover_chain *k)
     return k->n > 1 ? k->steps[k->n - 1].at - k->steps[0].at : 0;
 }
 
-/* The chain: each step with its time, and of whom it tells. */
+/* Whose the role was before, as far as it is known here; ROLE_NOBODY. */
+static uint8_t came_from(const struct role_here *r)
+{
+    const struct failover_record *k = &r->core.record;
+    const struct failover_chain *h = &r->core.chain;
+    uint8_t at = k->from < r->n                                                          ? k->from
+                 : h->epoch == k->r.epoch && h->before < r->n && h->before != h->primary ? h->before
+                 : r->named == k->r.primary                                              ? r->before
+                                                                                         : r->named;
+    return at < r->n && at != k->r.primary ? at : ROLE_NOBODY;
+}
+
+static const char *reason_of(const struct role_here *r)
+{
+    if (r->core.record.from < r->n)
+        return "switchover";
+    if (came_from(r) == ROLE_NOBODY)
+        return "first";
+    return strstr(r->core.chain.why, "an operator") ? "forced" : "failover";
+}
+
+/* What `why` shows (docs/failover.md#why): each step with its time, and whose position it is. */
 static void add_chain(struct role_here *r)
 {
     const struct failover_chain *k = &r->core.chain;
-    bool planned = r->core.record.from < r->n;
-    audit_states(r->owner, k->before < r->n ? r->names[k->before] : "nobody",
-                 role_place_name(r, k->primary), planned ? "switchover" : "failover");
-    audit_rule(r->owner, "%s", r->fault[0] && !planned ? r->fault : k->why);
+    uint8_t before = came_from(r);
+    audit_states(r->owner, before < r->n ? r->names[before] : "", role_place_name(r, k->primary),
+                 reason_of(r));
+    bool failed = strcmp(reason_of(r), "failover") == 0;
+    audit_rule(r->owner, "%s", r->fault[0] && failed ? r->fault : k->why);
     for (uint32_t i = 0; i < k->n; i++) {
         const struct failover_step *s = &k->steps[i];
-        char who[FAILOVER_NAME + 8] = "control";
-        if (s->place < r->n)
-            snprintf(who, sizeof who, "node %s", r->names[s->place]);
-        bool lost = s->kind == FAILOVER_STEP_AGREED && r->fault[0];
-        audit_evidence(r->owner, failover_step_name((enum failover_step_kind)s->kind), str_of(who),
-                       s->at, s->position, 1, "%s", lost ? r->fault : "");
+        bool has = s->kind == FAILOVER_STEP_FENCED || s->kind == FAILOVER_STEP_CATCH_UP;
+        char who[FAILOVER_NAME + 8];
+        snprintf(who, sizeof who, "node %s",
+                 role_place_name(r, s->place < r->n ? s->place : k->primary));
+        /* what nobody lost begins here when the record names this node */
+        enum failover_step_kind kind = s->kind == FAILOVER_STEP_LOST && s->place == k->primary
+                                           ? FAILOVER_STEP_RECORDED
+                                           : (enum failover_step_kind)s->kind;
+        audit_evidence(r->owner, failover_step_name(kind), str_of(who), s->at,
+                       has ? s->position : 0, 1, "%s",
+                       s->kind == FAILOVER_STEP_AGREED && failed ? r->fault : "");
     }
 }
 
@@ -115,6 +142,29 @@ void role_news(struct role_here *r, const struct failover_news *n)
         control_event(r->owner, told[n->what].code, quiet ? EVENT_INFO : told[n->what].level);
     event_subject(ev, "%s", r->name);
     news_text(r, n, ev);
+    control_event_end(r->owner, ev);
+}
+
+/* Writers of a switchover wait from the moment this node held them until it hears that another
+ * takes writes: nobody else knows both ends. */
+void role_held_step(struct role_here *r)
+{
+    const struct failover_record *k = &r->core.record;
+    if (k->r.primary != r->named) {
+        r->before = r->named;
+        r->named = k->r.primary;
+    }
+    if (!r->core.held_at || r->core.held_at == r->held_told || k->r.primary >= r->n ||
+        k->r.primary == r->self || !failover_acts(&r->core, k->r.primary))
+        return;
+    r->held_told = r->core.held_at;
+    r->held_for = loop_now(r->owner->loop) - r->held_told;
+    r->held_epoch = k->r.epoch;
+    struct event *ev = control_event(r->owner, EVENT_SWITCHOVER_DONE, EVENT_INFO);
+    event_subject(ev, "%s", r->name);
+    event_text(ev, "%s takes writes under epoch %llu; they waited for %llu ms",
+               role_place_name(r, k->r.primary), (unsigned long long)k->r.epoch,
+               (unsigned long long)(r->held_for / NS_PER_MS));
     control_event_end(r->owner, ev);
 }
 
@@ -353,12 +403,12 @@ static void fill_last(const struct role_here *r, struct admin_role_last *to)
         .to = k->r.primary < r->n ? k->r.primary : ADMIN_NOBODY,
         .planned = k->from < r->n,
         .wall = k->when * NS_PER_MS,
-        .took = own ? took(h) : 0,
+        .took = k->from >= r->n && own                          ? took(h)
+                : k->from < r->n && r->held_epoch == k->r.epoch ? r->held_for
+                                                                : 0,
     };
-    if (k->from < r->n)
-        to->from = k->from;
-    else if (own && h->before < r->n)
-        to->from = h->before;
+    if (came_from(r) < r->n)
+        to->from = came_from(r);
     str_copy(to->why, sizeof to->why, str_of(k->why));
 }
 

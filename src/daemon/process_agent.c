@@ -200,7 +200,7 @@ static void on_beat(struct timer *t)
 
 struct arguments {
     const char *state, *level;
-    bool programs;
+    unsigned may; /* AGENT_MAY_... */
 };
 
 static bool read_arguments(int argc, char **argv, struct arguments *a)
@@ -209,6 +209,7 @@ static bool read_arguments(int argc, char **argv, struct arguments *a)
         {"state", required_argument, NULL, 's'},
         {"log", required_argument, NULL, 'l'},
         {"programs", no_argument, NULL, 'p'},
+        {"addresses", no_argument, NULL, 'a'},
         {0},
     };
     optind = 1;
@@ -218,7 +219,9 @@ static bool read_arguments(int argc, char **argv, struct arguments *a)
         else if (o == 'l')
             a->level = optarg;
         else if (o == 'p')
-            a->programs = true;
+            a->may |= AGENT_MAY_PROGRAMS;
+        else if (o == 'a')
+            a->may |= AGENT_MAY_ADDRESSES;
         else
             return false;
     }
@@ -254,7 +257,7 @@ static int prepare(struct agent_process *p, const struct arguments *a, struct er
     p->drops = sandbox_target(&p->user);
     int r = find_state(p, a->state, e);
     if (r == 0)
-        r = sandbox_enter_agent(p->state, a->programs, &p->drops, &notes, e);
+        r = sandbox_enter_agent(p->state, a->may, &p->drops, &notes, e);
     if (notes.text[0])
         log_info(&p->log, "%s", notes.text);
     if (r == 0)

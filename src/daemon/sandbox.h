@@ -35,15 +35,20 @@ struct sandbox_notes {
 
 /* notes may be NULL. */
 int sandbox_enter(enum sandbox_role role, struct sandbox_notes *notes, struct err *e);
+enum {
+    AGENT_MAY_PROGRAMS = 1, /* the configuration names commands, which lie and work anywhere: the
+                             * file system is not bounded */
+    AGENT_MAY_ADDRESSES =
+        2, /* it names virtual addresses: CAP_NET_ADMIN and CAP_NET_RAW are kept */
+};
 /* The agent stays root where it was, with what it needs to start programs as the children's user
  * (CAP_SETUID, CAP_SETGID), to end them (CAP_KILL) and to favour them (CAP_SYS_NICE); nothing in it
  * or below it can gain more. It dies with its supervisor. In the file system it and what it starts
  * execute what the system installed, read /etc, /proc and /sys, and write below `state` (absolute);
- * their filter of system calls is the proxy's, without what starting programs needs. programs: the
- * configuration names commands, which lie and work anywhere: the file system is not bounded.
+ * their filter of system calls is the proxy's, without what starting programs needs.
  * *drops: in, whether programs become the children's user; false after it where a container cannot.
  */
-int sandbox_enter_agent(const char *state, bool programs, bool *drops, struct sandbox_notes *notes,
+int sandbox_enter_agent(const char *state, unsigned may, bool *drops, struct sandbox_notes *notes,
                         struct err *e);
 
 /* The user that children become when the supervisor is root: `holdfast`, else `nobody`. */

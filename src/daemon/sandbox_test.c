@@ -189,7 +189,7 @@ static int inside_agent(const char *state, int (*attempt)(void))
     if (pid == 0) {
         struct err e = {0};
         bool drops = geteuid() == 0;
-        if (chdir(state) || sandbox_enter_agent(state, false, &drops, NULL, &e)) {
+        if (chdir(state) || sandbox_enter_agent(state, 0, &drops, NULL, &e)) {
             fprintf(stderr, "%s\n", e.text);
             _exit(200);
         }

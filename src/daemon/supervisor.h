@@ -75,7 +75,7 @@ struct child {
     uint32_t taking_ticks;
     uint32_t gone_ticks; /* since its socket closed; 0: it is open */
     uint32_t stop_ticks; /* until it is killed; 0: no deadline */
-    bool programs;       /* the agent was started for commands of the configuration too */
+    unsigned may;        /* the agent was started for: AGENT_MAY_... */
     bool inherited;      /* started by the program before an upgrade */
     bool foreign;        /* and of other formats: it writes another region and knows other views */
 };
@@ -206,7 +206,7 @@ static inline struct child *serving_proxy(struct supervisor *s)
 
 /* supervisor_agent.c */
 /* Does the view in force name commands for it to run? */
-bool agent_runs_programs(const struct supervisor *s);
+unsigned agent_may(const struct supervisor *s);
 bool agent_is_wanted(const struct supervisor *s);
 /* Starts and ends the agent as the view in force wants it. */
 void agent_follow(struct supervisor *s);

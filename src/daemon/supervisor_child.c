@@ -228,15 +228,14 @@ static int execute(struct child *c, struct err *e)
                            bank,
                            c->role == PROXY_STARTS ? "--wait" : NULL,
                            NULL};
-    c->programs = c->index == CHILD_AGENT && agent_runs_programs(s);
-    const char *agent[] = {"holdfast",
-                           "@agent",
-                           "--state",
-                           s->state,
-                           "--log",
-                           level,
-                           c->programs ? "--programs" : NULL,
-                           NULL};
+    c->may = c->index == CHILD_AGENT ? agent_may(s) : 0;
+    const char *agent[] = {"holdfast", "@agent", "--state", s->state, "--log",
+                           level,      NULL,     NULL,      NULL};
+    size_t more = 6;
+    if (c->may & AGENT_MAY_PROGRAMS)
+        agent[more++] = "--programs";
+    if (c->may & AGENT_MAY_ADDRESSES)
+        agent[more] = "--addresses";
     const char **argv = c->index == CHILD_CONTROL ? control : child_is_proxy(c) ? proxy : agent;
     int pair[2];
     int r = net_message_pair(pair, e);

@@ -248,6 +248,7 @@ static void to_agent(struct failover *f, enum role_what what, enum failover_act 
 static void hold(struct failover *f, uint64_t now)
 {
     f->hold_until = now + f->params.hold;
+    f->held_at = now;
     f->settled_at = now + SETTLE_NS;
     f->agent_does = ROLE_HOLD;
     f->agent_ticket = 0;
@@ -298,7 +299,7 @@ static void carry_out(struct failover *f, const struct role_order *o, uint64_t n
         return;
     case ROLE_PROMOTE: promote(f, now); return;
     case ROLE_HOLD: hold(f, now); return;
-    case ROLE_UNHOLD: f->hold_until = 0; return;
+    case ROLE_UNHOLD: f->hold_until = f->held_at = 0; return;
     case ROLE_DEMOTE:
         failover_shut(f, now);
         fence_reset(f);

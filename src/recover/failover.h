@@ -260,6 +260,7 @@ struct failover {
         caught_data;      /* under that epoch it followed one of this history, to catch up */
     uint64_t record_seen; /* ns: when the record's epoch became known here */
     uint64_t hold_until, settled_at; /* writers wait; from then on none is under way */
+    uint64_t held_at; /* ns: the last time that they were held; 0: they went on here */
     struct failover_pace {
         uint64_t mark, at; /* it had everything up to the mark; told at */
     } pace[ROLE_NODES];

@@ -29,7 +29,8 @@ void tell_state(struct failover *f, enum role_state before, uint64_t now)
         return;
     if (before == ROLE_ACQUIRES && s == ROLE_CONFIRMS)
         chain_step(f, FAILOVER_STEP_LEASED, f->params.self, 0, now);
-    if (s == ROLE_YIELDS)
+    /* one that has everything already is passed through at once */
+    if (s == ROLE_YIELDS || (before == ROLE_PRIMARY && s == ROLE_HANDS_OVER))
         failover_tell(f, FAILOVER_NEWS_YIELDS, f->role.hands_to, "a switchover begins");
     if (before == ROLE_YIELDS && s == ROLE_PRIMARY) {
         f->stays_at = now;

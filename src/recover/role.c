@@ -227,7 +227,7 @@ static struct role_order as_replica(struct role *r, const struct role_facts *f, 
 static struct role_order find_out(struct role *r, const struct role_facts *f, uint64_t now)
 {
     if (f->read == PROGRESS_DONE && r->step == 2) {
-        leave(r, now);
+        enter(r, r->acts ? ROLE_DEMOTES : ROLE_REPLICA, now); /* and once more, if it is not ours */
         return nothing();
     }
     if (r->step == 2 && f->read == PROGRESS_RUNS)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "recover/agents/keeper_hook.h"
+#include "recover/agents/keeper_vip.h"
 
 #define TELL_EVERY (50 * NS_PER_MS)
 #define STOP_GRACE (10 * NS_PER_S)
@@ -172,6 +173,7 @@ static void on_lease(struct timer *t)
                (unsigned long long)k->acts_epoch);
     if (k->ordered && k->order.what == ORDER_PROMOTE)
         answer(k, err_set(&e, ERR_DENIED, "the lease has run out"), &e);
+    keeper_vip_leave(k);
     k->ops->lapse(k);
     keeper_tell(k);
 }
@@ -199,14 +201,35 @@ static int admit(struct keeper *k, const struct agent_role *o, struct err *e)
     k->report.epoch = MAX(k->report.epoch, o->epoch);
     if (o->what == ORDER_FOLLOW && (o->primary >= k->spec.n_places || o->primary == k->spec.place))
         return err_set(e, ERR_INVAL, "nobody at place %u can be followed", o->primary);
-    if (o->what == ORDER_VIP_TAKE || o->what == ORDER_VIP_LEAVE)
-        return err_set(e, ERR_ABSENT, "there is no agent for addresses");
     return o->what == ORDER_PROMOTE ? may_promote(k, o->epoch, e) : 0;
+}
+
+/* The address is no order to the instance: what that is about goes on. */
+static void order_address(struct keeper *k, const struct agent_role *o, uint64_t ticket)
+{
+    struct err e = {0};
+    int r = admit(k, o, &e);
+    if (r == 0 && o->what == ORDER_VIP_TAKE)
+        r = keeper_vip_take(k, o->epoch, &e);
+    if (o->what == ORDER_VIP_LEAVE)
+        keeper_vip_leave(k);
+    if (r && r != -ERR_BUSY)
+        keeper_log(k, true, "cannot %s: %s", instance_order_name(o->what), e.text);
+    k->host->answer(k->host->context, ticket, r, r ? e.text : "", k->report.history,
+                    k->report.position);
 }
 
 void keeper_order(struct keeper *k, const struct agent_role *o, uint64_t ticket)
 {
     struct err e;
+    if (o->what == ORDER_VIP_TAKE || o->what == ORDER_VIP_LEAVE) {
+        order_address(k, o, ticket);
+        return;
+    }
+    bool stays = o->what == ORDER_PROMOTE ||
+                 (o->what == ORDER_FENCE && k->acts && k->acts_epoch == o->epoch);
+    if (!stays)
+        keeper_vip_leave(k); /* it goes before the role */
     supersede(k);
     k->order = *o;
     k->ticket = ticket;
@@ -224,6 +247,7 @@ void keeper_order(struct keeper *k, const struct agent_role *o, uint64_t ticket)
 void keeper_stop(struct keeper *k, uint64_t grace)
 {
     k->ending = true;
+    keeper_vip_leave(k);
     k->ops->stop(k, grace);
 }
 
@@ -250,12 +274,14 @@ int keeper_open(struct keeper **out, struct loop *l, const struct keeper_host *h
     list_init(&k->link);
     timer_init(&k->lease_timer, on_lease);
     timer_init(&k->tell_timer, on_tell);
+    keeper_vip_init(k);
     int r = ops->open(k, e);
     if (r) {
         mem_free(k);
         return r;
     }
     *out = k;
+    keeper_vip_configure(k);
     tell_now(k);
     return 0;
 }
@@ -266,12 +292,14 @@ void keeper_configure(struct keeper *k, const struct agent_instance *spec)
     CHECK(spec->kind == was.kind);
     k->spec = *spec;
     k->ops->configure(k, &was);
+    keeper_vip_configure(k);
     k->ops->look(k);
     wipe(&was, sizeof was);
 }
 
 void keeper_close(struct keeper *k)
 {
+    keeper_vip_end(k);
     k->ops->close(k);
     command_abandon(k->hook);
     loop_timer_stop(k->loop, &k->lease_timer);

@@ -86,6 +86,13 @@ struct keeper {
     uint64_t told_at;
     struct timer lease_timer, tell_timer;
     struct command *hook;
+    struct vip *vip; /* keeper_vip.c's; NULL: the service has no address */
+    struct addr vip_address;
+    uint8_t vip_prefix;
+    char vip_interface[16], vip_said[256];
+    bool vip_wanted;
+    uint64_t vip_epoch, vip_conflicts;
+    struct timer vip_timer;
     uint64_t hooked; /* what the hook was told last */
 };
 
