@@ -63,7 +63,7 @@ class Machine:
     """A network namespace at the bridge. Programs in it are run with `prefix`."""
 
     def __init__(self, net, name, n, pid):
-        self.net, self.name, self.address, self.pid = net, name, address(n), pid
+        self.net, self.name, self.n, self.address, self.pid = net, name, n, address(n), pid
         self.prefix = net.prefix(pid)
 
     def socket(self, kind=socket.SOCK_DGRAM, family=socket.AF_INET, protocol=0):
