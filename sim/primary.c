@@ -174,7 +174,7 @@ static struct failover_record read_record(const struct service *s, const struct 
 bool primary_reads(const struct node *n, uint32_t which)
 {
     const struct primary *p = primary_of(n);
-    return p && !p->asks[which].cas;
+    return p && which < PRIMARY_ASKS && !p->asks[which].cas;
 }
 
 void primary_answered(struct node *n, uint32_t which, int outcome, const struct store_list *list)
@@ -185,6 +185,8 @@ void primary_answered(struct node *n, uint32_t which, int outcome, const struct 
                                                      [COORD_UNKNOWN] = FAILOVER_UNKNOWN};
     struct primary *p = primary_of(n);
     CHECK(p);
+    if (which == PRIMARY_ASKS)
+        return; /* an operator sees for himself */
     struct primary_ask a = p->asks[which];
     p->asks[which] = (struct primary_ask){0};
     if (!p->leases || !a.ticket)
@@ -209,9 +211,35 @@ void primary_told(struct node *n, const struct store_list *list, bool whole)
     struct failover_record r = absent();
     for (uint32_t i = 0; i < list->n; i++)
         r = read_record(p->service, &list->items[i]);
-    if (list->n || whole)
+    if (list->n || whole) {
+        p->record = r;
+        p->record_there = true;
         failover_learn(&p->core, &r, primary_clock(p));
+    }
     primary_wake(p);
+}
+
+/* Somebody at this node asks for another primary, by what its process knows. */
+void primary_operator(struct primary *p)
+{
+    struct failover_record r = p->core.record;
+    struct follower *f = &p->node->world->coordinator->followers[p->node->index];
+    struct buf text = {0};
+    struct err e = {0};
+    uint8_t to = (uint8_t)prng_below(&p->service->draw, p->service->n);
+    bool force = prng_below(&p->service->draw, 2);
+    if (!p->leases || !r.r.revision || f->asks[ASK_ROLE + PRIMARY_ASKS])
+        return;
+    if (force ? failover_wants_force(&r, to, &e) : failover_wants_switchover(&r, to, &e))
+        return;
+    if (!failover_record_write(&r, p->service->names, p->service->n, &text))
+        sim_die("no memory for a record");
+    struct coord_op op = {.key = STR(PRIMARY_KEY),
+                          .value = sim_text(&text),
+                          .expected = r.r.revision,
+                          .act = COORD_PUT};
+    coordinator_cas(f, ASK_ROLE + PRIMARY_ASKS, &op, 1);
+    buf_free(&text);
 }
 
 /* ---- the rest of the host */
@@ -432,4 +460,18 @@ void primary_stop(struct node *n)
     p->instance.ticket = 0;
     if (machine)
         instance_crash(p);
+}
+
+void primary_restart(struct node *n)
+{
+    struct primary *p = primary_of(n);
+    CHECK(p);
+    struct follower *f = &n->world->coordinator->followers[n->index];
+    primary_stop(n);
+    for (uint32_t i = 0; i <= PRIMARY_ASKS; i++)
+        f->asks[ASK_ROLE + i] = 0;
+    primary_start(n);
+    if (p->record_there) /* its watch goes on */
+        failover_learn(&p->core, &p->record, primary_clock(p));
+    node_schedule(n);
 }
