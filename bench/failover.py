@@ -4,7 +4,7 @@
 Three machines (network namespaces on one bridge), a client on a fourth that writes every 5 ms, each time over a connection of its own.
 holdfast: Redis with `sync = 1`, written through the virtual address, or, with --listener, through a surviving node's listener. Redis
 Sentinel: the same three Redis, asked all at once as a client must who has not yet heard of the new primary. keepalived: only
-the address, with an echo behind it.
+the address, with an echo behind it. Damping is off (`flaps = 0`): each failover is measured by itself, though many follow each other.
 
 usage: bench/failover.py [--runs N] [--cases kill,lost,hung,switchover,...] [--peers sentinel,keepalived] [--listener] [--out FILE]
 """
@@ -38,6 +38,7 @@ service cache {{
   listen = tcp://0.0.0.0:{PORT}
   vip    = {VIP}/24
   sync   = 1
+  flaps  = 0
 }}
 """
 

@@ -23,6 +23,7 @@ static void about_peer(const struct failover *f, uint8_t i, struct role_node *n)
     n->position = m->position;
     n->load = m->load;
     n->acts = m->epoch;
+    n->taking = m->state != ROLE_REPLICA;
 }
 
 static void about_self(const struct failover *f, struct role_node *n)

@@ -40,7 +40,7 @@ void tell_state(struct failover *f, enum role_state before, uint64_t now)
 }
 
 /* Why a lost primary is not replaced, for people. */
-static const char *waits_for(const struct failover *f)
+static const char *waits_for(const struct failover *f, uint64_t now)
 {
     const struct role_facts *k = &f->facts;
     uint8_t primary = k->record.primary;
@@ -57,6 +57,8 @@ static const char *waits_for(const struct failover *f)
         return "this node hears no majority of the others";
     if (!any)
         return k->record.sync ? "no in-sync instance is well" : "no instance is well";
+    if (primary != k->self && now < k->not_before)
+        return "it has failed over too often in a short time: the next one waits (`flaps`)";
     return primary == k->self ? "the lease is not held yet" : NULL;
 }
 
@@ -102,7 +104,7 @@ void tell_step(struct failover *f, uint64_t now)
     tell_fault(f, now);
     bool taking = f->role.state == ROLE_TAKES_OVER;
     if (!taking)
-        f->waits = lost && f->role.state == ROLE_REPLICA ? waits_for(f) : NULL;
+        f->waits = lost && f->role.state == ROLE_REPLICA ? waits_for(f, now) : NULL;
     if (!f->waits) {
         f->told_waits[0] = 0;
         return;

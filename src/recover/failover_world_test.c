@@ -221,6 +221,32 @@ static void a_late_challenge_is_answered_without_a_pause(void **state)
     free(w);
 }
 
+/* The old primary is back, empty, before anybody may challenge: it does not take its lease again to
+ * wait for what those who still follow it have. */
+static void damping_outlasts_a_restart_and_no_more(void **state)
+{
+    (void)state;
+    struct world *w = calm_world(1);
+    uint8_t lost = w->record.r.primary;
+    w->record.flaps = 3;
+    w->record.flaps_since = 1000000;
+    w->record.r.revision = ++w->revision;
+    for (uint8_t i = 0; i < NODES; i++) {
+        w->nodes[i].core.params.flaps = 1;
+        w->nodes[i].core.params.flap_window = 1000000 * TICK;
+    }
+    uint64_t due = w->nodes[lost].core.record_seen / TICK + 4000; /* 1 s, 2 s, then 4 s */
+    world_run(w, 50);
+    world_break(w, lost, 100);
+    world_run(w, 10);
+    assert_int_equal(world_acts(w), ROLE_NOBODY);
+    until_acts(w, lost);
+    uint64_t now = w->nodes[lost].core.record_seen / TICK;
+    print_message("damped: acts %ld ms after it may\n", (long)(now - due));
+    assert_in_range(now - due, 0, 100);
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +256,7 @@ int main(void)
         cmocka_unit_test(without_a_coordinator_the_primary_stays_and_nobody_is_promoted),
         cmocka_unit_test(too_few_that_have_it_promote_nobody_until_forced),
         cmocka_unit_test(a_late_challenge_is_answered_without_a_pause),
+        cmocka_unit_test(damping_outlasts_a_restart_and_no_more),
         cmocka_unit_test(whatever_happens_nothing_acknowledged_is_lost),
         cmocka_unit_test(whatever_happens_with_two_acknowledgements),
         cmocka_unit_test(whatever_happens_without_acknowledgements),

@@ -67,14 +67,29 @@ uint8_t role_rank(const struct role_facts *f, uint8_t node)
     return rank;
 }
 
-/* Its node is gone, or says itself that its instance is. */
+/* Its instance lost what it had, and one that may be promoted has it still. It cannot fetch it from
+ * there as long as that one follows it: the two would wait for each other. */
+static bool began_anew(const struct role_facts *f, uint8_t primary)
+{
+    const struct role_node *n = &f->nodes[primary];
+    bool rests = n->instance == INSTANCE_REPLICA && n->acts != f->record.epoch && !n->taking;
+    if (!rests || n->data || f->record.forced)
+        return false;
+    for (uint8_t i = 0; i < f->n; i++)
+        if (i != primary && is_candidate(f, i) && f->nodes[i].data)
+            return true;
+    return false;
+}
+
+/* Its node is gone, or says itself that its instance is, or that it has nothing any more. */
 static bool is_lost(const struct role_facts *f, uint8_t primary)
 {
     if (primary == ROLE_NOBODY)
         return true;
     const struct role_node *n = &f->nodes[primary];
-    return n->failed || (n->alive && (n->instance == INSTANCE_DOWN ||
-                                      (n->instance != INSTANCE_UNKNOWN && !n->well)));
+    return n->failed ||
+           (n->alive && (n->instance == INSTANCE_DOWN ||
+                         (n->instance != INSTANCE_UNKNOWN && !n->well) || began_anew(f, primary)));
 }
 
 static bool another_could(const struct role_facts *f)
@@ -209,7 +224,7 @@ static struct role_order as_replica(struct role *r, const struct role_facts *f, 
     if (!f->record.known || f->record.paused)
         return nothing();
     bool ours = f->record.primary == f->self;
-    if (ours && f->awaits)
+    if (ours && (f->awaits || (f->record.epoch && began_anew(f, f->self))))
         return nothing();
     uint64_t at = ours ? r->quiet : challenge_at(r, f, now);
     bool able = is_candidate(f, f->self);

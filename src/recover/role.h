@@ -39,6 +39,7 @@ struct role_node {
     uint64_t data;     /* epoch of the history that its data is a prefix of; 0: it does not know */
     uint64_t position; /* replication offset; comparable among those of one history */
     uint64_t acts;     /* under this epoch, as it says; 0: it does not */
+    bool taking;       /* not at rest: it may be about to act */
     uint32_t load;
     int32_t preference; /* higher is better */
 };
