@@ -42,6 +42,7 @@ import time
 import tty
 
 sys.dont_write_bytecode = True
+from demo_ports import connects, free_ports  # noqa: E402
 from demo_writes import Disappointed, Writes  # noqa: E402
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -150,39 +151,6 @@ class Backend:
             return []
         with open(self.log) as f:
             return f.read().splitlines()
-
-
-def connects(port, host="127.0.0.1"):
-    try:
-        socket.create_connection((host, port), 1).close()
-        return True
-    except OSError:
-        return False
-
-
-def is_free(host, port):
-    for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
-        with socket.socket(socket.AF_INET, kind) as s:
-            try:
-                s.bind((host, port))
-            except OSError:
-                return False
-    return True
-
-
-def free_ports(n, beside=3):
-    """Ports that are free at every node's address. Two behind the first one are free as well: the coordinator's."""
-    ports = []
-    while len(ports) < n:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-        wanted = range(port, min(port + (1 if ports else beside), 65536))
-        taken = {*range(ports[0], ports[0] + beside), *ports} if ports else set()
-        if len(wanted) == (1 if ports else beside) and not taken & set(wanted) \
-                and all(is_free(host, p) for host in NODES.values() for p in wanted):
-            ports.append(port)
-    return ports
 
 
 def wait_for(condition, seconds, what):
@@ -447,7 +415,7 @@ class Stage:
     def __init__(self, binary):
         self.folder = tempfile.mkdtemp(prefix="holdfast-demo.")
         os.chmod(self.folder, 0o711)  # as root, Redis and etcd run as somebody else
-        self.mesh, self.port, self.cache, self.redis, *ports = free_ports(7)
+        self.mesh, self.port, self.cache, self.redis, *ports = free_ports(7, NODES.values())
         self.backends = [Backend(f"backend-{i + 1}", p, self.folder) for i, p in enumerate(ports)]
         self.nodes = [Node(binary, self.folder, name, self.port) for name in NODES]
         self.binary, self.load, self.writes = binary, None, None
