@@ -6,6 +6,10 @@
 
 #include "coordinator.h"
 
+enum {
+    OPERATOR_ONE_IN = 2500, /* ticks */
+    RESTART_ONE_IN = 1500,
+};
 enum { WELL_MS = 8000 /* after the last fault, until there is a primary that all follow */ };
 
 static unsigned long long ull(uint64_t v)
@@ -62,10 +66,27 @@ void acting_promoted(struct service *s, const struct primary *p)
     }
 }
 
+/* Besides the schedule: an operator who wants another primary, with or without regard to its data,
+ * and a process or a machine that is back at once (a voter that starts again while its promise
+ * lasts). */
+static void disturb(struct service *s)
+{
+    uint32_t i = (uint32_t)prng_below(&s->draw, s->n);
+    struct node *n = &s->world->nodes[i];
+    if (s->world->now >= s->healed)
+        return;
+    if (!prng_below(&s->draw, OPERATOR_ONE_IN))
+        primary_operator(&s->primaries[i]);
+    if (prng_below(&s->draw, RESTART_ONE_IN) || !n->engine || n->leaving || n->paused)
+        return;
+    primary_restart(n);
+}
+
 void service_tick(struct service *s)
 {
     struct world *w = s->world;
     s->ticks++;
+    disturb(s);
     for (uint32_t i = 0; i < s->n; i++)
         instance_tick(&s->primaries[i]);
     for (uint32_t i = 0; i < s->n; i++)
@@ -88,6 +109,10 @@ static void on_decided(struct service *s, const struct happening *h)
         return;
     }
     s->record.r.revision = item.revision;
+    if (s->record.r.forced && s->record.r.epoch != before.r.epoch) {
+        memset(s->acked, 0, PRIMARY_LOG * sizeof *s->acked);
+        s->forced = s->record.r.epoch;
+    }
     if (s->record.r.epoch < before.r.epoch ||
         (s->record.r.epoch == before.r.epoch && before.r.revision &&
          s->record.r.primary != before.r.primary))

@@ -31,7 +31,7 @@ enum {
     ASK_OLD,
     ASK_VOTERS,
     ASK_ROLE /* of them PRIMARY_ASKS */,
-    ASKS = ASK_ROLE + 4
+    ASKS = ASK_ROLE + 5
 };
 
 enum errand_kind {

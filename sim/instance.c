@@ -253,7 +253,8 @@ static bool acknowledge(struct primary *p, uint32_t at)
                 has_write(p, &s->primaries[k], at);
     if (acks < cell_get(&p->row->sync))
         return false;
-    s->acked[at] = p->instance.log[at];
+    if (p->instance.history >= s->forced)
+        s->acked[at] = p->instance.log[at];
     s->acknowledged++;
     return true;
 }

@@ -174,7 +174,7 @@ static struct failover_record read_record(const struct service *s, const struct 
 bool primary_reads(const struct node *n, uint32_t which)
 {
     const struct primary *p = primary_of(n);
-    return p && !p->asks[which].cas;
+    return p && which < PRIMARY_ASKS && !p->asks[which].cas;
 }
 
 void primary_answered(struct node *n, uint32_t which, int outcome, const struct store_list *list)
@@ -185,6 +185,8 @@ void primary_answered(struct node *n, uint32_t which, int outcome, const struct 
                                                      [COORD_UNKNOWN] = FAILOVER_UNKNOWN};
     struct primary *p = primary_of(n);
     CHECK(p);
+    if (which == PRIMARY_ASKS)
+        return; /* an operator sees for himself */
     struct primary_ask a = p->asks[which];
     p->asks[which] = (struct primary_ask){0};
     if (!p->leases || !a.ticket)
@@ -209,9 +211,35 @@ void primary_told(struct node *n, const struct store_list *list, bool whole)
     struct failover_record r = absent();
     for (uint32_t i = 0; i < list->n; i++)
         r = read_record(p->service, &list->items[i]);
-    if (list->n || whole)
+    if (list->n || whole) {
+        p->record = r;
+        p->record_there = true;
         failover_learn(&p->core, &r, primary_clock(p));
+    }
     primary_wake(p);
+}
+
+/* Somebody at this node asks for another primary, by what its process knows. */
+void primary_operator(struct primary *p)
+{
+    struct failover_record r = p->core.record;
+    struct follower *f = &p->node->world->coordinator->followers[p->node->index];
+    struct buf text = {0};
+    struct err e = {0};
+    uint8_t to = (uint8_t)prng_below(&p->service->draw, p->service->n);
+    bool force = prng_below(&p->service->draw, 2);
+    if (!p->leases || !r.r.revision || f->asks[ASK_ROLE + PRIMARY_ASKS])
+        return;
+    if (force ? failover_wants_force(&r, to, &e) : failover_wants_switchover(&r, to, &e))
+        return;
+    if (!failover_record_write(&r, p->service->names, p->service->n, &text))
+        sim_die("no memory for a record");
+    struct coord_op op = {.key = STR(PRIMARY_KEY),
+                          .value = sim_text(&text),
+                          .expected = r.r.revision,
+                          .act = COORD_PUT};
+    coordinator_cas(f, ASK_ROLE + PRIMARY_ASKS, &op, 1);
+    buf_free(&text);
 }
 
 /* ---- the rest of the host */
@@ -363,13 +391,20 @@ void primary_run(struct node *n)
 
 /* ---- its life */
 
-static const struct lease_params terms = {
-    .lease = 300 * MS, .demote = 100 * MS, .beat = 50 * MS, .rho = PRIMARY_RHO};
+/* The defaults, but for rho; on a wide area a lease must last several round trips. */
+static struct lease_params terms_of(const struct world *w)
+{
+    uint64_t times = w->o.wan ? 6 : 1;
+    return (struct lease_params){.lease = times * 300 * MS,
+                                 .demote = times * 100 * MS,
+                                 .beat = times * 50 * MS,
+                                 .rho = PRIMARY_RHO};
+}
 
 static void begin_core(struct primary *p, uint64_t incarnation)
 {
     struct service *s = p->service;
-    struct failover_params o = {.lease = terms,
+    struct failover_params o = {.lease = terms_of(s->world),
                                 .role = PRIMARY_ROLE,
                                 .incarnation = incarnation,
                                 .n = s->n,
@@ -392,6 +427,7 @@ void primary_start(struct node *n)
     if (!p)
         return;
     struct leases_host h = {p, on_send, on_effect, on_differs};
+    struct lease_params terms = terms_of(n->world);
     uint64_t incarnation = prng_next(&p->service->draw);
     if (leases_new(&p->leases, n->id, &terms, incarnation, 0, &h, primary_clock(p), &e))
         sim_die("%s has no leases: %s", n->name, e.text);
@@ -432,4 +468,18 @@ void primary_stop(struct node *n)
     p->instance.ticket = 0;
     if (machine)
         instance_crash(p);
+}
+
+void primary_restart(struct node *n)
+{
+    struct primary *p = primary_of(n);
+    CHECK(p);
+    struct follower *f = &n->world->coordinator->followers[n->index];
+    primary_stop(n);
+    for (uint32_t i = 0; i <= PRIMARY_ASKS; i++)
+        f->asks[ASK_ROLE + i] = 0;
+    primary_start(n);
+    if (p->record_there) /* its watch goes on */
+        failover_learn(&p->core, &p->record, primary_clock(p));
+    node_schedule(n);
 }

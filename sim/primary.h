@@ -88,8 +88,8 @@ struct primary {
     uint32_t n_answers;
     struct failover_report report, told;
     uint64_t told_at;
-    bool record_fresh, record_there;
-    struct failover_record record;
+    struct failover_record record; /* as its watch told last */
+    bool record_there;
     struct sim_instance instance;
     bool open_before;
 };
@@ -106,6 +106,8 @@ struct service {
     uint32_t *acked;               /* by position: the write that a client was told is done there */
     uint32_t written, acknowledged, promotions, serving_ticks, ticks;
     uint64_t promoted_epoch, healed;
+    uint64_t
+        forced; /* epoch from which on writes count again: before it an operator gave them up */
     struct watch watch;
 };
 
@@ -119,6 +121,7 @@ void service_free(struct service *s);
 struct primary *primary_of(const struct node *n);
 void primary_start(struct node *n);
 void primary_stop(struct node *n);
+void primary_restart(struct node *n); /* for the membership it is the same life */
 bool primary_datagram(struct node *n, uint64_t from, const void *payload, size_t size);
 void primary_run(struct node *n);                /* its process runs */
 uint64_t primary_deadline(const struct node *n); /* by the node's clock; NEVER */
@@ -128,6 +131,7 @@ bool primary_reads(const struct node *n, uint32_t which);
 void primary_told(struct node *n, const struct store_list *list, bool whole);
 void primary_letter(struct world *w, uint32_t node, struct role_letter *m); /* takes m */
 void service_tick(struct service *s);
+void primary_operator(struct primary *p);
 
 /* Within. */
 uint64_t primary_clock(const struct primary *p);

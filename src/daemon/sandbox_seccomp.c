@@ -174,11 +174,12 @@ static void check_clone(struct program *p, enum sandbox_filter f)
     answer(p, SECCOMP_RET_ERRNO | EPERM);
 }
 
-/* Programs look at interfaces by netlink. */
+/* Programs look at interfaces by netlink. Packets are the agent's, who announces addresses by them:
+ * it takes CAP_NET_RAW besides, which it has for nothing else, and what it starts has not. */
 static void check_socket(struct program *p, enum sandbox_filter f)
 {
-    static const uint32_t families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
-    size_t n = ARRAY_LEN(families) - (f == SANDBOX_FILTER_PROXY);
+    static const uint32_t families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET};
+    size_t n = ARRAY_LEN(families) - (f == SANDBOX_FILTER_PROXY ? 2 : 0);
     unless(p, SYS_socket, (uint8_t)(2 + 2 * n));
     load(p, offsetof(struct seccomp_data, args));
     for (size_t i = 0; i < n; i++) {

@@ -20,7 +20,8 @@ bool passage_quiet(const struct passage *p)
 {
     if (!p->here || p->state != PASSAGE_PASSES || !p->framed)
         return true;
-    return p->talk.wild || (talk_quiet(&p->talk) && p->go == 0);
+    bool withheld = !list_empty(&p->round); /* read from the instance, not given yet */
+    return p->talk.wild || (talk_quiet(&p->talk) && p->go == 0 && !withheld);
 }
 
 /* --- what a hop keeps --- */

@@ -28,7 +28,8 @@ import time
 from holdfast import BINARY, HERE, PATIENCE, TOOLS, Load, Node, until
 
 BACKEND_PORT, WEB_PORT, MESH_PORT = 3000, 8080, 7300
-FIRST_BACKEND, FIRST_CLIENT, FIRST_OTHER = 101, 151, 201  # last parts of addresses; nodes begin with 1
+FLOATING = 100  # last parts of addresses: nobody's own, who has it is asked for
+FIRST_BACKEND, FIRST_CLIENT, FIRST_OTHER = 101, 151, 201  # nodes begin with 1
 
 
 def now():
@@ -38,6 +39,10 @@ def now():
 
 def address(n):
     return f"10.77.0.{n}"
+
+
+def mac(n):
+    return f"02:00:0a:4d:00:{n:02x}"
 
 
 def both_ways(some, others):
@@ -58,7 +63,7 @@ class Machine:
     """A network namespace at the bridge. Programs in it are run with `prefix`."""
 
     def __init__(self, net, name, n, pid):
-        self.net, self.name, self.address, self.pid = net, name, address(n), pid
+        self.net, self.name, self.n, self.address, self.pid = net, name, n, address(n), pid
         self.prefix = net.prefix(pid)
 
     def socket(self, kind=socket.SOCK_DGRAM, family=socket.AF_INET, protocol=0):
@@ -102,8 +107,8 @@ class Net:
                 f"--map-user={os.getuid()}", f"--map-group={os.getgid()}", "--", "setpriv", "--pdeathsig", "KILL", "--"]
 
     def machine(self, name, n):
-        neighbours = {address(i): f"02:00:0a:4d:00:{i:02x}" for i in range(1, 255)}
-        pid = self._ask("join", name=name, address=address(n), mac=neighbours[address(n)], neighbours=neighbours)["pid"]
+        neighbours = {address(i): mac(i) for i in range(1, 255) if i != FLOATING}
+        pid = self._ask("join", name=name, address=address(n), mac=mac(n), neighbours=neighbours)["pid"]
         self.machines[name] = Machine(self, name, n, pid)
         return self.machines[name]
 

@@ -128,9 +128,10 @@ static int admit(struct vip *v, uint64_t until, struct err *e)
 {
     for (int attempt = 0; attempt < 3; attempt++) {
         uint64_t before = clock_now();
-        if (until < before + NS_PER_MS)
+        if (until < before + SLACK + NS_PER_MS)
             break;
-        int r = vip_kernel_admit(&v->kernel, &v->options.address, (until - before) / NS_PER_MS, e);
+        int r = vip_kernel_admit(&v->kernel, &v->options.address,
+                                 (until - before - SLACK) / NS_PER_MS, e);
         if (r || clock_now() < before + SLACK)
             return r;
     }
