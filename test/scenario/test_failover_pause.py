@@ -20,6 +20,7 @@ from roles import Client, Roles
 
 ROUNDS = int(os.environ.get("HOLDFAST_ROUNDS", "0"))
 SLEEP_S = 22 if ROUNDS else 5
+OUTAGE_MS = 20000       # with the node the coordinator may lose its leader, and what was asked of it then waits for its time to be over
 INSTANCE = 6379
 
 
@@ -91,7 +92,7 @@ def test_a_node_that_sleeps_acknowledges_nothing_when_it_wakes(cluster, site):
         with cluster.writer(*others) as far, cluster.writer(was) as near, cluster.writer(was) as near_too, Past(cluster, was) as past:
             time.sleep(0.5)
             at, woke = sleep(cluster, was)
-            outages.append(far.outage(at))
+            outages.append(far.outage(at, OUTAGE_MS / 1000))
             near.outage(woke, 20)       # its front leads to the new primary
             cluster.settle()
         assert cluster.primary() != was, cluster.story(at)
@@ -99,7 +100,7 @@ def test_a_node_that_sleeps_acknowledges_nothing_when_it_wakes(cluster, site):
         assert past.refused and not past.taken, f"round {turn}: {len(past.taken)} writes past the listener: {past.taken[:3]}"
         told = [(n, e["boot_ns"]) for n in cluster.names for e in cluster[n].events("role-promoted", since=at)]
         assert len(told) == 1 and told[0][1] < woke, cluster.story(at)
-        assert outages[-1] < 5000 * PATIENCE, cluster.story(at)
+        assert outages[-1] < OUTAGE_MS * PATIENCE, cluster.story(at)
     outages.sort()
     site.report(f"{len(outages)} sleeps of {SLEEP_S} s: {acked} acknowledged writes, 0 lost, 0 taken by who woke; writes of others accepted after "
                 f"{outages[len(outages) // 2]:.0f} ms (median), {outages[-1]:.0f} at most")
