@@ -29,7 +29,7 @@ build: ## build/holdfast
 	@tools/need.sh build $(if $(findstring clang,$(CC)),clang)
 	@tools/compile.sh $(BUILD)
 
-demo: build ## the main job, live: three nodes, while backends and nodes die and return
+demo: build ## the main job, live: three nodes and a replicated Redis, while backends, nodes and the primary die and return
 	@tools/need.sh demo
 	@tools/demo.sh
 

@@ -4,7 +4,9 @@
 Three machines (network namespaces on one bridge), a client on a fourth that writes every 5 ms, each time over a connection of its own.
 holdfast: Redis with `sync = 1`, written through the virtual address, or, with --listener, through a surviving node's listener. Redis
 Sentinel: the same three Redis, asked all at once as a client must who has not yet heard of the new primary. keepalived: only
-the address, with an echo behind it. Damping is off (`flaps = 0`): each failover is measured by itself, though many follow each other.
+the address, with an echo behind it: for the cases address-lost (the owner's node is cut off) and address-killed (kill -9 of every process
+of holdfast or keepalived on it), which also say in how many runs two nodes answered for the address a second later.
+Damping is off (`flaps = 0`): each failover is measured by itself, though many follow each other.
 
 usage: bench/failover.py [--runs N] [--cases kill,lost,hung,switchover,...] [--peers sentinel,keepalived] [--listener] [--out FILE]
 """
@@ -24,13 +26,16 @@ sys.path[:0] = [os.path.join(TOP, "test", "lib"), os.path.join(HERE, "peers")]
 os.environ.setdefault("HOLDFAST", os.path.join(TOP, "build", "holdfast"))
 os.environ.setdefault("HOLDFAST_TOOLS", os.path.join(TOP, "build", "test"))
 
-from cluster import now                    # noqa: E402
+from claims import Claims                  # noqa: E402
+from cluster import mac, now               # noqa: E402
 from coordinated import Coordinated        # noqa: E402
 from holdfast import Site, until  # noqa: E402
+from keepalived import Keepalived          # noqa: E402
 from prober import Prober                  # noqa: E402
 from sentinel import Sentinel              # noqa: E402
 
 VIP, PORT = "10.77.0.100", 26379
+COUNTED = {"switchover": "failed", "address-killed": "two_answered"}
 CACHE = f"""
 service cache {{
   agent  = redis
@@ -44,13 +49,13 @@ service cache {{
 
 
 def processes_of(machine, name):
-    """Pids of the programs of this name in a machine's namespace."""
+    """Pids of the programs whose name begins so, in a machine's namespace."""
     there, found = os.readlink(f"/proc/{machine.pid}/ns/net"), []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/comm") as f:
                 comm = f.read().strip()
-            if comm == name and os.readlink(f"/proc/{pid}/ns/net") == there:
+            if comm.startswith(name) and os.readlink(f"/proc/{pid}/ns/net") == there:
                 found.append(int(pid))
         except OSError:
             continue
@@ -64,6 +69,8 @@ class Holdfast:
         self.cluster = Coordinated(site, "abc", more=CACHE)
         self.net, self.listener = self.cluster.net, listener
         self.cluster.start()
+        self.observer = self.cluster.stranger("observer")
+        self.machines = {name: self.cluster[name].machine for name in "abc"}
         until(lambda: self.well(), 60, "three instances in sync")
 
     def roles(self, node):
@@ -96,6 +103,10 @@ class Holdfast:
     def switch(self, target):
         self.cluster["a"].command("switchover", "cache", "to", target, seconds=30)
 
+    def restart(self, name):
+        self.cluster[name].process.end()
+        self.cluster[name].start()
+
     def close(self):
         self.cluster.__exit__()
 
@@ -112,13 +123,26 @@ def fault(system, case, primary):
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         return now(), lambda: [os.kill(p, signal.SIGCONT) for p in pids if os.path.exists(f"/proc/{p}")]
-    assert case == "lost"
+    if case == "address-killed":
+        for pid in processes_of(machine, system.name):
+            os.kill(pid, signal.SIGKILL)
+        return now(), lambda: system.restart(primary)
+    assert case in ("lost", "address-lost")
     at = system.net.alone(primary)     # the moment before: what is measured is never too short
     return at, system.net.heal
 
 
+def two_answer(site, system):
+    """Whether two nodes answer for the address, as another machine sees it within a second."""
+    claims = Claims(site, system.observer, VIP, PORT, system.machines, mac)
+    time.sleep(1)
+    claims.stop()
+    return len({name for _, name, _ in claims.lines()}) > 1
+
+
 def one(site, system, case):
-    """ms until a write is accepted that was sent after the fault; of a switchover the longest pause, and what failed."""
+    """ms until a write is accepted that was sent after the fault; of a switchover the longest pause, and what failed. Of a kill of all: whether two
+    nodes answered for the address afterwards."""
     if hasattr(system, "fresh"):
         system.fresh()
     until(system.well, 60, f"{system.name} to be well")
@@ -135,13 +159,16 @@ def one(site, system, case):
         pause, failed = prober.longest(begin, end)
         prober.stop()
         return pause / 1e6, len(failed)
+    if hasattr(prober, "begins"):
+        prober.begins()
     at, undo = fault(system, case, primary)
     after = now()      # until here a write may have been accepted before the fault
     until(lambda: prober.again(after), 60, "writes again")
     took = prober.again(after) - at
     prober.stop()
+    both = two_answer(site, system) if case == "address-killed" else 0
     undo()
-    return took / 1e6, 0
+    return took / 1e6, int(both)
 
 
 def summary(values):
@@ -155,9 +182,14 @@ def measure(site, system, case, runs):
         took.append(ms)
         failed += bad
         print(f"# {system.name} {case} {i + 1}: {ms:.0f} ms", file=sys.stderr, flush=True)
-    row = {"system": system.name, "case": case, **summary(took), **({"failed": failed} if case == "switchover" else {})}
+    row = {"system": system.name, "case": case, **summary(took), **({COUNTED[case]: failed} if case in COUNTED else {})}
     print(json.dumps(row), flush=True)
     return row
+
+
+def can(system, case):
+    return (case.startswith("address-") and hasattr(system, "restart") if case.startswith("address-") or system.name == "keepalived"
+            else case != "switchover" or hasattr(system, "switch"))
 
 
 def main():
@@ -167,17 +199,20 @@ def main():
     parser.add_argument("--peers", default="sentinel")
     parser.add_argument("--listener", action="store_true", help="not through the virtual address")
     parser.add_argument("--down-after", type=int, default=200, help="Sentinel's, ms; 200 is its lowest clean setting")
+    parser.add_argument("--advert", default="1", help="keepalived's interval of advertisements, s; its default is 1")
     parser.add_argument("--out", help="rows as JSON")
     a = parser.parse_args()
     rows, cases = [], a.cases.split(",")
     makers = [lambda site: Holdfast(site, a.listener)]
     if "sentinel" in a.peers:
         makers.append(lambda site: Sentinel(site, a.down_after, PORT))
+    if "keepalived" in a.peers:
+        makers.append(lambda site: Keepalived(site, a.advert, VIP))
     for make in makers:
         with tempfile.TemporaryDirectory(prefix="holdfast-failover-") as directory, Site(directory) as site:
             os.chmod(directory, 0o755)
             system = make(site)
-            rows += [measure(site, system, case, a.runs) for case in cases if case != "switchover" or hasattr(system, "switch")]
+            rows += [measure(site, system, case, a.runs) for case in cases if can(system, case)]
             system.close()
     if a.out:
         with open(a.out, "w") as f:

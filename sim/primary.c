@@ -391,13 +391,20 @@ void primary_run(struct node *n)
 
 /* ---- its life */
 
-static const struct lease_params terms = {
-    .lease = 300 * MS, .demote = 100 * MS, .beat = 50 * MS, .rho = PRIMARY_RHO};
+/* The defaults, but for rho; on a wide area a lease must last several round trips. */
+static struct lease_params terms_of(const struct world *w)
+{
+    uint64_t times = w->o.wan ? 6 : 1;
+    return (struct lease_params){.lease = times * 300 * MS,
+                                 .demote = times * 100 * MS,
+                                 .beat = times * 50 * MS,
+                                 .rho = PRIMARY_RHO};
+}
 
 static void begin_core(struct primary *p, uint64_t incarnation)
 {
     struct service *s = p->service;
-    struct failover_params o = {.lease = terms,
+    struct failover_params o = {.lease = terms_of(s->world),
                                 .role = PRIMARY_ROLE,
                                 .incarnation = incarnation,
                                 .n = s->n,
@@ -420,6 +427,7 @@ void primary_start(struct node *n)
     if (!p)
         return;
     struct leases_host h = {p, on_send, on_effect, on_differs};
+    struct lease_params terms = terms_of(n->world);
     uint64_t incarnation = prng_next(&p->service->draw);
     if (leases_new(&p->leases, n->id, &terms, incarnation, 0, &h, primary_clock(p), &e))
         sim_die("%s has no leases: %s", n->name, e.text);

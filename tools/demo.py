@@ -1,16 +1,21 @@
 #!/usr/bin/python3
-"""The main job, live: three nodes of holdfast before three real HTTP backends, and all of them die, hang and return under load.
+"""The main job, live: three nodes of holdfast before three real HTTP backends and with a replicated Redis, and all of them
+die, hang and return under load.
 
 usage: demo.py [--story] [--holdfast BINARY]
 
 On a terminal an interactive screen; its keys are shown on it. With --story, or when there is no
-terminal, it tells its story by itself in less than half a minute, prints what it measured, and exits
-with 0 if no request was lost, else with 1.
+terminal, it tells its story by itself in about a minute, prints what it measured, and exits
+with 0 if no request and no acknowledged write was lost, else with 1.
 
 A GET or PUT must never fail. A POST may not be sent twice, so one that a dying backend took with it
 is refused with 502, 503 or 504: that is counted apart, and the backends' own logs must show none
 twice. What a node or its proxy process takes with it when it is killed is counted apart, too. A client
 has a node of its own, and goes to the next one while that one refuses connections.
+
+The Redis is a service of one primary: holdfast starts an instance on each node, and clients reach the primary through
+any node. A client writes all the time; how long no write was acknowledged is what it calls a pause, and in the end every
+write that was acknowledged must be there.
 
 The nodes are a, b and c at 127.0.0.1, .2 and .3, with one file for all. Uses only the standard library;
 the ports are free ones, everything lives in a temporary folder, and all of it goes away at the end,
@@ -23,6 +28,7 @@ import http.client
 import http.server
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -35,6 +41,10 @@ import threading
 import time
 import tty
 
+sys.dont_write_bytecode = True
+from demo_ports import connects, free_ports  # noqa: E402
+from demo_writes import Disappointed, Writes  # noqa: E402
+
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CLIENTS = 8
 PAUSE = 0.008  # of a client between two requests
@@ -44,7 +54,6 @@ HOME_AGAIN = 50  # requests after which a client that had to go elsewhere tries 
 CONFIGURATION = """\
 cluster demo {{
   key  = file:cluster.key
-  coordinator = none
   port = {mesh}
 {nodes}
 }}
@@ -55,6 +64,13 @@ service web {{
   check   {{ http = /health  every = {every}  rise = 2  fall = 3 }}
   timeout {{ connect = 500ms  first-byte = 2s }}
   retry   {{ on = {{connect, reset, timeout, 5xx}}  attempts = 3  budget = 20% }}
+}}
+service cache {{
+  agent  = redis
+  on     = {{{on}}}
+  listen = "tcp://${{HERE}}:{cache}"
+  port   = {redis}
+  sync   = 1
 }}
 """
 
@@ -137,36 +153,6 @@ class Backend:
             return f.read().splitlines()
 
 
-def connects(port, host="127.0.0.1"):
-    try:
-        socket.create_connection((host, port), 1).close()
-        return True
-    except OSError:
-        return False
-
-
-def is_free(host, port):
-    for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
-        with socket.socket(socket.AF_INET, kind) as s:
-            try:
-                s.bind((host, port))
-            except OSError:
-                return False
-    return True
-
-
-def free_ports(n):
-    """Ports that are free at every node's address."""
-    ports = []
-    while len(ports) < n:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-        if port not in ports and all(is_free(host, port) for host in NODES.values()):
-            ports.append(port)
-    return ports
-
-
 def wait_for(condition, seconds, what):
     """Seconds that it took until condition() was true."""
     began = time.monotonic()
@@ -180,10 +166,6 @@ def wait_for(condition, seconds, what):
 def why(instance):
     """The first sentence of the evidence for a verdict."""
     return (instance.get("explanation") or instance.get("reason", "")).split(". ")[0].split(";")[0]
-
-
-class Disappointed(Exception):
-    pass
 
 
 # ---- the load ----
@@ -394,6 +376,26 @@ class Node:
         except (subprocess.TimeoutExpired, ValueError):
             return []
 
+    def role(self):
+        """What it knows of the service with a primary."""
+        try:
+            return json.loads(self._run("roles", "cache", "--json").stdout)["roles"][0]
+        except (subprocess.TimeoutExpired, ValueError, LookupError):
+            return {}
+
+    def redis(self):
+        """The process of its instance."""
+        for e in reversed(self.events(200)):
+            found = re.search(r"process (\d+)", e["text"]) if e["code"] == "role-instance" else None
+            if found and int(found[1]):
+                return int(found[1])
+        raise Disappointed(f"node {self.name} has no instance of Redis")
+
+    def switch(self, to):
+        done = self._run("switchover", "cache", "to", to)
+        if done.returncode:
+            raise Disappointed("switchover: " + done.stdout + done.stderr)
+
     def stop(self):
         """SIGTERM: drains. The exit code, or None when it had to be killed."""
         if self.process is None or self.process.poll() is not None:
@@ -412,10 +414,11 @@ class Stage:
 
     def __init__(self, binary):
         self.folder = tempfile.mkdtemp(prefix="holdfast-demo.")
-        self.port, self.mesh, *ports = free_ports(5)
+        os.chmod(self.folder, 0o711)  # as root, Redis and etcd run as somebody else
+        self.mesh, self.port, self.cache, self.redis, *ports = free_ports(7, NODES.values())
         self.backends = [Backend(f"backend-{i + 1}", p, self.folder) for i, p in enumerate(ports)]
         self.nodes = [Node(binary, self.folder, name, self.port) for name in NODES]
-        self.binary, self.load = binary, None
+        self.binary, self.load, self.writes = binary, None, None
 
     def __enter__(self):
         try:
@@ -426,7 +429,9 @@ class Stage:
             self.write(self.backends, "1s")
             for n in self.nodes:
                 n.start()
+            self.await_redis()
             self.load = Load(self.port)
+            self.writes = Writes(NODES.values(), self.cache)
             return self
         except BaseException:
             self.__exit__()
@@ -435,16 +440,34 @@ class Stage:
     def __exit__(self, *exc):
         if self.load:
             self.load.going = False
+        if self.writes:
+            self.writes.going = False
         for n in self.nodes:
             n.stop()
         for b in self.backends:
             b.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def primary(self):
+        """The name of the node whose Redis takes writes, as all nodes that run agree, and None while they do not."""
+        said = [n.role() for n in self.nodes if n.running]
+        names = {r.get("primary") if r.get("acts") else None for r in said}
+        return names.pop() if len(names) == 1 else None
+
+    def await_redis(self):
+        """Until there is a primary and every node has all that it has. Its node."""
+        def settled():
+            roles = [n.role() for n in self.nodes]
+            return len({r.get("primary") for r in roles}) == 1 and all(
+                r.get("acts") and r.get("coordinator") and sorted(r.get("in_sync", [])) == list(NODES) for r in roles)
+        wait_for(settled, 60, "Redis to be in sync on all nodes")
+        name = self.nodes[0].role()["primary"]
+        return next(n for n in self.nodes if n.name == name)
+
     def write(self, backends, every):
         """The file of all nodes."""
         text = CONFIGURATION.format(
-            port=self.port, mesh=self.mesh, every=every,
+            port=self.port, mesh=self.mesh, every=every, cache=self.cache, redis=self.redis, on=", ".join(NODES),
             nodes="\n".join(f"  node {name} {{ address = {host} }}" for name, host in NODES.items()),
             backends="\n".join(f"  backend {b.address}" for b in backends))
         with open(self.nodes[0].file, "w") as f:
@@ -472,7 +495,8 @@ class Stage:
 
 class Story:
     def __init__(self, stage):
-        self.stage, self.load, self.node = stage, stage.load, stage.nodes[0]
+        self.stage, self.load, self.writes, self.node = stage, stage.load, stage.writes, stage.nodes[0]
+        self.lost = []  # nodes that were killed
         self.began = time.monotonic()
         self.rows = []
 
@@ -533,14 +557,21 @@ class Story:
 
     def lose_node(self, node):
         others = [n for n in self.stage.nodes if n is not node]
+        primary = self.stage.await_redis() is node
         self.load.mark()
         died = self.load.counts["died"]
+        self.lost.append(node)
         since = time.clock_gettime(time.CLOCK_BOOTTIME)
         self.load.killed(node.host, node=True)
+        begin = time.monotonic()
         node.kill()
         noticed = self.notice(others, "node-failed", node, since)
         self.say(f"kill -9 node {node.name}: {others[0].name} and {others[1].name} agree after {noticed * 1000:.0f} ms, "
                  "its clients go to them")
+        also = []
+        if primary:
+            self.say("  it had the primary of Redis, too:")
+            also.append(self.moved("  its Redis", node, begin))
         self.carry(400)
         p99 = self.load.p99()
         since = time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -551,6 +582,37 @@ class Story:
         self.say(f"  it is back: alive to both after {back * 1000:.0f} ms")
         self.rows.append((f"kill -9 node {node.name}", f"noticed {noticed * 1000:6.0f} ms", f"back {back * 1000:6.0f} ms",
                           f"p99 {p99 * 1000:6.1f} ms", f"died with it {self.load.counts['died'] - died}"))
+        self.rows += also
+
+    def kept(self):
+        """In words, whether all is there that was acknowledged so far."""
+        count, lost = self.writes.count(), self.writes.missing()
+        return f"all {count} acknowledged writes are there" if lost == 0 else f"{lost} ACKNOWLEDGED WRITES ARE LOST"
+
+    def moved(self, what, was, begin):
+        """After the primary was lost or left: until there is another one, and writes go on."""
+        wait_for(lambda: self.stage.primary() not in (None, was.name), 20, "another primary")
+        count = self.writes.count()
+        wait_for(lambda: self.writes.count() > count + 50, 20, "writes to go on")
+        pause = self.writes.pause(begin)
+        to = self.stage.primary()
+        self.say(f"  writes paused for {pause * 1000:.0f} ms, then Redis on node {to} took them; {self.kept()}")
+        return what, f"pause {pause * 1000:8.0f} ms", f"{was.name} to {to}", "", ""
+
+    def lose_redis(self):
+        was = self.stage.await_redis()
+        pid, begin = was.redis(), time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        self.say(f"kill -9 the primary's Redis, on node {was.name}:")
+        self.rows.append(self.moved("kill -9 Redis", was, begin))
+
+    def switch_over(self):
+        was = self.stage.await_redis()
+        to = next(n for n in self.stage.nodes if n is not was)
+        self.say(f"switchover of Redis from node {was.name} to {to.name}, as before work on a machine:")
+        begin = time.monotonic()
+        was.switch(to.name)
+        self.rows.append(self.moved("switchover", was, begin))
 
     def reloads(self, n):
         self.load.mark()
@@ -569,6 +631,8 @@ class Story:
         first, second, third = self.stage.backends
         self.say(f"three nodes serve http://127.0.0.1, .2 and .3:{self.node.port} from three backends; {CLIENTS} clients "
                  "send GET, PUT and POST")
+        self.say(f"a Redis with a replica on each other node, sync = 1, behind port {self.stage.cache} of every node; "
+                 "a client writes a key every 5 ms")
         for b in self.stage.backends:
             self.until(b, "healthy")
         for n in self.stage.nodes:
@@ -581,15 +645,21 @@ class Story:
         self.scene("backend-2 hangs", second, second.hang, second.resume)
         self.kill_proxy()
         self.kill_control()
-        for node in self.stage.nodes:
+        self.lose_redis()
+        self.lose_node(self.stage.await_redis())
+        for node in [n for n in self.stage.nodes if n not in self.lost]:
             self.lose_node(node)
+        self.switch_over()
         self.reloads(4)
         self.load.stop()
+        self.writes.stop()
+        self.stage.await_redis()
+        missing = self.writes.missing()
         codes = [n.stop() for n in self.stage.nodes]
         self.say(f"SIGTERM: drained and ended with {', '.join(map(str, codes))}")
-        return self.verdict(any(code != 0 for code in codes))
+        return self.verdict(any(code != 0 for code in codes), missing)
 
-    def verdict(self, unclean):
+    def verdict(self, unclean, missing):
         c, twice = self.load.counts, self.stage.twice()
         print("\nWhat was measured")
         for row in self.rows:
@@ -599,11 +669,13 @@ class Story:
               f"  {c['refused']} POST refused at once: their backend died or hung with them, and they may not be "
               f"sent again\n"
               f"  {twice} POST delivered twice\n"
-              f"  {c['died']} ended together with a killed proxy process or node")
+              f"  {c['died']} ended together with a killed proxy process or node\n"
+              f"  {self.writes.count()} writes to Redis acknowledged, of which {missing} lost; "
+              f"{self.writes.unclear} without an answer")
         for what in self.load.lost[:10]:
             print(f"    lost: {what}")
-        good = c["lost"] == 0 and twice == 0 and not unclean and c["died"] <= CLIENTS * len(self.load.kills)
-        print(f"\n{'No request was lost.' if good else 'This did not go as it must.'}", flush=True)
+        good = c["lost"] == 0 and twice == 0 and missing == 0 and not unclean and c["died"] <= CLIENTS * len(self.load.kills)
+        print(f"\n{'No request was lost, and no acknowledged write.' if good else 'This did not go as it must.'}", flush=True)
         return 0 if good else 1
 
 
@@ -614,13 +686,13 @@ COLOURS = {"healthy": "32", "degraded": "33", "suspect": "33", "failed": "31"}
 
 class Screen:
     KEYS = ("1 2 3 a b c  kill or restart a backend, a node    s 1..3  stop or go on (SIGSTOP)",
-            "p  kill a proxy    k  kill a control    r  reload    q  quit")
+            "p  kill a proxy    k  kill a control    x  kill the primary's Redis    w  switch Redis over    r  reload    q  quit")
     STATES = {"alive": "healthy", "suspect": "suspect", "failed": "failed"}
 
     def __init__(self, stage):
         self.stage, self.load = stage, stage.load
         self.armed, self.message, self.going = False, "", True
-        self.status, self.events = None, []
+        self.status, self.events, self.role = None, [], {}
         self.variant = 0
 
     def colour(self, text, verdict):
@@ -628,7 +700,7 @@ class Screen:
 
     def watch(self):
         while self.going:
-            self.status, self.events = self.stage.node.status(), self.stage.node.events(8)
+            self.status, self.events, self.role = self.stage.node.status(), self.stage.node.events(8), self.stage.node.role()
             time.sleep(0.2)
 
     def lines(self):
@@ -645,6 +717,10 @@ class Screen:
         yield ""
         yield "      node                         process   state      round trip  why"
         yield from self.node_lines()
+        yield ""
+        writes = self.stage.writes
+        yield (f"      Redis, port {self.stage.cache}: primary {self.role.get('primary') or '-'}   in sync {', '.join(self.role.get('in_sync', [])) or '-'}"
+               f"   {writes.count()} writes acknowledged   longest pause of the last minute {writes.pause(time.monotonic() - 60) * 1000:.0f} ms")
         yield ""
         yield f"node {(self.status or {}).get('node', '-')} is asked: " + "   ".join(
             f"{p['name']} {p['pid']}" + (f" (start {p['starts']})" if p.get("starts", 1) > 1 else "")
@@ -707,6 +783,14 @@ class Screen:
                 self.load.killed(stage.node.host)
             if pid:
                 os.kill(pid, signal.SIGKILL)
+        elif key in "xw":
+            node = next((n for n in stage.nodes if n.name == stage.primary()), None)
+            if node is None:
+                self.message = "Redis has no primary at this moment"
+            elif key == "x":
+                os.kill(node.redis(), signal.SIGKILL)
+            else:
+                node.switch("b" if node.name == "a" else "a")
         elif key == "r":
             self.variant += 1
             stage.write(stage.backends, ("1s", "2s")[self.variant % 2])
@@ -738,7 +822,9 @@ class Screen:
         c = self.load.counts
         print(f"{self.load.total()} requests, {c['lost']} lost, {c['refused']} POST refused, "
               f"{c['died']} ended with a proxy or node, {self.stage.twice()} POST delivered twice")
-        return 0 if c["lost"] == 0 and self.stage.twice() == 0 else 1
+        missing = self.stage.writes.missing()
+        print(f"{self.stage.writes.count()} writes to Redis acknowledged, of which {missing} lost")
+        return 0 if c["lost"] == 0 and self.stage.twice() == 0 and missing == 0 else 1
 
 
 def clip(line, width):

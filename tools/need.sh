@@ -13,8 +13,8 @@ packages_of() {
     test)  echo "libcmocka-dev python3 python3-pytest python3-jsonschema varnish groff-base dnsmasq-base bind9-dnsutils node-llhttp curl openssl wrk socat python3-websockets iproute2 nftables util-linux systemd etcd-server etcd-client redis-server" ;;
     lint)  echo "clang clang-format clang-tidy cppcheck" ;;
     fuzz)  echo "clang llvm node-llhttp" ;;
-    bench) echo "gcc libc6-dev python3 wrk haproxy nginx libnginx-mod-stream strace valgrind iproute2 util-linux procps" ;;
-    demo)  echo "python3" ;;
+    bench) echo "gcc libc6-dev python3 wrk haproxy nginx libnginx-mod-stream strace valgrind iproute2 nftables util-linux procps redis-server keepalived" ;;
+    demo)  echo "python3 redis-server etcd-server" ;;
     deb)   echo "debhelper dpkg-dev" ;;
     package-test) echo "debootstrap lintian mount nftables iproute2 util-linux" ;;
     fresh) echo "debootstrap util-linux mount" ;;
@@ -90,6 +90,7 @@ if [ -d /run/systemd/system ]; then
         haproxy) units=haproxy.service ;;
         nginx) units=nginx.service ;;
         varnish) units="varnish.service varnishncsa.service" ;;
+        keepalived) units=keepalived.service ;;
         etcd-server) units=etcd.service ;;
         redis-server) units=redis-server.service ;;
         *) continue ;;

@@ -118,6 +118,8 @@ static void messages_are_as_written(void **state)
     glob_t g = {0};
     bool all = true;
     setenv("HF_TEST_SECRET", "s3cret word", 1);
+    setenv("HF_TEST_OWN", "10.0.0.1", 1);
+    setenv("HF_TEST_OTHER", "127.0.0.1", 1);
     unsetenv("HF_TEST_ABSENT");
     assert_int_equal(glob("*.conf", 0, NULL, &g), 0);
     assert_true(g.gl_pathc >= CASES_AT_LEAST);

@@ -50,7 +50,18 @@ static bool is_wildcard(const struct addr *a)
     return a->kind != ADDR_UNIX && memcmp(a->ip, zero, a->kind == ADDR_IP6 ? 16 : 4) == 0;
 }
 
-/* Every node opens the same ones, and the service's address moves between them. */
+bool primary_refers(const struct value *v)
+{
+    const struct value *item = v && v->kind == VALUE_LIST ? v->items : v;
+    for (; item; item = item->next)
+        if (item->secret)
+            return true;
+    return false;
+}
+
+/* Every node opens them, and the service's address moves between nodes. What a variable says may
+ * differ between nodes: whether it is the node's own address is looked at when the cluster is
+ * known. */
 static void check_listeners(struct builder *b, const struct seen *seen, struct view_service *s,
                             const char *agent)
 {
@@ -62,7 +73,7 @@ static void check_listeners(struct builder *b, const struct seen *seen, struct v
                           "a service with an agent (%s) speaks TCP", agent);
             break;
         }
-        if (is_wildcard(a))
+        if (is_wildcard(a) || primary_refers(at->value))
             continue;
         char text[ADDR_TEXT_MAX];
         addr_format(a, text);

@@ -18,4 +18,7 @@ bool primary_build(struct builder *b, const struct node *n, const struct seen *s
 /* primary_nodes.c: where they may run, and whether there is room for them. */
 void primary_resolve(struct builder *b, const struct node *top);
 
+/* Does any part of it come from a variable or another file? */
+bool primary_refers(const struct value *v);
+
 #endif

@@ -207,12 +207,31 @@ static void check_port(struct subject *t)
     }
 }
 
+/* A listener is at every address, or at the node's own: there the others look for it. Of what is
+ * written as it is, more was said already. */
+static void check_own(struct subject *t, const struct addr *a)
+{
+    static const uint8_t zero[sizeof a->ip];
+    const struct view_node *self = view_self(t->b->v);
+    const struct node *at = seen_at(t, "listen");
+    if (!self || !primary_refers(at->value) || memcmp(a->ip, zero, sizeof zero) == 0 ||
+        same_host(a, &self->address))
+        return;
+    conf_complain(
+        t->b->c, &at->place,
+        conf_text(t->b->c, "write 'tcp://%s:%u'",
+                  self->address.kind == ADDR_IP6 ? "[::]" : "0.0.0.0", a->port),
+        "every node leads clients to the primary, and this is not the address of node " STR_FMT,
+        STR_ARG(self->name));
+}
+
 /* Each listener is opened by every node of the cluster. */
 static void check_listeners(struct subject *t)
 {
     const struct view *v = t->b->v;
     for (uint32_t i = 0; i < t->s->n_sockets; i++) {
         const struct addr *a = &v->sockets[t->s->sockets[i]].addr;
+        check_own(t, a);
         for (uint32_t k = 0; k < v->cluster.n_nodes; k++) {
             const struct view_node *n = &v->cluster.nodes[k];
             const char *whose = port_of_cluster(&v->cluster, n, a->port);

