@@ -42,6 +42,7 @@ service cache {{
   listen = tcp://0.0.0.0:{PORT}
   vip    = {VIP}/24
   sync   = 1
+  flaps  = 0
 }}
 """
 
