@@ -24,7 +24,7 @@ BLACK_HOLE = 3e9  # ns: of a machine that does much else; what was measured is t
 
 @pytest.fixture
 def cluster(site):
-    with Roles(site, "abc", sync=1, more=f"vip = {VIP}/24") as made:
+    with Roles(site, "abc", sync=1, more=f"vip = {VIP}/24\n  flaps = 0") as made:
         made.begin()
         made.observer = made.stranger("observer")
         yield made
