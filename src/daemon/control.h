@@ -270,10 +270,11 @@ void gate_tell_roles(struct control *c);
  * a new key. */
 void gate_tell_secrets(struct control *c, uint32_t bank);
 void gate_tell_all_secrets(struct control *c);
-/* What the gate here says to the instance here; it is to go into agent_instance.gate_password
- * whenever the proxies are told. The caller wipes it. */
-int gate_password(struct control *c, struct str service, char out[INSTANCE_PASSWORD],
-                  struct err *e);
+/* Derived from the cluster's key: what the gate says to the instance at its node (gate; it is to go
+ * into agent_instance.gate_password whenever the proxies are told), or what agents and instances
+ * say to instances. The caller wipes it. */
+int instance_password(const struct control *c, struct str service, bool gate,
+                      char out[INSTANCE_PASSWORD], struct err *e);
 
 /* control_reload.c */
 void reloading_init(struct control *c);

@@ -17,11 +17,12 @@ void gate_tell_roles(struct control *c)
             ipc_send(&c->proxies[i].ipc, IPC_ROLES, STR(""), NULL, 0, NULL);
 }
 
-static bool derive(const struct seal_key *key, struct str service, char out[INSTANCE_PASSWORD])
+static bool derive(const struct seal_key *key, struct str service, bool gate,
+                   char out[INSTANCE_PASSWORD])
 {
     uint8_t bytes[PASSWORD_BYTES];
     struct buf info = {0};
-    buf_printf(&info, "holdfast instance " STR_FMT " gate", STR_ARG(service));
+    buf_printf(&info, "holdfast instance " STR_FMT "%s", STR_ARG(service), gate ? " gate" : "");
     bool ok = !info.failed && hkdf_sha256((struct str){(const char *)key->secret, SEAL_SECRET},
                                           STR(""), buf_str(&info), bytes, sizeof bytes);
     for (size_t i = 0; ok && i < sizeof bytes; i++) {
@@ -35,7 +36,8 @@ static bool derive(const struct seal_key *key, struct str service, char out[INST
     return ok;
 }
 
-int gate_password(struct control *c, struct str service, char out[INSTANCE_PASSWORD], struct err *e)
+int instance_password(const struct control *c, struct str service, bool gate,
+                      char out[INSTANCE_PASSWORD], struct err *e)
 {
     char file[PATHS_MAX];
     struct keyring ring = {0};
@@ -47,7 +49,7 @@ int gate_password(struct control *c, struct str service, char out[INSTANCE_PASSW
     const struct seal_key *key = r ? NULL : keyring_in_use(&ring);
     if (r == 0 && !key)
         r = err_set(e, ERR_ABSENT, "the cluster's key file has no key in use");
-    if (r == 0 && !derive(key, service, out))
+    if (r == 0 && !derive(key, service, gate, out))
         r = err_set(e, ERR_IO, "a password cannot be derived");
     keyring_wipe(&ring);
     return r;
@@ -58,7 +60,7 @@ static void tell_secret(struct control *c, const struct view_service *s, struct 
     char password[INSTANCE_PASSWORD];
     struct err e;
     struct buf b = {0};
-    if (gate_password(c, s->name, password, &e)) {
+    if (instance_password(c, s->name, true, password, &e)) {
         log_error(c->log, "the gate of " STR_FMT " has no password: %s", STR_ARG(s->name), e.text);
         return;
     }

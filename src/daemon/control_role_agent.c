@@ -1,37 +1,7 @@
 /* The instance of a role at this node: what should be here, what it is to do, how it is. */
-#include <stdio.h>
-
 #include "daemon/control.h"
-#include "mesh/seal.h"
-#include "os/aead.h"
 
 /* --- what should be here --- */
-
-/* Between instances, and between agent and instance: every node derives it from the cluster's key,
- * and no client has it. */
-static int password(const struct control *c, const struct role_here *r, const char *whose,
-                    char out[INSTANCE_PASSWORD], struct err *e)
-{
-    uint8_t bytes[(INSTANCE_PASSWORD - 1) / 2];
-    char file[PATHS_MAX];
-    struct keyring ring = {0};
-    struct buf info = {0};
-    str_copy(file, sizeof file, c->view->cluster.key_file);
-    int rc = keyring_load(file, &ring, e);
-    const struct seal_key *key = rc ? NULL : keyring_in_use(&ring);
-    buf_printf(&info, "holdfast instance %s%s", r->name, whose);
-    bool ok = key && !info.failed &&
-              hkdf_sha256((struct str){(const char *)key->secret, SEAL_SECRET}, STR(""),
-                          buf_str(&info), bytes, sizeof bytes);
-    for (size_t i = 0; ok && i < sizeof bytes; i++)
-        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
-    if (rc == 0 && !ok)
-        rc = err_set(e, ERR_IO, "no password can be derived for %s", r->name);
-    wipe(bytes, sizeof bytes);
-    keyring_wipe(&ring);
-    buf_free(&info);
-    return rc;
-}
 
 static void describe(const struct control *c, const struct role_here *r, struct agent_instance *a)
 {
@@ -64,8 +34,8 @@ void role_tell_instance(struct role_here *r)
     if (r->self == ROLE_NOBODY || !agent_line_is_open(&c->coordinating.agent))
         return;
     describe(c, r, &a);
-    int rc = password(c, r, "", a.password, &e);
-    rc = rc ? rc : password(c, r, " gate", a.gate_password, &e);
+    int rc = instance_password(c, str_of(r->name), false, a.password, &e);
+    rc = rc ? rc : instance_password(c, str_of(r->name), true, a.gate_password, &e);
     rc = rc ? rc : agent_line_instance(&c->coordinating.agent, &a, &e);
     wipe(&a, sizeof a);
     if (rc)
