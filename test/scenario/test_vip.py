@@ -71,7 +71,7 @@ def lose(cluster, was):
 
 def kill(cluster, was):
     """All that is holdfast's, at once: nobody says goodbye."""
-    pids = [pid for pid in cluster.everything(was) if comm(pid).startswith("holdfast")]
+    pids = cluster.ours(was)
     assert len(pids) >= 4, pids
     at = now()
     for pid in pids:
@@ -91,12 +91,6 @@ def pause(cluster, was):
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
     return at, wake
-
-
-def comm(pid):
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as f:
-        return f.read().strip()
-    return ""
 
 
 FAULTS = {"node lost": lose, "every process killed": kill, "every process paused": pause}
