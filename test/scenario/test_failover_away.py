@@ -71,7 +71,7 @@ def test_a_primary_that_hangs_meanwhile_keeps_its_role_and_is_replaced_when_the_
         assert WAITS in cluster[was].command("roles").stdout
         on = cluster.signal_instance(was, signal.SIGCONT)
         site.report(f"hung, and goes on: a write is accepted after {writer.outage(on):.0f} ms")
-        until(lambda: all(WAITS not in cluster[name].command("roles").stdout for name in cluster.names), 20, "nobody to wait any more")
+        until(lambda: not any(cluster.role(name)["waits"] for name in cluster.names), 20, "nobody to wait any more")
         for code in ("role-promoted", "role-demoted"):
             assert not told(cluster, code, at), cluster.story(at)
 
