@@ -105,10 +105,11 @@ static void look_at_voters(struct primary *p)
             tell_voters(p, f->votes.kept.version, &f->votes.kept);
         return;
     }
+    if (p->voters)
+        return;
     for (uint32_t i = 0; i < (w->o.nodes >= 5 ? 5u : w->o.nodes >= 3 ? 3u : 1u); i++)
         voters_add(&first, str_of(w->nodes[i].name));
-    if (!p->voters)
-        tell_voters(p, 1, &first);
+    tell_voters(p, 1, &first);
 }
 
 /* ---- the coordinator */
@@ -355,27 +356,38 @@ static void about_members(struct primary *p)
             failover_node(&p->core, (uint8_t)i, m.state == MEMBER_ALIVE,
                           m.state == MEMBER_FAILED || m.state == MEMBER_LEFT, m.maintenance);
     }
-    const struct follower *f = &p->node->world->coordinator->followers[p->node->index];
-    failover_surroundings(&p->core, f->watches[WATCH_ROLE].connected, member_isolated(all), 0);
+    p->members_changed = false;
 }
 
-void primary_run(struct node *n)
+void primary_changed(struct node *n)
 {
     struct primary *p = primary_of(n);
-    uint64_t role;
-    unsigned effects;
-    if (!p || !p->leases)
-        return;
-    look_at_voters(p);
-    leases_tick(p->leases, primary_clock(p));
-    while (leases_effect(p->leases, &role, &effects))
-        continue; /* the lease is read at each run */
+    if (p)
+        p->members_changed = true;
+}
+
+/* What it is told of without being woken. True: some of it is new. */
+static bool look_around(struct primary *p)
+{
+    const struct follower *f = &p->node->world->coordinator->followers[p->node->index];
+    bool connected = f->watches[WATCH_ROLE].connected;
+    bool isolated = member_isolated(engine_members(p->node->engine));
+    bool news = p->members_changed || connected != p->connected || isolated != p->isolated;
+    p->connected = connected;
+    p->isolated = isolated;
+    return news;
+}
+
+static void run_core(struct primary *p)
+{
     for (struct role_letter *m; (m = p->first);) {
         p->first = m->next;
         failover_hear(&p->core, m->from, &m->message, primary_clock(p));
         mem_free(m);
     }
-    about_members(p);
+    if (p->members_changed)
+        about_members(p);
+    failover_surroundings(&p->core, p->connected, p->isolated, 0);
     for (uint32_t i = 0; i < p->n_answers; i++)
         failover_agent_answer(&p->core, p->answers[i].ticket, p->answers[i].ok,
                               p->answers[i].position, primary_clock(p));
@@ -386,6 +398,23 @@ void primary_run(struct node *n)
     if (p->spins > SPINS_MOST)
         violated(p->service->v, I28_PROGRESS, "n%u's service stays due, however often it runs",
                  p->place);
+}
+
+/* As in the daemon, the failover has its turn when something has happened to it or is due. */
+void primary_run(struct node *n)
+{
+    struct primary *p = primary_of(n);
+    uint64_t role;
+    unsigned effects;
+    if (!p || !p->leases)
+        return;
+    look_at_voters(p);
+    if (leases_next(p->leases) <= primary_clock(p))
+        leases_tick(p->leases, primary_clock(p));
+    while (leases_effect(p->leases, &role, &effects))
+        continue; /* the lease is read at each run */
+    if (look_around(p) || p->wake <= primary_clock(p))
+        run_core(p);
     acting_look(p->service);
 }
 
@@ -438,6 +467,7 @@ void primary_start(struct node *n)
         sim_die("%s has no role: %s", n->name, e.text);
     begin_core(p, incarnation);
     p->wake = primary_clock(p);
+    p->members_changed = true;
     p->instance.down = false;
     for (uint32_t i = 0; i < p->service->n; i++)
         if (p->service->primaries[i].leases)

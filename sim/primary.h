@@ -79,14 +79,15 @@ struct primary {
     struct votes_head *votes_head;
     struct vote_row *votes;
     struct failover core;
-    uint64_t voters; /* the version that it was told of */
-    uint64_t wake;   /* lease clock; NEVER */
-    uint32_t spins;  /* runs in a row that left something due */
+    uint64_t voters;                           /* the version that it was told of */
+    uint64_t wake;                             /* lease clock; NEVER */
+    uint32_t spins;                            /* runs in a row that left something due */
+    bool members_changed, connected, isolated; /* its surroundings, as it was told last */
     struct primary_ask asks[PRIMARY_ASKS];
     struct role_letter *first, *last;
     struct primary_answer answers[PRIMARY_ANSWERS]; /* of the agent: they wait for the process */
     uint32_t n_answers;
-    struct failover_report report, told;
+    struct failover_report told;
     uint64_t told_at;
     struct failover_record record; /* as its watch told last */
     bool record_there;
@@ -123,6 +124,7 @@ void primary_start(struct node *n);
 void primary_stop(struct node *n);
 void primary_restart(struct node *n); /* for the membership it is the same life */
 bool primary_datagram(struct node *n, uint64_t from, const void *payload, size_t size);
+void primary_changed(struct node *n);            /* its view of the members */
 void primary_run(struct node *n);                /* its process runs */
 uint64_t primary_deadline(const struct node *n); /* by the node's clock; NEVER */
 /* From its coordinator. */

@@ -4,9 +4,10 @@
         cluster.begin()                         # one is primary, all are in sync
         with cluster.writer("b") as writer:     # through the front on b, a write each 5 ms
             at = cluster.kill_instance("a")
-            print(writer.outage(at))            # ms until a write that was sent after `at` was acknowledged
+            print(writer.outage(at))            # ms until a write was acknowledged that was sent when it was dead
         writer.check()                          # whatever was acknowledged is there
 """
+import contextlib
 import os
 import re
 import signal
@@ -14,7 +15,7 @@ import socket
 import threading
 import time
 
-from cluster import now
+from cluster import Moment, done, now
 from coordinated import Coordinated
 from holdfast import until
 
@@ -108,15 +109,16 @@ class Writer(threading.Thread):
         client.close()
 
     def outage(self, at, seconds=15):
-        """ms from `at` until the first acknowledgement of a write that was sent later."""
-        first = until(lambda: next((done for _, sent, done in reversed(self.acked) if sent > at), None) and
-                      next(done for _, sent, done in self.acked if sent > at), seconds, "writes to be acknowledged again")
+        """ms from `at` until the first acknowledgement of a write that was sent later: after all of it, where that is a Moment. A write that
+        met the old primary before it was cut off ends no outage."""
+        first = until(lambda: next((answered for _, sent, answered in self.acked if sent > done(at)), None), seconds,
+                      "writes to be acknowledged again")
         return (first - at) / 1e6
 
     def pause(self, at):
         """ms: the longest time between two acknowledgements, or of one, since a second before `at`."""
-        done = [d for _, _, d in self.acked if d > at - 1e9]
-        return max(b - a for a, b in zip(done, done[1:])) / 1e6
+        times = [answered for _, _, answered in self.acked if answered > at - 1e9]
+        return max(b - a for a, b in zip(times, times[1:])) / 1e6
 
     def check(self):
         """All that was acknowledged is there."""
@@ -185,10 +187,20 @@ class Roles(Coordinated):
         raise AssertionError(f"no instance on {name}")
 
     def signal_instance(self, name, number):
-        pid = self.pid(name)
+        return self.signal([self.pid(name)], number)
+
+    @staticmethod
+    def signal(pids, number):
+        """All of these that are there. Returns the Moment."""
         at = now()
-        os.kill(pid, number)
-        return at
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        return Moment(at)
+
+    def await_events(self, count, *codes, since, by=None):
+        """(observer, event) of all that were told since, in order: so many at least, as they come a moment after what they tell of."""
+        return until(lambda: len(found := self.events(*codes, since=since, by=by)) >= count and found, 10, f"{count} of {', '.join(codes)}")
 
     def kill_instance(self, name):
         return self.signal_instance(name, signal.SIGKILL)
