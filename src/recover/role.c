@@ -92,6 +92,14 @@ static bool is_lost(const struct role_facts *f, uint8_t primary)
                          (n->instance != INSTANCE_UNKNOWN && !n->well) || began_anew(f, primary)));
 }
 
+/* One that rests where it should be primary was started anew, by another agent: nobody would ever
+ * wake it. */
+static bool has_ended(const struct role_facts *f)
+{
+    uint8_t instance = f->nodes[f->self].instance;
+    return instance == INSTANCE_DOWN || instance == INSTANCE_REPLICA;
+}
+
 /* It is there and does not do what it should: a judgement, which may be wrong, and may pass. */
 static bool is_ill(const struct role_facts *f)
 {
@@ -409,7 +417,7 @@ static struct role_order as_primary(struct role *r, const struct role_facts *f, 
         return nothing();
     }
     wait_until(r, f->deadline);
-    if (me->instance == INSTANCE_DOWN || (beyond && is_ill(f))) {
+    if (has_ended(f) || (beyond && is_ill(f))) {
         leave(r, now);
         return nothing();
     }
@@ -439,7 +447,7 @@ static bool keeps_up(const struct role *r, const struct role_facts *f)
 static struct role_order as_yielder(struct role *r, const struct role_facts *f, uint64_t now)
 {
     uint64_t until = r->since + r->params.yield_patience;
-    bool bad = f->nodes[f->self].instance == INSTANCE_DOWN || is_ill(f);
+    bool bad = has_ended(f) || is_ill(f);
     if (f->lease != LEASE_HELD || f->outdated || f->record.epoch > r->epoch || bad) {
         enter(r, ROLE_PRIMARY, now); /* it knows what to do */
         return nothing();
