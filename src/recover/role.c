@@ -410,7 +410,8 @@ static struct role_order as_primary(struct role *r, const struct role_facts *f, 
         challenged(r, f, now);
         return nothing();
     }
-    bool down = me->instance == INSTANCE_DOWN;
+    /* One that rests was started anew, by another agent: nobody would ever wake it. */
+    bool down = me->instance == INSTANCE_DOWN || me->instance == INSTANCE_REPLICA;
     bool ill = me->instance != INSTANCE_UNKNOWN && !me->well;
     if (down || (ill && another_could(f))) {
         leave(r, now);
