@@ -317,7 +317,7 @@ static void promoted(struct kept_redis *r)
     k->report.history = k->order.epoch;
     keeper_state(k, INSTANCE_PRIMARY);
     keeper_well(k, KEEPER_GOOD);
-    r->good_at = loop_now(k->loop);
+    patience_good(&r->well, loop_now(k->loop));
     keeper_done(k, 0, NULL);
 }
 
