@@ -206,7 +206,7 @@ static bool take_reply(struct door *d, struct str reply)
         m->authenticates = false;
         bool refused = memmem(reply.p, reply.n, "WRONGPASS", 9) != NULL;
         if (refused)
-            door_refused(d);
+            door_refused(d, d->self);
         return !refused;
     }
     if (reply.p[0] == ':')

@@ -177,13 +177,25 @@ static void arm_deadline(struct door *d)
         loop_timer_stop(l, &d->deadline);
 }
 
+/* True: others are fit than before. */
+static bool look_at_replicas(struct door *d, uint64_t now)
+{
+    const struct view_primary *conf = door_conf(d);
+    const struct reads_bounds b = {conf->lag_bytes, conf->lag_time};
+    uint16_t was = d->reads.fit;
+    if (conf->n_readers)
+        d->reads = reads_look(d->row, d->places.n, &b, was, now);
+    return d->reads.fit != was;
+}
+
 void door_look(struct door *d)
 {
     uint64_t now = clock_now();
     if (!d->service)
         return;
     struct gate_state g = gate_look(d->row, d->places.n, now);
-    bool changed = differs(&d->seen, &g) || d->held != gate_holds(&g, now);
+    bool others = look_at_replicas(d, now);
+    bool changed = others || differs(&d->seen, &g) || d->held != gate_holds(&g, now);
     d->seen = g;
     d->held = gate_holds(&g, now);
     if (!g.until)
@@ -206,16 +218,39 @@ void doors_look(struct worker *w)
         door_look(LIST_ENTRY(it, struct door, link));
 }
 
-void door_refused(struct door *d)
+void door_refused(struct door *d, int place)
 {
+    const struct view *v = d->service->shared->view;
+    const struct view_primary *conf = door_conf(d);
     uint64_t now = loop_now(d->worker->loop);
     if (d->complained && now - d->complained < COMPLAIN_NS)
         return;
     d->complained = now;
     proxy_complain(d->worker->proxy,
-                   "worker %u: the instance of service " STR_FMT
-                   " at this node refuses the gate's password: its clients wait",
-                   d->worker->index, STR_ARG(d->service->conf->name));
+                   "worker %u: the instance of service " STR_FMT " at node " STR_FMT
+                   " refuses the gate's password: its clients wait",
+                   d->worker->index, STR_ARG(d->service->conf->name),
+                   STR_ARG(v->cluster.nodes[conf->on[place]].name));
+}
+
+/* --- readers --- */
+
+int door_replica(struct door *d)
+{
+    uint64_t now = loop_now(d->worker->loop);
+    struct reads s = d->reads;
+    for (uint32_t i = 0; i < GATE_PLACES; i++)
+        if (d->avoid_until[i] > now)
+            s.fit &= (uint16_t) ~(1u << i);
+    return reads_pick(&s, d->readers, prng_below(&d->worker->prng, GATE_PLACES));
+}
+
+void door_reader(struct passage *p, bool replica)
+{
+    if (p->replica == replica)
+        return;
+    p->replica = replica;
+    p->door->readers[p->place] += replica ? 1 : UINT32_MAX;
 }
 
 /* --- who is where --- */
