@@ -63,11 +63,10 @@ static void disconnect(struct door *d)
     put_back(d);
 }
 
+/* One that failed has no connection, but a timer to make one, and its buffers. */
 void committer_end(struct door *d)
 {
     struct committer *m = &d->committer;
-    if (m->state == COMMITTER_NONE)
-        return;
     disconnect(d);
     buf_free(&m->out);
     buf_free(&m->in);

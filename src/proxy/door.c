@@ -7,6 +7,40 @@
  * themselves are asked (door_open). */
 #include "proxy/front.h"
 
+/* Whoever is run may end others, and look at the cells again, which runs them all: nobody is run
+ * from a list that he may have left. Those that are `left` to be run are nowhere else. */
+static void take_all(struct list *left, struct list *from)
+{
+    list_init(left);
+    while (!list_empty(from)) {
+        struct list *it = from->next;
+        list_remove(it);
+        list_push_back(left, it);
+    }
+}
+
+static struct list *next_of(struct list *left, struct list *back)
+{
+    struct list *it = left->next;
+    list_remove(it);
+    list_push_back(back, it);
+    return it;
+}
+
+static void run_all(struct door *d)
+{
+    struct list left;
+    for (take_all(&left, &d->passages); !list_empty(&left);)
+        client_run(LIST_ENTRY(next_of(&left, &d->passages), struct passage, link)->client);
+}
+
+static void run_waiting(struct door *d)
+{
+    struct list left;
+    for (take_all(&left, &d->waiting); !list_empty(&left);)
+        client_run(LIST_ENTRY(next_of(&left, &d->waiting), struct passage, waiting)->client);
+}
+
 static void on_deadline(struct timer *t)
 {
     door_look(CONTAINER_OF(t, struct door, deadline));
@@ -16,8 +50,7 @@ static void on_look(struct timer *t)
 {
     struct door *d = CONTAINER_OF(t, struct door, look);
     door_look(d);
-    list_for_each_safe (it, &d->waiting)
-        client_run(LIST_ENTRY(it, struct passage, waiting)->client);
+    run_waiting(d);
     if (d->n_waiting || d->held)
         loop_timer_set(d->worker->loop, t, loop_now(d->worker->loop) + LOOK_NS);
 }
@@ -142,12 +175,6 @@ static void arm_deadline(struct door *d)
         loop_timer_set(l, &d->deadline, d->seen.until);
     else
         loop_timer_stop(l, &d->deadline);
-}
-
-static void run_all(struct door *d)
-{
-    list_for_each_safe (it, &d->passages)
-        client_run(LIST_ENTRY(it, struct passage, link)->client);
 }
 
 /* True: others are fit than before. */
