@@ -15,6 +15,7 @@ enum {
     FETCH = 8 /* writes a tick */,
     WRITES_PERCENT = 40,
     REPORT_MS = 30,
+    LOOK_TICKS = 3, /* its agent looks at it so often */
     DEMOTE_MS = 100
 };
 
@@ -218,6 +219,18 @@ static void demote_itself(struct primary *p)
         x->promoted = false;
 }
 
+static void report(struct primary *p)
+{
+    uint64_t now = p->node->world->now;
+    struct failover_report r = instance_report(p);
+    bool moved = memcmp(&r, &p->told, sizeof r) != 0;
+    if (!moved || (only_positions(&r, &p->told) && now < p->told_at + REPORT_MS * MS))
+        return;
+    p->told = r;
+    p->told_at = now;
+    primary_wake(p);
+}
+
 void instance_tick(struct primary *p)
 {
     if (!instance_lives(p))
@@ -226,14 +239,8 @@ void instance_tick(struct primary *p)
     if (p->instance.ticket && p->instance.due <= p->node->world->now)
         do_order(p);
     replicate(p);
-    p->report = instance_report(p);
-    bool moved = memcmp(&p->report, &p->told, sizeof p->report) != 0;
-    if (!moved ||
-        (only_positions(&p->report, &p->told) && p->node->world->now < p->told_at + REPORT_MS * MS))
-        return;
-    p->told = p->report;
-    p->told_at = p->node->world->now;
-    primary_wake(p);
+    if ((p->service->ticks + p->place) % LOOK_TICKS == 0)
+        report(p);
 }
 
 /* ---- clients */
@@ -310,11 +317,12 @@ void instance_crash(struct primary *p)
     uint32_t *log = x->log, n = x->n, life = x->life;
     uint64_t history = x->history;
     bool lost = may_lose(p);
+    tell(p, lost ? "its machine dies, and what it had" : "its machine dies");
     *x = (struct sim_instance){
         .log = log, .life = life + 1, .down = true, .follows = ROLE_NOBODY, .pending = UINT32_MAX};
     if (!lost) {
         x->n = n;
         x->history = history;
     }
-    p->report = p->told = (struct failover_report){0};
+    p->told = (struct failover_report){0};
 }

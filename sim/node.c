@@ -62,6 +62,7 @@ static void on_changed(void *context, const struct member_change *c)
 {
     struct node *n = context;
     struct sim_heap *charged = sim_leave();
+    primary_changed(n);
     if (c->info.id == n->id) /* it is told of as a change first, and then to be kept */
         n->highest = MAX(n->highest, c->info.incarnation);
     world_mix(n->world, n->index ^ c->info.id ^ (c->info.incarnation << 8) ^

@@ -105,10 +105,11 @@ static void look_at_voters(struct primary *p)
             tell_voters(p, f->votes.kept.version, &f->votes.kept);
         return;
     }
+    if (p->voters)
+        return;
     for (uint32_t i = 0; i < (w->o.nodes >= 5 ? 5u : w->o.nodes >= 3 ? 3u : 1u); i++)
         voters_add(&first, str_of(w->nodes[i].name));
-    if (!p->voters)
-        tell_voters(p, 1, &first);
+    tell_voters(p, 1, &first);
 }
 
 /* ---- the coordinator */
@@ -220,14 +221,12 @@ void primary_told(struct node *n, const struct store_list *list, bool whole)
 }
 
 /* Somebody at this node asks for another primary, by what its process knows. */
-void primary_operator(struct primary *p)
+void primary_operator(struct primary *p, uint8_t to, bool force)
 {
     struct failover_record r = p->core.record;
     struct follower *f = &p->node->world->coordinator->followers[p->node->index];
     struct buf text = {0};
     struct err e = {0};
-    uint8_t to = (uint8_t)prng_below(&p->service->draw, p->service->n);
-    bool force = prng_below(&p->service->draw, 2);
     if (!p->leases || !r.r.revision || f->asks[ASK_ROLE + PRIMARY_ASKS])
         return;
     if (force ? failover_wants_force(&r, to, &e) : failover_wants_switchover(&r, to, &e))
@@ -355,27 +354,38 @@ static void about_members(struct primary *p)
             failover_node(&p->core, (uint8_t)i, m.state == MEMBER_ALIVE,
                           m.state == MEMBER_FAILED || m.state == MEMBER_LEFT, m.maintenance);
     }
-    const struct follower *f = &p->node->world->coordinator->followers[p->node->index];
-    failover_surroundings(&p->core, f->watches[WATCH_ROLE].connected, member_isolated(all), 0);
+    p->members_changed = false;
 }
 
-void primary_run(struct node *n)
+void primary_changed(struct node *n)
 {
     struct primary *p = primary_of(n);
-    uint64_t role;
-    unsigned effects;
-    if (!p || !p->leases)
-        return;
-    look_at_voters(p);
-    leases_tick(p->leases, primary_clock(p));
-    while (leases_effect(p->leases, &role, &effects))
-        continue; /* the lease is read at each run */
+    if (p)
+        p->members_changed = true;
+}
+
+/* What it is told of without being woken. True: some of it is new. */
+static bool look_around(struct primary *p)
+{
+    const struct follower *f = &p->node->world->coordinator->followers[p->node->index];
+    bool connected = f->watches[WATCH_ROLE].connected;
+    bool isolated = member_isolated(engine_members(p->node->engine));
+    bool news = p->members_changed || connected != p->connected || isolated != p->isolated;
+    p->connected = connected;
+    p->isolated = isolated;
+    return news;
+}
+
+static void run_core(struct primary *p)
+{
     for (struct role_letter *m; (m = p->first);) {
         p->first = m->next;
         failover_hear(&p->core, m->from, &m->message, primary_clock(p));
         mem_free(m);
     }
-    about_members(p);
+    if (p->members_changed)
+        about_members(p);
+    failover_surroundings(&p->core, p->connected, p->isolated, 0);
     for (uint32_t i = 0; i < p->n_answers; i++)
         failover_agent_answer(&p->core, p->answers[i].ticket, p->answers[i].ok,
                               p->answers[i].position, primary_clock(p));
@@ -386,25 +396,32 @@ void primary_run(struct node *n)
     if (p->spins > SPINS_MOST)
         violated(p->service->v, I28_PROGRESS, "n%u's service stays due, however often it runs",
                  p->place);
+}
+
+/* As in the daemon, the failover has its turn when something has happened to it or is due. */
+void primary_run(struct node *n)
+{
+    struct primary *p = primary_of(n);
+    uint64_t role;
+    unsigned effects;
+    if (!p || !p->leases)
+        return;
+    look_at_voters(p);
+    if (leases_next(p->leases) <= primary_clock(p))
+        leases_tick(p->leases, primary_clock(p));
+    while (leases_effect(p->leases, &role, &effects))
+        continue; /* the lease is read at each run */
+    if (look_around(p) || p->wake <= primary_clock(p))
+        run_core(p);
     acting_look(p->service);
 }
 
 /* ---- its life */
 
-/* The defaults, but for rho; on a wide area a lease must last several round trips. */
-static struct lease_params terms_of(const struct world *w)
-{
-    uint64_t times = w->o.wan ? 6 : 1;
-    return (struct lease_params){.lease = times * 300 * MS,
-                                 .demote = times * 100 * MS,
-                                 .beat = times * 50 * MS,
-                                 .rho = PRIMARY_RHO};
-}
-
 static void begin_core(struct primary *p, uint64_t incarnation)
 {
     struct service *s = p->service;
-    struct failover_params o = {.lease = terms_of(s->world),
+    struct failover_params o = {.lease = s->terms,
                                 .role = PRIMARY_ROLE,
                                 .incarnation = incarnation,
                                 .n = s->n,
@@ -427,9 +444,8 @@ void primary_start(struct node *n)
     if (!p)
         return;
     struct leases_host h = {p, on_send, on_effect, on_differs};
-    struct lease_params terms = terms_of(n->world);
     uint64_t incarnation = prng_next(&p->service->draw);
-    if (leases_new(&p->leases, n->id, &terms, incarnation, 0, &h, primary_clock(p), &e))
+    if (leases_new(&p->leases, n->id, &p->service->terms, incarnation, 0, &h, primary_clock(p), &e))
         sim_die("%s has no leases: %s", n->name, e.text);
     leases_votes(p->leases, p->votes_head, p->votes);
     p->voters = 0;
@@ -438,6 +454,7 @@ void primary_start(struct node *n)
         sim_die("%s has no role: %s", n->name, e.text);
     begin_core(p, incarnation);
     p->wake = primary_clock(p);
+    p->members_changed = true;
     p->instance.down = false;
     for (uint32_t i = 0; i < p->service->n; i++)
         if (p->service->primaries[i].leases)
@@ -482,4 +499,10 @@ void primary_restart(struct node *n)
     if (p->record_there) /* its watch goes on */
         failover_learn(&p->core, &p->record, primary_clock(p));
     node_schedule(n);
+}
+
+void primary_flicker(struct node *n)
+{
+    if (n->engine && !n->leaving && !n->paused)
+        primary_restart(n);
 }

@@ -10,7 +10,7 @@ enum { MANY_LEAST = 33, MANY_MORE = 8, WELL_S = 6 /* more quiet until a service 
  * that overrides one does not move the others. */
 struct setting {
     uint32_t nodes;
-    bool probing, wan, late;
+    bool probing, wan, late, plain;
 };
 
 static struct setting draw(const struct plan *p, uint64_t seed)
@@ -29,6 +29,7 @@ static struct setting draw(const struct plan *p, uint64_t seed)
     s.probing = s.probing || s.nodes > MEMBER_DENSE_MAX;
     s.wan = p->wan || (p->wan_drawn && wan == 0);
     s.late = p->jitter || (p->invented && late == 0);
+    s.plain = p->plain || (p->primary && prng_below(&r, 2));
     return s;
 }
 
@@ -45,7 +46,7 @@ void run_faults(const struct plan *p, uint64_t seed, struct faults *out)
                                 .quiet = bounds_of(s.nodes, s.probing, s.wan).quiet +
                                          (p->primary ? WELL_S * SEC : 0),
                                 .nodes = s.nodes,
-                                .sealed = !p->plain,
+                                .sealed = !s.plain,
                                 .tame = s.wan,
                                 .coordinator = true,
                                 .rotate = p->rotate};
@@ -63,7 +64,7 @@ void run_seed(const struct plan *p, uint64_t seed, struct outcome *out)
     run_faults(p, seed, &faults);
     struct world_options o = {.seed = seed,
                               .nodes = s.nodes,
-                              .plain = p->plain,
+                              .plain = s.plain,
                               .wan = s.wan,
                               .params = member_defaults(),
                               .jitter = p->jitter ? p->jitter

@@ -262,6 +262,8 @@ def test_connections_of_tcp_wait_too(site):
     origin, port = raw.Origin(site.port(), echo), site.port()
     node = site.node(f"workers = 2\nservice web {{\n  listen = tcp://127.0.0.1:{port}\n  check = none\n"
                      f"  backend {origin.address}\n  concurrency {{ requests = 1  queue = 2  wait = 10s }}\n}}\n", port)
+    # Whoever asked whether it listens has gone; his connection would be one that waits if it were taken only now.
+    until(lambda: origin.threads and not any(t.is_alive() for t in origin.threads))
     peers = [raw.connect(port, 20)]
     peers[0].send(b"0")
     assert peers[0].read(1) == b"0"

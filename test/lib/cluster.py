@@ -37,6 +37,21 @@ def now():
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
+class Moment(int):
+    """When something was done that takes a moment: just before, by now(). Whatever begins after `done` has met it. An outage is counted from
+    the moment itself, so that none is told shorter than it was, and is over with something that began after `done`."""
+
+    def __new__(cls, before, done=None):
+        made = super().__new__(cls, before)
+        made.done = now() if done is None else done
+        return made
+
+
+def done(at):
+    """From when on what was done at that moment is in force."""
+    return getattr(at, "done", at)
+
+
 def address(n):
     return f"10.77.0.{n}"
 
@@ -117,7 +132,7 @@ class Net:
         return self._ask("socket", pid=pid, family=int(family), type=int(kind), protocol=protocol)
 
     def cut(self, *ways):
-        """Frames from the one to the other machine of each way (from, to) are dropped. All from this moment, which is returned."""
+        """Frames from the one to the other machine of each way (from, to) are dropped. All from the Moment that is returned."""
         self.ways.update(ways)
         return self._apply()
 
@@ -132,7 +147,7 @@ class Net:
         return self._apply()
 
     def heal(self):
-        """Everything passes. Returns the moment."""
+        """Everything passes. Returns the Moment."""
         self.ways, self.silent, self.losses = set(), set(), {}
         return self._apply()
 
@@ -141,7 +156,8 @@ class Net:
         rules += [f'iifname "p-{a}" oifname "p-{b}" drop' for a, b in sorted(self.ways)]
         rules += [f'iifname "p-{a}" oifname "p-{b}" numgen random mod 1000 < {n} drop' for (a, b), n in sorted(self.losses.items())]
         text = ["flush chain bridge net forward", *(f"add rule bridge net forward {rule}" for rule in rules)]
-        return self._ask("rules", text="\n".join(text) + "\n")["before"]
+        said = self._ask("rules", text="\n".join(text) + "\n")
+        return Moment(said["before"], said["after"])
 
     def close(self):
         self.channel.close()

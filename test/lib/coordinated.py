@@ -148,9 +148,11 @@ class Coordinated(Cluster):
         with open(script, "w") as f:
             f.write(f'#!/bin/sh\nexec /usr/src/etcd "$@" --quota-backend-bytes={size}\n')
         os.chmod(script, 0o755)
+        # unshare's own way to keep mounts to itself needs "/" to be a mount, which it is not in a changed root
+        alone = "mount --make-rprivate / 2>/dev/null || ! grep -q ' shared:' /proc/self/mountinfo"
+        mounted = f'{alone}\nmount --bind "$1" /usr/src; mount --bind "$2" /usr/bin/etcd; shift 2; exec "$@"'
         for node in self.nodes.values():
-            node.around = [*node.around, "unshare", "--mount", "sh", "-euc", 'mount --bind "$1" /usr/src; mount --bind "$2" /usr/bin/etcd; shift 2; exec "$@"',
-                           "sh", place, script]
+            node.around = [*node.around, "unshare", "--mount", "--propagation", "unchanged", "sh", "-euc", mounted, "sh", place, script]
         return self
 
     def slow(self, names, ms):

@@ -4,9 +4,10 @@
         cluster.begin()                         # one is primary, all are in sync
         with cluster.writer("b") as writer:     # through the front on b, a write each 5 ms
             at = cluster.kill_instance("a")
-            print(writer.outage(at))            # ms until a write that was sent after `at` was acknowledged
+            print(writer.outage(at))            # ms until a write was acknowledged that was sent when it was dead
         writer.check()                          # whatever was acknowledged is there
 """
+import contextlib
 import os
 import re
 import signal
@@ -14,11 +15,17 @@ import socket
 import threading
 import time
 
-from cluster import now
+from cluster import Moment, done, now
 from coordinated import Coordinated
 from holdfast import until
 
 PORT, EVERY = 26379, 0.005
+
+
+def comm(pid):
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as f:
+        return f.read().strip()
+    return ""
 
 
 class Client:
@@ -108,15 +115,16 @@ class Writer(threading.Thread):
         client.close()
 
     def outage(self, at, seconds=15):
-        """ms from `at` until the first acknowledgement of a write that was sent later."""
-        first = until(lambda: next((done for _, sent, done in reversed(self.acked) if sent > at), None) and
-                      next(done for _, sent, done in self.acked if sent > at), seconds, "writes to be acknowledged again")
+        """ms from `at` until the first acknowledgement of a write that was sent later: after all of it, where that is a Moment. A write that
+        met the old primary before it was cut off ends no outage."""
+        first = until(lambda: next((answered for _, sent, answered in self.acked if sent > done(at)), None), seconds,
+                      "writes to be acknowledged again")
         return (first - at) / 1e6
 
     def pause(self, at):
         """ms: the longest time between two acknowledgements, or of one, since a second before `at`."""
-        done = [d for _, _, d in self.acked if d > at - 1e9]
-        return max(b - a for a, b in zip(done, done[1:])) / 1e6
+        times = [answered for _, _, answered in self.acked if answered > at - 1e9]
+        return max(b - a for a, b in zip(times, times[1:])) / 1e6
 
     def check(self):
         """All that was acknowledged is there."""
@@ -129,17 +137,16 @@ class Writer(threading.Thread):
 
 class Roles(Coordinated):
     CODES = ("role-", "switchover", "failover")
+    SERVICE = "cache"
 
-    def __init__(self, site, names, sync=1, more="", on=None, **rest):
-        service = f"""service cache {{
-  agent  = redis
+    def __init__(self, site, names, sync=1, more="", on=None, service=None, **rest):
+        """service: instead of the block of a Redis, all that is between its braces."""
+        redis = f"""agent = redis
   on     = {{{", ".join(on or names)}}}
   listen = tcp://0.0.0.0:{PORT}
   sync   = {sync}
-  {more}
-}}
-"""
-        super().__init__(site, names, more=service, **rest)
+  {more}"""
+        super().__init__(site, names, more=f"service {self.SERVICE} {{\n  {service or redis}\n}}\n", **rest)
         self.writers = 0
 
     def begin(self):
@@ -150,7 +157,7 @@ class Roles(Coordinated):
 
     def role(self, name):
         try:
-            return self[name].ask("/v1/roles/cache")["roles"][0]
+            return self[name].ask(f"/v1/roles/{self.SERVICE}")["roles"][0]
         except (OSError, ValueError, KeyError, IndexError):
             return {}
 
@@ -185,10 +192,20 @@ class Roles(Coordinated):
         raise AssertionError(f"no instance on {name}")
 
     def signal_instance(self, name, number):
-        pid = self.pid(name)
+        return self.signal([self.pid(name)], number)
+
+    @staticmethod
+    def signal(pids, number):
+        """All of these that are there. Returns the Moment."""
         at = now()
-        os.kill(pid, number)
-        return at
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        return Moment(at)
+
+    def await_events(self, count, *codes, since, by=None):
+        """(observer, event) of all that were told since, in order: so many at least, as they come a moment after what they tell of."""
+        return until(lambda: len(found := self.events(*codes, since=since, by=by)) >= count and found, 10, f"{count} of {', '.join(codes)}")
 
     def kill_instance(self, name):
         return self.signal_instance(name, signal.SIGKILL)
@@ -201,6 +218,10 @@ class Roles(Coordinated):
                 if e["code"].startswith(self.CODES) or e["code"].startswith("node-"):
                     lines.append((e["boot_ns"], f"{(e['boot_ns'] - since) / 1e6:10.1f} {name}: {e['code']} {e['subject']}: {e['text']}"))
         return "\n".join(line for _, line in sorted(lines))
+
+    def ours(self, name):
+        """All processes of the node that are holdfast's."""
+        return [pid for pid in self.everything(name) if comm(pid).startswith("holdfast")]
 
     def everything(self, name):
         """All processes of the node: its own, etcd, the instance."""

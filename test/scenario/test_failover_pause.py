@@ -72,9 +72,7 @@ class Past(threading.Thread):
 def sleep(cluster, name):
     """All its processes stop, go on after a while, each at its own moment: who wakes first is nobody's choice."""
     pids = cluster.everything(name)
-    at = now()
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    at = cluster.signal(pids, signal.SIGSTOP)
     time.sleep(SLEEP_S)
     random.shuffle(pids)
     woke = now()
@@ -98,8 +96,8 @@ def test_a_node_that_sleeps_acknowledges_nothing_when_it_wakes(cluster, site):
         assert cluster.primary() != was, cluster.story(at)
         acked += sum(writer.check() for writer in (far, near, near_too))
         assert past.refused and not past.taken, f"round {turn}: {len(past.taken)} writes past the listener: {past.taken[:3]}"
-        told = [(n, e["boot_ns"]) for n in cluster.names for e in cluster[n].events("role-promoted", since=at)]
-        assert len(told) == 1 and told[0][1] < woke, cluster.story(at)
+        told = cluster.await_events(1, "role-promoted", since=at)
+        assert len(told) == 1 and told[0][1]["boot_ns"] < woke, cluster.story(at)
         assert outages[-1] < OUTAGE_MS * PATIENCE, cluster.story(at)
     outages.sort()
     site.report(f"{len(outages)} sleeps of {SLEEP_S} s: {acked} acknowledged writes, 0 lost, 0 taken by who woke; writes of others accepted after "

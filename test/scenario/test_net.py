@@ -122,7 +122,7 @@ def test_a_cut_is_timed(net, corners):
     from cluster import now
     before = now()
     at = net.alone("a")
-    assert before <= at <= now() < before + 1e9 * PATIENCE
+    assert before <= at <= at.done <= now() < before + 1e9 * PATIENCE
 
 
 def test_a_tap_hears_each_datagram_once_and_a_stranger_may_lie(net, corners):

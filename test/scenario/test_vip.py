@@ -11,7 +11,7 @@ import time
 
 import pytest
 from claims import Claims
-from cluster import FLOATING, address, both_ways, mac, now
+from cluster import FLOATING, Moment, address, both_ways, done, mac, now
 from holdfast import PATIENCE, until
 from prober import Prober
 from roles import PORT, Roles
@@ -50,9 +50,9 @@ class Watch:
         self.claims.stop()
 
     def again(self, at, seconds=20):
-        """ms from `at` until a write was accepted that was sent later."""
-        until(lambda: self.prober.again(at), seconds, "writes through the address")
-        return (self.prober.again(at) - at) / 1e6
+        """ms from `at` until a write was accepted that was sent later: after all of it, where that is a Moment."""
+        until(lambda: self.prober.again(done(at)), seconds, "writes through the address")
+        return (self.prober.again(done(at)) - at) / 1e6
 
     def judge(self, at):
         """One had it, another has it now, and nobody answered when it was another's. ms between the two."""
@@ -71,32 +71,17 @@ def lose(cluster, was):
 
 def kill(cluster, was):
     """All that is holdfast's, at once: nobody says goodbye."""
-    pids = [pid for pid in cluster.everything(was) if comm(pid).startswith("holdfast")]
+    pids = cluster.ours(was)
     assert len(pids) >= 4, pids
     at = now()
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    cluster.signal(pids, signal.SIGKILL)
     cluster[was].process.end()
-    return at, cluster[was].start
+    return Moment(at), cluster[was].start
 
 
 def pause(cluster, was):
     pids = cluster.everything(was)
-    at = now()
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-
-    def wake():
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-    return at, wake
-
-
-def comm(pid):
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as f:
-        return f.read().strip()
-    return ""
+    return cluster.signal(pids, signal.SIGSTOP), lambda: cluster.signal(pids, signal.SIGCONT)
 
 
 FAULTS = {"node lost": lose, "every process killed": kill, "every process paused": pause}
@@ -111,8 +96,7 @@ def moves(cluster, site, fault):
     """The fault, what follows, and its end, which must bring nobody back to the address."""
     with Watch(cluster, site) as watch:
         at, end = fault(cluster, watch.was)
-        after = now()  # until here a write may have been accepted before the fault
-        took = watch.again(after) + (after - at) / 1e6
+        took = watch.again(at)
         watch.judge(at)
         healed = now()
         end()
