@@ -1,7 +1,8 @@
-/* logs_tool: what the log core makes of a file, for tests and for people who tune it.
+/* bench_logs: what the log core makes of files, and how fast. For tests and for people who tune it.
  *
- *   logs_tool groups FILE     for each line the number of its group in the end, and the groups
- *   logs_tool bench FILE      lines per second of processor time */
+ *   bench_logs FILE             lines per second of processor time
+ *   bench_logs --groups FILE    for each line "L" and its group, then the groups: "J" was joined
+ * with another, "T" lines, error or not, text */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -98,7 +99,10 @@ static int bench(const char *path)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
-        return 2;
-    return argv[1][0] == 'g' ? groups(argv[2]) : bench(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "--groups") == 0)
+        return groups(argv[2]);
+    if (argc == 2)
+        return bench(argv[1]);
+    fprintf(stderr, "usage: bench_logs [--groups] FILE\n");
+    return 2;
 }
