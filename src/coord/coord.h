@@ -132,5 +132,9 @@ int coord_etcd_new(struct coord **out, struct loop *l, const struct coord_etcd_o
                    struct err *e);
 /* The endpoints change while requests and watches go on. */
 int coord_etcd_endpoints(struct coord *c, const char *const *endpoints, uint32_t n, struct err *e);
+/* What is known of their machines otherwise, all of it each time. near: the endpoint on this one,
+ * in use whenever it does well; NULL: none. unheard: who has just fallen silent; if it was asked
+ * anything, or led, no answer will come, so each that becomes unheard has all of them asked. */
+void coord_etcd_machines(struct coord *c, const char *near, const char *const *unheard, uint32_t n);
 
 #endif

@@ -86,3 +86,9 @@ int coord_etcd_endpoints(struct coord *c, const char *const *endpoints, uint32_t
         etcd_ends_start(t);
     return bad;
 }
+
+void coord_etcd_machines(struct coord *c, const char *near, const char *const *unheard, uint32_t n)
+{
+    CHECK(c->engine == &ENGINE);
+    etcd_ends_machines(etcd_of(c), near, unheard, n);
+}

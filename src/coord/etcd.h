@@ -5,7 +5,10 @@
  * requests go to it at once. When it fails, is silent, or lets a request wait unusually long, the
  * engine is not sure any more: new requests wait, the endpoints are asked all at once, and the
  * first one that answers is in use from then on. So a change is hardly ever given to a member that
- * is dead, paused, cut off, or without a leader, where its outcome would stay unknown.
+ * is dead, paused, cut off, or without a leader, where its outcome would stay unknown. Whoever
+ * knows of a machine that has fallen silent says so: then it is not waited for
+ * (etcd_ends_machines), and an endpoint on this machine is preferred, since it is never lost
+ * without us.
  *
  * Requests (etcd_request.c). A change is one transaction, sent once; it is sent again only after a
  * refusal that says for certain that it was not taken up (etcd_meaning.c). A range is read in pages
@@ -46,7 +49,10 @@ struct etcd_end {
     uint64_t asked_at;
     struct timer again;
     uint32_t failures; /* in a row */
+    uint32_t quick;    /* answers in a row that came soon */
     uint64_t connect_ns;
+    bool near;    /* on this machine */
+    bool unheard; /* its machine has fallen silent */
 };
 
 struct etcd {
@@ -63,6 +69,7 @@ struct etcd {
     bool hunts;              /* all are asked */
     uint64_t doubted_at;     /* not sure since; 0: sure */
     struct timer tick;       /* while anything waits for an answer */
+    struct task strand;      /* changes are to be answered that nobody else will */
     uint64_t broken;         /* answers that were none */
     uint64_t astray;         /* watches that a check found not to have told all */
     struct prng prng;        /* spreads repetitions */
@@ -78,6 +85,9 @@ static inline struct etcd *etcd_of(struct coord *c)
 int etcd_ends_set(struct etcd *t, const char *const *urls, uint32_t n, struct err *e);
 void etcd_ends_init(struct etcd *t);
 void etcd_ends_start(struct etcd *t);
+void etcd_ends_machines(struct etcd *t, const char *near, const char *const *unheard, uint32_t n);
+/* The endpoint of this id is not in use, and its machine has fallen silent. */
+bool etcd_end_gone(const struct etcd *t, uint64_t id);
 void etcd_ends_free(struct etcd *t);
 /* Prepares a call to the endpoint in use. */
 void etcd_aim(struct etcd *t, struct etcd_call *c, const char *path);
@@ -97,9 +107,10 @@ uint64_t etcd_pause(struct etcd *t, uint32_t n);
 
 int etcd_begin(struct coord *c, struct coord_request *r, struct err *e);
 bool etcd_drop(struct coord *c, struct coord_request *r);
-/* The engine has become sure: what waits goes on, and ranges leave an endpoint that is not in use.
- */
+/* The engine has become sure: what waits goes on, ranges leave an endpoint that is not in use, and
+ * changes that were sent to one that is gone are answered: unknown. */
 void etcd_requests_go(struct etcd *t);
+void etcd_requests_strand(struct task *task);
 /* Whether one waits for the endpoint in use since before `since`; each is reported once. Also
  * whether any waits at all. */
 bool etcd_requests_late(struct etcd *t, uint64_t since, bool *any);

@@ -1,14 +1,20 @@
 /* etcd_ends: which endpoint is in use (etcd.h tells the idea).
  *
- *   state            | leaves it when                              | to
- *   sure             | a failure; silence of a ping for LATE_NS    | hunting
- *   sure             | a request waits for SLOW_NS                 | doubting: the one in use is
- * asked doubting         | it answers                                  | sure doubting         | it
- * does not within DOUBT_NS                 | hunting: all are asked, also it hunting          | the
- * first that answers                      | sure of that one
+ *   state    | leaves it when                           | to
+ *   sure     | a failure; a ping is silent for LATE_NS; | hunting: all are asked
+ *            | some machine has fallen silent           |
+ *   sure     | a request waits for SLOW_NS              | doubting: the one in use is asked
+ *   sure     | the near one, asked beside it, does well | sure of the near one
+ *   doubting | it answers                               | sure
+ *   doubting | it does not within DOUBT_NS              | hunting: it too is asked
+ *   hunting  | the first that answers                   | sure of that one
  *
  * An answer is one to a linearizable range of a single key: a majority stood behind its member. An
- * endpoint that fails is asked again after a pause that grows to a second. */
+ * endpoint that fails is asked again after a pause that grows to a second.
+ *
+ * A machine that falls silent may have had etcd's leader. What its followers are given meanwhile is
+ * lost, but a read is answered once there is another leader: so all are asked, whichever is in use,
+ * and a change waits for that answer instead of being lost. */
 #include "coord/etcd.h"
 
 #include <stdio.h>
@@ -20,6 +26,8 @@
 #define GIVE_UP_NS     (2 * NS_PER_S) /* a ping */
 #define LOST_NS        (2 * NS_PER_S) /* not sure for so long: not reachable */
 #define TICK_NS        (50 * NS_PER_MS)
+#define QUICK_NS       (50 * NS_PER_MS)  /* the near one answers within this, and */
+#define QUICK_TIMES    3                 /* so often in a row: it does well */
 #define CONNECT_NS     (300 * NS_PER_MS) /* doubled by each time-out, up to: */
 #define CONNECT_MAX_NS (3 * NS_PER_S)
 #define PAUSE_NS       (20 * NS_PER_MS) /* doubled by each failure, up to: */
@@ -94,21 +102,19 @@ static void ask_all(struct etcd *t)
 
 /* --- answers --- */
 
-static void answered(struct etcd_end *end)
+static void be_sure_of(struct etcd_end *end)
 {
     struct etcd *t = end->etcd;
-    end->failures = 0;
-    end->connect_ns = CONNECT_NS;
-    ask_later(end, PING_NS);
-    coord_reached(&t->coord);
-    if (t->sure)
-        return;
     list_for_each (it, &t->ends) {
         struct etcd_end *other = LIST_ENTRY(it, struct etcd_end, link);
         if (other == end)
             continue;
+        other->quick = 0;
         etcd_call_stop(&other->ping);
-        loop_timer_stop(t->coord.loop, &other->again);
+        if (other->near)
+            ask_later(other, PING_NS);
+        else
+            loop_timer_stop(t->coord.loop, &other->again);
     }
     t->in_use = end;
     t->sure = true;
@@ -119,13 +125,29 @@ static void answered(struct etcd_end *end)
     etcd_watches_go(t);
 }
 
+static void answered(struct etcd_end *end)
+{
+    struct etcd *t = end->etcd;
+    bool quick = clock_now() < end->asked_at + QUICK_NS;
+    end->failures = 0;
+    end->quick = quick ? end->quick + 1 : 0;
+    end->connect_ns = CONNECT_NS;
+    ask_later(end, PING_NS);
+    coord_reached(&t->coord);
+    if (!t->sure || (end != t->in_use && end->near && end->quick >= QUICK_TIMES))
+        be_sure_of(end);
+}
+
 static void failed(struct etcd_end *end, const char *text)
 {
     struct etcd *t = end->etcd;
     struct err why;
     err_set(&why, ERR_IO, "%.100s: %.140s", end->url, text);
+    end->quick = 0;
     ask_later(end, etcd_pause(t, end->failures++));
-    if (end == t->in_use && t->sure)
+    if (t->sure && end != t->in_use)
+        return;
+    if (t->sure)
         etcd_doubt(t, true);
     if (!t->coord.health.reachable || clock_now() >= t->doubted_at + LOST_NS)
         coord_lost(&t->coord, &why);
@@ -324,7 +346,7 @@ static int make_new(struct etcd *t, const char *const *urls, uint32_t n, struct 
     return 0;
 }
 
-static bool is_wanted(const struct etcd_end *end, const char *const *urls, uint32_t n)
+static bool is_among(const struct etcd_end *end, const char *const *urls, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
         if (strcmp(end->url, urls[i]) == 0)
@@ -342,7 +364,7 @@ int etcd_ends_set(struct etcd *t, const char *const *urls, uint32_t n, struct er
     }
     list_for_each_safe (it, &t->ends) {
         struct etcd_end *end = LIST_ENTRY(it, struct etcd_end, link);
-        if (is_wanted(end, urls, n))
+        if (is_among(end, urls, n))
             continue;
         if (end == t->in_use) {
             t->in_use = NULL;
@@ -362,10 +384,56 @@ int etcd_ends_set(struct etcd *t, const char *const *urls, uint32_t n, struct er
     return 0;
 }
 
+/* --- their machines --- */
+
+static void set_near(struct etcd_end *end, bool near)
+{
+    struct etcd *t = end->etcd;
+    if (near == end->near)
+        return;
+    end->near = near;
+    end->quick = 0;
+    if (!t->sure || end == t->in_use)
+        return;
+    if (near) {
+        ask(end);
+    } else {
+        etcd_call_stop(&end->ping);
+        loop_timer_stop(t->coord.loop, &end->again);
+    }
+}
+
+void etcd_ends_machines(struct etcd *t, const char *near, const char *const *unheard, uint32_t n)
+{
+    bool another = false;
+    list_for_each (it, &t->ends) {
+        struct etcd_end *end = LIST_ENTRY(it, struct etcd_end, link);
+        bool gone = is_among(end, unheard, n);
+        another = another || (gone && !end->unheard);
+        end->unheard = gone;
+        set_near(end, near && strcmp(end->url, near) == 0);
+    }
+    if (another)
+        etcd_doubt(t, true);
+}
+
+bool etcd_end_gone(const struct etcd *t, uint64_t id)
+{
+    if (t->in_use && t->in_use->id == id)
+        return false;
+    list_for_each (it, &t->ends) {
+        const struct etcd_end *end = LIST_ENTRY(it, struct etcd_end, link);
+        if (end->id == id)
+            return end->unheard;
+    }
+    return false; /* it was taken away: nobody says that it is gone */
+}
+
 void etcd_ends_init(struct etcd *t)
 {
     list_init(&t->ends);
     timer_init(&t->tick, on_tick);
+    task_init(&t->strand, etcd_requests_strand);
 }
 
 void etcd_ends_start(struct etcd *t)
@@ -383,4 +451,5 @@ void etcd_ends_free(struct etcd *t)
 {
     free_all(&t->ends);
     loop_timer_stop(t->coord.loop, &t->tick);
+    task_cancel(&t->strand);
 }

@@ -1,11 +1,13 @@
 /* Requests: a change is sent once, a range as often as it takes (etcd.h).
  *
- *   what came of sending a change                         | then
- *   no byte of it left                                    | it waits, and goes to whoever answers
- * next the connection broke, or it was no answer of etcd     | UNKNOWN a refusal after which it may
- * happen yet               | UNKNOWN a refusal before which nobody took it up              | it
- * goes out again, AGAIN_MAX times; FAILED any other refusal                                     |
- * FAILED its deadline (coord.c)                                | UNKNOWN if it is out, else FAILED
+ *   what came of sending a change                     | then
+ *   no byte of it left                                | it waits, and goes to whoever answers next
+ *   the connection broke, or it was no answer of etcd | UNKNOWN
+ *   its machine fell silent, and another is in use    | UNKNOWN if it is out, else as above
+ *   a refusal after which it may happen yet           | UNKNOWN
+ *   a refusal before which nobody took it up          | it goes out again, AGAIN_MAX times; FAILED
+ *   any other refusal                                 | FAILED
+ *   its deadline (coord.c)                            | UNKNOWN if it is out, else FAILED
  */
 #include "coord/etcd.h"
 
@@ -204,17 +206,47 @@ bool etcd_drop(struct coord *c, struct coord_request *r)
     return maybe;
 }
 
+/* One of those that were sent to somebody who is gone; NULL: there is none. */
+static struct own *stranded(struct etcd *t)
+{
+    list_for_each (it, &t->coord.requests) {
+        struct own *o = LIST_ENTRY(it, struct coord_request, link)->own;
+        if (o && !o->is_range && o->asked_at && o->call.sent && etcd_end_gone(t, o->end))
+            return o;
+    }
+    return NULL;
+}
+
+/* One a turn: whoever is answered may do anything. */
+void etcd_requests_strand(struct task *task)
+{
+    struct etcd *t = CONTAINER_OF(task, struct etcd, strand);
+    struct own *o = stranded(t);
+    if (!o)
+        return;
+    loop_defer(t->coord.loop, &t->strand);
+    answer_why(o, COORD_UNKNOWN, ERR_IO, "no answer: ", "its machine has fallen silent");
+}
+
 void etcd_requests_go(struct etcd *t)
 {
     list_for_each (it, &t->coord.requests) {
         struct own *o = LIST_ENTRY(it, struct coord_request, link)->own;
         if (!o)
             continue;
-        if (o->is_range)
+        if (o->is_range) {
             etcd_fetch_go(&o->fetch);
-        else if (!o->asked_at)
+            continue;
+        }
+        if (o->asked_at && !o->call.sent && etcd_end_gone(t, o->end)) {
+            etcd_call_stop(&o->call);
+            o->asked_at = 0;
+        }
+        if (!o->asked_at)
             (void)send_change(o, NULL); /* no memory: at the next occasion, or its deadline */
     }
+    if (stranded(t))
+        loop_defer(t->coord.loop, &t->strand);
 }
 
 bool etcd_requests_late(struct etcd *t, uint64_t since, bool *any)

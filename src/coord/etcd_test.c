@@ -233,6 +233,80 @@ static void endpoints_may_change(void **state)
     seen_free(&s);
 }
 
+/* --- what is known of their machines --- */
+
+static bool is_doubted(void *context)
+{
+    return !engine()->sure;
+}
+
+/* Sooner than any patience of the engine's own: what was sent to it is given up, the rest goes on.
+ */
+static void one_whose_machine_is_silent_is_not_waited_for(void **state)
+{
+    struct got g = {0}, late = {0};
+    struct coord_op op = put("a", COORD_ANY, "1"), other = put("b", COORD_ANY, "2");
+    uint32_t bad = in_use();
+    const char *silent[] = {fake.ends[bad].url};
+    fake_fault(&fake, bad, FAKE_SILENT);
+    uint64_t begun = clock_now();
+    begin_cas(k.c, &op, 1, &g);
+    turn_for(20);
+    coord_etcd_machines(k.c, NULL, silent, 1);
+    assert_true(is_doubted(NULL));
+    begin_cas(k.c, &other, 1, &late);
+    await(&g);
+    await(&late);
+    assert_int_equal(g.outcome, COORD_UNKNOWN);
+    assert_int_equal(late.outcome, COORD_DONE);
+    assert_true(in_use() != bad);
+    assert_in_range(clock_now() - begun, 0, 140 * NS_PER_MS);
+    coord_etcd_machines(k.c, NULL, silent, 1); /* level-triggered: that was known */
+    assert_false(is_doubted(NULL));
+}
+
+/* It may have led: who is in use is asked anew before it is given a change. */
+static void another_silent_machine_makes_unsure_too(void **state)
+{
+    uint32_t good = in_use();
+    const char *silent[] = {fake.ends[(good + 1) % 3].url};
+    uint32_t before = fake.ends[good].requests;
+    fake_fault(&fake, (good + 1) % 3, FAKE_SILENT);
+    coord_etcd_machines(k.c, NULL, silent, 1);
+    assert_true(is_doubted(NULL));
+    assert_true(put_now(k.c, "a", 0, "1") > 0);
+    assert_true(fake.ends[good].requests > before);
+}
+
+static bool is_near(void *context)
+{
+    return engine()->sure && engine()->in_use->near;
+}
+
+static void the_near_one_is_preferred(void **state)
+{
+    struct seen s = {0};
+    uint32_t far = in_use(), near = (far + 1) % 3;
+    see(k.c, "", &s);
+    coord_etcd_machines(k.c, fake.ends[near].url, NULL, 0);
+    turn_until(is_near, NULL);
+    assert_int_equal(in_use(), near);
+    fake_put(&fake, "hf/a", "1");
+    await_revision(&s, fake.map.revision);
+    fake_fault(&fake, near, FAKE_REFUSES); /* it is left as any other, and comes back */
+    turn_until(has_moved, &near);
+    fake_put(&fake, "hf/a", "2");
+    await_revision(&s, fake.map.revision);
+    turn_for(300); /* that it is asked and fails speaks against nobody */
+    assert_true(engine()->sure);
+    fake_fault(&fake, near, FAKE_GOOD);
+    turn_until(is_near, NULL);
+    fake_put(&fake, "hf/a", "3");
+    await_revision(&s, fake.map.revision);
+    expect_log(&s, s.calls == 4 ? "* a=1 a=2 a=3" : "*a=1 a=2 a=3");
+    seen_free(&s);
+}
+
 /* --- changes --- */
 
 static void outcome_of(enum fake_txn what, enum coord_outcome outcome, uint32_t done)
@@ -533,6 +607,9 @@ int main(void)
         CASE(one_that_never_ends_is_left),
         CASE(bytes_may_trickle),
         CASE(endpoints_may_change),
+        CASE(one_whose_machine_is_silent_is_not_waited_for),
+        CASE(another_silent_machine_makes_unsure_too),
+        CASE(the_near_one_is_preferred),
         CASE(a_change_is_never_sent_twice),
         CASE(refusals_are_final_or_harmless),
         CASE(a_stale_connection_sends_nothing_twice),

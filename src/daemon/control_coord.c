@@ -299,56 +299,13 @@ static int open_external(struct control *c, struct err *e)
     return r;
 }
 
-/* The client URLs of the voters, as far as they are known; of this node first: it is never lost
- * without us. */
-static uint32_t voter_urls(struct control *c, char urls[VIEW_MAX_ENDPOINTS][ETCD_MEMBER_URL])
-{
-    struct coordinating *g = g_of(c);
-    const struct view_cluster *k = &c->view->cluster;
-    struct voters wanted;
-    uint32_t n = 0;
-    managed_wanted(c, &wanted);
-    for (uint32_t turn = 0; turn < k->n_nodes && n < VIEW_MAX_ENDPOINTS; turn++) {
-        uint32_t i = (k->self + turn) % k->n_nodes;
-        if (voters_has(&wanted, k->nodes[i].name) || voters_has(&g->voters, k->nodes[i].name))
-            coord_url(&k->nodes[i], VIEW_COORD_CLIENT, urls[n++]);
-    }
-    return n;
-}
-
-static bool same_endpoints(struct coordinating *g, char urls[][ETCD_MEMBER_URL], uint32_t n)
-{
-    char all[sizeof g->endpoints] = "";
-    for (uint32_t i = 0, at = 0; i < n && at < sizeof all; i++)
-        at += (uint32_t)snprintf(all + at, sizeof all - at, "%s ", urls[i]);
-    if (strcmp(all, g->endpoints) == 0)
-        return true;
-    memcpy(g->endpoints, all, sizeof all);
-    return false;
-}
-
-void coord_endpoints(struct control *c)
-{
-    struct coordinating *g = g_of(c);
-    char urls[VIEW_MAX_ENDPOINTS][ETCD_MEMBER_URL];
-    const char *list[VIEW_MAX_ENDPOINTS];
-    struct err e = {0};
-    if (g->kind != COORDINATOR_MANAGED || !g->coord)
-        return;
-    uint32_t n = voter_urls(c, urls);
-    for (uint32_t i = 0; i < n; i++)
-        list[i] = urls[i];
-    if (n && !same_endpoints(g, urls, n) && coord_etcd_endpoints(g->coord, list, n, &e))
-        log_error(c->log, "the coordinator: %s", e.text);
-}
-
 static int open_managed(struct control *c, struct err *e)
 {
     struct coordinating *g = g_of(c);
     char urls[VIEW_MAX_ENDPOINTS][ETCD_MEMBER_URL], before[COORD_KEY_MAX];
     char ca[PATHS_MAX], cert[PATHS_MAX], key[PATHS_MAX];
     const char *list[VIEW_MAX_ENDPOINTS];
-    uint32_t n = voter_urls(c, urls);
+    uint32_t n = coord_voter_urls(c, urls);
     for (uint32_t i = 0; i < n; i++)
         list[i] = urls[i];
     prefix(c, before);
@@ -357,7 +314,7 @@ static int open_managed(struct control *c, struct err *e)
     r = r ? r : coord_tls_files(c, ca, cert, key, e);
     r = r ? r : coord_etcd_new(&g->coord, c->loop, &o, e);
     if (r == 0)
-        same_endpoints(g, urls, n);
+        coord_same_endpoints(g, urls, n);
     return r;
 }
 

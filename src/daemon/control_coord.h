@@ -171,7 +171,12 @@ void coord_look(struct control *c); /* soon */
 void coord_write_voters(struct control *c, const struct voters *v, const struct voters *was,
                         bool first);
 void coord_follow_line(struct control *c);
+/* control_coord_ends.c */
+uint32_t coord_voter_urls(struct control *c, char urls[VIEW_MAX_ENDPOINTS][ETCD_MEMBER_URL]);
+bool coord_same_endpoints(struct coordinating *g, char urls[][ETCD_MEMBER_URL], uint32_t n);
 void coord_endpoints(struct control *c);
+/* Somebody has fallen silent, or is heard again. */
+void coord_hear(struct control *c);
 /* control_managed.c */
 int managed_begin(struct control *c, struct err *e);
 void managed_tick(struct control *c);

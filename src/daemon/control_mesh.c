@@ -46,6 +46,7 @@ static void on_changed(void *context, const struct member_change *m, struct str 
     if (another && !m->info.self)
         tell_member(c, m, node);
     control_health_member(c, node, (enum member_state)m->info.state, m->info.maintenance);
+    coord_hear(c);
     rolling_members(c);
     loop_timer_set(c->loop, &c->meshing.cuts_due, loop_now(c->loop) + CUTS_NS);
 }

@@ -445,6 +445,7 @@ static void step(struct failover *f, uint64_t now)
 uint64_t failover_run(struct failover *f, uint64_t now)
 {
     f->wake = UINT64_MAX;
+    lag_step(f, now);
     if (is_candidate_here(f)) {
         step(f, now);
         fenced_step(f);
