@@ -352,6 +352,8 @@ static void why_not(const struct role_here *r, uint8_t i, const struct role_node
         why = "its instance is not well";
     else if (k->sync && !(k->insync >> i & 1))
         why = "it is not in sync";
+    else if (n->far)
+        why = "it was too far behind when the primary was lost (lag-bytes, lag-time)";
     snprintf(out, size, "%s", why);
 }
 
@@ -364,6 +366,7 @@ static void fill_node(const struct role_here *r, uint8_t i, struct admin_role_no
     struct role_node n = {.failed = p->failed,
                           .alive = p->alive || self,
                           .maintenance = p->maintenance,
+                          .far = f->facts.nodes[i].far,
                           .instance = INSTANCE_UNKNOWN};
     if (self && f->reported) {
         n.instance = f->report.instance;

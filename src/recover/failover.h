@@ -249,7 +249,8 @@ struct failover {
     bool reported, coordinator, isolated;
     bool rewrite; /* the coordinator has less than what is known: the primary writes it again */
     uint32_t load;
-    struct lag lag; /* when the primary had how much, as it was heard of here */
+    uint64_t lag_bound; /* params.lag_time as it was given; 0: none */
+    struct lag lag;     /* when the primary had how much, as it was heard of here */
     uint64_t tickets;
     uint64_t cas_ticket, read_ticket, agent_ticket; /* under way; 0: nothing */
     uint64_t agent_since;
@@ -329,6 +330,9 @@ struct failover_behind {
     uint64_t time; /* ns: the age of what it has, when the primary has more or is not heard */
 };
 struct failover_behind failover_behind(const struct failover *f, uint8_t place, uint64_t now);
+/* The primary is lost, no acknowledgements were waited for, and the place was so far behind when it
+ * was lost, that only an operator promotes it. */
+bool failover_far(const struct failover *f, uint8_t place, uint64_t now);
 /* Its data may be shown to readers: it follows somebody, is well, and knows whose history it has.
  */
 bool failover_readable(const struct failover *f, uint8_t place);
