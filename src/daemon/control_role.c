@@ -110,6 +110,9 @@ static void run_all(struct control *c)
 
 /* --- with the view --- */
 
+/* A hook that hangs is killed before it is given up. */
+#define HOOK_PATIENCE (HOOK_LIMIT + 1 * NS_PER_S)
+
 static struct failover_params params_of(const struct control *c, const struct role_here *r,
                                         const struct view_primary *p)
 {
@@ -126,6 +129,7 @@ static struct failover_params params_of(const struct control *c, const struct ro
         .strict = p->strict,
         .lag_bytes = p->lag_bytes,
         .lag_time = p->lag_time,
+        .agent_patience = p->agent == AGENT_HOOK ? HOOK_PATIENCE : 0,
         .hold = p->hold,
         .failback = p->failback,
         .flaps = p->flaps,

@@ -34,14 +34,15 @@ static bool read_item(struct role_here *r, const struct coord_item *item,
     return true;
 }
 
+/* The latest: after a pause a watch tells several changes of one key at once, in their order. */
 static const struct coord_item *find_item(const struct role_here *r, const struct coord_item *items,
                                           uint32_t n)
 {
     char key[COORD_KEY_MAX];
     key_of(r, key);
-    for (uint32_t i = 0; i < n; i++)
-        if (str_eq(items[i].key, str_of(key)))
-            return &items[i];
+    for (uint32_t i = n; i > 0; i--)
+        if (str_eq(items[i - 1].key, str_of(key)))
+            return &items[i - 1];
     return NULL;
 }
 

@@ -23,6 +23,7 @@ static const struct {
     [FAILOVER_NEWS_YIELDS] = {EVENT_SWITCHOVER_BEGAN, EVENT_INFO},
     [FAILOVER_NEWS_STAYS] = {EVENT_SWITCHOVER_FAILED, EVENT_WARNING},
     [FAILOVER_NEWS_INSYNC] = {EVENT_ROLE_INSYNC, EVENT_INFO},
+    [FAILOVER_NEWS_TOLD] = {EVENT_ROLE_TOLD, EVENT_INFO},
 };
 
 static uint64_t took(const struct failover_chain *k)
@@ -97,6 +98,11 @@ static void news_text(struct role_here *r, const struct failover_news *n, struct
     case FAILOVER_NEWS_INSYNC: insync_text(r, ev); return;
     case FAILOVER_NEWS_PROMOTED:
         event_text(ev, "epoch %llu, after %llu ms: %s", epoch,
+                   (unsigned long long)(took(&r->core.chain) / NS_PER_MS), n->text);
+        add_chain(r);
+        return;
+    case FAILOVER_NEWS_TOLD:
+        event_text(ev, "%s took over under epoch %llu, after %llu ms: %s", who, epoch,
                    (unsigned long long)(took(&r->core.chain) / NS_PER_MS), n->text);
         add_chain(r);
         return;
@@ -368,6 +374,8 @@ static void why_not(const struct role_here *r, uint8_t i, const struct role_node
         why = "its instance is not well";
     else if (k->sync && !(k->insync >> i & 1))
         why = "it is not in sync";
+    else if (n->far)
+        why = "it was too far behind when the primary was lost (lag-bytes, lag-time)";
     snprintf(out, size, "%s", why);
 }
 
@@ -380,6 +388,7 @@ static void fill_node(const struct role_here *r, uint8_t i, struct admin_role_no
     struct role_node n = {.failed = p->failed,
                           .alive = p->alive || self,
                           .maintenance = p->maintenance,
+                          .far = f->facts.nodes[i].far,
                           .instance = INSTANCE_UNKNOWN};
     if (self && f->reported) {
         n.instance = f->report.instance;

@@ -142,6 +142,7 @@ enum failover_what {
     FAILOVER_NEWS_YIELDS,   /* a switchover began */
     FAILOVER_NEWS_STAYS,    /* it was given up */
     FAILOVER_NEWS_INSYNC,   /* the in-sync set changed */
+    FAILOVER_NEWS_TOLD,     /* `place` took over, and has told the chain that led to it */
     FAILOVER_NEWS
 };
 struct failover_news {
@@ -249,7 +250,8 @@ struct failover {
     bool reported, coordinator, isolated;
     bool rewrite; /* the coordinator has less than what is known: the primary writes it again */
     uint32_t load;
-    struct lag lag; /* when the primary had how much, as it was heard of here */
+    uint64_t lag_bound; /* params.lag_time as it was given; 0: none */
+    struct lag lag;     /* when the primary had how much, as it was heard of here */
     uint64_t tickets;
     uint64_t cas_ticket, read_ticket, agent_ticket; /* under way; 0: nothing */
     uint64_t agent_since;
@@ -275,6 +277,9 @@ struct failover {
     uint64_t said_at;
     bool say;
     struct failover_chain chain, drafting;
+    struct failover_chain hearing; /* what another one tells of its own, as far as it has come */
+    bool tells;                    /* others have not heard of ours */
+    bool heard_all;    /* ... and we of `hearing`, which is told when the record is here */
     const char *waits; /* why nothing is done; NULL: nothing is to be done */
     char waits_text[FAILOVER_TEXT], told_waits[FAILOVER_TEXT];
     uint64_t better_since, lost_at;
@@ -329,6 +334,9 @@ struct failover_behind {
     uint64_t time; /* ns: the age of what it has, when the primary has more or is not heard */
 };
 struct failover_behind failover_behind(const struct failover *f, uint8_t place, uint64_t now);
+/* The primary is lost, no acknowledgements were waited for, and the place was so far behind when it
+ * was lost, that only an operator promotes it. */
+bool failover_far(const struct failover *f, uint8_t place, uint64_t now);
 /* Its data may be shown to readers: it follows somebody, is well, and knows whose history it has.
  */
 bool failover_readable(const struct failover *f, uint8_t place);

@@ -3,7 +3,7 @@
  * for itself, those that are no candidates too. */
 #include "recover/failover_inside.h"
 
-#define SILENT_NS (3 * SECOND) /* it says how it is each second, also when nothing moves */
+#define SILENT_NS (1200 * MS) /* it says how it is each second, also when nothing moves */
 
 void lag_step(struct failover *f, uint64_t now)
 {
@@ -32,6 +32,27 @@ struct failover_behind failover_behind(const struct failover *f, uint8_t i, uint
     else if (heard && lag_of(&f->lag, has, now, &b.time))
         b = (struct failover_behind){true, top > has ? top - has : 0, b.time};
     return b;
+}
+
+static bool is_there(const struct failover *f, uint8_t primary)
+{
+    const struct failover_peer *p = &f->peers[primary];
+    if (primary == f->params.self)
+        return f->promoted != 0;
+    return p->alive && !p->failed && failover_acts(f, primary) && (p->said.flags & ROLE_WELL);
+}
+
+/* As of when it was lost: the time since then makes nobody's data worse than the others'. */
+bool failover_far(const struct failover *f, uint8_t i, uint64_t now)
+{
+    const struct failover_record *k = &f->record;
+    bool bounded = f->params.lag_bytes || f->lag_bound;
+    if (!bounded || k->r.sync || k->r.forced || i == k->r.primary || k->r.primary >= f->params.n ||
+        is_there(f, k->r.primary))
+        return false;
+    struct failover_behind b = failover_behind(f, i, f->lost_at ? f->lost_at : now);
+    return b.known && ((f->params.lag_bytes && b.bytes > f->params.lag_bytes) ||
+                       (f->lag_bound && b.time > f->lag_bound));
 }
 
 bool failover_readable(const struct failover *f, uint8_t i)

@@ -96,6 +96,7 @@ def test_nobody_is_passed_on_twice(cluster):
     assert t.read() == "PONG"
 
 
+@pytest.mark.quiet
 def test_new_clients_wait_until_somebody_is_primary(cluster):
     c = cluster(2)
     talks = [g.talk() for g in c.gates for _ in range(5)]
@@ -110,6 +111,7 @@ def test_new_clients_wait_until_somebody_is_primary(cluster):
     assert sum(g.row()["held"] for g in c.gates) == 0
 
 
+@pytest.mark.quiet
 def test_who_waits_is_bounded_in_time_and_number(cluster):
     c = cluster(1, hold=300, clients=3)
     talks = [c.gates[0].talk() for _ in range(3)]
@@ -152,6 +154,7 @@ class Instance(threading.Thread):
     def __init__(self, address, answers=True):
         super().__init__(daemon=True)
         self.listening = socket.create_server(address)
+        self.listening.setsockopt(socket.SOL_SOCKET, STAMPS, 1)  # who is accepted inherits it: no byte comes before
         self.answers, self.last, self.cut, self.got = answers, 0, 0, 0
         self.start()
 
@@ -165,7 +168,6 @@ class Instance(threading.Thread):
 
     def serve(self, s):
         try:
-            s.setsockopt(socket.SOL_SOCKET, STAMPS, 1)
             while True:
                 data, ancillary, _, _ = s.recvmsg(65536, 64)
                 if not data:
@@ -184,6 +186,7 @@ class Instance(threading.Thread):
         self.listening.close()
 
 
+@pytest.mark.quiet
 def test_nothing_reaches_the_instance_after_the_deadline(cluster):
     """Control is stopped: nobody writes a cell, nobody tells the workers. The gate shuts by itself, to the millisecond."""
     c = cluster(1, hold=300)
@@ -242,6 +245,7 @@ def test_nothing_is_sent_on_what_was_true_before(cluster, cells):
         instance.stop()
 
 
+@pytest.mark.quiet
 def test_the_deadline_cuts_who_only_waits(cluster):
     """No byte comes that could make anybody look at the clock."""
     c = cluster(1)
@@ -268,6 +272,7 @@ def test_a_lease_that_is_renewed_keeps_it_open(cluster):
     assert c.gates[0].row()["cut_deposed"] == 0
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("cells", [{"gate": 0}, {"lease_epoch": 9}, {"lease_until": 1}])
 def test_a_deposed_primary_is_cut_at_once(cluster, cells):
     """Those that wait for a reply are cut: nobody knows what became of the command. Those that wait for nothing go on later."""
@@ -367,6 +372,7 @@ def test_a_reply_waits_for_the_replicas(cluster):
     assert c.gates[0].row()["commit_since"] == 0
 
 
+@pytest.mark.quiet
 def test_what_is_in_sync_is_controls_to_say(cluster):
     """A replica is lost: replies wait until control has shrunk the set, and go at once then."""
     c = cluster(3)
@@ -529,7 +535,7 @@ def test_a_hold_that_is_called_off_goes_unnoticed(cluster):
     c.elect(0)
     talks = [g.talk() for g in c.gates for _ in range(2)]
     assert all(isinstance(t.do("INCR", "n"), int) for t in talks)
-    c.gates[0].set(hold="+400")
+    c.gates[0].set(hold="+1000")
     began = time.monotonic()
     for t in talks:
         t.send("INCR", "n")
@@ -538,7 +544,7 @@ def test_a_hold_that_is_called_off_goes_unnoticed(cluster):
     time.sleep(0.1)
     assert c.redis[0].do("GET", "n") == "4"
     assert sorted(t.read() for t in [*talks, new]) == [5, 6, 7, 8, 9]
-    assert time.monotonic() - began >= 0.35
+    assert time.monotonic() - began >= 0.95
 
 
 def part_of_a_command(redis):

@@ -117,7 +117,7 @@ def test_who_dies_or_hangs_is_left_and_the_primary_helps(site):
             mine = [r for r in some if r.where() == one]
             cluster.signal_instance(one, signal.SIGKILL)
             until(lambda: all(r.cut() for r in mine), 5, "its connections to be cut")
-            leads_to(cluster, primary, [one, other], "it to be fit again")
+        leads_to(cluster, primary, [one, other], "it to be fit again")
         with readers(cluster, primary, 12) as some:
             assert places(some) == [one, other]
             pids = [cluster.pid(name) for name in (one, other)]
@@ -191,3 +191,29 @@ def test_readers_leave_a_replica_that_becomes_primary(site):
             until(lambda: fresh(cluster, other) == primary, 20, "the old primary to be a replica")
             assert one not in places(some)
             assert all(b"NOPERM" in r.ask(b"SET", b"k", b"v") for r in some)
+
+
+def test_who_was_too_far_behind_is_promoted_by_force_only(site):
+    """c votes, and hears both; b cannot fetch from a for longer than lag-time, and then a's node is lost."""
+    with Roles(site, "abc", sync=0, on="ab", more="lag-time = 3s") as cluster:
+        cluster.start()
+        cluster.await_members("abc")
+        primary = cluster.settle("ab")
+        other = "b" if primary == "a" else "a"
+        front = Client(cluster, "c")
+        assert front.ask(b"SET", b"both", b"1") == b"+OK"
+        until(lambda: candidate(cluster, "c", other)["lag_seconds"] < 1, 10, "b to have it")
+        cluster.net.cut(*both_ways([primary], [other]))
+        until(lambda: candidate(cluster, "c", other)["lag_seconds"] > 6, 20, "the lag to grow")
+        assert front.ask(b"SET", b"one", b"1") == b"+OK"
+        front.close()
+        cluster[primary].kill()
+        until(lambda: "lag-time" in cluster.role(other).get("waits", ""), 20, "it to say why it waits")
+        assert cluster.role(other)["primary"] == primary and not cluster.role(other)["acts"]
+        assert "too far behind" in candidate(cluster, other, other)["why_not"]
+        cluster[other].command("failover", "cache", "to", other, "--force", "--yes", seconds=60)
+        until(lambda: cluster.role("c").get("primary") == other and cluster.role("c").get("acts"), 20, "it to act")
+        front = Client(cluster, "c")
+        assert front.value(b"GET", b"both") == b"1"
+        assert front.value(b"GET", b"one") is None
+        front.close()
