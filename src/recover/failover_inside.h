@@ -39,6 +39,9 @@ void tell_step(struct failover *f, uint64_t now);
 /* The role's state has changed. */
 void tell_state(struct failover *f, enum role_state before, uint64_t now);
 
+/* failover_lag.c */
+void lag_step(struct failover *f, uint64_t now);
+
 /* failover_fence.c */
 void fence_reset(struct failover *f);
 void fence_begin(struct failover *f, uint64_t epoch, uint64_t now);

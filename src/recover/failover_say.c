@@ -52,6 +52,7 @@ void failover_hear(struct failover *f, uint8_t from, const struct role_message *
     case ROLE_SAYS:
         f->peers[from].said = *m;
         f->peers[from].heard = true;
+        f->peers[from].heard_at = now;
         f->say |= (m->flags & ROLE_ANSWER_ME) != 0;
         return;
     case ROLE_FENCE:

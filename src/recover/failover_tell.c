@@ -55,6 +55,12 @@ static const char *waits_for(const struct failover *f, uint64_t now)
         return "the coordinator cannot be reached, and nothing is promoted without it";
     if (k->isolated)
         return "this node hears no majority of the others";
+    bool far = false;
+    for (uint8_t i = 0; i < k->n; i++)
+        far |= k->nodes[i].far;
+    if (!any && far)
+        return "no replica was within lag-bytes and lag-time of the primary: "
+               "`holdfast failover --force` takes what there is";
     if (!any)
         return k->record.sync ? "no in-sync instance is well" : "no instance is well";
     bool rests = primary == k->self && !f->promoted;

@@ -39,7 +39,7 @@ static bool is_candidate(const struct role_facts *f, uint8_t i)
         return false;
     if (n->instance != INSTANCE_REPLICA && n->instance != INSTANCE_PRIMARY)
         return false;
-    return !f->record.sync || f->record.insync >> i & 1;
+    return f->record.sync ? f->record.insync >> i & 1 : !n->far;
 }
 
 static bool is_better(const struct role_facts *f, uint8_t a, uint8_t b)

@@ -232,6 +232,7 @@ def test_a_write_that_nobody_else_has_is_dropped_by_who_rejoins(three):
     assert a.redis()("GET", "lost") is None and a.redis()("GET", "x") == "1"
 
 
+@pytest.mark.quiet
 def test_a_killed_primary_is_known_at_once_and_comes_back_refusing_writes(three):
     a, b, _ = three
     assert a.redis()("SET", "x", 1) == "OK"
@@ -300,6 +301,7 @@ class Writer(threading.Thread):
         self.join(5)
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("how", ["the line is gone", "control hangs"])
 def test_past_the_lease_it_takes_no_write_whoever_is_dead(one, how):
     one.promote(1, 60000)
