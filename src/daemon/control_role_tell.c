@@ -23,6 +23,7 @@ static const struct {
     [FAILOVER_NEWS_YIELDS] = {EVENT_SWITCHOVER_BEGAN, EVENT_INFO},
     [FAILOVER_NEWS_STAYS] = {EVENT_SWITCHOVER_FAILED, EVENT_WARNING},
     [FAILOVER_NEWS_INSYNC] = {EVENT_ROLE_INSYNC, EVENT_INFO},
+    [FAILOVER_NEWS_TOLD] = {EVENT_ROLE_TOLD, EVENT_INFO},
 };
 
 static uint64_t took(const struct failover_chain *k)
@@ -97,6 +98,11 @@ static void news_text(struct role_here *r, const struct failover_news *n, struct
     case FAILOVER_NEWS_INSYNC: insync_text(r, ev); return;
     case FAILOVER_NEWS_PROMOTED:
         event_text(ev, "epoch %llu, after %llu ms: %s", epoch,
+                   (unsigned long long)(took(&r->core.chain) / NS_PER_MS), n->text);
+        add_chain(r);
+        return;
+    case FAILOVER_NEWS_TOLD:
+        event_text(ev, "%s took over under epoch %llu, after %llu ms: %s", who, epoch,
                    (unsigned long long)(took(&r->core.chain) / NS_PER_MS), n->text);
         add_chain(r);
         return;

@@ -459,6 +459,7 @@ uint64_t failover_run(struct failover *f, uint64_t now)
         say_step(f, now);
     }
     tell_step(f, now);
+    chain_tell(f, now);
     flush_row(f, now);
     return MAX(f->wake, now);
 }

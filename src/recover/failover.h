@@ -142,6 +142,7 @@ enum failover_what {
     FAILOVER_NEWS_YIELDS,   /* a switchover began */
     FAILOVER_NEWS_STAYS,    /* it was given up */
     FAILOVER_NEWS_INSYNC,   /* the in-sync set changed */
+    FAILOVER_NEWS_TOLD,     /* `place` took over, and has told the chain that led to it */
     FAILOVER_NEWS
 };
 struct failover_news {
@@ -278,6 +279,9 @@ struct failover {
     uint64_t said_at;
     bool say;
     struct failover_chain chain, drafting;
+    struct failover_chain hearing; /* what another one tells of its own, as far as it has come */
+    bool tells;                    /* others have not heard of ours */
+    bool heard_all;    /* ... and we of `hearing`, which is told when the record is here */
     const char *waits; /* why nothing is done; NULL: nothing is to be done */
     char waits_text[FAILOVER_TEXT], told_waits[FAILOVER_TEXT];
     uint64_t better_since, lost_at;

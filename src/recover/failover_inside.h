@@ -72,5 +72,8 @@ void chain_begin(struct failover *f, uint64_t at);
 void chain_step(struct failover *f, enum failover_step_kind kind, uint8_t place, uint64_t position,
                 uint64_t at);
 void chain_end(struct failover *f);
+/* A step of another's; what is to be told, to the others and here. */
+void chain_heard(struct failover *f, uint8_t from, const struct role_message *m, uint64_t now);
+void chain_tell(struct failover *f, uint64_t now);
 
 #endif
