@@ -414,7 +414,8 @@ void passage_run(struct passage *p)
         return;
     }
     if (p->state == PASSAGE_REACHES && astray(p)) {
-        lead_failed(p);
+        passage_drop_leg(p);
+        passage_lead(p);
         return;
     }
     switch ((enum passage_state)p->state) {

@@ -158,6 +158,19 @@ bool failover_acts(const struct failover *f, uint8_t place)
 
 /* --- orders --- */
 
+/* Who says that it acts under a later epoch than the record's, as it is known here, was named by a
+ * later record: clients are led there before the watch has brought it. */
+static void look_ahead(const struct failover *f, struct failover_row *row)
+{
+    for (uint8_t i = 0; i < f->params.n; i++) {
+        const struct failover_peer *p = &f->peers[i];
+        if (i == f->params.self || !p->heard || p->said.epoch <= row->epoch)
+            continue;
+        row->epoch = p->said.epoch;
+        row->primary = 1u + i;
+    }
+}
+
 static void flush_row(struct failover *f, uint64_t now)
 {
     struct failover_row row = {.gate = f->promoted,
@@ -172,6 +185,7 @@ static void flush_row(struct failover *f, uint64_t now)
         row.sync = f->row.sync;
         row.insync = f->row.insync;
     }
+    look_ahead(f, &row);
     if (f->row_known && memcmp(&row, &f->row, sizeof row) == 0)
         return;
     f->row = row;
@@ -217,7 +231,7 @@ static void write_record(struct failover *f, const struct role_order *o, uint64_
         chain_step(f, FAILOVER_STEP_CHALLENGE, f->params.self, 0, now);
     }
     f->facts.cas = PROGRESS_RUNS;
-    f->facts.cas_unknown = false;
+    f->facts.cas_unknown = f->facts.cas_lost = false;
     f->cas_ticket = ++f->tickets;
     if (!f->host.cas(f->host.context, f->cas_ticket, o->expected, w)) {
         f->cas_ticket = 0;
@@ -319,6 +333,7 @@ void failover_cas_answer(struct failover *f, uint64_t ticket, enum failover_outc
     f->cas_ticket = 0;
     f->facts.cas = outcome == FAILOVER_DONE ? PROGRESS_DONE : PROGRESS_FAILED;
     f->facts.cas_unknown = outcome == FAILOVER_UNKNOWN;
+    f->facts.cas_lost = outcome == FAILOVER_CONFLICT;
     if (outcome != FAILOVER_DONE)
         return;
     f->writing.r.revision = revision;
