@@ -32,7 +32,6 @@ enum {
     INFO_MAX = 64 * 1024,
 };
 #define LOOK_NS     (5 * NS_PER_MS) /* while somebody waits */
-#define PATIENCE_NS (1 * NS_PER_S)  /* for replies of a node that is not primary any more */
 #define COMPLAIN_NS (60 * NS_PER_S)
 #define ROUND_MS    10 /* a replica may take so long before it is asked again */
 #define ROUND_LOST                                                                                 \

@@ -1,7 +1,8 @@
 /* Facts put together, orders carried out. */
 #include "recover/failover_inside.h"
 
-#define SETTLE_NS      (2 * MS) /* the proxy has seen that writers are to wait */
+#define SETTLE_NS      (20 * MS) /* what is under way may take so long; then it is cut */
+#define SETTLE_LOOK_NS (MS / 2)  /* the proxies answer in their rows */
 #define YIELD_NS       (2 * SECOND)
 #define AGENT_NS       (5 * SECOND)
 #define LAG_NS         (1 * SECOND)
@@ -263,7 +264,7 @@ static void hold(struct failover *f, uint64_t now)
 {
     f->hold_until = now + f->params.hold;
     f->held_at = now;
-    f->settled_at = now + SETTLE_NS;
+    f->settled_at = now + MIN(SETTLE_NS, f->params.hold);
     f->agent_does = ROLE_HOLD;
     f->agent_ticket = 0;
     f->facts.agent = PROGRESS_RUNS;
@@ -412,9 +413,11 @@ static void look_at_time(struct failover *f, uint64_t now)
     if (f->promoted && (!k->deadline || now >= k->deadline))
         failover_shut(f, now); /* it lapsed; what follows is role.h's to say */
     if (f->agent_does == ROLE_HOLD && k->agent == PROGRESS_RUNS) {
-        wake_at(f, f->settled_at);
-        if (now >= f->settled_at)
+        if (now >= f->settled_at ||
+            (f->row.hold == f->hold_until && f->host.quiet(f->host.context, f->hold_until)))
             k->agent = PROGRESS_DONE;
+        else
+            wake_at(f, MIN(f->settled_at, now + SETTLE_LOOK_NS));
     }
     uint64_t late = f->agent_since + f->params.agent_patience;
     if (f->agent_ticket && now >= late) {
