@@ -17,7 +17,7 @@ static unsigned long long ull(uint64_t v)
     return v;
 }
 
-static bool acts(const struct primary *p)
+bool primary_acts(const struct primary *p)
 {
     return primary_open(p) && p->instance.promoted;
 }
@@ -28,7 +28,7 @@ void acting_look(struct service *s)
     const struct primary *first = NULL;
     for (uint32_t i = 0; i < s->n; i++) {
         const struct primary *p = &s->primaries[i];
-        if (!acts(p))
+        if (!primary_acts(p))
             continue;
         if (first)
             violated(s->v, I1_LEASE, "n%u acts under epoch %llu while n%u does under %llu",
@@ -75,11 +75,12 @@ static void disturb(struct service *s)
     struct node *n = &s->world->nodes[i];
     if (s->world->now >= s->healed)
         return;
-    if (!prng_below(&s->draw, OPERATOR_ONE_IN))
-        primary_operator(&s->primaries[i]);
-    if (prng_below(&s->draw, RESTART_ONE_IN) || !n->engine || n->leaving || n->paused)
-        return;
-    primary_restart(n);
+    if (!prng_below(&s->draw, OPERATOR_ONE_IN)) {
+        uint8_t to = (uint8_t)prng_below(&s->draw, s->n);
+        primary_operator(&s->primaries[i], to, prng_below(&s->draw, 2));
+    }
+    if (!prng_below(&s->draw, RESTART_ONE_IN))
+        primary_flicker(n);
 }
 
 void service_tick(struct service *s)
@@ -87,6 +88,7 @@ void service_tick(struct service *s)
     struct world *w = s->world;
     s->ticks++;
     disturb(s);
+    window_tick(s);
     for (uint32_t i = 0; i < s->n; i++)
         instance_tick(&s->primaries[i]);
     for (uint32_t i = 0; i < s->n; i++)
@@ -152,7 +154,7 @@ void service_end(struct service *s)
     uint8_t primary = s->record.r.primary;
     if (s->v->broken || s->world->now < s->healed + WELL_MS * MS || !all_run(s))
         return;
-    if (primary == ROLE_NOBODY || !acts(&s->primaries[primary]))
+    if (primary == ROLE_NOBODY || !primary_acts(&s->primaries[primary]))
         violated(s->v, I5_SERVICE,
                  "nobody acts for the service long after the last fault; epoch %llu is n%u's: %s",
                  ull(s->record.r.epoch), primary,
@@ -170,6 +172,16 @@ static void *shared(size_t size)
     return memset(p, 0, size);
 }
 
+/* The defaults, but for rho; on a wide area a lease must last several round trips. */
+static struct lease_params terms_of(const struct world *w)
+{
+    uint64_t times = w->o.wan ? 6 : 1;
+    return (struct lease_params){.lease = times * 300 * MS,
+                                 .demote = times * 100 * MS,
+                                 .beat = times * 50 * MS,
+                                 .rho = PRIMARY_RHO};
+}
+
 struct service *service_new(struct world *w, struct invariants *v, uint64_t healed, uint32_t rate)
 {
     struct service *s = sim_zero(1, sizeof *s);
@@ -178,6 +190,9 @@ struct service *service_new(struct world *w, struct invariants *v, uint64_t heal
     s->healed = healed;
     s->n = MIN(w->o.nodes, (uint32_t)PRIMARY_PLACES);
     prng_seed(&s->draw, w->o.seed ^ UINT64_C(0x7072696d));
+    prng_seed(&s->window.draw, w->o.seed ^ UINT64_C(0x77696e646f77));
+    s->terms = terms_of(w);
+    s->promise = lease_promise(&s->terms);
     s->sync = MIN((uint32_t)prng_below(&s->draw, 3), s->n - 1);
     s->acked = sim_zero(PRIMARY_LOG, sizeof *s->acked);
     for (uint32_t i = 0; i < s->n; i++) {

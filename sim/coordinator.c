@@ -1,5 +1,6 @@
 /* coordinator: the server, and the way there and back. */
 #include "coordinator.h"
+#include "primary.h"
 
 #include <math.h>
 
@@ -336,7 +337,7 @@ void coordinator_conditions(struct coordinator *c)
     const struct world *w = c->world;
     for (uint32_t i = 0; i < w->o.nodes; i++) {
         struct follower *f = &c->followers[i];
-        f->away = 0;
+        f->away = w->service && window_away(w->service, i);
         f->refuses = false;
         f->loss = 0;
         f->delay = 0;

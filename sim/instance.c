@@ -317,6 +317,7 @@ void instance_crash(struct primary *p)
     uint32_t *log = x->log, n = x->n, life = x->life;
     uint64_t history = x->history;
     bool lost = may_lose(p);
+    tell(p, lost ? "its machine dies, and what it had" : "its machine dies");
     *x = (struct sim_instance){
         .log = log, .life = life + 1, .down = true, .follows = ROLE_NOBODY, .pending = UINT32_MAX};
     if (!lost) {

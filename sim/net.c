@@ -1,5 +1,5 @@
 /* net: the links. A datagram that is sent becomes packets that arrive, or none. */
-#include "world.h"
+#include "primary.h"
 
 #include <math.h>
 
@@ -177,4 +177,6 @@ void net_conditions(struct world *w)
                     ((in(f->a, a) && in(f->b, b)) || (f->both && in(f->a, b) && in(f->b, a))))
                     worsen(&w->links[a * n + b], f);
     }
+    if (w->service)
+        window_links(w->service);
 }

@@ -221,14 +221,12 @@ void primary_told(struct node *n, const struct store_list *list, bool whole)
 }
 
 /* Somebody at this node asks for another primary, by what its process knows. */
-void primary_operator(struct primary *p)
+void primary_operator(struct primary *p, uint8_t to, bool force)
 {
     struct failover_record r = p->core.record;
     struct follower *f = &p->node->world->coordinator->followers[p->node->index];
     struct buf text = {0};
     struct err e = {0};
-    uint8_t to = (uint8_t)prng_below(&p->service->draw, p->service->n);
-    bool force = prng_below(&p->service->draw, 2);
     if (!p->leases || !r.r.revision || f->asks[ASK_ROLE + PRIMARY_ASKS])
         return;
     if (force ? failover_wants_force(&r, to, &e) : failover_wants_switchover(&r, to, &e))
@@ -426,20 +424,10 @@ void primary_run(struct node *n)
 
 /* ---- its life */
 
-/* The defaults, but for rho; on a wide area a lease must last several round trips. */
-static struct lease_params terms_of(const struct world *w)
-{
-    uint64_t times = w->o.wan ? 6 : 1;
-    return (struct lease_params){.lease = times * 300 * MS,
-                                 .demote = times * 100 * MS,
-                                 .beat = times * 50 * MS,
-                                 .rho = PRIMARY_RHO};
-}
-
 static void begin_core(struct primary *p, uint64_t incarnation)
 {
     struct service *s = p->service;
-    struct failover_params o = {.lease = terms_of(s->world),
+    struct failover_params o = {.lease = s->terms,
                                 .role = PRIMARY_ROLE,
                                 .incarnation = incarnation,
                                 .n = s->n,
@@ -462,9 +450,8 @@ void primary_start(struct node *n)
     if (!p)
         return;
     struct leases_host h = {p, on_send, on_effect, on_differs};
-    struct lease_params terms = terms_of(n->world);
     uint64_t incarnation = prng_next(&p->service->draw);
-    if (leases_new(&p->leases, n->id, &terms, incarnation, 0, &h, primary_clock(p), &e))
+    if (leases_new(&p->leases, n->id, &p->service->terms, incarnation, 0, &h, primary_clock(p), &e))
         sim_die("%s has no leases: %s", n->name, e.text);
     leases_votes(p->leases, p->votes_head, p->votes);
     p->voters = 0;
@@ -518,4 +505,10 @@ void primary_restart(struct node *n)
     if (p->record_there) /* its watch goes on */
         failover_learn(&p->core, &p->record, primary_clock(p));
     node_schedule(n);
+}
+
+void primary_flicker(struct node *n)
+{
+    if (n->engine && !n->leaving && !n->paused)
+        primary_restart(n);
 }

@@ -13,7 +13,8 @@
  * takes is no promise.
  *
  * primary.c has a node's part and its host functions, instance.c instances, replication and
- * clients, acting.c what must hold of all of it: I1, I2, I3, I5. All is drawn from a stream of its
+ * clients, window.c faults that are aimed at the leases, acting.c what must hold of all of it: I1,
+ * I2, I3, I5. All is drawn from a stream of its
  * own. */
 #ifndef HF_SIM_PRIMARY_H
 #define HF_SIM_PRIMARY_H
@@ -68,6 +69,19 @@ struct primary_answer {
     bool ok;
 };
 
+/* What window.c does now. */
+enum window_stage { WINDOW_NONE, WINDOW_NARROW, WINDOW_SHUT };
+struct window {
+    struct prng draw;
+    enum window_stage stage;
+    uint8_t holder;
+    uint64_t at;     /* the next stage */
+    uint32_t beyond; /* places that are cut off from it */
+    uint64_t delay;  /* of what comes to it */
+    bool out, in, away;
+    uint64_t asks, restarts[PRIMARY_PLACES]; /* an operator, others; 0: not, or done */
+};
+
 struct service;
 struct primary {
     struct service *service;
@@ -101,6 +115,9 @@ struct service {
     struct prng draw;
     uint32_t n; /* places: the first nodes */
     uint32_t sync;
+    struct lease_params terms;
+    uint64_t promise; /* under them */
+    struct window window;
     struct str names[PRIMARY_PLACES];
     struct primary primaries[PRIMARY_PLACES];
     struct failover_record record; /* the coordinator's; r.revision 0: none */
@@ -133,7 +150,13 @@ bool primary_reads(const struct node *n, uint32_t which);
 void primary_told(struct node *n, const struct store_list *list, bool whole);
 void primary_letter(struct world *w, uint32_t node, struct role_letter *m); /* takes m */
 void service_tick(struct service *s);
-void primary_operator(struct primary *p);
+/* An operator at p's node asks for `to`, whatever that loses or with regard to it. */
+void primary_operator(struct primary *p, uint8_t to, bool force);
+void primary_flicker(struct node *n); /* it starts again, if it runs */
+bool primary_acts(const struct primary *p);
+void window_tick(struct service *s);
+void window_links(const struct service *s); /* onto those of the schedule */
+bool window_away(const struct service *s, uint32_t node);
 
 /* Within. */
 uint64_t primary_clock(const struct primary *p);

@@ -83,7 +83,7 @@ static void act_on(struct node *n, const struct fault *f)
 }
 
 /* All conditions from all faults that are under way. */
-static void conditions(struct world *w)
+void world_conditions(struct world *w)
 {
     for (uint32_t i = 0; i < w->o.nodes; i++) {
         struct node *n = &w->nodes[i];
@@ -142,7 +142,7 @@ static void begin(struct world *w, uint32_t fault)
             strike(w, f);
         if (f->kind == FAULT_ROTATE)
             rekey_begin(w, f->a);
-        conditions(w);
+        world_conditions(w);
     }
     if (f->length)
         queue_put(&w->queue, (struct event){w->now + f->length, 0, EVENT_HEAL, 0, fault, NULL});
@@ -152,7 +152,7 @@ static void heal(struct world *w, uint32_t fault)
 {
     w->active[fault] = false;
     if (!fault_of_coordinator(w->o.faults->v[fault].kind)) {
-        conditions(w);
+        world_conditions(w);
         return;
     }
     coordinator_conditions(w->coordinator);

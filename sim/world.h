@@ -228,6 +228,7 @@ enum event_kind {
     EVENT_SERVICE,
     EVENT_LETTER
 };
+void world_conditions(struct world *w); /* all of them, after one has changed */
 void world_tell(struct world *w, const struct happening *h);
 void world_mix(struct world *w, uint64_t value); /* into the digest */
 

@@ -10,6 +10,7 @@ import holdfast  # noqa: E402
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "quiet: judges times so short, or keeps the machine so busy, that nothing may run beside it (tools/run-tests)")
     holdfast.isolate()
 
 

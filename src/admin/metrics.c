@@ -222,6 +222,12 @@ static const struct total_metric service_metrics[] = {
     {"holdfast_service_moved_connections_total", METRIC_COUNTER, SERVICE(led_on),
      "Times that a connection went on at another primary, or waited for one, between two "
      "commands."},
+    {"holdfast_service_readers_total", METRIC_COUNTER, SERVICE(read_replica),
+     "Connections of readers that were led to a replica."},
+    {"holdfast_service_readers_at_primary_total", METRIC_COUNTER, SERVICE(read_primary),
+     "Connections of readers that were led to the primary, because no replica was fit."},
+    {"holdfast_service_readers_left_total", METRIC_COUNTER, SERVICE(read_left),
+     "Times that a connection of a reader had to leave a replica that was fit no more."},
     {"holdfast_service_commits_total", METRIC_COUNTER, SERVICE(commits),
      "Rounds in which enough replicas had what replies waited for."},
     {"holdfast_service_received_bytes_total", METRIC_COUNTER, SERVICE(bytes_in),

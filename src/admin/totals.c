@@ -51,6 +51,9 @@ void totals_service(const struct cells *c, uint32_t workers, uint32_t slot,
         out->hold_refused += cell_get(&r->hold_refused);
         out->cut_deposed += cell_get(&r->cut_deposed);
         out->led_on += cell_get(&r->led_on);
+        out->read_replica += cell_get(&r->read_replica);
+        out->read_primary += cell_get(&r->read_primary);
+        out->read_left += cell_get(&r->read_left);
         out->commits += cell_get(&r->commits);
         out->bytes_in += cell_get(&r->bytes_in);
         out->bytes_out += cell_get(&r->bytes_out);

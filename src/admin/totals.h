@@ -15,6 +15,7 @@ struct service_totals {
     uint64_t rate_limited, waiting, waited, queue_full, queue_late, stuck, unstuck, broken, breaker,
         breaker_opened;
     uint64_t held, held_total, hold_refused, cut_deposed, led_on, commits;
+    uint64_t read_replica, read_primary, read_left;
     uint64_t bytes_in, bytes_out, latency_us_sum;
     uint64_t latency[LATENCY_BUCKETS];
 };

@@ -55,7 +55,10 @@ static int open_once(struct audit *a, struct err *e)
 {
     char boot[64];
     read_boot_id(boot);
-    int r = store_open(&a->store, a->path, a->vfs[0] ? a->vfs : NULL, a->node, boot, &a->limits, e);
+    pthread_mutex_lock(&a->lock);
+    struct audit_limits limits = a->limits;
+    pthread_mutex_unlock(&a->lock);
+    int r = store_open(&a->store, a->path, a->vfs[0] ? a->vfs : NULL, a->node, boot, &limits, e);
     a->open = r == 0;
     return r;
 }

@@ -30,6 +30,8 @@ static void add_listen(const struct view *v, const struct view_service *s, struc
             buf_printf(out, "%.*s on ", (int)strcspn(view_mode_scheme(s->mode), ":"),
                        view_mode_scheme(s->mode));
         text_clean(out, str_of(text));
+        if (i + s->primary.n_readers >= s->n_sockets)
+            buf_add_str(out, STR(" (readers)"));
     }
 }
 

@@ -150,24 +150,33 @@ static void add_listener(struct builder *b, struct view_service *s, const struct
     s->sockets[s->n_sockets++] = owner->index;
 }
 
-/* needed: it is a mistake to have none. */
-static void build_listeners(struct builder *b, const struct node *service, bool needed,
-                            struct view_service *s, const char *who)
+static void add_listeners(struct builder *b, const struct node *service, const char *key,
+                          struct view_service *s, const char *who)
 {
-    uint32_t n = 0;
-    for (const struct node *k = service->children; k; k = k->next)
-        n += build_is(k, "listen") ? build_count_items(k->value) : 0;
-    s->sockets = build_array(b, n, sizeof *s->sockets);
-    if (n && !s->sockets)
-        return;
     for (const struct node *k = service->children; k; k = k->next) {
-        if (!build_is(k, "listen") || !k->value)
+        if (!build_is(k, key) || !k->value)
             continue;
         if (k->value->kind != VALUE_LIST)
             add_listener(b, s, k->value, who);
         for (const struct value *i = k->value->items; i; i = i->next)
             add_listener(b, s, i, who);
     }
+}
+
+/* Those of readers are the last. needed: it is a mistake to have none. */
+static void build_listeners(struct builder *b, const struct node *service, bool needed,
+                            struct view_service *s, const char *who)
+{
+    uint32_t n = 0;
+    for (const struct node *k = service->children; k; k = k->next)
+        n += build_is(k, "listen") || build_is(k, "replicas") ? build_count_items(k->value) : 0;
+    s->sockets = build_array(b, n, sizeof *s->sockets);
+    if (n && !s->sockets)
+        return;
+    add_listeners(b, service, "listen", s, who);
+    uint32_t before = s->n_sockets;
+    add_listeners(b, service, "replicas", s, who);
+    s->primary.n_readers = s->n_sockets - before;
     if (n == 0 && needed && !links_lead_to(b, s->name))
         conf_complain(b->c, &service->place, "add 'listen = http://ADDRESS:PORT'",
                       "%s listens nowhere", who);

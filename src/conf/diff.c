@@ -83,11 +83,18 @@ static void diff_check(struct diff *d, const struct view_service *was,
         diff_block(d, BLOCK_CHECK, was, is);
 }
 
-static bool listens(const struct view *v, const struct view_service *s, const struct view_socket *a)
+/* Its clients read at replicas. */
+static bool is_for_readers(const struct view_service *s, uint32_t i)
+{
+    return i + s->primary.n_readers >= s->n_sockets;
+}
+
+static bool listens(const struct view *v, const struct view_service *s, const struct view_socket *a,
+                    bool reads)
 {
     for (uint32_t i = 0; i < s->n_sockets; i++) {
         const struct view_socket *b = &v->sockets[s->sockets[i]];
-        if (b->use == a->use && addr_eq(&b->addr, &a->addr))
+        if (b->use == a->use && addr_eq(&b->addr, &a->addr) && is_for_readers(s, i) == reads)
             return true;
     }
     return false;
@@ -101,11 +108,13 @@ static void diff_listeners(struct diff *d, char sign, const struct view *v,
     char text[ADDR_TEXT_MAX];
     for (uint32_t i = 0; i < s->n_sockets; i++) {
         const struct view_socket *a = &v->sockets[s->sockets[i]];
-        if (listens(other, o, a))
+        bool reads = is_for_readers(s, i);
+        if (listens(other, o, a, reads))
             continue;
         addr_format(&a->addr, text);
         line_for(d, s->name);
-        buf_printf(d->out, "%c listen %s%s", sign, view_mode_scheme(s->mode), text);
+        buf_printf(d->out, "%c %s %s%s", sign, reads ? "replicas" : "listen",
+                   view_mode_scheme(s->mode), text);
         diff_end(d);
     }
 }

@@ -59,14 +59,21 @@ bool primary_refers(const struct value *v)
     return false;
 }
 
+const struct node *primary_listener(const struct seen *seen, const struct view_service *s,
+                                    uint32_t index)
+{
+    bool reads = index + s->primary.n_readers >= s->n_sockets;
+    return settings_seen(seen, BLOCK_SERVICE, reads ? "replicas" : "listen");
+}
+
 /* Every node opens them, and the service's address moves between nodes. What a variable says may
  * differ between nodes: whether it is the node's own address is looked at when the cluster is
  * known. */
 static void check_listeners(struct builder *b, const struct seen *seen, struct view_service *s,
                             const char *agent)
 {
-    const struct node *at = settings_seen(seen, BLOCK_SERVICE, "listen");
     for (uint32_t i = 0; i < s->n_sockets; i++) {
+        const struct node *at = primary_listener(seen, s, i);
         const struct addr *a = &b->v->sockets[s->sockets[i]].addr;
         if (s->mode != VIEW_TCP) {
             conf_complain(b->c, &at->place, "listen to 'tcp://'",
@@ -157,8 +164,8 @@ static void check_vip(struct builder *b, const struct seen *seen, const struct v
     const struct view_primary *p = &s->primary;
     const struct node *vip = settings_seen(seen, BLOCK_SERVICE, "vip");
     const struct node *where = settings_seen(seen, BLOCK_SERVICE, "vip-interface");
-    bool heard = s->n_sockets == 0;
-    for (uint32_t i = 0; i < s->n_sockets; i++)
+    bool heard = s->n_sockets == p->n_readers;
+    for (uint32_t i = 0; i + p->n_readers < s->n_sockets; i++)
         heard |= b->v->sockets[s->sockets[i]].addr.kind == p->vip.kind;
     if (vip && p->vip.kind && !heard)
         conf_complain(b->c, &vip->place,
@@ -236,9 +243,10 @@ static void check_agent(struct conf *c, const struct seen *seen, const struct no
         const char *key;
         uint32_t agents; /* bits of those that have it */
     } only[] = {
-        {"command", 1u << AGENT_PROCESS}, {"sync", 1u << AGENT_REDIS},
-        {"strict", 1u << AGENT_REDIS},    {"lag-bytes", 1u << AGENT_REDIS},
-        {"lag-time", 1u << AGENT_REDIS},
+        {"command", 1u << AGENT_PROCESS},     {"sync", 1u << AGENT_REDIS},
+        {"strict", 1u << AGENT_REDIS},        {"lag-bytes", 1u << AGENT_REDIS},
+        {"lag-time", 1u << AGENT_REDIS},      {"replicas", 1u << AGENT_REDIS},
+        {"replicas-only", 1u << AGENT_REDIS},
     };
     for (size_t i = 0; i < ARRAY_LEN(only); i++) {
         const struct node *n = settings_seen(seen, BLOCK_SERVICE, only[i].key);
@@ -254,6 +262,10 @@ static void check_agent(struct conf *c, const struct seen *seen, const struct no
         conf_complain(c, &at->place, "add 'hook = {/usr/local/bin/move-address}'",
                       "agent = hook has nothing to tell of the role");
     const struct node *strict = settings_seen(seen, BLOCK_SERVICE, "strict");
+    const struct node *alone = settings_seen(seen, BLOCK_SERVICE, "replicas-only");
+    if (alone && p->only_replicas && p->n_readers == 0 && p->agent == AGENT_REDIS)
+        conf_warn(c, &alone->place, "add 'replicas = tcp://0.0.0.0:26380'",
+                  "replicas-only is not used: there is no listener for readers");
     if (strict && p->strict && p->sync == 0 && p->agent == AGENT_REDIS)
         conf_warn(c, &strict->place, "add 'sync = 1'", "strict is not used: sync is 0");
 }
@@ -265,9 +277,9 @@ static void check_reachable(struct conf *c, const struct seen *seen, const struc
     if (s->n_sockets && s->primary.port == 0 && complete)
         conf_complain(c, &at->place, "add 'port = PORT'",
                       "the listeners lead nowhere: where the instance listens is not said");
-    if (!s->n_sockets && s->primary.agent == AGENT_REDIS && complete)
+    if (s->n_sockets == s->primary.n_readers && s->primary.agent == AGENT_REDIS && complete)
         conf_warn(c, &service->place, "add 'listen = tcp://0.0.0.0:26379'",
-                  "clients reach the instances through a listener only, and there is none");
+                  "clients reach the primary through a listener only, and there is none");
 }
 
 /* --- other services --- */

@@ -18,6 +18,9 @@ bool primary_build(struct builder *b, const struct node *n, const struct seen *s
 /* primary_nodes.c: where they may run, and whether there is room for them. */
 void primary_resolve(struct builder *b, const struct node *top);
 
+/* The statement that the service's listener with this index is of; NULL. */
+const struct node *primary_listener(const struct seen *seen, const struct view_service *s,
+                                    uint32_t index);
 /* Does any part of it come from a variable or another file? */
 bool primary_refers(const struct value *v);
 

@@ -209,11 +209,10 @@ static void check_port(struct subject *t)
 
 /* A listener is at every address, or at the node's own: there the others look for it. Of what is
  * written as it is, more was said already. */
-static void check_own(struct subject *t, const struct addr *a)
+static void check_own(struct subject *t, const struct addr *a, const struct node *at)
 {
     static const uint8_t zero[sizeof a->ip];
     const struct view_node *self = view_self(t->b->v);
-    const struct node *at = seen_at(t, "listen");
     if (!self || !primary_refers(at->value) || memcmp(a->ip, zero, sizeof zero) == 0 ||
         same_host(a, &self->address))
         return;
@@ -231,13 +230,14 @@ static void check_listeners(struct subject *t)
     const struct view *v = t->b->v;
     for (uint32_t i = 0; i < t->s->n_sockets; i++) {
         const struct addr *a = &v->sockets[t->s->sockets[i]].addr;
-        check_own(t, a);
+        const struct node *at = primary_listener(&t->later->seen, t->s, i);
+        check_own(t, a, at);
         for (uint32_t k = 0; k < v->cluster.n_nodes; k++) {
             const struct view_node *n = &v->cluster.nodes[k];
             const char *whose = port_of_cluster(&v->cluster, n, a->port);
             if (!whose)
                 continue;
-            conf_complain(t->b->c, &seen_at(t, "listen")->place, "listen at another",
+            conf_complain(t->b->c, &at->place, "listen at another",
                           "port %u of node " STR_FMT " is %s already", a->port, STR_ARG(n->name),
                           whose);
             return;

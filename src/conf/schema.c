@@ -179,6 +179,11 @@ static const struct setting primary[] = {
            "of redis: a replica that is further behind is promoted by force only; 0: no bound"),
     NUMBER("lag-time", KIND_DURATION, struct view_primary, lag_time, 0, H, "0",
            "the same by the age of what it has; 0: no bound"),
+    SPECIAL("replicas", KIND_LISTEN, "",
+            "of redis: where clients connect that only read; they are led to replicas, the least "
+            "loaded and least behind first, to none beyond `lag-bytes` or `lag-time`"),
+    CHOICE("replicas-only", struct view_primary, only_replicas, no_yes, "no",
+           "of replicas: while none is fit readers wait for one; no: they are led to the primary"),
     SPECIAL("vip", KIND_VIP, "", "an address that goes with the primary, and its network's bits"),
     FIELD("vip-interface", KIND_LABEL, struct view_primary, vip_interface,
           "(the one that has the network)", "where it is put"),

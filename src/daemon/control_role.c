@@ -88,6 +88,7 @@ void role_run(struct role_here *r)
     r->runs = false;
     role_held_step(r);
     role_ask_step(r);
+    next = MIN(next, role_tell_replicas(r, loop_now(c->loop)));
     if (r->again)
         next = loop_now(c->loop);
     if (next == UINT64_MAX)

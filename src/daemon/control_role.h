@@ -65,7 +65,7 @@ struct rolling {
     struct role_here **rows; /* owned */
     uint32_t n;
     uint64_t incarnation, requests;
-    uint64_t lead_at; /* ns: the coordinator's lead is not looked at before */
+    uint64_t lead_at;    /* ns: the coordinator's lead is not looked at before */
     struct coord *coord; /* NULL: there is none now */
     struct coord_watch *watch;
 };
@@ -101,6 +101,8 @@ int rolling_ask(void *context, const struct view_service *s, enum admin_role_ask
 
 /* Between the files. */
 void role_run(struct role_here *r);
+/* Tells the proxies how far behind the replicas are. Returns when it is to be called again. */
+uint64_t role_tell_replicas(struct role_here *r, uint64_t now);
 struct role_here *role_find(struct control *c, struct str name);
 const char *role_place_name(const struct role_here *r, uint8_t place); /* "nobody" */
 struct failover_host role_host(struct role_here *r);

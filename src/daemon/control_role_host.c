@@ -4,9 +4,10 @@
 
 #include "daemon/control.h"
 
-#define CAS_NS  (400 * NS_PER_MS) /* then it is not known, and read: which is asked until it is */
-#define READ_NS (2 * NS_PER_S)
-#define PREFIX  "service/"
+#define CAS_NS      (400 * NS_PER_MS) /* then it is not known, and read: which is asked until it is */
+#define READ_NS     (2 * NS_PER_S)
+#define REPLICAS_NS (250 * NS_PER_MS)
+#define PREFIX      "service/"
 
 /* --- the coordinator --- */
 
@@ -250,6 +251,24 @@ static void host_row(void *context, const struct failover_row *row)
     atomic_thread_fence(memory_order_seq_cst);
     cell_set(&to->gate, row->gate);
     gate_tell_roles(r->owner);
+}
+
+uint64_t role_tell_replicas(struct role_here *r, uint64_t now)
+{
+    struct role_row *to = cells_role(&r->owner->cells, r->slot);
+    bool changed = false;
+    for (uint8_t i = 0; i < CELLS_PLACES; i++) {
+        struct failover_behind b = {0};
+        if (i < r->n && failover_readable(&r->core, i))
+            b = failover_behind(&r->core, i, now);
+        uint64_t v = b.known ? cells_replica(b.time, b.bytes) : 0;
+        changed |= (v != 0) != (cell_get(&to->replicas[i]) != 0);
+        cell_set(&to->replicas[i], v);
+    }
+    cell_set(&to->known_at, now);
+    if (changed)
+        gate_tell_roles(r->owner);
+    return now + REPLICAS_NS;
 }
 
 struct failover_host role_host(struct role_here *r)

@@ -23,6 +23,7 @@ static const struct {
     [FAILOVER_NEWS_YIELDS] = {EVENT_SWITCHOVER_BEGAN, EVENT_INFO},
     [FAILOVER_NEWS_STAYS] = {EVENT_SWITCHOVER_FAILED, EVENT_WARNING},
     [FAILOVER_NEWS_INSYNC] = {EVENT_ROLE_INSYNC, EVENT_INFO},
+    [FAILOVER_NEWS_TOLD] = {EVENT_ROLE_TOLD, EVENT_INFO},
 };
 
 static uint64_t took(const struct failover_chain *k)
@@ -97,6 +98,11 @@ static void news_text(struct role_here *r, const struct failover_news *n, struct
     case FAILOVER_NEWS_INSYNC: insync_text(r, ev); return;
     case FAILOVER_NEWS_PROMOTED:
         event_text(ev, "epoch %llu, after %llu ms: %s", epoch,
+                   (unsigned long long)(took(&r->core.chain) / NS_PER_MS), n->text);
+        add_chain(r);
+        return;
+    case FAILOVER_NEWS_TOLD:
+        event_text(ev, "%s took over under epoch %llu, after %llu ms: %s", who, epoch,
                    (unsigned long long)(took(&r->core.chain) / NS_PER_MS), n->text);
         add_chain(r);
         return;
@@ -352,6 +358,8 @@ static void why_not(const struct role_here *r, uint8_t i, const struct role_node
         why = "its instance is not well";
     else if (k->sync && !(k->insync >> i & 1))
         why = "it is not in sync";
+    else if (n->far)
+        why = "it was too far behind when the primary was lost (lag-bytes, lag-time)";
     snprintf(out, size, "%s", why);
 }
 
@@ -364,8 +372,8 @@ static void fill_node(const struct role_here *r, uint8_t i, struct admin_role_no
     struct role_node n = {.failed = p->failed,
                           .alive = p->alive || self,
                           .maintenance = p->maintenance,
+                          .far = f->facts.nodes[i].far,
                           .instance = INSTANCE_UNKNOWN};
-    uint8_t primary = k->primary;
     if (self && f->reported) {
         n.instance = f->report.instance;
         n.well = f->report.well;
@@ -382,13 +390,10 @@ static void fill_node(const struct role_here *r, uint8_t i, struct admin_role_no
                                    .well = n.well,
                                    .instance = instance_text(n.instance),
                                    .position = n.position};
-    uint64_t top = primary == r->self ? f->report.position
-                   : primary < r->n   ? f->peers[primary].said.position
-                                      : 0;
-    to->lag_known = to->heard && failover_acts(f, primary);
-    to->lag_bytes = top > n.position ? top - n.position : 0;
-    if (self && f->promoted)
-        to->lag_bytes = 0;
+    struct failover_behind b = failover_behind(f, i, loop_now(r->owner->loop));
+    to->lag_known = b.known && failover_acts(f, k->primary);
+    to->lag_bytes = b.bytes;
+    to->lag = b.time;
     why_not(r, i, &n, to->why_not, sizeof to->why_not);
 }
 

@@ -214,8 +214,12 @@ static void on_save(struct timer *t)
 {
     struct mesh *m = CONTAINER_OF(t, struct mesh, save);
     struct err e = {0};
-    if (mesh_keep(m, INCARNATION, m->incarnation, &e))
+    if (mesh_keep(m, INCARNATION, m->incarnation, &e) == 0)
+        return;
+    if (!m->save_failed)
         mesh_complain(m, "this node's incarnation cannot be kept: %s", e.text);
+    m->save_failed = true;
+    loop_timer_set(m->loop, &m->save, loop_now(m->loop) + MESH_KEEP_AGAIN);
 }
 
 static int open_parts(struct mesh *m, const struct view_cluster *c, struct err *e)

@@ -17,11 +17,16 @@ struct mesh {
     char state_dir[4096];
     uint64_t incarnation; /* that it began with */
     struct timer save;    /* ... is not on the disk yet */
+    bool save_failed;
     /* leases */
     uint64_t promise;  /* P of the terms in force */
     uint64_t kept;     /* P as it stands on the disk: none that was promised is longer */
     uint64_t terms_at; /* since when the terms are in force */
+    uint64_t keep_at;  /* P could not be kept, and is tried again then; 0: it could */
 };
+
+/* What a disk did not take is tried again after so long. */
+#define MESH_KEEP_AGAIN (1 * NS_PER_S)
 
 /* mesh.c */
 void mesh_complain(struct mesh *m, const char *format, ...) __attribute__((format(printf, 2, 3)));

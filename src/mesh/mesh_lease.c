@@ -18,14 +18,22 @@ static struct lease_params params_of(const struct view_cluster *c)
                                  .rho = CLOCK_ERROR};
 }
 
+/* A disk that takes nothing is told of once, and tried until it does: until then a node that starts
+ * anew would be quiet for too short a time. */
 static void keep_promise(struct mesh *m)
 {
     struct err e = {0};
-    bool over = clock_now() - m->terms_at > m->kept;
-    if (m->promise == m->kept || (m->promise < m->kept && !over))
+    uint64_t now = clock_now();
+    bool over = now - m->terms_at > m->kept;
+    if (m->promise == m->kept || (m->promise < m->kept && !over) || now < m->keep_at)
         return;
-    if (mesh_keep(m, PROMISE, m->promise, &e))
-        mesh_complain(m, "how long this node promises leases cannot be kept: %s", e.text);
+    if (mesh_keep(m, PROMISE, m->promise, &e)) {
+        if (!m->keep_at)
+            mesh_complain(m, "how long this node promises leases cannot be kept: %s", e.text);
+        m->keep_at = now + MESH_KEEP_AGAIN;
+        return;
+    }
+    m->keep_at = 0;
     m->kept = m->promise;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -419,6 +420,47 @@ static void other_terms_are_told(void **state)
     assert_true(mesh_lease_longest(s->nodes[0].mesh) > 1010 * NS_PER_MS);
 }
 
+static uint64_t kept_promise(struct site *s)
+{
+    struct buf text = {0};
+    char path[96];
+    snprintf(path, sizeof path, "%s/promise", s->nodes[0].dir);
+    uint64_t ns =
+        file_read(path, 64, &text, NULL) || !buf_add(&text, "", 1) ? 0 : strtoull(text.p, NULL, 10);
+    buf_free(&text);
+    return ns;
+}
+
+static bool its_promise_is_kept(struct site *s)
+{
+    return kept_promise(s) > 1000 * NS_PER_MS;
+}
+
+static bool its_disk_was_told_of(struct site *s)
+{
+    return s->nodes[0].complaints > 0;
+}
+
+/* Its file cannot be written: that is told once, and it is when it can be. */
+static void a_promise_is_kept_once_the_disk_takes_it(void **state)
+{
+    struct site *s = *state;
+    struct err e = {0};
+    char path[96];
+    wait_until(s, all_alive);
+    snprintf(path, sizeof path, "%s/promise", s->nodes[0].dir);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    for (int i = 0; i < NODES; i++) { /* no node complains of another's terms */
+        s->nodes[i].view->cluster.lease = 900 * NS_PER_MS;
+        assert_int_equal(mesh_set_view(s->nodes[i].mesh, s->nodes[i].view, &e), 0);
+    }
+    wait_until(s, its_disk_was_told_of);
+    assert_int_equal(rmdir(path), 0);
+    wait_until(s, its_promise_is_kept);
+    assert_int_equal(s->nodes[0].complaints, 1);
+}
+
 static bool a_has_refused(struct site *s)
 {
     return mesh_counts(s->nodes[0].mesh).refused[SEAL_SHORT] >= 2 && s->nodes[0].complaints > 0;
@@ -452,6 +494,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_control_that_hangs_loses_its_leases_and_votes_on, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(other_terms_are_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_promise_is_kept_once_the_disk_takes_it, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(strangers_are_counted_and_told_of_once, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

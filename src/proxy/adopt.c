@@ -208,6 +208,7 @@ static void mark_listeners(struct draft *d)
             if (!l)
                 continue;
             give_service(l, d->services[i]);
+            l->reads = k + v->services[i].primary.n_readers >= v->services[i].n_sockets;
             if (in_use(l))
                 l->refs--; /* the list has its own; not the last */
             l->epoch = v->epoch;

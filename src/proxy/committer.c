@@ -63,11 +63,10 @@ static void disconnect(struct door *d)
     put_back(d);
 }
 
+/* One that failed has no connection, but a timer to make one, and its buffers. */
 void committer_end(struct door *d)
 {
     struct committer *m = &d->committer;
-    if (m->state == COMMITTER_NONE)
-        return;
     disconnect(d);
     buf_free(&m->out);
     buf_free(&m->in);
@@ -207,7 +206,7 @@ static bool take_reply(struct door *d, struct str reply)
         m->authenticates = false;
         bool refused = memmem(reply.p, reply.n, "WRONGPASS", 9) != NULL;
         if (refused)
-            door_refused(d);
+            door_refused(d, d->self);
         return !refused;
     }
     if (reply.p[0] == ':')

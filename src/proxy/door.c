@@ -7,6 +7,40 @@
  * themselves are asked (door_open). */
 #include "proxy/front.h"
 
+/* Whoever is run may end others, and look at the cells again, which runs them all: nobody is run
+ * from a list that he may have left. Those that are `left` to be run are nowhere else. */
+static void take_all(struct list *left, struct list *from)
+{
+    list_init(left);
+    while (!list_empty(from)) {
+        struct list *it = from->next;
+        list_remove(it);
+        list_push_back(left, it);
+    }
+}
+
+static struct list *next_of(struct list *left, struct list *back)
+{
+    struct list *it = left->next;
+    list_remove(it);
+    list_push_back(back, it);
+    return it;
+}
+
+static void run_all(struct door *d)
+{
+    struct list left;
+    for (take_all(&left, &d->passages); !list_empty(&left);)
+        client_run(LIST_ENTRY(next_of(&left, &d->passages), struct passage, link)->client);
+}
+
+static void run_waiting(struct door *d)
+{
+    struct list left;
+    for (take_all(&left, &d->waiting); !list_empty(&left);)
+        client_run(LIST_ENTRY(next_of(&left, &d->waiting), struct passage, waiting)->client);
+}
+
 static void on_deadline(struct timer *t)
 {
     door_look(CONTAINER_OF(t, struct door, deadline));
@@ -16,8 +50,7 @@ static void on_look(struct timer *t)
 {
     struct door *d = CONTAINER_OF(t, struct door, look);
     door_look(d);
-    list_for_each_safe (it, &d->waiting)
-        client_run(LIST_ENTRY(it, struct passage, waiting)->client);
+    run_waiting(d);
     if (d->n_waiting || d->held)
         loop_timer_set(d->worker->loop, t, loop_now(d->worker->loop) + LOOK_NS);
 }
@@ -144,10 +177,15 @@ static void arm_deadline(struct door *d)
         loop_timer_stop(l, &d->deadline);
 }
 
-static void run_all(struct door *d)
+/* True: others are fit than before. */
+static bool look_at_replicas(struct door *d, uint64_t now)
 {
-    list_for_each_safe (it, &d->passages)
-        client_run(LIST_ENTRY(it, struct passage, link)->client);
+    const struct view_primary *conf = door_conf(d);
+    const struct reads_bounds b = {conf->lag_bytes, conf->lag_time};
+    uint16_t was = d->reads.fit;
+    if (conf->n_readers)
+        d->reads = reads_look(d->row, d->places.n, &b, was, now);
+    return d->reads.fit != was;
 }
 
 void door_look(struct door *d)
@@ -156,7 +194,8 @@ void door_look(struct door *d)
     if (!d->service)
         return;
     struct gate_state g = gate_look(d->row, d->places.n, now);
-    bool changed = differs(&d->seen, &g) || d->held != gate_holds(&g, now);
+    bool others = look_at_replicas(d, now);
+    bool changed = others || differs(&d->seen, &g) || d->held != gate_holds(&g, now);
     d->seen = g;
     d->held = gate_holds(&g, now);
     if (!g.until)
@@ -179,16 +218,39 @@ void doors_look(struct worker *w)
         door_look(LIST_ENTRY(it, struct door, link));
 }
 
-void door_refused(struct door *d)
+void door_refused(struct door *d, int place)
 {
+    const struct view *v = d->service->shared->view;
+    const struct view_primary *conf = door_conf(d);
     uint64_t now = loop_now(d->worker->loop);
     if (d->complained && now - d->complained < COMPLAIN_NS)
         return;
     d->complained = now;
     proxy_complain(d->worker->proxy,
-                   "worker %u: the instance of service " STR_FMT
-                   " at this node refuses the gate's password: its clients wait",
-                   d->worker->index, STR_ARG(d->service->conf->name));
+                   "worker %u: the instance of service " STR_FMT " at node " STR_FMT
+                   " refuses the gate's password: its clients wait",
+                   d->worker->index, STR_ARG(d->service->conf->name),
+                   STR_ARG(v->cluster.nodes[conf->on[place]].name));
+}
+
+/* --- readers --- */
+
+int door_replica(struct door *d)
+{
+    uint64_t now = loop_now(d->worker->loop);
+    struct reads s = d->reads;
+    for (uint32_t i = 0; i < GATE_PLACES; i++)
+        if (d->avoid_until[i] > now)
+            s.fit &= (uint16_t) ~(1u << i);
+    return reads_pick(&s, d->readers, prng_below(&d->worker->prng, GATE_PLACES));
+}
+
+void door_reader(struct passage *p, bool replica)
+{
+    if (p->replica == replica)
+        return;
+    p->replica = replica;
+    p->door->readers[p->place] += replica ? 1 : UINT32_MAX;
 }
 
 /* --- who is where --- */

@@ -30,7 +30,8 @@ void passage_end(struct worker *w, struct list *link)
 
 void passage_drop_leg(struct passage *p)
 {
-    if (!p->here && p->framed && p->go && !p->kept_lost) { /* kept: they will go from there */
+    if (passage_hops(p) && p->framed && p->go &&
+        !p->kept_lost) { /* kept: they will go from there */
         stream_consume(&p->client->s, p->client->worker, p->go);
         p->go = 0;
     }
@@ -42,6 +43,7 @@ void passage_drop_leg(struct passage *p)
         committer_note(p->door);
     }
     door_here(p, false);
+    door_reader(p, false);
     if (p->reached_at)
         cell_add(&p->door->counts->tunnels, UINT64_MAX); /* minus one */
     p->reached_at = 0;
@@ -119,24 +121,28 @@ static bool introduce(struct passage *p)
         to = c->listener->addr;
     if (from.kind != ADDR_IP4 && from.kind != ADDR_IP6)
         from = to; /* a nameless client of a proxy before ours */
-    if (!p->here)
+    if (passage_hops(p))
         n = proxy_header_write_hop(&from, &to, p->framed ? PROXY_HOP_MARKED : 0, header);
     else if (version)
         n = proxy_header_write(version, &from, &to, header);
     return buf_add(&p->prelude, header, n);
 }
 
+/* Readers are a user of their own, who may not write, whatever the instance is by then. */
 static bool authenticate(struct passage *p)
 {
+    const char *user = p->reads ? "reader" : "default";
     char secret[SECRET_MAX];
-    size_t n = p->here && p->framed ? proxy_gate_secret(p->client->worker->proxy,
-                                                        p->door->service->conf->name, secret)
-                                    : 0;
+    size_t n =
+        !passage_hops(p) && p->framed
+            ? proxy_gate_secret(p->client->worker->proxy, p->door->service->conf->name, secret)
+            : 0;
     p->authenticates = n > 0;
     if (n == 0)
         return true;
     p->swallow = 1;
-    return buf_printf(&p->prelude, "*2\r\n$4\r\nAUTH\r\n$%zu\r\n%.*s\r\n", n, (int)n, secret);
+    return buf_printf(&p->prelude, "*3\r\n$4\r\nAUTH\r\n$%zu\r\n%s\r\n$%zu\r\n%.*s\r\n",
+                      strlen(user), user, n, (int)n, secret);
 }
 
 /* All that the leg is told before the client's own bytes: who it is, what the connection was, and
@@ -181,10 +187,42 @@ static bool reach(struct passage *p, const struct addr *to, const struct addr *f
     return true;
 }
 
+/* --- readers --- */
+
+/* One that another node passed on is led to the primary here: it has looked for replicas. */
+static bool seeks_replica(const struct passage *p)
+{
+    return p->reads && !p->client->hop;
+}
+
+static void avoid(struct passage *p)
+{
+    p->door->avoid_until[p->place] = now_of(p) + AVOID_NS;
+}
+
+/* A leg to a replica. False: there is none that is fit. */
+static bool find_replica(struct passage *p)
+{
+    struct door *d = p->door;
+    for (int place; (place = door_replica(d)) >= 0;) {
+        p->place = (uint8_t)place;
+        if (reach(p, &d->places.at[place], NULL)) {
+            door_reader(p, true);
+            return true;
+        }
+        avoid(p);
+    }
+    return false;
+}
+
 /* A leg to where the way leads. False: there is none now. */
 static bool find_way(struct passage *p)
 {
     struct door *d = p->door;
+    if (seeks_replica(p) && find_replica(p))
+        return true;
+    if (seeks_replica(p) && door_conf(d)->only_replicas)
+        return false;
     uint16_t port = p->client->listener->addr.port;
     struct addr to, self;
     bool known = false, bound = door_node(d, d->self, 0, &self);
@@ -242,6 +280,8 @@ void passage_lead(struct passage *p)
 /* The leg did not come about: whoever is primary there may not be ready, or there any more. */
 static void lead_failed(struct passage *p)
 {
+    if (p->replica)
+        avoid(p);
     passage_drop_leg(p);
     hold(p);
 }
@@ -263,7 +303,7 @@ static bool swallow(struct passage *p)
                        memmem(bytes.p, used, "WRONGPASS", 9) != NULL;
         stream_consume(&p->leg, w, used);
         if (refused)
-            door_refused(p->door);
+            door_refused(p->door, p->place);
         if (r == RESP_BAD || refused) {
             lead_failed(p);
             return false;
@@ -298,8 +338,10 @@ static void reached(struct passage *p)
     p->waits_since = 0;
     p->reached_at = p->active_at = now_of(p);
     buf_free(&p->prelude);
-    if (p->here)
+    if (!passage_hops(p))
         buf_free(&p->kept);
+    if (seeks_replica(p))
+        cell_add(p->replica ? &row->read_replica : &row->read_primary, 1);
     cell_add(&row->tunnels, 1);
     cell_add(&row->relayed, 1);
     client_deadline(p->client, p->door->service->conf->timeouts.tunnel);
@@ -338,9 +380,21 @@ static void run_waits(struct passage *p)
 
 /* --- a way that leads elsewhere now --- */
 
+/* Of a reader: its replica is not fit any more; or it is at the primary, and a replica is fit. */
+static bool astray_reader(const struct passage *p)
+{
+    const struct door *d = p->door;
+    if (p->replica)
+        return !(d->reads.fit >> p->place & 1);
+    return d->reads.fit && passage_movable(p) && p->state == PASSAGE_PASSES &&
+           door_replica(p->door) >= 0;
+}
+
 static bool astray(const struct passage *p)
 {
     const struct door *d = p->door;
+    if (seeks_replica(p) && (p->replica || astray_reader(p)))
+        return astray_reader(p);
     switch (gate_way(&d->seen, d->self, p->client->hop)) {
     case GATE_HERE: return !p->here;
     case GATE_THERE: return p->here || p->place != d->seen.primary;
@@ -351,7 +405,7 @@ static bool astray(const struct passage *p)
 
 static void cut_deposed(struct passage *p)
 {
-    cell_add(&p->door->counts->cut_deposed, 1);
+    cell_add(p->replica ? &p->door->counts->read_left : &p->door->counts->cut_deposed, 1);
     passage_cut(p);
 }
 
@@ -378,7 +432,7 @@ static bool leave(struct passage *p)
         return false;
     }
     if (goes_on(p)) {
-        cell_add(&p->door->counts->led_on, 1);
+        cell_add(p->replica ? &p->door->counts->read_left : &p->door->counts->led_on, 1);
         if (p->client->hop && p->client->hop_marked) {
             passage_return(p);
             return true;
@@ -491,6 +545,7 @@ void passage_begin(struct client *c, struct service *s)
     p->door = s->door;
     p->door->refs++;
     p->framed = s->conf->primary.agent == AGENT_REDIS;
+    p->reads = c->listener->reads;
     p->leg.io.fd = -1;
     p->began_at = p->active_at = loop_now(c->worker->loop);
     list_init(&p->link);

@@ -2,6 +2,7 @@
  * may fail.
  *
  *   gate.c       may bytes go here, or whereto (pure)
+ *   reads.c      which replicas readers may go to, and which next (pure)
  *   talk.c       where commands and replies end, and what a connection is (pure)
  *   round.c      what the replicas have (pure)
  *   door.c       a service's gate as one worker sees it: deadline, who waits, who withholds
@@ -22,6 +23,7 @@
 
 #include "proxy/gate.h"
 #include "proxy/internal.h"
+#include "proxy/reads.h"
 #include "proxy/round.h"
 #include "proxy/talk.h"
 
@@ -33,7 +35,9 @@ enum {
 };
 #define LOOK_NS     (5 * NS_PER_MS) /* while somebody waits */
 #define COMPLAIN_NS (60 * NS_PER_S)
-#define ROUND_MS    10 /* a replica may take so long before it is asked again */
+#define AVOID_NS    (1 * NS_PER_S) /* a replica that could not be reached is not tried again before \
+                                    */
+#define ROUND_MS 10                /* a replica may take so long before it is asked again */
 #define ROUND_LOST                                                                                 \
     (2 * NS_PER_S) /* an instance that answers no round within this is asked on                    \
                       a new connection */
@@ -50,7 +54,9 @@ struct passage {
     uint8_t state;       /* enum passage_state */
     bool closed;
     bool framed;    /* commands and replies are known: talk */
-    bool here;      /* the leg leads to the instance, not to a node */
+    bool reads;     /* it came to a listener of readers */
+    bool here;      /* the leg leads to the instance here, through the gate */
+    bool replica;   /* ... to the instance at `place`, which is a replica. Neither: to a node */
     bool connected; /* the leg */
     bool marked;    /* the leg said that it took no more than it answered */
     uint8_t place;  /* of the leg's node */
@@ -108,6 +114,9 @@ struct door {
     struct list withheld; /* passages with replies that no round covers yet */
     struct list asked;    /* those that the round under way covers */
     uint32_t n_waiting, n_here;
+    struct reads reads;            /* at the last look */
+    uint32_t readers[GATE_PLACES]; /* passages whose legs lead to the replica there */
+    uint64_t avoid_until[GATE_PLACES];
     uint64_t complained; /* of a password that is refused; 0: never */
     struct timer deadline, look;
     struct task settle; /* while writers wait: is nothing under way any more? */
@@ -119,14 +128,24 @@ static inline const struct view_primary *door_conf(const struct door *d)
     return &d->service->conf->primary;
 }
 
+/* The leg leads to another node, which leads on. */
+static inline bool passage_hops(const struct passage *p)
+{
+    return !p->here && !p->replica;
+}
+
 /* --- door.c --- */
 
 /* A look at the cells; what has changed is done. */
 void door_look(struct door *d);
 /* Is it open at this very moment? */
 bool door_open(const struct door *d);
-/* The instance refuses the gate's password: said once a minute. */
-void door_refused(struct door *d);
+/* The instance at this place refuses the gate's password: said once a minute. */
+void door_refused(struct door *d, int place);
+/* The replica for one more reader; -1: there is none now. */
+int door_replica(struct door *d);
+/* A passage begins or ceases to lead to a replica. */
+void door_reader(struct passage *p, bool replica);
 /* A passage begins or ceases to wait, or to lead to the instance. */
 void door_wait(struct passage *p);
 void door_wait_over(struct passage *p);

@@ -202,6 +202,7 @@ struct listener {
     struct addr addr;
     struct service *service; /* holds a reference */
     struct listener_row *row;
+    bool reads;               /* of kind primary: its clients only read, at replicas */
     struct udp_listener *udp; /* a datagram socket; `io` is not used then */
     uint64_t epoch;           /* of the newest view that it is in; 0: not in use yet */
     bool retired;

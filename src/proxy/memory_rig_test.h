@@ -30,6 +30,8 @@ enum { INSTANCES = 3, DEAD = INSTANCES - 1 }; /* "a", "b", and one that refuses 
  * makes of it what the conversation needs. */
 typedef void adjust_view(struct view *v);
 
+enum rounds { ROUNDS_NONE, ROUNDS_CONFIRMED, ROUNDS_REFUSED };
+
 struct conversation {
     const char *name;
     uint8_t mode; /* enum view_mode */
@@ -37,6 +39,7 @@ struct conversation {
     void (*talk)(void);
     bool (*proof)(void); /* that it was what its name says; may be NULL */
     bool blamed;         /* an instance gives reason for evidence against it */
+    uint8_t rounds;      /* enum rounds: how instances answer the gate's (VIEW_TCP) */
     bool reloads;        /* the main thread's allocations fail too */
 };
 

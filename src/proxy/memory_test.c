@@ -396,9 +396,12 @@ static void a_command_through_a_gate(void)
     open_gate(1);
     int fd = dial();
     if (echo(fd, select, sizeof select - 1) && echo(fd, ping, sizeof ping - 1)) {
+        struct pollfd w = {.fd = fd, .events = POLLIN};
+        uint64_t before = cell_get(&rig_row(0)->led_on);
         open_gate(0);
-        struct timespec moment = {.tv_nsec = 300 * 1000000}; /* longer than a tick */
-        nanosleep(&moment, NULL);
+        for (int i = 0; i < 10000 && cell_get(&rig_row(0)->led_on) == before; i++)
+            if (poll(&w, 1, 1)) /* cut: memory ran out */
+                break;
         open_gate(1);
         echo(fd, ping, sizeof ping - 1);
     }
@@ -408,7 +411,82 @@ static void a_command_through_a_gate(void)
 static bool led_on(void)
 {
     uint64_t times = cell_get(&rig_row(0)->led_on);
-    return times && cell_get(&rig_row(0)->relayed) == 2 * times;
+    return times && cell_get(&rig_row(0)->relayed) > times;
+}
+
+/* Replies wait for a replica at 127.0.0.2. */
+static void with_rounds(struct view *v)
+{
+    with_a_gate(v);
+    struct view_node *nodes = arena_array(&v->arena, 2, sizeof *nodes);
+    nodes[0] = nodes[1] = v->cluster.nodes[0];
+    nodes[1].name = STR("b");
+    nodes[1].address.ip[3] = 2;
+    v->cluster.nodes = nodes;
+    v->cluster.n_nodes = v->services[0].primary.n_on = 2;
+    v->services[0].primary.on[1] = 1;
+    v->services[0].primary.sync = 1;
+}
+
+static void open_gate_with_sync(void)
+{
+    struct role_row *r = rig_role();
+    cell_set(&r->primary, 1);
+    cell_set(&r->insync, 3);
+    cell_set(&r->sync, 1);
+    open_gate(1);
+}
+
+static void a_reply_that_a_round_covers(void)
+{
+    static const char ping[] = "*1\r\n$4\r\nPING\r\n";
+    open_gate_with_sync();
+    int fd = dial();
+    if (echo(fd, ping, sizeof ping - 1))
+        echo(fd, ping, sizeof ping - 1);
+    close(fd);
+}
+
+static bool committed(void)
+{
+    return cell_get(&rig_row(0)->commits) > 0;
+}
+
+/* Nothing comes; how long it has been waited for is told. */
+static void a_reply_that_no_round_covers(void)
+{
+    static const char ping[] = "*1\r\n$4\r\nPING\r\n";
+    open_gate_with_sync();
+    int fd = dial();
+    say(fd, ping);
+    struct pollfd w = {.fd = fd, .events = POLLIN};
+    for (int i = 0; i < 10000 && !cell_get(&rig_row(0)->commit_since); i++)
+        if (poll(&w, 1, 1))
+            break;
+    if (poll(&w, 1, 2) && !memory_hit())
+        fail_msg("it came, or was cut, for no reason");
+    net_set_reset_on_close(fd); /* who only says that he ends may wait for it still */
+    close(fd);
+}
+
+/* The gate goes while its rounds are being refused; then it comes again. */
+static bool gate_is_gone;
+
+static void with_rounds_or_none(struct view *v)
+{
+    if (!gate_is_gone)
+        with_rounds(v);
+}
+
+static void a_gate_that_goes(void)
+{
+    struct timespec moment = {.tv_nsec = 20 * 1000000}; /* longer than it waits to connect anew */
+    a_reply_that_no_round_covers();
+    gate_is_gone = true;
+    rig_reload();
+    nanosleep(&moment, NULL);
+    gate_is_gone = false;
+    rig_reload();
 }
 
 /* So many that they are spliced. */
@@ -579,6 +657,11 @@ static const struct conversation conversations[] = {
     {"many spliced bytes", VIEW_TCP, NULL, many_spliced_bytes, relayed},
     {"a hello before bytes", VIEW_TCP, with_hellos, a_hello_before_bytes, relayed},
     {"a command through a gate", VIEW_TCP, with_a_gate, a_command_through_a_gate, led_on},
+    {"a reply that a round covers", VIEW_TCP, with_rounds, a_reply_that_a_round_covers, committed,
+     .rounds = ROUNDS_CONFIRMED},
+    {"a reply that no round covers", VIEW_TCP, with_rounds, a_reply_that_no_round_covers,
+     .rounds = ROUNDS_REFUSED},
+    {"a gate that goes", VIEW_TCP, with_rounds_or_none, a_gate_that_goes, .rounds = ROUNDS_REFUSED},
     {"a flow", VIEW_UDP, with_answers, a_flow},
     {"a reload", VIEW_HTTP, NULL, a_reload, .reloads = true},
     {"a reload in the midst", VIEW_HTTP, NULL, a_reload_in_the_midst, .reloads = true},

@@ -45,7 +45,7 @@ void passage_trim(struct passage *p)
 /* False: no more until something is answered. */
 static bool has_room_to_keep(struct passage *p)
 {
-    if (p->here || !p->framed || p->kept_lost)
+    if (!passage_hops(p) || !p->framed || p->kept_lost)
         return true;
     if (talk_idle(&p->talk)) {
         buf_free(&p->kept);
@@ -66,7 +66,7 @@ static bool has_room_to_keep(struct passage *p)
 
 static void keep(struct passage *p, struct str bytes)
 {
-    if (p->here || !p->framed || p->kept_lost || buf_add_str(&p->kept, bytes))
+    if (!passage_hops(p) || !p->framed || p->kept_lost || buf_add_str(&p->kept, bytes))
         return;
     p->kept_lost = true;
     buf_free(&p->kept);
@@ -177,7 +177,7 @@ static void follow(struct passage *p, struct str bytes)
 static void look_for_mark(struct passage *p)
 {
     struct str bytes = stream_bytes(&p->leg);
-    if (p->here || !p->framed || p->seen || bytes.n == 0 || bytes.p[0] != 0)
+    if (!passage_hops(p) || !p->framed || p->seen || bytes.n == 0 || bytes.p[0] != 0)
         return;
     if (bytes.n >= GATE_MARK && memcmp(bytes.p, gate_mark, GATE_MARK) == 0)
         p->marked = true;

@@ -15,6 +15,7 @@ static void set_params(struct failover *f, const struct failover_params *p)
     f->params = *p;
     f->params.agent_patience = p->agent_patience ? p->agent_patience : AGENT_NS;
     f->params.lag_time = p->lag_time ? p->lag_time : LAG_NS;
+    f->lag_bound = p->lag_time;
 }
 
 void failover_init(struct failover *f, const struct failover_params *p,
@@ -463,6 +464,7 @@ static void step(struct failover *f, uint64_t now)
 uint64_t failover_run(struct failover *f, uint64_t now)
 {
     f->wake = UINT64_MAX;
+    lag_step(f, now);
     if (is_candidate_here(f)) {
         step(f, now);
         fenced_step(f);
@@ -473,6 +475,7 @@ uint64_t failover_run(struct failover *f, uint64_t now)
         say_step(f, now);
     }
     tell_step(f, now);
+    chain_tell(f, now);
     flush_row(f, now);
     return MAX(f->wake, now);
 }

@@ -32,6 +32,7 @@
 #define HF_RECOVER_FAILOVER_H
 
 #include "base/base.h"
+#include "recover/lag.h"
 #include "recover/lease.h"
 #include "recover/role.h"
 #include "wire/role.h"
@@ -141,6 +142,7 @@ enum failover_what {
     FAILOVER_NEWS_YIELDS,   /* a switchover began */
     FAILOVER_NEWS_STAYS,    /* it was given up */
     FAILOVER_NEWS_INSYNC,   /* the in-sync set changed */
+    FAILOVER_NEWS_TOLD,     /* `place` took over, and has told the chain that led to it */
     FAILOVER_NEWS
 };
 struct failover_news {
@@ -209,6 +211,7 @@ struct failover_peer {
     bool alive, failed, maintenance;
     bool heard; /* since it came up */
     int32_t preference;
+    uint64_t heard_at; /* ns: it said something last */
     struct role_message said;
 };
 struct failover_fence {
@@ -249,6 +252,8 @@ struct failover {
     bool reported, coordinator, isolated;
     bool rewrite; /* the coordinator has less than what is known: the primary writes it again */
     uint32_t load;
+    uint64_t lag_bound; /* params.lag_time as it was given; 0: none */
+    struct lag lag;     /* when the primary had how much, as it was heard of here */
     uint64_t tickets;
     uint64_t cas_ticket, read_ticket, agent_ticket; /* under way; 0: nothing */
     uint64_t agent_since;
@@ -274,6 +279,9 @@ struct failover {
     uint64_t said_at;
     bool say;
     struct failover_chain chain, drafting;
+    struct failover_chain hearing; /* what another one tells of its own, as far as it has come */
+    bool tells;                    /* others have not heard of ours */
+    bool heard_all;    /* ... and we of `hearing`, which is told when the record is here */
     const char *waits; /* why nothing is done; NULL: nothing is to be done */
     char waits_text[FAILOVER_TEXT], told_waits[FAILOVER_TEXT];
     uint64_t better_since, lost_at;
@@ -321,6 +329,19 @@ static inline uint8_t failover_primary(const struct failover *f)
 }
 /* Whether a place says that it acts under the record's epoch. */
 bool failover_acts(const struct failover *f, uint8_t place);
+/* How far a place is behind the primary. */
+struct failover_behind {
+    bool known;
+    uint64_t bytes;
+    uint64_t time; /* ns: the age of what it has, when the primary has more or is not heard */
+};
+struct failover_behind failover_behind(const struct failover *f, uint8_t place, uint64_t now);
+/* The primary is lost, no acknowledgements were waited for, and the place was so far behind when it
+ * was lost, that only an operator promotes it. */
+bool failover_far(const struct failover *f, uint8_t place, uint64_t now);
+/* Its data may be shown to readers: it follows somebody, is well, and knows whose history it has.
+ */
+bool failover_readable(const struct failover *f, uint8_t place);
 /* Why a lost primary is not replaced; "" when nothing is to be done. */
 const char *failover_waits(const struct failover *f);
 

@@ -109,6 +109,8 @@ void facts_gather(struct failover *f, uint64_t now)
             about_self(f, &k->nodes[i]);
         else
             about_peer(f, i, &k->nodes[i]);
+    for (uint8_t i = 0; i < k->n; i++)
+        k->nodes[i].far = failover_far(f, i, now);
     if (!k->record.epoch) {
         k->record.insync = UINT16_MAX;
         k->record.sync = (uint8_t)f->params.sync;

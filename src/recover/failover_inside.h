@@ -39,6 +39,9 @@ void tell_step(struct failover *f, uint64_t now);
 /* The role's state has changed. */
 void tell_state(struct failover *f, enum role_state before, uint64_t now);
 
+/* failover_lag.c */
+void lag_step(struct failover *f, uint64_t now);
+
 /* failover_fence.c */
 void fence_reset(struct failover *f);
 void fence_begin(struct failover *f, uint64_t epoch, uint64_t now);
@@ -69,5 +72,8 @@ void chain_begin(struct failover *f, uint64_t at);
 void chain_step(struct failover *f, enum failover_step_kind kind, uint8_t place, uint64_t position,
                 uint64_t at);
 void chain_end(struct failover *f);
+/* A step of another's; what is to be told, to the others and here. */
+void chain_heard(struct failover *f, uint8_t from, const struct role_message *m, uint64_t now);
+void chain_tell(struct failover *f, uint64_t now);
 
 #endif

@@ -57,8 +57,11 @@ void insync_row(const struct failover *f, struct failover_row *row)
     row->sync = needs_now(f);
     row->insync = from;
     if (f->insync.stage != INSYNC_RESTS) {
+        uint32_t new = (uint32_t)__builtin_popcount(to & ~from & ~bit_at(f->params.self));
         bool grows = (to & ~from) != 0;
         row->insync = grows && needs_next(f) <= row->sync ? from & to : to;
+        if (row->insync == to && row->sync)
+            row->sync += new; /* they may acknowledge first, and a fence under S asks S alone */
         row->sync = MAX(row->sync, needs_next(f));
     }
     if (f->promoted)

@@ -52,6 +52,7 @@ void failover_hear(struct failover *f, uint8_t from, const struct role_message *
     case ROLE_SAYS:
         f->peers[from].said = *m;
         f->peers[from].heard = true;
+        f->peers[from].heard_at = now;
         f->say |= (m->flags & ROLE_ANSWER_ME) != 0;
         return;
     case ROLE_FENCE:
@@ -60,11 +61,12 @@ void failover_hear(struct failover *f, uint8_t from, const struct role_message *
         return;
     case ROLE_FENCED:
     case ROLE_UNFENCED: fence_heard(f, from, m, now); return;
+    case ROLE_STEP: chain_heard(f, from, m, now); return;
     case ROLE_KINDS: return;
     }
 }
 
 void failover_link(struct failover *f)
 {
-    f->say = true;
+    f->say = f->tells = true;
 }

@@ -55,23 +55,25 @@ static const char *waits_for(const struct failover *f, uint64_t now)
         return "the coordinator cannot be reached, and nothing is promoted without it";
     if (k->isolated)
         return "this node hears no majority of the others";
+    bool far = false;
+    for (uint8_t i = 0; i < k->n; i++)
+        far |= k->nodes[i].far;
+    if (!any && far)
+        return "no replica was within lag-bytes and lag-time of the primary: "
+               "`holdfast failover --force` takes what there is";
     if (!any)
         return k->record.sync ? "no in-sync instance is well" : "no instance is well";
-    if (primary != k->self && now < k->not_before)
+    bool rests = primary == k->self && !f->promoted;
+    if (!rests && now < k->not_before)
         return "it has failed over too often in a short time: the next one waits (`flaps`)";
-    return primary == k->self ? "the lease is not held yet" : NULL;
-}
-
-/* Nobody acts, whatever the reason. */
-static bool is_lost_here(const struct failover *f)
-{
-    uint8_t p = f->facts.record.primary;
-    return p == f->params.self ? !f->promoted : !failover_acts(f, p);
+    return rests ? "the lease is not held yet" : NULL;
 }
 
 static const char *fault_of(const struct failover *f)
 {
     uint8_t p = f->facts.record.primary;
+    if (p >= f->facts.n)
+        return NULL;
     const struct role_node *n = &f->facts.nodes[p];
     if (n->failed)
         return "its node has failed";
@@ -80,10 +82,18 @@ static const char *fault_of(const struct failover *f)
     return n->instance != INSTANCE_UNKNOWN && !n->well ? "its instance is not well" : NULL;
 }
 
+/* Nobody acts, whatever the reason; or who does is not well, and would be replaced. */
+static bool is_lost_here(const struct failover *f)
+{
+    uint8_t p = f->facts.record.primary;
+    bool acts = p == f->params.self ? f->promoted != 0 : failover_acts(f, p);
+    return !acts || fault_of(f);
+}
+
 static void tell_fault(struct failover *f, uint64_t now)
 {
     uint8_t p = f->facts.record.primary;
-    const char *fault = p < f->facts.n && p != f->params.self ? fault_of(f) : NULL;
+    const char *fault = p != f->params.self ? fault_of(f) : NULL;
     if (fault && !f->fault_told) {
         if (f->role.state == ROLE_REPLICA)
             chain_begin(f, now);
@@ -102,9 +112,11 @@ void tell_step(struct failover *f, uint64_t now)
     else if (!f->lost_at)
         f->lost_at = now;
     tell_fault(f, now);
-    bool taking = f->role.state == ROLE_TAKES_OVER;
-    if (!taking)
-        f->waits = lost && f->role.state == ROLE_REPLICA ? waits_for(f, now) : NULL;
+    enum role_state s = f->role.state;
+    bool idle = s == ROLE_REPLICA || s == ROLE_PRIMARY;
+    bool asks = s == ROLE_CHALLENGE && !f->facts.coordinator; /* and is not answered */
+    if (s != ROLE_TAKES_OVER)
+        f->waits = lost && (idle || asks) ? waits_for(f, now) : NULL;
     if (!f->waits) {
         f->told_waits[0] = 0;
         return;

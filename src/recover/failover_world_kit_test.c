@@ -54,6 +54,11 @@ static bool lives(const struct world *w, uint8_t i)
     return runs(w, i) && w->nodes[i].instance.down_until <= w->tick;
 }
 
+static bool is_ill(const struct world *w, uint8_t i)
+{
+    return w->nodes[i].instance.ill_until > w->tick;
+}
+
 static bool reach(const struct world *w, uint8_t i, uint8_t k)
 {
     return lives(w, i) && lives(w, k) && !is_cut(w, i) && !is_cut(w, k);
@@ -287,6 +292,7 @@ static void host_news(void *context, const struct failover_news *news)
           news->text);
     m->world->switchovers += news->what == FAILOVER_NEWS_YIELDS;
     m->world->waits += news->what == FAILOVER_NEWS_WAITS;
+    m->world->demotions += news->what == FAILOVER_NEWS_DEMOTED;
     if (news->what == FAILOVER_NEWS_PROMOTED)
         for (uint32_t i = 0; i < m->core.chain.n; i++)
             m->world->catch_ups += m->core.chain.steps[i].kind == FAILOVER_STEP_CATCH_UP;
@@ -421,7 +427,7 @@ static struct failover_report report_of(struct world *w, uint8_t i)
     if (!lives(w, i))
         return r;
     r.instance = x->promoted ? INSTANCE_PRIMARY : INSTANCE_REPLICA;
-    r.well = true;
+    r.well = !is_ill(w, i);
     r.data = w->plant == PLANT_NO_HISTORY ? 1 : x->history;
     r.position = x->n;
     for (uint8_t k = 0; k < NODES; k++) {
@@ -450,9 +456,9 @@ static void serve(struct world *w, uint8_t i)
         m->pending = UINT32_MAX;
         return;
     }
-    w->serving_ticks++;
+    w->serving_ticks += !is_ill(w, i);
     m->pending = MIN(m->pending, x->n);
-    if (!m->row.hold && x->n < LOG && chance(w, 0.5))
+    if (!m->row.hold && x->n < LOG && !is_ill(w, i) && chance(w, 0.5))
         x->log[x->n++] = ++w->written;
     for (; m->pending < x->n; m->pending++) {
         uint32_t acks = 0, need = (uint32_t)m->row.sync;
@@ -589,6 +595,12 @@ void world_break(struct world *w, uint8_t i, uint64_t ticks)
     x->down_until = w->tick + ticks;
 }
 
+void world_ail(struct world *w, uint8_t i, uint64_t ticks)
+{
+    trace(w, i, "instance is ill for %lu", (unsigned long)ticks);
+    w->nodes[i].instance.ill_until = w->tick + ticks;
+}
+
 static void disturb(struct world *w)
 {
     for (uint8_t i = 0; i < NODES; i++) {
@@ -597,6 +609,8 @@ static void disturb(struct world *w)
             world_crash(w, i, 1 + prng_below(&w->prng, 8 * LEASE));
         if (lives(w, i) && chance(w, w->breaks) && may_lose(w, i))
             world_break(w, i, 1 + prng_below(&w->prng, 3 * LEASE));
+        if (lives(w, i) && chance(w, w->ill))
+            world_ail(w, i, 1 + prng_below(&w->prng, 8 * LEASE));
         if (chance(w, w->cut))
             m->cut_until = w->tick + prng_below(&w->prng, 8 * LEASE);
         if (runs(w, i) && chance(w, w->pause))
@@ -620,7 +634,8 @@ void world_calm(struct world *w)
     w->away_until = 0;
     for (uint8_t i = 0; i < NODES; i++) {
         struct member *m = &w->nodes[i];
-        m->down_until = m->cut_until = m->paused_until = m->instance.down_until = 0;
+        m->down_until = m->cut_until = m->paused_until = 0;
+        m->instance.down_until = m->instance.ill_until = 0;
     }
 }
 
@@ -657,9 +672,12 @@ struct world *world_make(uint64_t seed, uint32_t sync, enum plant plant)
     w->plant = plant;
     w->traced = getenv("HOLDFAST_TRACE") != NULL;
     w->strict = sync && seed % 4 == 0;
-    double *rates[] = {&w->loss, &w->slow, &w->crash, &w->cut, &w->breaks, &w->wrong, &w->away,
-                       &w->unknown, &w->operator, & w->pause };
-    static const double most[] = {0.3, 0.2, 0.002, 0.003, 0.002, 0.02, 0.002, 0.2, 0.003, 0.002};
+    double *rates[] = {&w->loss, &w->slow,    &w->crash,
+                       &w->cut,  &w->breaks,  &w->wrong,
+                       &w->away, &w->unknown, &w->operator, & w->pause,
+                       &w->ill};
+    static const double most[] = {0.3,   0.2, 0.002, 0.003, 0.002, 0.02,
+                                  0.002, 0.2, 0.003, 0.002, 0.002};
     for (size_t i = 0; i < ARRAY_LEN(rates); i++)
         *rates[i] = prng_unit(&w->prng) * prng_unit(&w->prng) * most[i];
     w->record.r =

@@ -198,6 +198,88 @@ static void without_a_coordinator_the_primary_stays_and_nobody_is_promoted(void 
     free(w);
 }
 
+/* Hung, as far as the agent can tell: a judgement. Who steps down when nobody may take over,
+ * whether for want of a coordinator, of another one that is well, or of time since the last
+ * failover, would lose what the instance still does; and as soon as somebody may, he does. */
+static void stays_though_ill(struct world *w, uint8_t primary, uint64_t ticks)
+{
+    uint32_t promotions = w->promotions, demotions = w->demotions;
+    w->waits = 0;
+    world_ail(w, primary, ticks);
+    world_run(w, ticks);
+    uint64_t served = w->serving_ticks;
+    world_run(w, 500);
+    assert_int_equal(w->serving_ticks - served, 500);
+    assert_int_equal(world_acts(w), primary);
+    assert_int_equal(w->promotions, promotions);
+    assert_int_equal(w->demotions, demotions);
+    assert_true(w->waits > 0);
+}
+
+static void an_ill_one_waits_for_the_coordinator(void **state)
+{
+    (void)state;
+    struct world *w = calm_world(1);
+    uint8_t primary = w->record.r.primary;
+    w->away_until = AWAY;
+    stays_though_ill(w, primary, 3000);
+    world_ail(w, primary, 100000); /* once more, and it is back meanwhile */
+    world_run(w, 2000);
+    assert_int_equal(w->nodes[primary].core.role.state, ROLE_PRIMARY);
+    w->away_until = 0;
+    uint64_t took = until_acts(w, primary);
+    print_message("an ill one, the coordinator is back: %lu ms\n", (unsigned long)took);
+    assert_in_range(took, 1, 40);
+    free(w);
+}
+
+static void an_ill_one_waits_for_another_that_is_well(void **state)
+{
+    (void)state;
+    struct world *w = calm_world(1);
+    uint8_t primary = w->record.r.primary;
+    for (uint8_t i = 0; i < NODES; i++)
+        if (i != primary)
+            world_ail(w, i, 2500);
+    stays_though_ill(w, primary, 2400);
+    free(w);
+}
+
+static void an_ill_one_goes_on_while_the_next_failover_waits(void **state)
+{
+    (void)state;
+    struct world *w = calm_world(1);
+    uint8_t primary = w->record.r.primary;
+    w->record.flaps = 6; /* 32 s */
+    w->record.flaps_since = 1000000;
+    w->record.r.revision = ++w->revision;
+    for (uint8_t i = 0; i < NODES; i++) {
+        w->nodes[i].core.params.flaps = 1;
+        w->nodes[i].core.params.flap_window = 1000000 * TICK;
+    }
+    world_run(w, 50);
+    stays_though_ill(w, primary, 1200);
+    free(w);
+}
+
+/* What has ended cannot act: it neither keeps the role nor takes it again with what may be less. */
+static void a_dead_one_leaves_at_once_and_does_not_act_again(void **state)
+{
+    (void)state;
+    struct world *w = calm_world(1);
+    uint8_t primary = w->record.r.primary;
+    w->away_until = AWAY;
+    world_run(w, 100);
+    world_break(w, primary, 50);
+    world_run(w, 3000);
+    assert_int_equal(world_acts(w), ROLE_NOBODY);
+    assert_int_equal(w->nodes[primary].holder.state, LEASE_IDLE);
+    assert_true(w->waits > 0);
+    w->away_until = 0;
+    until_acts(w, primary);
+    free(w);
+}
+
 static void too_few_that_have_it_promote_nobody_until_forced(void **state)
 {
     (void)state;
@@ -326,6 +408,10 @@ int main(void)
         cmocka_unit_test(a_switchover_loses_nothing_and_is_short),
         cmocka_unit_test(a_switchover_waits_for_commands_under_way),
         cmocka_unit_test(without_a_coordinator_the_primary_stays_and_nobody_is_promoted),
+        cmocka_unit_test(an_ill_one_waits_for_the_coordinator),
+        cmocka_unit_test(an_ill_one_waits_for_another_that_is_well),
+        cmocka_unit_test(an_ill_one_goes_on_while_the_next_failover_waits),
+        cmocka_unit_test(a_dead_one_leaves_at_once_and_does_not_act_again),
         cmocka_unit_test(too_few_that_have_it_promote_nobody_until_forced),
         cmocka_unit_test(a_late_challenge_is_answered_without_a_pause),
         cmocka_unit_test(who_acts_under_a_later_epoch_is_led_to),

@@ -36,7 +36,7 @@ struct instance {
     uint64_t history, follows_epoch, join_at, join_until;
     uint32_t n, life, joined_life;
     uint32_t log[LOG];
-    uint64_t down_until;
+    uint64_t down_until, ill_until; /* ill: it takes no write, and obeys */
     /* the order under way */
     uint64_t ticket, due, order_epoch;
     uint8_t act, place;
@@ -76,7 +76,7 @@ struct world {
     struct prng prng;
     uint64_t tick, revision, away_until;
     bool calm, traced, busy; /* busy: commands never end by themselves */
-    double loss, slow, crash, breaks, cut, pause, wrong, away, unknown, operator;
+    double loss, slow, crash, breaks, cut, pause, wrong, away, unknown, operator, ill;
     enum plant plant;
     uint32_t sync;
     bool strict;
@@ -85,7 +85,7 @@ struct world {
     uint32_t queued;
     struct failover_record record; /* the coordinator's */
     uint32_t acked_at[LOG];        /* by position: the write that was acknowledged there */
-    uint32_t acknowledged, written, promotions, catch_ups, switchovers, waits;
+    uint32_t acknowledged, written, promotions, catch_ups, switchovers, waits, demotions;
     uint64_t promoted_epoch, serving_ticks;
     const char *broken;
 };
@@ -99,5 +99,6 @@ bool world_is_well(const struct world *w);
 uint8_t world_acts(const struct world *w);
 void world_crash(struct world *w, uint8_t i, uint64_t ticks);
 void world_break(struct world *w, uint8_t i, uint64_t ticks);
+void world_ail(struct world *w, uint8_t i, uint64_t ticks);
 
 #endif

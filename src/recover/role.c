@@ -39,7 +39,7 @@ static bool is_candidate(const struct role_facts *f, uint8_t i)
         return false;
     if (n->instance != INSTANCE_REPLICA && n->instance != INSTANCE_PRIMARY)
         return false;
-    return !f->record.sync || f->record.insync >> i & 1;
+    return f->record.sync ? f->record.insync >> i & 1 : !n->far;
 }
 
 static bool is_better(const struct role_facts *f, uint8_t a, uint8_t b)
@@ -92,12 +92,19 @@ static bool is_lost(const struct role_facts *f, uint8_t primary)
                          (n->instance != INSTANCE_UNKNOWN && !n->well) || began_anew(f, primary)));
 }
 
-static bool another_could(const struct role_facts *f)
+/* One that rests where it should be primary was started anew, by another agent: nobody would ever
+ * wake it. */
+static bool has_ended(const struct role_facts *f)
 {
-    for (uint8_t i = 0; i < f->n; i++)
-        if (i != f->self && is_candidate(f, i))
-            return true;
-    return false;
+    uint8_t instance = f->nodes[f->self].instance;
+    return instance == INSTANCE_DOWN || instance == INSTANCE_REPLICA;
+}
+
+/* It is there and does not do what it should: a judgement, which may be wrong, and may pass. */
+static bool is_ill(const struct role_facts *f)
+{
+    const struct role_node *me = &f->nodes[f->self];
+    return me->instance != INSTANCE_UNKNOWN && me->instance != INSTANCE_DOWN && !me->well;
 }
 
 /* --- orders and states --- */
@@ -400,22 +407,24 @@ static uint8_t target(const struct role *r, const struct role_facts *f)
     return to;
 }
 
+/* One whose process has ended cannot act, whoever else can. One that is only ill goes on until
+ * somebody has recorded a higher epoch, which shows that there is a coordinator and one that may be
+ * promoted: to step down before could only lose what it still does. */
 static struct role_order as_primary(struct role *r, const struct role_facts *f, uint64_t now)
 {
     const struct role_node *me = &f->nodes[f->self];
+    bool beyond = f->outdated || f->record.epoch > r->epoch;
     if (f->lease != LEASE_HELD || now >= f->deadline) {
         leave(r, now);
         return nothing();
     }
     wait_until(r, f->deadline);
-    if (f->outdated || f->record.epoch > r->epoch) {
-        challenged(r, f, now);
+    if (has_ended(f) || (beyond && is_ill(f))) {
+        leave(r, now);
         return nothing();
     }
-    bool down = me->instance == INSTANCE_DOWN;
-    bool ill = me->instance != INSTANCE_UNKNOWN && !me->well;
-    if (down || (ill && another_could(f))) {
-        leave(r, now);
+    if (beyond) {
+        challenged(r, f, now);
         return nothing();
     }
     uint8_t to = target(r, f);
@@ -440,7 +449,8 @@ static bool keeps_up(const struct role *r, const struct role_facts *f)
 static struct role_order as_yielder(struct role *r, const struct role_facts *f, uint64_t now)
 {
     uint64_t until = r->since + r->params.yield_patience;
-    if (f->lease != LEASE_HELD || f->outdated || f->record.epoch > r->epoch) {
+    bool bad = has_ended(f) || is_ill(f);
+    if (f->lease != LEASE_HELD || f->outdated || f->record.epoch > r->epoch || bad) {
         enter(r, ROLE_PRIMARY, now); /* it knows what to do */
         return nothing();
     }

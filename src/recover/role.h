@@ -36,6 +36,7 @@ struct role_node {
     bool maintenance;
     uint8_t instance;  /* enum role_instance */
     bool well;         /* its instance answers as it should */
+    bool far;          /* the primary is lost, and this one was too far behind it */
     uint64_t data;     /* epoch of the history that its data is a prefix of; 0: it does not know */
     uint64_t position; /* replication offset; comparable among those of one history */
     uint64_t acts;     /* under this epoch, as it says; 0: it does not */

@@ -11,9 +11,10 @@ _Static_assert(sizeof(struct service_row) % ROW == 0, "no two writers share a ca
 _Static_assert(sizeof(struct instance_verdict) % ROW == 0, "no two writers share a cache line");
 _Static_assert(sizeof(struct instance_row) % ROW == 0, "no two writers share a cache line");
 _Static_assert(sizeof(struct listener_row) % ROW == 0, "no two writers share a cache line");
-_Static_assert(sizeof(struct role_row) == 2 * ROW, "its two writers share no cache line");
+_Static_assert(sizeof(struct role_row) == 4 * ROW, "its two writers share no cache line");
 _Static_assert(sizeof(struct votes_head) == ROW && sizeof(struct vote_row) == ROW, "whole rows");
 _Static_assert((int)CELLS_LISTENERS == (int)VIEW_MAX_SOCKETS, "every listener has its row");
+_Static_assert((int)CELLS_PLACES == (int)VIEW_MAX_ON, "every place has its cell");
 _Static_assert(sizeof(size_t) == 8, "the largest region must not overflow");
 
 struct layout {

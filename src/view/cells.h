@@ -26,11 +26,12 @@
 
 enum {
     CELLS_MAGIC = 0x48464331,
-    CELLS_VERSION = 8,
+    CELLS_VERSION = 9,
     CELLS_MAX_WORKERS = 64,
     CELLS_BANKS = 4,
     CELLS_LISTENERS = 4096,
-    CELLS_VOTES = 256
+    CELLS_VOTES = 256,
+    CELLS_PLACES = 16
 };
 
 struct cells_header {
@@ -38,6 +39,8 @@ struct cells_header {
     uint32_t workers, services, slots; /* table sizes */
     uint64_t boot;                     /* ns, when the supervisor made it */
 };
+
+#define CELLS_MS UINT64_C(1000000) /* ns */
 
 typedef _Atomic uint64_t cell;
 
@@ -98,6 +101,9 @@ struct service_row { /* writer: one lane's worker */
     cell commits;      /* rounds that let replies go */
     cell commit_us_sum;
     cell commit_since; /* gauge, ns: replies have waited since; 0: none do */
+    cell read_replica; /* readers led to a replica */
+    cell read_primary; /* ... to the primary, since no replica was fit */
+    cell read_left;    /* ... that had to leave one that is not fit any more */
     cell quiet;        /* the role's `hold` for which nothing is under way here any more */
 };
 
@@ -134,7 +140,7 @@ struct listener_row {       /* writer: one lane's worker */
 /* One for each service slot: who acts as the primary of that service, and until when
  * (docs/failover.md). The gate is open here if and only if gate != 0, gate == lease_epoch and the
  * clock (CLOCK_BOOTTIME) is below lease_until: whoever carries a write or acts as the primary looks
- * at these three before each step, by the clock of its loop's turn. Two writers, two lines. */
+ * at these three before each step, by the clock of its loop's turn. No line has two writers. */
 struct role_row {
     /* writer: the thread of the heartbeats, in control */
     _Alignas(64) cell lease_until; /* ns; 0: the lease is not held here */
@@ -150,6 +156,9 @@ struct role_row {
     cell sync;              /* acknowledgements that a reply needs now */
     cell insync;            /* places that are in sync, bits */
     cell state;             /* enum role_state */
+    cell known_at;          /* ns: `replicas` is of then */
+    /* by place: who may be read at, and how far behind it is (cells_replica); 0: nobody */
+    _Alignas(64) cell replicas[CELLS_PLACES];
 };
 
 /* What this node has promised as a voter, so that it need not be forgotten with the process
@@ -233,6 +242,20 @@ static inline bool cells_lane_used(const struct cells *c, uint32_t lane)
 {
     uint32_t bank = lane / c->workers;
     return bank == 0 || cell_get(&c->processes[cells_proxy_row(c->workers, bank)].generation) != 0;
+}
+/* An instance that readers may go to, and how far behind it is, in one cell. */
+static inline uint64_t cells_replica(uint64_t lag, uint64_t bytes)
+{
+    return UINT64_C(1) << 63 | MIN(lag / CELLS_MS, UINT64_C(0x7ffffff)) << 36 |
+           MIN(bytes, UINT64_C(0xfffffffff));
+}
+static inline uint64_t cells_replica_lag(uint64_t v) /* ns */
+{
+    return (v >> 36 & 0x7ffffff) * CELLS_MS;
+}
+static inline uint64_t cells_replica_bytes(uint64_t v)
+{
+    return v & 0xfffffffff;
 }
 /* Writers of this service wait for what it holds until `hold` (role_row): is nothing under way any
  * more, at any proxy that lives? */

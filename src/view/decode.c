@@ -168,6 +168,8 @@ static void get_primary(struct decoder *d, struct view_primary *p)
     p->strict = get_bool(d);
     p->lag_bytes = get_u64(&d->r);
     p->lag_time = get_u64(&d->r);
+    p->n_readers = get_u32(&d->r);
+    p->only_replicas = get_bool(d);
     get_words(d, &p->command);
     get_words(d, &p->hook);
     p->hang_after = get_u64(&d->r);

@@ -53,8 +53,9 @@ static bool agent_valid(const struct view_primary *p)
     bool redis = p->agent == AGENT_REDIS;
     return p->agent < AGENTS && command_valid(&p->command) && command_valid(&p->hook) &&
            (p->command.n > 0) == (p->agent == AGENT_PROCESS) &&
-           (p->agent != AGENT_HOOK || p->hook.n) && (redis || p->sync == 0) &&
-           (!redis || p->port) && p->sync < p->n_on;
+           (p->agent != AGENT_HOOK || p->hook.n) &&
+           (redis || (p->sync == 0 && p->n_readers == 0)) && (!redis || p->port) &&
+           p->sync < p->n_on;
 }
 
 /* The others look for it at the node's own address. */
@@ -79,5 +80,7 @@ int verify_primary(const struct view *v, const struct view_service *s, struct er
     for (uint32_t i = 0; i < s->n_sockets; i++)
         if (!listener_valid(v, &v->sockets[s->sockets[i]].addr))
             return verify_bad(e, s->name, "a listener that not every node can have");
+    if (p->n_readers > s->n_sockets)
+        return verify_bad(e, s->name, "more listeners for readers than listeners");
     return s->n_sockets == 0 || p->port ? 0 : verify_bad(e, s->name, "listeners and no port");
 }

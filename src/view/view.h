@@ -346,11 +346,14 @@ struct view_primary {
                                      0: no bound */
     struct view_words command;    /* AGENT_PROCESS: the program and its arguments */
     struct view_words hook;       /* told of each change of the role; AGENT_HOOK has one */
-    uint64_t hang_after;          /* its own node fails an instance without a good answer so long */
-    uint64_t hold;                /* new clients wait so long, at most, while nobody is primary */
-    uint32_t hold_clients;        /* and so many of them */
-    bool failback;                /* the first of `on` that can becomes primary again */
-    uint32_t flaps; /* failovers within flap_window, then each waits longer; 0: never */
+    uint32_t n_readers;    /* AGENT_REDIS: the last of the service's sockets; their clients read at
+                              replicas */
+    bool only_replicas;    /* ... and never at the primary */
+    uint64_t hang_after;   /* its own node fails an instance without a good answer so long */
+    uint64_t hold;         /* new clients wait so long, at most, while nobody is primary */
+    uint32_t hold_clients; /* and so many of them */
+    bool failback;         /* the first of `on` that can becomes primary again */
+    uint32_t flaps;        /* failovers within flap_window, then each waits longer; 0: never */
     uint64_t flap_window;
     struct view_words apart; /* services whose primary is better elsewhere, by name */
 };

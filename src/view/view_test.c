@@ -196,6 +196,8 @@ static void add_primary(struct view *v, struct view_service *s)
                                        .strict = true,
                                        .lag_bytes = 1000,
                                        .lag_time = SECOND,
+                                       .n_readers = 1,
+                                       .only_replicas = true,
                                        .hook = command(v, "/bin/hook", ""),
                                        .hang_after = SECOND,
                                        .hold = SECOND,

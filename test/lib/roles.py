@@ -22,6 +22,12 @@ from holdfast import until
 PORT, EVERY = 26379, 0.005
 
 
+def comm(pid):
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as f:
+        return f.read().strip()
+    return ""
+
+
 class Client:
     """Writes k:N = N, one after the other; whoever does not answer within a while is left."""
 
@@ -131,17 +137,16 @@ class Writer(threading.Thread):
 
 class Roles(Coordinated):
     CODES = ("role-", "switchover", "failover")
+    SERVICE = "cache"
 
-    def __init__(self, site, names, sync=1, more="", on=None, **rest):
-        service = f"""service cache {{
-  agent  = redis
+    def __init__(self, site, names, sync=1, more="", on=None, service=None, **rest):
+        """service: instead of the block of a Redis, all that is between its braces."""
+        redis = f"""agent = redis
   on     = {{{", ".join(on or names)}}}
   listen = tcp://0.0.0.0:{PORT}
   sync   = {sync}
-  {more}
-}}
-"""
-        super().__init__(site, names, more=service, **rest)
+  {more}"""
+        super().__init__(site, names, more=f"service {self.SERVICE} {{\n  {service or redis}\n}}\n", **rest)
         self.writers = 0
 
     def begin(self):
@@ -152,7 +157,7 @@ class Roles(Coordinated):
 
     def role(self, name):
         try:
-            return self[name].ask("/v1/roles/cache")["roles"][0]
+            return self[name].ask(f"/v1/roles/{self.SERVICE}")["roles"][0]
         except (OSError, ValueError, KeyError, IndexError):
             return {}
 
@@ -213,6 +218,10 @@ class Roles(Coordinated):
                 if e["code"].startswith(self.CODES) or e["code"].startswith("node-"):
                     lines.append((e["boot_ns"], f"{(e['boot_ns'] - since) / 1e6:10.1f} {name}: {e['code']} {e['subject']}: {e['text']}"))
         return "\n".join(line for _, line in sorted(lines))
+
+    def ours(self, name):
+        """All processes of the node that are holdfast's."""
+        return [pid for pid in self.everything(name) if comm(pid).startswith("holdfast")]
 
     def everything(self, name):
         """All processes of the node: its own, etcd, the instance."""

@@ -103,9 +103,9 @@ def test_it_runs_only_where_it_was_told_to(site):       # noqa: F811
 def test_one_that_ends_is_started_again_ever_more_slowly(site):     # noqa: F811
     node = job(site, 'echo x >> "{0}/told"; echo its last words; exit 3')
     node.promote("job", 1)
-    for n, wait in ((1, 100), (2, 200), (3, 400)):
-        sick = node.await_("report", state="primary", well=False, starts=n)
-        assert sick["sentence"] == f"it ended with status 3; it is started again in {wait} ms"
+    for n, wait in ((1, 100), (2, 200), (3, 400)):      # one that goes on ending is not well
+        sick = node.await_("report", state="primary", pid=0, starts=n)
+        assert sick["well"] == (n < 3) and sick["sentence"] == f"it ended with status 3; it is started again in {wait} ms"
     assert "job: its last words" in node.text()
     node.order("job", "demote", 1)
     node.await_("report", state="replica", well=True)
@@ -196,3 +196,81 @@ def test_what_runs_ends_with_the_agent(site, orderly):      # noqa: F811
     pid = node.await_("report", state="primary")["pid"]
     node.say(f"end {orderly}")
     assert node.await_("ended")["status"] == 0 and not lives(pid)
+
+
+FAMILY = """
+sh -c 'trap "" TERM HUP; while :; do date +%s%N > "{0}/child.new"; mv "{0}/child.new" "{0}/child"; sleep 0.01; done' &
+""" + LOOP
+
+
+def below(node):
+    """The processes that the agent started, by name."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if int(status(int(pid), "PPid")) == node.agent:
+                found[status(int(pid), "Name")] = int(pid)
+        except (OSError, TypeError, ValueError, StopIteration, KeyError):
+            continue
+    return found
+
+
+def last(node):
+    """ns of the clock: when the command or its child did something last."""
+    return max(int(node.read(name) or 0) for name in ("alive", "child"))
+
+
+def await_silence(node):
+    """Nothing of it does anything any more; when it last did."""
+    seen = []
+    until(lambda: seen.append(last(node)) or (len(seen) > 10 and seen[-1] == seen[-10]), 10, "silence")
+    return seen[-1]
+
+
+def families(node):
+    node.promote("job", 1)
+    pid = node.await_("report", state="primary")["pid"]
+    until(lambda: node.read("alive") and node.read("child"), 5, "the command and its child to run")
+    return pid
+
+
+@pytest.mark.parametrize("whom", ["the agent", "all of ours", "everything"])
+def test_its_deadline_holds_when_the_agent_is_stopped(site, whom):      # noqa: F811
+    node = job(site, FAMILY)
+    pid = families(node)
+    node.say("lease 1 400")
+    time.sleep(0.1)      # the leash has seen it
+    deadline = time.time_ns() + 300_000_000
+    ours = [node.agent, *({"all of ours": [below(node)["holdfast-leash"]], "everything": below(node).values()}.get(whom, []))]
+    for one in ours:
+        os.kill(one, signal.SIGSTOP)
+    try:
+        until(lambda: not lives(pid), 5, "its end")
+        assert await_silence(node) < deadline + D * 1_000_000 * PATIENCE
+    finally:
+        for one in filter(lives, ours):
+            os.kill(one, signal.SIGCONT)
+    node.await_("report", state="replica")
+    assert "holdfast-leash" not in below(node)
+
+
+@pytest.mark.parametrize("whom", ["the agent", "all of ours"])
+def test_its_children_too_end_when_the_agent_is_killed(site, whom):      # noqa: F811
+    node = job(site, FAMILY)
+    pid = families(node)
+    ours = [node.agent] if whom == "the agent" else [node.agent, below(node)["holdfast-leash"]]
+    at = time.time_ns()
+    for one in ours:
+        os.kill(one, signal.SIGKILL)
+    until(lambda: not lives(pid), 5, "its end")
+    assert await_silence(node) < at + 100_000_000 * PATIENCE
+
+
+def test_a_leash_that_is_killed_takes_the_command_with_it(site):      # noqa: F811
+    node = job(site, FAMILY)
+    families(node)
+    os.kill(below(node)["holdfast-leash"], signal.SIGKILL)
+    assert "killed by signal 9" in node.await_("report", state="primary", pid=0)["sentence"]
+    again = node.await_("report", state="primary", starts=2)
+    assert again["well"] and "was started again" in again["sentence"]
+    assert "holdfast-leash" in below(node)

@@ -70,6 +70,7 @@ def percentiles(ns):
     return f"median {ns[len(ns) // 2] / 1e6:.2f} ms, p99 {ns[len(ns) * 99 // 100] / 1e6:.1f} ms"
 
 
+@pytest.mark.quiet
 def test_a_change_takes_what_the_disk_takes(tmp_path, site):
     """Beside a file that is only appended to and synced. Noise of the machine is in both."""
     took, bare = [], []

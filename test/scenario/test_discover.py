@@ -416,6 +416,7 @@ def test_what_was_told_survives_control_and_the_daemon(site, empty):
     assert put_all(node, wanted)[1]["added"] == 20
 
 
+@pytest.mark.quiet
 def test_a_thousand_instances_in_one_request(site, empty):
     node, wanted = empty, [f"127.0.{i // 250}.{i % 250 + 1}:9" for i in range(1000)]
     began = time.monotonic()

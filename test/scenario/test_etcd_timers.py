@@ -8,9 +8,12 @@ import os
 import statistics
 import time
 
+import pytest
 from busy import Busy
 from etcd import EtcdCluster, timers
 from holdfast import PATIENCE
+
+pytestmark = pytest.mark.quiet
 
 ROUNDS = int(os.environ.get("HOLDFAST_ROUNDS", "3"))
 MINUTES = float(os.environ.get("HOLDFAST_ETCD_MINUTES", "0.2"))

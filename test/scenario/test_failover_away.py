@@ -4,6 +4,7 @@ coordinator, by an event and by `holdfast roles`, and is replaced when it is bac
 HOLDFAST_AWAY: seconds without any member of the coordinator; 15.
 """
 import os
+import signal
 import time
 
 import pytest
@@ -57,3 +58,29 @@ def test_primaries_serve_on_without_the_coordinator_and_a_failure_waits_for_it(c
             until(lambda: WAITS not in cluster[name].command("roles").stdout, 20, f"{name} to wait no more")
     assert len(told(cluster, "role-promoted", lost)) == 1, cluster.story(at)
     assert writer.check() and near.check()
+
+
+def test_a_primary_that_hangs_meanwhile_keeps_its_role_and_is_replaced_when_the_coordinator_is_back(cluster, site):
+    was = cluster.primary()
+    others = cluster.backups(was)
+    with cluster.writer(*others) as writer:
+        down = cluster.members_down("stopped")
+        at = cluster.signal_instance(was, signal.SIGSTOP)
+        for name in cluster.names:
+            until(lambda: any(WAITS in e["text"] for e in cluster[name].events("role-waits", since=at)), 20, f"{name} to say what is waited for")
+        assert WAITS in cluster[was].command("roles").stdout
+        on = cluster.signal_instance(was, signal.SIGCONT)
+        site.report(f"hung, and goes on: a write is accepted after {writer.outage(on):.0f} ms")
+        until(lambda: not any(cluster.role(name)["waits"] for name in cluster.names), 20, "nobody to wait any more")
+        for code in ("role-promoted", "role-demoted"):
+            assert not told(cluster, code, at), cluster.story(at)
+
+        hung = cluster.signal_instance(was, signal.SIGSTOP)
+        until(lambda: any(WAITS in e["text"] for e in cluster[was].events("role-waits", since=hung)), 20, "it to wait again")
+        assert not told(cluster, "role-demoted", at), cluster.story(at)
+        back = now()
+        down.over()
+        site.report(f"the coordinator is back, and it still hangs: a write is accepted after {writer.outage(back, 40):.0f} ms")
+        cluster.settle()
+    assert len(told(cluster, "role-promoted", hung)) == 1 and cluster.primary() != was, cluster.story(at)
+    writer.check()

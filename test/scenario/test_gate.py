@@ -96,6 +96,7 @@ def test_nobody_is_passed_on_twice(cluster):
     assert t.read() == "PONG"
 
 
+@pytest.mark.quiet
 def test_new_clients_wait_until_somebody_is_primary(cluster):
     c = cluster(2)
     talks = [g.talk() for g in c.gates for _ in range(5)]
@@ -110,6 +111,7 @@ def test_new_clients_wait_until_somebody_is_primary(cluster):
     assert sum(g.row()["held"] for g in c.gates) == 0
 
 
+@pytest.mark.quiet
 def test_who_waits_is_bounded_in_time_and_number(cluster):
     c = cluster(1, hold=300, clients=3)
     talks = [c.gates[0].talk() for _ in range(3)]
@@ -242,6 +244,7 @@ def test_nothing_is_sent_on_what_was_true_before(cluster, cells):
         instance.stop()
 
 
+@pytest.mark.quiet
 def test_the_deadline_cuts_who_only_waits(cluster):
     """No byte comes that could make anybody look at the clock."""
     c = cluster(1)
@@ -268,6 +271,7 @@ def test_a_lease_that_is_renewed_keeps_it_open(cluster):
     assert c.gates[0].row()["cut_deposed"] == 0
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("cells", [{"gate": 0}, {"lease_epoch": 9}, {"lease_until": 1}])
 def test_a_deposed_primary_is_cut_at_once(cluster, cells):
     """Those that wait for a reply are cut: nobody knows what became of the command. Those that wait for nothing go on later."""
@@ -367,6 +371,7 @@ def test_a_reply_waits_for_the_replicas(cluster):
     assert c.gates[0].row()["commit_since"] == 0
 
 
+@pytest.mark.quiet
 def test_what_is_in_sync_is_controls_to_say(cluster):
     """A replica is lost: replies wait until control has shrunk the set, and go at once then."""
     c = cluster(3)

@@ -103,6 +103,7 @@ def report(site, what, times):
     site.report(f"{what}: median {statistics.median(times):.0f} ms, worst {max(times):.0f} ms of {len(times)}")
 
 
+@pytest.mark.quiet
 def test_another_holds_when_one_is_gone(site):
     """The promise is over after 405 ms, the node is failed meanwhile; the next round of somebody else gets the lease."""
     with Ring(site, "abc", 6) as ring:
@@ -131,6 +132,7 @@ def thread_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+@pytest.mark.quiet
 def test_a_hundred_roles_cost_little(site):
     """Five nodes, twenty roles held by each: rounds of all of them leave in two datagrams to each voter."""
     with Ring(site, "abcde", 100) as ring:
@@ -161,6 +163,7 @@ def test_a_lease_outlives_kills_of_control(site, names):
         assert not ring.wrong, ring.wrong[:3]
 
 
+@pytest.mark.quiet
 def test_whoever_was_stopped_believes_nothing(site):
     """Two seconds of SIGSTOP: somebody else has its roles, and it knows that when it goes on, before it does anything."""
     with Ring(site, "abc", 6) as ring:

@@ -19,6 +19,7 @@ RUNS = max(4, ROUNDS * 5 // 2)
 MEDIAN_MS, WORST_MS = 300, 500
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("names", ["abc", "abcde"], ids=["three nodes", "five nodes"])
 def test_a_lost_node_is_known_to_all(site, names):
     with Cluster(site, names) as cluster:

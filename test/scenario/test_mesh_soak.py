@@ -8,10 +8,13 @@ import os
 import sys
 import time
 
+import pytest
 from busy import Busy
 from cluster import Cluster, answered, now
 from holdfast import PATIENCE
 from losing import ms
+
+pytestmark = pytest.mark.quiet
 
 MINUTES = float(os.environ.get("HOLDFAST_MESH_MINUTES", "0.06"))
 BUSY = int(os.environ.get("HOLDFAST_MESH_BUSY", 2 * os.cpu_count()))

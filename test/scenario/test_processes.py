@@ -87,6 +87,7 @@ def test_control_stopped_while_a_backend_dies(running):
     assert running.delivered_twice() == []
 
 
+@pytest.mark.quiet
 def test_proxy_killed(running):
     node, load = running.running, running.traffic
     prober = running.load(node.port, connections=1, fresh=1, think_us=1000, post=0, put=0)

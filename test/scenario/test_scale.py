@@ -7,7 +7,10 @@ import socket
 import threading
 import time
 
+import pytest
 from holdfast import PATIENCE, SANITIZED, connects, sample, until
+
+pytestmark = pytest.mark.quiet
 
 SERVICES, INSTANCES = 1000, 10
 KIB = 1024

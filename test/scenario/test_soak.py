@@ -16,10 +16,13 @@ import re
 import sys
 import time
 
+import pytest
 from drift import MIB, drifts, look
 from holdfast import PATIENCE, SANITIZED, until
 from mixed import BURST, RATE, REST, Soak
 from soak import Limited
+
+pytestmark = pytest.mark.quiet
 
 MINUTES = float(os.environ.get("HOLDFAST_SOAK_MINUTES", "0.4"))
 SEED = int(os.environ.get("HOLDFAST_SOAK_SEED", str(random.SystemRandom().randrange(10**6))))

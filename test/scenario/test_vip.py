@@ -71,7 +71,7 @@ def lose(cluster, was):
 
 def kill(cluster, was):
     """All that is holdfast's, at once: nobody says goodbye."""
-    pids = [pid for pid in cluster.everything(was) if comm(pid).startswith("holdfast")]
+    pids = cluster.ours(was)
     assert len(pids) >= 4, pids
     at = now()
     cluster.signal(pids, signal.SIGKILL)
@@ -82,12 +82,6 @@ def kill(cluster, was):
 def pause(cluster, was):
     pids = cluster.everything(was)
     return cluster.signal(pids, signal.SIGSTOP), lambda: cluster.signal(pids, signal.SIGCONT)
-
-
-def comm(pid):
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as f:
-        return f.read().strip()
-    return ""
 
 
 FAULTS = {"node lost": lose, "every process killed": kill, "every process paused": pause}

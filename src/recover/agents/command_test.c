@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 struct ended {
@@ -69,6 +70,21 @@ static void who_takes_too_long_is_killed(void **state)
     assert_true(clock_now() - from < 10 * NS_PER_S);
 }
 
+/* Its end is known before its limit is looked at, however late we look. */
+static void one_that_ended_while_we_did_not_run_is_not_late(void **state)
+{
+    const char *const argv[] = {"sh", "-c", "echo 42", NULL};
+    struct program p = shell(argv);
+    struct ended x = {0};
+    struct command *c;
+    assert_int_equal(loop_new(&x.loop, NULL), 0);
+    assert_int_equal(command_start(&c, x.loop, &p, 100 * NS_PER_MS, done, &x, NULL), 0);
+    usleep(500 * 1000);
+    assert_int_equal(loop_run(x.loop, NULL), 0);
+    assert_int_equal(x.code, 0);
+    loop_free(x.loop);
+}
+
 static void who_prints_too_much_is_killed(void **state)
 {
     struct ended x = run("yes", 20 * NS_PER_S);
@@ -110,6 +126,7 @@ int main(void)
         cmocka_unit_test(what_it_printed_is_the_result),
         cmocka_unit_test(a_failure_has_its_last_words),
         cmocka_unit_test(who_takes_too_long_is_killed),
+        cmocka_unit_test(one_that_ended_while_we_did_not_run_is_not_late),
         cmocka_unit_test(who_prints_too_much_is_killed),
         cmocka_unit_test(one_that_is_given_up_is_gone),
         cmocka_unit_test(memory_and_programs_may_be_missing),

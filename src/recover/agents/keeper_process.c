@@ -3,12 +3,16 @@
  *
  *   state     event                      what happens                         state then
  *   idle      PROMOTE                     it is started                        runs
- *   runs      it ends                     started again after a wait, which doubles up to
- *                                         LONGEST; not well meanwhile          waits
+ *   runs      it ends                     started again here after a wait, which doubles
+ *                                         up to LONGEST; one that ended more than PATIENT
+ *                                         times since it ran for STEADY is not well,
+ *                                         and another node may take it         waits
  *   waits     the wait is over            it is started                        runs
  *   runs      FOLLOW, FENCE, DEMOTE       SIGTERM; SIGKILL after GRACE         stops
  *   stops     it ends                     the order is answered                idle
  *   any       the lease's deadline        SIGKILL to its group                 stops
+ *
+ * The deadline holds without the agent too, whether it hangs, is stopped or is killed: leash.h.
  *
  * It has no data of its own that is replicated: every node is as good as any, its position is 0.
  * One that makes itself a session of its own escapes the end of its group (process.h): it must not.
@@ -16,19 +20,23 @@
 #include <stdio.h>
 
 #include "recover/agents/keeper.h"
+#include "recover/agents/leash.h"
 
 #define SHORTEST (100 * NS_PER_MS)
 #define LONGEST  (10 * NS_PER_S)
 #define STEADY   (10 * NS_PER_S) /* so long it ran: the next wait is the shortest again */
 #define GRACE    (5 * NS_PER_S)
-enum { COMMAND_FILES = 65536 };
+enum { COMMAND_FILES = 65536, PATIENT = 2 };
 
 struct kept_process {
     struct keeper *keeper;
     struct runner runner;
+    struct leash leash;
     struct output output;
     struct timer again;
     uint64_t started, wait;
+    uint32_t ends; /* since it ran for long */
+    char ended[96];
     bool wanted; /* this node's is the one that runs */
 };
 
@@ -46,7 +54,7 @@ static void on_output(struct runner *r, struct str bytes)
     output_add(&p->output, bytes, loop_now(p->keeper->loop));
 }
 
-static void wait_again(struct kept_process *p, const char *why)
+static void wait_again(struct kept_process *p, const char *why, bool patient)
 {
     struct keeper *k = p->keeper;
     uint64_t now = loop_refresh(k->loop);
@@ -55,6 +63,8 @@ static void wait_again(struct kept_process *p, const char *why)
     keeper_well(k, "it %s; it is started again in %llu ms", why,
                 (unsigned long long)(p->wait / NS_PER_MS));
     keeper_log(k, true, "%s", k->report.sentence);
+    p->ends = steady ? 1 : p->ends + 1;
+    k->report.well = patient && p->ends <= PATIENT;
     loop_timer_set(k->loop, &p->again, now + p->wait);
 }
 
@@ -63,7 +73,8 @@ static void rest(struct kept_process *p)
 {
     struct keeper *k = p->keeper;
     loop_timer_stop(k->loop, &p->again);
-    p->wait = 0;
+    p->wait = p->ends = 0;
+    p->ended[0] = 0;
     k->report.pid = 0;
     k->report.joined = true;
     if (k->ending) {
@@ -81,16 +92,41 @@ static void on_exit(struct runner *r, int status)
 {
     struct kept_process *p = CONTAINER_OF(r, struct kept_process, runner);
     struct keeper *k = p->keeper;
-    char what[96];
+    leash_end(&p->leash);
     output_end(&p->output, loop_now(k->loop));
-    runner_tell(status, what, sizeof what);
+    runner_tell(status, p->ended, sizeof p->ended);
     k->report.pid = 0;
     if (!p->wanted) {
         rest(p);
         return;
     }
-    wait_again(p, what);
+    wait_again(p, p->ended, true);
     keeper_tell(k);
+}
+
+/* In the leash: until when the epoch of its start may act. */
+static uint64_t deadline(void *context)
+{
+    const struct keeper *k = context;
+    uint64_t epoch, until = k->host->lease(k->host->context, k->spec.slot, &epoch);
+    return epoch >= k->acts_epoch ? until : 0;
+}
+
+static int start_tied(struct kept_process *p, const struct program *what, struct err *e)
+{
+    struct keeper *k = p->keeper;
+    int r = leash_start(&p->leash, deadline, k, k->spec.demotion / 2, e);
+    if (r)
+        return r;
+    r = runner_start(&p->runner, what, e);
+    if (r == 0) {
+        r = leash_tie(&p->leash, p->runner.pid, e);
+        if (r)
+            runner_abandon(&p->runner);
+    }
+    if (r)
+        leash_end(&p->leash);
+    return r;
 }
 
 static int execute(struct kept_process *p, struct err *e)
@@ -107,7 +143,7 @@ static int execute(struct kept_process *p, struct err *e)
     k->host->fill(k->host->context, &what);
     what.files = COMMAND_FILES;
     what.nice = 0;
-    r = r ? r : runner_start(&p->runner, &what, e);
+    r = r ? r : start_tied(p, &what, e);
     arena_free(&memory);
     return r;
 }
@@ -119,7 +155,7 @@ static void begin(struct kept_process *p)
     if (execute(p, &e)) {
         char why[200];
         snprintf(why, sizeof why, "cannot be started: %.180s", e.text);
-        wait_again(p, why);
+        wait_again(p, why, false);
         keeper_done(k, e.code, &e);
         keeper_tell(k);
         return;
@@ -129,14 +165,23 @@ static void begin(struct kept_process *p)
     k->report.starts++;
     keeper_log(k, false, "runs as process %ld", (long)p->runner.pid);
     keeper_well(k, KEEPER_GOOD);
+    if (p->ends)
+        snprintf(k->report.sentence, sizeof k->report.sentence, "it %s and was started again",
+                 p->ended[0] ? p->ended : "could not be started");
     keeper_state(k, INSTANCE_PRIMARY);
     keeper_done(k, 0, NULL);
     keeper_tell(k);
 }
 
+/* After a pause of the whole agent this may be due before the lease's timer is looked at. */
 static void on_again(struct timer *t)
 {
-    begin(CONTAINER_OF(t, struct kept_process, again));
+    struct kept_process *p = CONTAINER_OF(t, struct kept_process, again);
+    struct keeper *k = p->keeper;
+    if (keeper_lease_holds(k, loop_refresh(k->loop)))
+        begin(p);
+    else
+        loop_timer_set(k->loop, &p->again, loop_now(k->loop) + SHORTEST);
 }
 
 static void end(struct kept_process *p, uint64_t grace)
@@ -223,6 +268,7 @@ static void process_close(struct keeper *k)
     struct kept_process *p = k->kept;
     loop_timer_stop(k->loop, &p->again);
     runner_abandon(&p->runner);
+    leash_end(&p->leash);
     mem_free(p);
 }
 

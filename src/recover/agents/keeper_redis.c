@@ -189,7 +189,7 @@ static void begin(struct kept_redis *r)
     }
     r->life = REDIS_RUNS;
     r->started = loop_refresh(k->loop);
-    r->good_at = r->started;
+    patience_good(&r->well, r->started);
     r->fresh = true;
     k->report.pid = (uint32_t)r->runner.pid;
     k->report.starts++;

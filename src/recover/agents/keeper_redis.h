@@ -21,6 +21,7 @@
 #define HF_RECOVER_KEEPER_REDIS_H
 
 #include "recover/agents/keeper.h"
+#include "recover/agents/patience.h"
 #include "recover/agents/redis_link.h"
 #include "recover/agents/redis_sink.h"
 
@@ -78,8 +79,7 @@ struct kept_redis {
     struct redis_info info;
     bool known;           /* info is of this connection */
     uint32_t looks;       /* of the present look, under way */
-    uint64_t looked_at;   /* when the present look began */
-    uint64_t good_at;     /* the last good answer */
+    struct patience well; /* since the last good look */
     uint64_t probed_at;   /* the last EXPIRE */
     uint64_t eager_until; /* somebody waits for what changes */
     char complaint[160];  /* of the last look: "": none */

@@ -10,13 +10,14 @@
  * Every 25 ms; more often while somebody waits for what it tells. Each look that finds nothing
  * wrong is a good answer. What is wrong for hang_after makes the instance not well: it answers and
  * refuses writes, its disk is full, it does not answer at all. That memory is full is its users'
- * business. */
+ * business. Time in which the agent did not run itself does not count (patience.h). */
 #include <stdio.h>
 
 #include "recover/agents/keeper_redis.h"
 
 #define LOOK_EVERY   (25 * NS_PER_MS)
 #define LOOK_SOON    (8 * NS_PER_MS)
+#define TURN_MOST    (2 * LOOK_EVERY) /* what comes later is our own delay */
 #define EAGER_FOR    (NS_PER_S)
 #define EXPIRE_EVERY (NS_PER_S)
 
@@ -153,14 +154,14 @@ static bool should_be_other(const struct kept_redis *r)
 static void judge(struct kept_redis *r)
 {
     struct keeper *k = r->keeper;
-    uint64_t now = loop_now(k->loop), bad = now - r->good_at;
+    uint64_t now = loop_now(k->loop), bad = patience_turn(&r->well, now, TURN_MOST);
     if (r->fresh && !r->complaint[0])
         complain(r, STR("it starts"));
     if (!r->complaint[0] && r->known && should_be_other(r))
         complain(r, r->info.primary ? STR("it is a primary, and was not told to be one")
                                     : STR("it follows somebody, and was told not to"));
     if (r->complaint[0] == 0) {
-        r->good_at = now;
+        patience_good(&r->well, now);
         keeper_well(k, KEEPER_GOOD);
     } else if (bad >= k->spec.hang_after || r->fresh) {
         keeper_well(k, "%s", r->complaint);
@@ -228,7 +229,6 @@ static void follow_again(struct kept_redis *r, uint64_t now)
 static void begin(struct kept_redis *r, uint64_t now)
 {
     r->complaint[0] = 0;
-    r->looked_at = now;
     follow_again(r, now);
     if (r->keeper->report.state == INSTANCE_PRIMARY && !r->demoting)
         ask_primary(r, now);
@@ -241,7 +241,7 @@ void redis_on_look(struct timer *t)
 {
     struct kept_redis *r = CONTAINER_OF(t, struct kept_redis, look);
     struct keeper *k = r->keeper;
-    uint64_t now = loop_refresh(k->loop), bad = now - r->good_at;
+    uint64_t now = loop_refresh(k->loop), bad = patience_turn(&r->well, now, TURN_MOST);
     bool open = redis_link_is_open(&r->link);
     if (open && r->looks == 0)
         begin(r, now);

@@ -75,7 +75,9 @@ static void limit(struct kept_redis *r, uint64_t within)
 void redis_passwords(struct kept_redis *r)
 {
     const struct agent_instance *spec = &r->keeper->spec;
-    const char *const users[][2] = {{"holdfast", spec->password}, {"default", spec->gate_password}};
+    const char *const users[][2] = {{"holdfast", spec->password},
+                                    {"default", spec->gate_password},
+                                    {"reader", spec->gate_password}};
     for (size_t i = 0; i < ARRAY_LEN(users); i++) {
         struct buf *out = redis_link_ask(&r->link, TAG_NONE);
         char password[INSTANCE_PASSWORD + 1];
@@ -315,7 +317,7 @@ static void promoted(struct kept_redis *r)
     k->report.history = k->order.epoch;
     keeper_state(k, INSTANCE_PRIMARY);
     keeper_well(k, KEEPER_GOOD);
-    r->good_at = loop_now(k->loop);
+    patience_good(&r->well, loop_now(k->loop));
     keeper_done(k, 0, NULL);
 }
 

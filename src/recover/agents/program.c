@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
-#include <grp.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -74,15 +73,18 @@ static bool limit(const struct program *p)
 }
 
 /* Every capability too: those of the bounding set can come back by a set-user-ID program only,
- * which no_new_privs forbids. */
+ * which no_new_privs forbids. By the kernel's own calls: the C library's would have all threads do
+ * the same by a signal, whose action is the default by now. */
 static bool become(const struct program *p)
 {
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct sets[2] = {{0}};
     if (!p->drop)
         return true;
-    return setgroups(0, NULL) == 0 && setresgid(p->gid, p->gid, p->gid) == 0 &&
-           setresuid(p->uid, p->uid, p->uid) == 0 && syscall(SYS_capset, &head, sets) == 0;
+    return syscall(SYS_setgroups, 0, NULL) == 0 &&
+           syscall(SYS_setresgid, p->gid, p->gid, p->gid) == 0 &&
+           syscall(SYS_setresuid, p->uid, p->uid, p->uid) == 0 &&
+           syscall(SYS_capset, &head, sets) == 0;
 }
 
 /* After the change of user, which clears the death signal. Who lost its parent in between ends. */

@@ -12,6 +12,10 @@
 static const char users_may[] = "~* &* +@all -@admin -acl -cluster -module -debug "
                                 "+acl|whoami +client|list +latency +role +slowlog";
 
+/* The same to look only: for connections past the gate, which a replica that becomes primary keeps.
+ */
+static const char readers_may[] = "-@write";
+
 static void put_quoted(struct buf *b, const char *s)
 {
     buf_add(b, "\"", 1);
@@ -42,6 +46,7 @@ static void put_users(struct buf *b, const struct agent_instance *spec)
     buf_printf(b, "masteruser holdfast\nmasterauth %s\n", spec->password);
     buf_printf(b, "user holdfast on >%s ~* &* +@all\n", spec->password);
     buf_printf(b, "user default on >%s %s\n", spec->gate_password, users_may);
+    buf_printf(b, "user reader on >%s %s %s\n", spec->gate_password, users_may, readers_may);
     buf_printf(b, "enable-protected-configs no\nenable-debug-command no\n"
                   "enable-module-command no\n");
 }

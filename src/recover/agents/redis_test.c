@@ -113,6 +113,24 @@ static void what_is_no_info_is_refused(void **state)
         assert_false(redis_info_read(str_of(bad[k]), &spec, &i));
 }
 
+/* --- how long it is not well --- */
+
+static void only_time_in_which_we_ran_counts(void **state)
+{
+    enum { EVERY = 25, MOST = 50 };
+    uint64_t now = 1000;
+    struct patience p;
+    patience_good(&p, now);
+    for (int i = 0; i < 10; i++)
+        patience_turn(&p, now += EVERY, MOST);
+    assert_int_equal(p.bad, 10 * EVERY);
+    assert_int_equal(patience_turn(&p, now += 3000, MOST), 10 * EVERY + MOST); /* we were stopped */
+    assert_int_equal(patience_turn(&p, now += EVERY, MOST), 11 * EVERY + MOST);
+    assert_int_equal(patience_turn(&p, now, MOST), 11 * EVERY + MOST);
+    patience_good(&p, now += 3000);
+    assert_int_equal(patience_turn(&p, now += EVERY, MOST), EVERY);
+}
+
 /* --- a loop that ends --- */
 
 static void on_late(struct timer *t)
@@ -421,6 +439,7 @@ int main(void)
         cmocka_unit_test(a_primary_tells_of_its_followers),
         cmocka_unit_test(a_replica_tells_of_its_link),
         cmocka_unit_test(what_is_no_info_is_refused),
+        cmocka_unit_test(only_time_in_which_we_ran_counts),
         cmocka_unit_test(a_fenced_one_is_kept_and_a_new_one_waits),
         cmocka_unit_test(a_sink_holds_few_and_short_ones),
         cmocka_unit_test(replies_come_in_the_order_of_requests),

@@ -23,6 +23,7 @@ struct vip {
     struct vip_kernel kernel;
     struct vip_voice voice;
     struct command *rules; /* under way */
+    bool ruled;            /* they may be there */
     uint64_t lives_until;  /* ns: the address is on the interface; 0: it is not */
     uint64_t defended_at;
     uint32_t told; /* announcements since it was taken, as far as the burst goes */
@@ -189,19 +190,6 @@ static void on_end(struct timer *t)
 
 /* --- opening --- */
 
-static int run_nft(struct vip *v, const char *rules, command_done *done, struct command **out,
-                   struct err *e)
-{
-    const char *const words[] = {"nft", rules, NULL};
-    const char *const nothing[] = {NULL};
-    struct program nft = {.path = v->nft, .argv = words, .envp = nothing};
-    int r = command_start(out, v->options.loop, &nft, NFT_TIME, done, v, e);
-    if (r == -ERR_ABSENT)
-        return err_set(e, ERR_ABSENT, "there is no program %s: install the package nftables",
-                       v->nft);
-    return r;
-}
-
 static void on_rules(void *context, const struct command_end *end)
 {
     struct vip *v = context;
@@ -214,6 +202,18 @@ static void on_rules(void *context, const struct command_end *end)
     }
     v->look.state = VIP_AWAY;
     tell(v);
+}
+
+static int run_nft(struct vip *v, const char *rules, struct err *e)
+{
+    const char *const words[] = {"nft", rules, NULL};
+    const char *const nothing[] = {NULL};
+    struct program nft = {.path = v->nft, .argv = words, .envp = nothing};
+    int r = command_start(&v->rules, v->options.loop, &nft, NFT_TIME, on_rules, v, e);
+    if (r == -ERR_ABSENT)
+        return err_set(e, ERR_ABSENT, "there is no program %s: install the package nftables",
+                       v->nft);
+    return r;
 }
 
 /* An address that is there belongs to nobody who lives. */
@@ -232,7 +232,8 @@ static int try_open(struct vip *v, struct err *e)
     if (r)
         return r;
     vip_rules(&o->address, rules);
-    return run_nft(v, rules, on_rules, &v->rules, e);
+    v->ruled = true;
+    return run_nft(v, rules, e);
 }
 
 static void on_retry(struct timer *t)
@@ -271,24 +272,14 @@ int vip_new(struct vip **out, const struct vip_options *o, struct err *e)
     return 0;
 }
 
-static void nobody_waits(void *context, const struct command_end *end)
-{
-    (void)context;
-    (void)end;
-}
-
 void vip_free(struct vip *v)
 {
-    char rules[VIP_RULES];
-    struct command *leaving;
     if (!v)
         return;
-    bool ruled = v->look.state == VIP_AWAY || v->look.state == VIP_HELD;
     vip_release(v);
     command_abandon(v->rules);
-    vip_rules_end(&v->options.address, rules);
-    if (ruled)
-        run_nft(v, rules, nobody_waits, &leaving, NULL);
+    if (v->ruled) /* what fails here fails for want of rights, without which there are none */
+        vip_kernel_forget(&v->kernel, &v->options.address, NULL);
     loop_timer_stop(v->options.loop, &v->retry);
     loop_timer_stop(v->options.loop, &v->end);
     loop_timer_stop(v->options.loop, &v->voice_due);

@@ -61,7 +61,7 @@ struct vip_look {
 struct vip;
 /* Takes an address away that an earlier process left, and puts the rules in. */
 int vip_new(struct vip **out, const struct vip_options *o, struct err *e);
-/* Releases it, and takes the rules away (without waiting for nft's end). NULL is allowed. */
+/* Releases it, and takes the rules away. NULL is allowed. */
 void vip_free(struct vip *v);
 /* This node may answer for the address until `until` (CLOCK_BOOTTIME, ns): takes it, or keeps it
  * for longer. ERR_TIMEOUT: that is over; ERR_BUSY: not open yet, or broken; else what the kernel

@@ -295,6 +295,35 @@ int vip_kernel_admit(struct vip_kernel *k, const struct addr *a, uint64_t ms, st
     return error ? refused(e, error, "cannot admit the address", a) : 0;
 }
 
+/* The table with all that is in it. errno's value, or 0. */
+static int drop_table(struct vip_kernel *k, const struct addr *a, uint8_t family)
+{
+    char room[2 * BATCH], table[VIP_TABLE];
+    uint32_t first = k->sequence + 2;
+    struct mnl_nlmsg_batch *b = mnl_nlmsg_batch_start(room, BATCH);
+    if (!b)
+        return ENOMEM;
+    vip_table(a, table);
+    put_edge(b, NFNL_MSG_BATCH_BEGIN, first - 1);
+    struct nlmsghdr *h =
+        put_header(b, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELTABLE, NLM_F_ACK, family, 0, first);
+    mnl_attr_put_strz(h, NFTA_TABLE_NAME, table);
+    mnl_nlmsg_batch_next(b);
+    put_edge(b, NFNL_MSG_BATCH_END, first + 1);
+    k->sequence = first + 1;
+    int error = ask(k->filter, mnl_nlmsg_batch_head(b), mnl_nlmsg_batch_size(b), first, 1);
+    mnl_nlmsg_batch_stop(b);
+    return error == ENOENT ? 0 : error;
+}
+
+int vip_kernel_forget(struct vip_kernel *k, const struct addr *a, struct err *e)
+{
+    int error = drop_table(k, a, NFPROTO_INET);
+    int other = a->kind == ADDR_IP4 ? drop_table(k, a, NFPROTO_ARP) : 0;
+    error = error ? error : other;
+    return error ? refused(e, error, "cannot take away the rules of the address", a) : 0;
+}
+
 /* --- the rules --- */
 
 void vip_table(const struct addr *a, char out[VIP_TABLE])
@@ -359,14 +388,4 @@ void vip_rules(const struct addr *a, char out[VIP_RULES])
         rules_of_4(table, ip, out);
     else
         rules_of_6(table, ip, number, out);
-}
-
-void vip_rules_end(const struct addr *a, char out[VIP_RULES])
-{
-    char table[VIP_TABLE];
-    vip_table(a, table);
-    int n = snprintf(out, VIP_RULES, "table inet %s\ndelete table inet %s\n", table, table);
-    if (a->kind == ADDR_IP4)
-        snprintf(out + n, VIP_RULES - (size_t)n, "table arp %s\ndelete table arp %s\n", table,
-                 table);
 }

@@ -47,7 +47,8 @@ void vip_table(const struct addr *a, char out[VIP_TABLE]);
 /* For nft(8): whatever is for the address or from it is dropped unless it was admitted: ARP,
  * neighbour solicitations, packets. Takes the place of what there is of that name. */
 void vip_rules(const struct addr *a, char out[VIP_RULES]);
-/* ... takes them away. */
-void vip_rules_end(const struct addr *a, char out[VIP_RULES]);
+/* ... takes them away, by itself and at once: whoever ends could not wait for a program. Harmless
+ * where there are none. */
+int vip_kernel_forget(struct vip_kernel *k, const struct addr *a, struct err *e);
 
 #endif

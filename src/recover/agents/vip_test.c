@@ -406,6 +406,20 @@ static void what_is_missing_is_told_and_tried_again(void **state)
     assert_non_null(strstr(look(t).sentence, "cannot make the rules that guard the address"));
 }
 
+/* Whoever ends the vip ends at once, and with him what he started. */
+static void its_rules_end_with_it(void **state)
+{
+    static const char *const addresses[] = {"10.9.0.100:1", "[fd00:9::100]:1"};
+    struct test *t = *state;
+    for (size_t i = 0; i < ARRAY_LEN(addresses); i++) {
+        begin_open(t, addresses[i], i ? 64 : 24);
+        shell("/usr/sbin/nft list tables | grep -q holdfast_vip");
+        vip_free(t->vip);
+        t->vip = NULL;
+        shell("! /usr/sbin/nft list tables | grep holdfast_vip");
+    }
+}
+
 static void whatever_fails_for_want_of_memory_fails_whole(void **state)
 {
     struct test *t = *state;
@@ -441,6 +455,7 @@ int main(void)
         T(an_address_that_was_left_behind_goes),
         T(ipv6_does_the_same),
         T(what_is_missing_is_told_and_tried_again),
+        T(its_rules_end_with_it),
         T(whatever_fails_for_want_of_memory_fails_whole),
     };
     if (geteuid() != 0) {
