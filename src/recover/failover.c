@@ -43,12 +43,26 @@ void failover_init(struct failover *f, const struct failover_params *p,
     fence_reset(f);
 }
 
+/* Whoever was here before holds a lease and was not yet at the gate: it may have ordered a
+ * promotion. That is undone before the lease is given up, for then another may begin at once. */
+static void undo_promotion(struct failover *f, uint64_t now)
+{
+    struct failover_lease lease = {.state = LEASE_IDLE};
+    f->host.lease(f->host.context, &lease);
+    if (!is_candidate_here(f) || lease.state != LEASE_HELD)
+        return;
+    f->role.state = ROLE_DEMOTES;
+    f->role.since = now;
+    f->role.acts = true;
+}
+
 void failover_resume(struct failover *f, const struct failover_row *row, bool held, uint64_t now)
 {
     f->row = *row;
     f->row_known = true;
     if (!held || !row->gate || !is_candidate_here(f)) {
         f->row.gate = 1; /* another than what will be written: it is shut for certain */
+        undo_promotion(f, now);
         return;
     }
     f->promoted = f->acted = f->role.epoch = row->gate;

@@ -57,7 +57,7 @@ struct failover_record {
 /* JSON; nodes by their name. names: of the places. False: memory is out. */
 bool failover_record_write(const struct failover_record *r, const struct str *names, uint32_t n,
                            struct buf *out);
-/* ERR_PROTO with the reason. A name that has no place: of `primary` and `wanted` nobody; of insync
+/* ERR_PROTO with the reason, ERR_NOMEM. A name that has no place: of `primary` and `wanted` nobody; of insync
  * it counts as a stranger. r.known is set, r.revision is not. */
 int failover_record_read(struct str text, const struct str *names, uint32_t n,
                          struct failover_record *out, struct err *e);

@@ -91,7 +91,7 @@ struct keeper {
     uint8_t vip_prefix;
     char vip_interface[16], vip_said[256];
     bool vip_wanted;
-    uint64_t vip_epoch, vip_conflicts;
+    uint64_t vip_epoch, vip_conflicts, vip_warned;
     struct timer vip_timer;
     uint64_t hooked; /* what the hook was told last */
 };
