@@ -452,7 +452,9 @@ static void take_over(struct failover *f, uint64_t now)
     f->facts.agent = fence_step(f, now);
     if (f->facts.agent == PROGRESS_FAILED) {
         failover_tell(f, FAILOVER_NEWS_FAILED, f->params.self, "%s",
-                      f->waits ? f->waits : "the agent could not be asked");
+                      f->waits          ? f->waits
+                      : f->fence.failed ? f->fence.failed
+                                        : "the agent could not be asked");
         fence_reset(f);
     }
 }
@@ -481,7 +483,7 @@ uint64_t failover_run(struct failover *f, uint64_t now)
     lag_step(f, now);
     if (is_candidate_here(f)) {
         step(f, now);
-        fenced_step(f);
+        fenced_step(f, now);
         insync_step(f, now);
         wake_at(f, role_wake(&f->role));
         if (f->promoted)

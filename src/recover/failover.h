@@ -222,12 +222,14 @@ struct failover_fence {
     uint8_t catches; /* the place that is caught up with; ROLE_NOBODY */
     uint64_t catch_data, catch_position, catch_since, catch_seen;
     bool promotes;
+    const char *failed; /* why it came to nothing; NULL: the agent could not be asked */
 };
 /* A fence that another node asked of us. */
 struct failover_fenced {
     uint64_t epoch;  /* the highest: nothing older is followed */
     uint64_t asked;  /* by the latest */
     uint64_t ticket; /* 0: nothing is under way */
+    uint64_t since;  /* of that */
     uint8_t by;      /* ROLE_NOBODY: nobody waits for an answer */
 };
 enum failover_stage { INSYNC_RESTS, INSYNC_SETTLES, INSYNC_DRAINS, INSYNC_WRITES };

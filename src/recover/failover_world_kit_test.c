@@ -220,6 +220,10 @@ static bool host_agent(void *context, uint64_t ticket, enum failover_act act, ui
     trace(m->world, m->place, "agent: %s %d, epoch %lu; has %u of %lu", names[act], place,
           (unsigned long)epoch, x->n, (unsigned long)x->history);
     uint64_t before = x->ticket;
+    if (m->deaf && act == FAILOVER_FENCE) {
+        m->deaf = false;
+        return true;
+    }
     x->ticket = ticket;
     x->act = (uint8_t)act;
     x->order_epoch = epoch;

@@ -280,6 +280,21 @@ static void a_dead_one_leaves_at_once_and_does_not_act_again(void **state)
     free(w);
 }
 
+/* The two that are left must both be fenced; the agent of the one that may not take over itself
+ * swallows the order. */
+static void an_agent_that_swallows_a_fence_is_asked_again(void **state)
+{
+    (void)state;
+    struct world *w = calm_world(1);
+    uint8_t primary = w->record.r.primary, other = (uint8_t)((primary + 1) % NODES);
+    w->nodes[other].deaf = true;
+    world_ail(w, other, 100000);
+    world_crash(w, primary, 100000);
+    uint64_t took = until_acts(w, primary);
+    print_message("a fence that is not answered: %lu ms\n", (unsigned long)took);
+    free(w);
+}
+
 static void too_few_that_have_it_promote_nobody_until_forced(void **state)
 {
     (void)state;
@@ -412,6 +427,7 @@ int main(void)
         cmocka_unit_test(an_ill_one_waits_for_another_that_is_well),
         cmocka_unit_test(an_ill_one_goes_on_while_the_next_failover_waits),
         cmocka_unit_test(a_dead_one_leaves_at_once_and_does_not_act_again),
+        cmocka_unit_test(an_agent_that_swallows_a_fence_is_asked_again),
         cmocka_unit_test(too_few_that_have_it_promote_nobody_until_forced),
         cmocka_unit_test(a_late_challenge_is_answered_without_a_pause),
         cmocka_unit_test(who_acts_under_a_later_epoch_is_led_to),
