@@ -234,6 +234,12 @@ static uint64_t host_wall(void *context)
 /* --- the cells --- */
 
 /* A gate that shuts does so first, one that opens does so last. */
+static bool host_quiet(void *context, uint64_t hold)
+{
+    struct role_here *r = context;
+    return cells_quiet(&r->owner->cells, r->slot, hold);
+}
+
 static void host_row(void *context, const struct failover_row *row)
 {
     struct role_here *r = context;
@@ -284,6 +290,7 @@ struct failover_host role_host(struct role_here *r)
         .send = host_send,
         .row = host_row,
         .news = host_news,
+        .quiet = host_quiet,
         .wall = host_wall,
     };
 }

@@ -199,6 +199,8 @@ struct failover_host {
     /* Only when something of it changed. A gate that shuts is in force when this returns. */
     void (*row)(void *context, const struct failover_row *row);
     void (*news)(void *context, const struct failover_news *news);
+    /* Writers were told to wait until `hold`: nothing of theirs is under way any more. */
+    bool (*quiet)(void *context, uint64_t hold);
     uint64_t (*wall)(void *context); /* ms */
 };
 

@@ -302,6 +302,13 @@ static void host_news(void *context, const struct failover_news *news)
             m->world->catch_ups += m->core.chain.steps[i].kind == FAILOVER_STEP_CATCH_UP;
 }
 
+static bool host_quiet(void *context, uint64_t hold)
+{
+    const struct member *m = context;
+    assert_int_equal(hold, m->row.hold);
+    return !m->world->busy;
+}
+
 static uint64_t host_wall(void *context)
 {
     return 1000000 + ((struct member *)context)->world->tick;
@@ -518,9 +525,9 @@ static void turn(struct world *w, uint8_t i)
 static void begin(struct world *w, uint8_t i)
 {
     static const uint64_t ids[NODES] = {1, 2, 3};
-    static const struct failover_host host = {NULL,       host_cas,  host_read,    host_agent,
-                                              host_lease, host_want, host_confirm, host_drop,
-                                              host_send,  host_row,  host_news,    host_wall};
+    static const struct failover_host host = {
+        NULL,      host_cas,  host_read, host_agent, host_lease, host_want, host_confirm,
+        host_drop, host_send, host_row,  host_news,  host_quiet, host_wall};
     struct member *m = &w->nodes[i];
     struct lease_params l = {LEASE * TICK, DEMOTE * TICK, BEAT * TICK, 10000};
     struct failover_params p = {.lease = l,

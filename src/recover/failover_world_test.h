@@ -75,7 +75,7 @@ enum plant {
 struct world {
     struct prng prng;
     uint64_t tick, revision, away_until;
-    bool calm, traced;
+    bool calm, traced, busy; /* busy: commands never end by themselves */
     double loss, slow, crash, breaks, cut, pause, wrong, away, unknown, operator, ill;
     enum plant plant;
     uint32_t sync;
