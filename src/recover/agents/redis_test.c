@@ -50,6 +50,7 @@ static void it_is_configured_to_refuse_writes_until_it_is_promoted(void **state)
     assert_true(has(&b, "\nuser default on >ffeeddccbbaa99887766554433221100 ~* &* +@all -@admin"));
     assert_true(has(&b, "\nappendonly yes\n"));
     assert_true(has(&b, "\nmaxmemory 1g\nsave 900 1\n"));
+    assert_true(has(&b, "\nreplica-ignore-disk-write-errors yes\n"));
     buf_free(&b);
 }
 
