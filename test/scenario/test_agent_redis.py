@@ -166,6 +166,15 @@ def test_what_runs_is_the_users_and_its_secrets_are_nowhere(one):
         Redis(one.ip, ("default", "0" * 32))
 
 
+def test_the_agent_comes_to_its_turn_before_others_and_its_redis_does_not(one):
+    def nice(pid):
+        with open(f"/proc/{pid}/stat") as f:
+            return int(f.read().rsplit(")", 1)[1].split()[16])
+    assert nice(one.last["pid"]) == nice(os.getpid())
+    if status(one.agent, "CapEff") and int(status(one.agent, "CapEff"), 16) >> 23 & 1:      # CAP_SYS_NICE
+        assert nice(one.agent) == -11
+
+
 def test_a_fence_takes_nothing_more_and_tells_the_exact_position(three):
     a, b, c = three
     r = a.redis()
