@@ -358,6 +358,12 @@ static void host_news(void *context, const struct failover_news *news)
                                                    .text = news->text});
 }
 
+/* Commands take no time here. */
+static bool host_quiet(void *context, uint64_t hold)
+{
+    return true;
+}
+
 static uint64_t host_wall(void *context)
 {
     return ((struct primary *)context)->node->world->now / MS;
@@ -482,9 +488,9 @@ static void begin_core(struct primary *p, uint64_t incarnation)
                                 .sync = s->sync,
                                 .hold = HOLD_MS * MS,
                                 .seed = prng_next(&s->draw)};
-    struct failover_host h = {p,          host_cas,  host_read,    host_agent,
-                              host_lease, host_want, host_confirm, host_drop,
-                              host_send,  host_row,  host_news,    host_wall};
+    struct failover_host h = {p,         host_cas,     host_read, host_agent, host_lease,
+                              host_want, host_confirm, host_drop, host_send,  host_row,
+                              host_news, host_quiet,   host_wall};
     failover_init(&p->core, &o, &h, primary_clock(p));
     go_on(p);
     for (uint32_t i = 0; i < s->n; i++)

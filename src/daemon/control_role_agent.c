@@ -40,6 +40,7 @@ void role_tell_instance(struct role_here *r)
     wipe(&a, sizeof a);
     if (rc)
         log_error(c->log, "the instance of %s: %s", r->name, e.text);
+    c->rolling.again |= rc == -ERR_NOMEM;
 }
 
 static bool give(struct control *c, const char *service, enum instance_order what, uint64_t epoch,

@@ -57,7 +57,7 @@ struct failover_record {
 /* JSON; nodes by their name. names: of the places. False: memory is out. */
 bool failover_record_write(const struct failover_record *r, const struct str *names, uint32_t n,
                            struct buf *out);
-/* ERR_PROTO with the reason. A name that has no place: of `primary` and `wanted` nobody; of insync
+/* ERR_PROTO with the reason, ERR_NOMEM. A name that has no place: of `primary` and `wanted` nobody; of insync
  * it counts as a stranger. r.known is set, r.revision is not. */
 int failover_record_read(struct str text, const struct str *names, uint32_t n,
                          struct failover_record *out, struct err *e);
@@ -199,6 +199,8 @@ struct failover_host {
     /* Only when something of it changed. A gate that shuts is in force when this returns. */
     void (*row)(void *context, const struct failover_row *row);
     void (*news)(void *context, const struct failover_news *news);
+    /* Writers were told to wait until `hold`: nothing of theirs is under way any more. */
+    bool (*quiet)(void *context, uint64_t hold);
     uint64_t (*wall)(void *context); /* ms */
 };
 
@@ -220,12 +222,14 @@ struct failover_fence {
     uint8_t catches; /* the place that is caught up with; ROLE_NOBODY */
     uint64_t catch_data, catch_position, catch_since, catch_seen;
     bool promotes;
+    const char *failed; /* why it came to nothing; NULL: the agent could not be asked */
 };
 /* A fence that another node asked of us. */
 struct failover_fenced {
     uint64_t epoch;  /* the highest: nothing older is followed */
     uint64_t asked;  /* by the latest */
     uint64_t ticket; /* 0: nothing is under way */
+    uint64_t since;  /* of that */
     uint8_t by;      /* ROLE_NOBODY: nobody waits for an answer */
 };
 enum failover_stage { INSYNC_RESTS, INSYNC_SETTLES, INSYNC_DRAINS, INSYNC_WRITES };

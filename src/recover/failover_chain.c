@@ -48,6 +48,7 @@ void chain_step(struct failover *f, enum failover_step_kind kind, uint8_t place,
 void chain_end(struct failover *f)
 {
     f->drafting.epoch = f->promoted;
+    f->drafting.primary = f->params.self; /* also of one that nothing began */
     f->drafting.wall = f->host.wall(f->host.context);
     str_copy(f->drafting.why, sizeof f->drafting.why, str_of(f->record.why));
     f->chain = f->drafting;

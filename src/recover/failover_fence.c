@@ -245,7 +245,10 @@ static enum role_progress catching(struct failover *f, uint64_t now)
     wake_at(f, until);
     if (now < until)
         return PROGRESS_RUNS;
-    return must ? PROGRESS_FAILED : promote(f, now);
+    if (!must)
+        return promote(f, now);
+    x->failed = "the one that has more writes did not give them in time";
+    return PROGRESS_FAILED;
 }
 
 static void ask_again(struct failover *f, uint64_t now)
@@ -285,7 +288,10 @@ enum role_progress fence_step(struct failover *f, uint64_t now)
     if (best == f->params.self)
         return promote(f, now);
     /* All began anew, and another has more: nobody may fetch from one that did, it is its turn. */
-    return x->data[best] ? catch_up(f, best, now) : PROGRESS_FAILED;
+    if (x->data[best])
+        return catch_up(f, best, now);
+    x->failed = "all began anew, and another one has more: it is its turn";
+    return PROGRESS_FAILED;
 }
 
 /* --- whoever is asked --- */
@@ -303,12 +309,28 @@ void fenced_asked(struct failover *f, uint8_t by, const struct role_message *m)
     f->fenced.by = by;
 }
 
-/* One that acts ends first: its position is not the last one. */
-void fenced_step(struct failover *f)
+static void not_fenced(struct failover *f)
 {
     struct failover_fenced *x = &f->fenced;
+    struct role_message no = say_message(f, ROLE_UNFENCED, x->asked);
+    f->host.send(f->host.context, x->by, &no);
+    x->ticket = 0;
+    x->by = ROLE_NOBODY;
+}
+
+/* One that acts ends first: its position is not the last one. An agent that does not answer is
+ * asked again when whoever takes over asks again. */
+void fenced_step(struct failover *f, uint64_t now)
+{
+    struct failover_fenced *x = &f->fenced;
+    uint64_t late = x->since + f->params.agent_patience;
+    if (x->ticket && now >= late)
+        not_fenced(f);
+    else if (x->ticket)
+        wake_at(f, late);
     bool acts = f->role.acts || f->agent_does == ROLE_PROMOTE;
     if (x->by == ROLE_NOBODY || x->ticket || acts || f->agent_ticket)
         return;
+    x->since = now;
     failover_ask_agent(f, FAILOVER_FENCE, x->asked, ROLE_NOBODY, &x->ticket);
 }

@@ -53,7 +53,7 @@ void fence_gone(struct failover *f);
 enum role_progress fence_step(struct failover *f, uint64_t now);
 /* Others ask this node. */
 void fenced_asked(struct failover *f, uint8_t by, const struct role_message *m);
-void fenced_step(struct failover *f);
+void fenced_step(struct failover *f, uint64_t now);
 
 /* failover_insync.c */
 void insync_reset(struct failover *f);

@@ -280,6 +280,8 @@ static struct role_order as_challenger(struct role *r, const struct role_facts *
         enter(r, ROLE_ACQUIRES, now);
     } else if (f->cas == PROGRESS_FAILED) {
         leave(r, now);
+        if (!f->cas_lost) /* it did not happen: nobody is in the way of the next one */
+            r->quiet = now + r->params.beat + prng_below(&r->prng, r->params.beat + 1);
     }
     return nothing();
 }

@@ -25,7 +25,7 @@
 #include "recover/agents/instance.h"
 #include "recover/agents/process.h"
 
-enum keeper_words { WORDS_COMMAND, WORDS_HOOK };
+enum keeper_words { WORDS_COMMAND, WORDS_HOOK, WORDS_REDIS /* settings; NULL: none */ };
 
 struct keeper;
 struct keeper_host {
@@ -91,7 +91,7 @@ struct keeper {
     uint8_t vip_prefix;
     char vip_interface[16], vip_said[256];
     bool vip_wanted;
-    uint64_t vip_epoch, vip_conflicts;
+    uint64_t vip_epoch, vip_conflicts, vip_warned;
     struct timer vip_timer;
     uint64_t hooked; /* what the hook was told last */
 };

@@ -2,11 +2,26 @@
  * past it. The command is a real one, host and clock of the lease are the test's. */
 #include "recover/agents/keeper.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 #include <cmocka.h>
+
+/* The kernel has no process for anybody: the linker puts this before its own. */
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
+
+static int no_process; /* the n-th from now on is refused; 0: none */
+
+pid_t __wrap_fork(void)
+{
+    if (no_process == 0 || --no_process)
+        return __real_fork();
+    errno = EAGAIN;
+    return -1;
+}
 
 struct world {
     struct loop *loop;
@@ -14,7 +29,7 @@ struct world {
     struct keeper *keeper;
     struct keeper_host host;
     uint64_t until, epoch;
-    const char *words[4];
+    const char *words[4], *hook[2];
     struct agent_report report;
     uint32_t reports, answers, ended;
     uint64_t ticket;
@@ -48,6 +63,8 @@ static const char *const *host_words(void *context, const char *service, enum ke
 {
     struct world *w = context;
     assert_string_equal(service, "job");
+    if (which == WORDS_HOOK)
+        return w->hook[0] ? w->hook : NULL;
     return which == WORDS_COMMAND && w->words[0] ? w->words : NULL;
 }
 
@@ -308,6 +325,46 @@ static void memory_may_run_out_while_it_is_promoted(void **state)
     }
 }
 
+/* Its leash's or its own. The order is answered, why it is not well is told, and it goes on trying
+ * while it is wanted. */
+static void there_may_be_no_process_for_it(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= 2; n++) {
+        struct world w;
+        open_job(&w);
+        hold(&w, 1, 60000);
+        no_process = n;
+        order(&w, ORDER_PROMOTE, 1, 1);
+        assert_int_equal(no_process, 0);
+        assert_true(w.answers == 1 && w.code != 0 && w.sentence[0]);
+        assert_false(w.report.well);
+        assert_non_null(strstr(w.report.sentence, "started again in"));
+        until_state(&w, INSTANCE_PRIMARY);
+        assert_true(w.report.well && w.report.pid);
+        order(&w, ORDER_DEMOTE, 1, 2);
+        until_state(&w, INSTANCE_REPLICA);
+        close_world(&w);
+    }
+}
+
+/* A hook that cannot be run does what is safe as soon as it can: nobody else would. */
+static void a_hook_without_a_process_is_run_later(void **state)
+{
+    struct agent_instance spec = sample(KIND_HOOK);
+    struct world w;
+    (void)state;
+    open_world(&w);
+    w.hook[0] = "/bin/true";
+    no_process = 1;
+    assert_int_equal(keeper_open(&w.keeper, w.loop, &w.host, &spec, NULL), 0);
+    assert_false(w.report.well);
+    assert_true(w.report.state == INSTANCE_DOWN);
+    until_state(&w, INSTANCE_REPLICA);
+    assert_true(w.report.well);
+    close_world(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +375,8 @@ int main(void)
         cmocka_unit_test(a_lease_of_a_higher_epoch_goes_on_and_one_given_up_does_not),
         cmocka_unit_test(a_fence_under_its_own_epoch_only_asks),
         cmocka_unit_test(a_line_that_is_gone_is_not_answered),
+        cmocka_unit_test(there_may_be_no_process_for_it),
+        cmocka_unit_test(a_hook_without_a_process_is_run_later),
         cmocka_unit_test(memory_may_run_out),
         cmocka_unit_test(memory_may_run_out_while_it_is_promoted),
     };

@@ -4,6 +4,7 @@
 
 /* The lease is renewed about as often; the address follows it. */
 #define RENEW (25 * NS_PER_MS)
+#define WARN  (5 * NS_PER_S) /* once in so long of a conflict that goes on */
 
 /* A new deadline is looked for now and then: until there is one the address is held until the old
  * one and no longer (vip.h sees to that by itself). */
@@ -44,14 +45,17 @@ static void on_changed(void *context)
 {
     struct keeper *k = context;
     struct vip_look l;
+    uint64_t now = loop_now(k->loop);
     vip_look(k->vip, &l);
     if (l.state == VIP_BROKEN && strcmp(l.sentence, k->vip_said) != 0)
         keeper_log(k, true, "its address: %s", l.sentence);
     str_copy(k->vip_said, sizeof k->vip_said, str_of(l.sentence));
-    if (l.conflicts > k->vip_conflicts)
+    if (l.conflicts > k->vip_conflicts && now >= k->vip_warned) {
+        k->vip_warned = now + WARN;
         keeper_log(k, true,
                    "somebody else says that its address is his: %02x:%02x:%02x:%02x:%02x:%02x",
                    l.rival[0], l.rival[1], l.rival[2], l.rival[3], l.rival[4], l.rival[5]);
+    }
     k->vip_conflicts = l.conflicts;
     look(k);
 }
