@@ -303,6 +303,8 @@ void fenced_asked(struct failover *f, uint8_t by, const struct role_message *m)
         f->host.send(f->host.context, by, &no);
         return;
     }
+    if (m->epoch != f->fenced.asked)
+        f->fenced.ticket = 0; /* the order under way is of an older question: none of this one */
     f->fenced.epoch = f->fenced.asked = m->epoch;
     f->fenced.by = by;
 }

@@ -310,11 +310,11 @@ def test_past_the_lease_it_takes_no_write_whoever_is_dead(one, how):
     writer = Writer(one.ip)
     until(lambda: writer.count > 100, 10, "writes")
     one.lease(1, 300)
+    one.told()
     until_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + 300_000_000
     if how == "the line is gone":
         one.say("drop")
     else:
-        time.sleep(0.05)
         os.kill(one.driver.popen.pid, signal.SIGSTOP)
     until(lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) > until_ns + 1_000_000_000, 5, "a second more")
     writer.end()

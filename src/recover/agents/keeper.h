@@ -25,7 +25,7 @@
 #include "recover/agents/instance.h"
 #include "recover/agents/process.h"
 
-enum keeper_words { WORDS_COMMAND, WORDS_HOOK };
+enum keeper_words { WORDS_COMMAND, WORDS_HOOK, WORDS_REDIS /* settings; NULL: none */ };
 
 struct keeper;
 struct keeper_host {

@@ -55,7 +55,7 @@ static void put_users(struct buf *b, const struct agent_instance *spec)
 }
 
 bool redis_conf_write(struct buf *b, const struct agent_instance *spec, const char *folder,
-                      uint16_t sink)
+                      uint16_t sink, const char *const *own)
 {
     buf_printf(b,
                "daemonize no\nsupervised no\nloglevel notice\nlogfile \"\"\n"
@@ -73,5 +73,7 @@ bool redis_conf_write(struct buf *b, const struct agent_instance *spec, const ch
                "repl-ping-replica-period 1\nrepl-timeout 15\nrepl-disable-tcp-nodelay no\n"
                "repl-backlog-size 64mb\nrepl-backlog-ttl 0\n"
                "min-replicas-to-write 0\n");
+    for (; own && *own; own++) /* checked where they were read; the last of a name counts */
+        buf_printf(b, "%s\n", *own);
     return !b->failed;
 }
