@@ -33,7 +33,7 @@ static void look_at_members(struct role_here *r)
 {
     struct control *c = r->owner;
     const struct membership *m = mesh_borrow(c->meshing.mesh);
-    for (uint8_t i = 0; i < r->n; i++) {
+    for (uint32_t i = 0; i < r->n; i++) {
         struct member_info k = {.state = MEMBER_SUSPECT};
         bool known = member_find(m, node_id(c->view->cluster.name, r->places[i]), &k);
         bool gone = known && (k.state == MEMBER_FAILED || k.state == MEMBER_LEFT);
@@ -55,7 +55,7 @@ static void look_at_members(struct role_here *r)
 static void look_at_preferences(struct role_here *r)
 {
     const struct view_primary *p = &r->owner->view->services[r->service].primary;
-    for (uint8_t i = 0; i < r->n; i++) {
+    for (uint32_t i = 0; i < r->n; i++) {
         int32_t value = (int32_t)(r->n - i);
         for (uint32_t k = 0; k < p->apart.n; k++) {
             const struct role_here *o = role_find(r->owner, p->apart.list[k]);

@@ -85,7 +85,7 @@ void rolling_agent_gone(struct control *c);
 void rolling_keys(struct control *c);
 /* True: the answer was one of these. */
 bool rolling_answer(struct control *c, const struct agent_answer *a);
-void rolling_report(struct control *c, const struct agent_report *r);
+void rolling_report(struct control *c, const struct agent_report *a);
 /* MESH_ROLE of an authenticated node; a link came up; membership changed; leases. */
 void rolling_message(struct control *c, struct str from, struct str bytes);
 void rolling_link(struct control *c);

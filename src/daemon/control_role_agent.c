@@ -166,8 +166,7 @@ void rolling_report(struct control *c, const struct agent_report *a)
         .instance = a->state, .well = a->well, .data = a->history, .position = a->position};
     if (!r || r->self == ROLE_NOBODY) {
         uint64_t ticket;
-        if (!r || r->self == ROLE_NOBODY)
-            give(c, a->service, ORDER_STOP, a->epoch, ROLE_NOBODY, &ticket);
+        give(c, a->service, ORDER_STOP, a->epoch, ROLE_NOBODY, &ticket);
         return;
     }
     for (uint32_t i = 0; i < r->n && i < a->n_followers; i++) {

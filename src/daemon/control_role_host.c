@@ -262,7 +262,7 @@ uint64_t role_tell_replicas(struct role_here *r, uint64_t now)
 {
     struct role_row *to = cells_role(&r->owner->cells, r->slot);
     bool changed = false;
-    for (uint8_t i = 0; i < CELLS_PLACES; i++) {
+    for (uint32_t i = 0; i < CELLS_PLACES; i++) {
         struct failover_behind b = {0};
         if (i < r->n && failover_readable(&r->core, i))
             b = failover_behind(&r->core, i, now);

@@ -460,7 +460,7 @@ int rolling_role(void *context, const struct view_service *s, struct admin_role 
     str_copy(out->who, sizeof out->who, str_of(f->record.who));
     str_copy(out->why, sizeof out->why, str_of(f->record.why));
     str_copy(out->waits, sizeof out->waits, str_of(failover_waits(f)));
-    for (uint8_t i = 0; i < r->n; i++)
+    for (uint32_t i = 0; i < r->n; i++)
         fill_node(r, i, &out->nodes[i]);
     role_ask_step(r);
     out->request = r->request;

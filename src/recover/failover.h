@@ -57,8 +57,8 @@ struct failover_record {
 /* JSON; nodes by their name. names: of the places. False: memory is out. */
 bool failover_record_write(const struct failover_record *r, const struct str *names, uint32_t n,
                            struct buf *out);
-/* ERR_PROTO with the reason, ERR_NOMEM. A name that has no place: of `primary` and `wanted` nobody; of insync
- * it counts as a stranger. r.known is set, r.revision is not. */
+/* ERR_PROTO with the reason, ERR_NOMEM. A name that has no place: of `primary` and `wanted` nobody;
+ * of insync it counts as a stranger. r.known is set, r.revision is not. */
 int failover_record_read(struct str text, const struct str *names, uint32_t n,
                          struct failover_record *out, struct err *e);
 
@@ -337,7 +337,8 @@ struct failover_behind {
     uint64_t bytes;
     uint64_t time; /* ns: the age of what it has, when the primary has more or is not heard */
 };
-struct failover_behind failover_behind(const struct failover *f, uint8_t place, uint64_t now);
+struct failover_behind failover_behind(const struct failover *f, uint8_t i,
+                                       uint64_t now); /* i: a place */
 /* The primary is lost, no acknowledgements were waited for, and the place was so far behind when it
  * was lost, that only an operator promotes it. */
 bool failover_far(const struct failover *f, uint8_t place, uint64_t now);

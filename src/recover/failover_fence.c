@@ -30,7 +30,7 @@ static void ask_others(struct failover *f, uint64_t now)
 {
     struct role_message m = say_message(f, ROLE_FENCE, f->fence.epoch);
     f->fence.asked_at = now;
-    for (uint8_t i = 0; i < f->params.n; i++) {
+    for (uint32_t i = 0; i < f->params.n; i++) {
         if (i == f->params.self || f->fence.done & bit_at(i) || !is_there(f, i))
             continue;
         f->fence.asked |= bit_at(i);

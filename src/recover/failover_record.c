@@ -62,7 +62,7 @@ static uint8_t place_of(const json_t *v, const struct str *names, uint32_t n)
     struct str name = {json_string_value(v), json_string_length(v)};
     if (str_eq(name, STR("*")))
         return ROLE_ANYBODY;
-    for (uint8_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++)
         if (str_eq(name, names[i]))
             return i;
     return ROLE_NOBODY;

@@ -101,7 +101,7 @@ int keeper_open(struct keeper **out, struct loop *l, const struct keeper_host *h
                 const struct agent_instance *spec, struct err *e);
 /* The same kind as before. Also: look now. */
 void keeper_configure(struct keeper *k, const struct agent_instance *spec);
-void keeper_order(struct keeper *k, const struct agent_role *role, uint64_t ticket);
+void keeper_order(struct keeper *k, const struct agent_role *o, uint64_t ticket);
 /* The line to control is gone: nobody waits for an answer. */
 void keeper_forget(struct keeper *k);
 /* Tells all there is. */

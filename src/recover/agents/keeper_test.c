@@ -25,7 +25,7 @@ pid_t __wrap_fork(void)
 
 struct world {
     struct loop *loop;
-    struct timer end;
+    struct timer end, moment;
     struct keeper *keeper;
     struct keeper_host host;
     uint64_t until, epoch;
@@ -43,6 +43,11 @@ static void on_late(struct timer *t)
 {
     (void)t;
     fail_msg("nothing happened");
+}
+
+static void on_moment(struct timer *t)
+{
+    loop_stop(CONTAINER_OF(t, struct world, moment)->loop);
 }
 
 static void host_fill(void *context, struct program *what)
@@ -128,6 +133,7 @@ static void open_world(struct world *w)
                                    host_report, host_answer, host_log,  host_ended};
     assert_int_equal(loop_new(&w->loop, NULL), 0);
     timer_init(&w->end, on_late);
+    timer_init(&w->moment, on_moment);
     loop_timer_set(w->loop, &w->end, loop_now(w->loop) + 20 * NS_PER_S);
 }
 
@@ -308,6 +314,40 @@ static void memory_may_run_out(void **state)
     }
 }
 
+/* Its address is begun later, and taken if it was wanted meanwhile. */
+static void memory_may_run_out_for_its_address(void **state)
+{
+    struct agent_instance spec = sample(KIND_PROCESS);
+    (void)state;
+    assert_true(addr_parse(STR("192.0.2.1:1"), &spec.vip));
+    spec.vip.port = 0;
+    spec.vip_prefix = 24;
+    bool done = false, later = false;
+    for (unsigned long n = 1; !done; n++) {
+        struct world w;
+        open_world(&w);
+        mem_fail_at(n);
+        int r = keeper_open(&w.keeper, w.loop, &w.host, &spec, NULL);
+        done = !mem_failed();
+        mem_fail_at(0);
+        if (r)
+            w.keeper = NULL;
+        if (r == 0 && !w.keeper->vip) {
+            hold(&w, 1, 60000);
+            order(&w, ORDER_VIP_TAKE, 1, 1);
+            assert_int_equal(w.code, -ERR_BUSY);
+            later = true;
+            while (!w.keeper->vip) { /* on_late ends it */
+                loop_timer_set(w.loop, &w.moment, loop_refresh(w.loop) + 50 * NS_PER_MS);
+                assert_int_equal(loop_run(w.loop, NULL), 0);
+            }
+            assert_true(w.keeper->vip_wanted && w.keeper->vip_epoch == 1);
+        }
+        close_world(&w);
+    }
+    assert_true(later);
+}
+
 static void memory_may_run_out_while_it_is_promoted(void **state)
 {
     bool done = false;
@@ -378,6 +418,7 @@ int main(void)
         cmocka_unit_test(there_may_be_no_process_for_it),
         cmocka_unit_test(a_hook_without_a_process_is_run_later),
         cmocka_unit_test(memory_may_run_out),
+        cmocka_unit_test(memory_may_run_out_for_its_address),
         cmocka_unit_test(memory_may_run_out_while_it_is_promoted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

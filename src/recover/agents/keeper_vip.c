@@ -4,6 +4,8 @@
 
 /* The lease is renewed about as often; the address follows it. */
 #define RENEW (25 * NS_PER_MS)
+/* There was no memory or no socket for it. */
+#define AGAIN (1 * NS_PER_S)
 #define WARN  (5 * NS_PER_S) /* once in so long of a conflict that goes on */
 
 /* A new deadline is looked for now and then: until there is one the address is held until the old
@@ -38,7 +40,10 @@ static void on_timer(struct timer *t)
 {
     struct keeper *k = CONTAINER_OF(t, struct keeper, vip_timer);
     struct err e;
-    renew(k, &e);
+    if (k->vip)
+        renew(k, &e);
+    else
+        keeper_vip_configure(k);
 }
 
 static void on_changed(void *context)
@@ -76,7 +81,7 @@ void keeper_vip_configure(struct keeper *k)
 {
     const struct agent_instance *s = &k->spec;
     struct err e;
-    if (is_same(k) || (!k->vip && !s->vip.kind))
+    if (is_same(k) || (!k->vip && !s->vip.kind && !timer_is_set(&k->vip_timer)))
         return;
     bool wanted = k->vip_wanted;
     uint64_t epoch = k->vip_epoch;
@@ -91,6 +96,9 @@ void keeper_vip_configure(struct keeper *k)
                             .changed = on_changed};
     if (vip_new(&k->vip, &o, &e)) {
         keeper_log(k, true, "its address: %s", e.text);
+        k->vip_wanted = wanted;
+        k->vip_epoch = epoch;
+        loop_timer_set(k->loop, &k->vip_timer, loop_now(k->loop) + AGAIN);
         return;
     }
     k->vip_address = s->vip;
@@ -102,10 +110,12 @@ void keeper_vip_configure(struct keeper *k)
 
 int keeper_vip_take(struct keeper *k, uint64_t epoch, struct err *e)
 {
-    if (!k->vip)
+    if (!k->vip && !timer_is_set(&k->vip_timer))
         return err_set(e, ERR_ABSENT, "%s has no address here", k->spec.service);
     k->vip_wanted = true;
     k->vip_epoch = epoch;
+    if (!k->vip)
+        return err_set(e, ERR_BUSY, "it could not be begun yet, and is tried again");
     int r = hold(k, e);
     look(k);
     loop_timer_set(k->loop, &k->vip_timer, loop_now(k->loop) + RENEW);
@@ -115,9 +125,9 @@ int keeper_vip_take(struct keeper *k, uint64_t epoch, struct err *e)
 void keeper_vip_leave(struct keeper *k)
 {
     k->vip_wanted = false;
-    loop_timer_stop(k->loop, &k->vip_timer);
     if (!k->vip)
         return;
+    loop_timer_stop(k->loop, &k->vip_timer);
     vip_release(k->vip);
     look(k);
 }
@@ -125,6 +135,7 @@ void keeper_vip_leave(struct keeper *k)
 void keeper_vip_end(struct keeper *k)
 {
     keeper_vip_leave(k);
+    loop_timer_stop(k->loop, &k->vip_timer);
     vip_free(k->vip);
     k->vip = NULL;
 }
