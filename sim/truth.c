@@ -210,7 +210,8 @@ static void check_view(struct invariants *v, uint32_t i, uint32_t j)
                  after, i, j, member_state_name((enum member_state)s->state),
                  member_reason_name((enum member_reason)s->reason),
                  (unsigned long long)s->incarnation, (unsigned long long)x->incarnation);
-    bool gone = s->state == MEMBER_FAILED || (s->state == MEMBER_LEFT && x->goodbye) ||
+    bool unheard = s->incarnation < x->incarnation; /* nobody knows that it was back */
+    bool gone = s->state == MEMBER_FAILED || (s->state == MEMBER_LEFT && (x->goodbye || unheard)) ||
                 (s->state == MEMBER_SUSPECT && s->maintenance); /* it stays in that */
     if (!x->engine && !gone)
         violated(v, I25_AGREEMENT,
