@@ -80,6 +80,14 @@ static bool truly_silent(struct invariants *v, uint32_t k, uint32_t j)
            (s->silent && v->world->now - s->silent <= MEMORY_MS * MS);
 }
 
+/* What it said last may still be under way when it is back. */
+void truth_stopped(struct invariants *v, uint32_t i)
+{
+    for (uint32_t j = 0; j < v->n; j++)
+        if (silence(v, i, j) >= v->world->o.params.suspect_after)
+            sight_of(v, i, j)->silent = v->world->now;
+}
+
 static void check_suspicion(struct invariants *v, uint32_t i, uint32_t j,
                             const struct member_change *c)
 {
