@@ -22,18 +22,19 @@ bool primary_acts(const struct primary *p)
     return primary_open(p) && p->instance.promoted;
 }
 
-/* I1: after whatever may have opened a gate. */
+/* I1: after whatever may have opened a gate. Whoever was primary has ended when the next begins:
+ * its gate, and the instance behind it too, for which it has so long as a demotion may take. */
 void acting_look(struct service *s)
 {
     const struct primary *first = NULL;
     for (uint32_t i = 0; i < s->n; i++) {
         const struct primary *p = &s->primaries[i];
-        if (!primary_acts(p))
+        if (!instance_lives(p) || !p->instance.promoted)
             continue;
         if (first)
-            violated(s->v, I1_LEASE, "n%u acts under epoch %llu while n%u does under %llu",
-                     first->place, ull(cell_get(&first->row->gate)), p->place,
-                     ull(cell_get(&p->row->gate)));
+            violated(s->v, I1_LEASE, "n%u is primary under epoch %llu while n%u is under %llu",
+                     first->place, ull(first->instance.history), p->place,
+                     ull(p->instance.history));
         first = p;
     }
 }

@@ -16,7 +16,7 @@ enum {
     WRITES_PERCENT = 40,
     REPORT_MS = 30,
     LOOK_TICKS = 3, /* its agent looks at it so often */
-    DEMOTE_MS = 100
+    DEMOTE_MS = 96  /* and a tick or two more */
 };
 
 bool instance_lives(const struct primary *p)
@@ -227,6 +227,7 @@ static void report(struct primary *p)
     if (!moved || (only_positions(&r, &p->told) && now < p->told_at + REPORT_MS * MS))
         return;
     p->told = r;
+    p->reported = true;
     p->told_at = now;
     primary_wake(p);
 }

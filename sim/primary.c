@@ -3,11 +3,18 @@
 
 #include "coordinator.h"
 
+/* A build with -Dplant=N has fault N, for the invariants to find: */
+#ifndef HF_PLANT
+#define HF_PLANT 0
+#endif
+enum { PLANT_FORGETS = 9 /* with src/recover/lease_voter.c */ };
+
 enum {
     TRAVEL_US = 200,
     AGAIN_MS = 200, /* a segment that is lost comes again */
     HOLD_MS = 1000,
     SPINS_MOST = 50,
+    TERMS_EACH = 4, /* versions */
 };
 
 struct primary *primary_of(const struct node *n)
@@ -67,10 +74,9 @@ static void on_differs(void *context, uint64_t node, const struct lease_terms *t
                        const struct lease_terms *ours)
 {
     struct primary *p = context;
-    (void)theirs;
-    (void)ours;
-    violated(p->service->v, I1_LEASE, "%s takes the terms of %s for others than its own",
-             p->node->name, world_name(p->node->world, node));
+    if (theirs->lease == ours->lease)
+        violated(p->service->v, I1_LEASE, "%s takes the terms of %s for others than its own",
+                 p->node->name, world_name(p->node->world, node));
 }
 
 bool primary_datagram(struct node *n, uint64_t from, const void *payload, size_t size)
@@ -110,6 +116,37 @@ static void look_at_voters(struct primary *p)
     for (uint32_t i = 0; i < (w->o.nodes >= 5 ? 5u : w->o.nodes >= 3 ? 3u : 1u); i++)
         voters_add(&first, str_of(w->nodes[i].name));
     tell_voters(p, 1, &first);
+}
+
+/* A longer promise is kept before it is given, a shorter one when none of the longer is out. */
+static void keep_promise(struct primary *p)
+{
+    uint64_t promise = lease_promise(&p->terms);
+    if (promise > p->kept || primary_clock(p) - p->terms_at > p->kept)
+        p->kept = promise;
+}
+
+/* Those of the version that its node runs. */
+static struct lease_params terms_of(const struct primary *p)
+{
+    const struct follower *f = &p->node->world->coordinator->followers[p->node->index];
+    struct lease_params t = p->service->terms;
+    if (f->force.number / TERMS_EACH % 2) {
+        t.lease += t.lease / 3;
+        t.demote += t.demote / 4;
+    }
+    return t;
+}
+
+static void look_at_terms(struct primary *p)
+{
+    struct lease_params t = terms_of(p);
+    if (t.lease != p->terms.lease) {
+        p->terms = t;
+        p->terms_at = primary_clock(p);
+    }
+    keep_promise(p);
+    leases_params(p->leases, &p->terms, primary_clock(p));
 }
 
 /* ---- the coordinator */
@@ -321,6 +358,12 @@ static void host_news(void *context, const struct failover_news *news)
                                                    .text = news->text});
 }
 
+/* Commands take no time here. */
+static bool host_quiet(void *context, uint64_t hold)
+{
+    return true;
+}
+
 static uint64_t host_wall(void *context)
 {
     return ((struct primary *)context)->node->world->now / MS;
@@ -390,7 +433,9 @@ static void run_core(struct primary *p)
         failover_agent_answer(&p->core, p->answers[i].ticket, p->answers[i].ok,
                               p->answers[i].position, primary_clock(p));
     p->n_answers = 0;
-    failover_reported(&p->core, &p->told, primary_clock(p));
+    if (p->reported)
+        failover_reported(&p->core, &p->told, primary_clock(p));
+    p->reported = false;
     p->wake = failover_run(&p->core, primary_clock(p));
     p->spins = p->wake <= primary_clock(p) ? p->spins + 1 : 0;
     if (p->spins > SPINS_MOST)
@@ -406,6 +451,7 @@ void primary_run(struct node *n)
     unsigned effects;
     if (!p || !p->leases)
         return;
+    look_at_terms(p);
     look_at_voters(p);
     if (leases_next(p->leases) <= primary_clock(p))
         leases_tick(p->leases, primary_clock(p));
@@ -418,6 +464,19 @@ void primary_run(struct node *n)
 
 /* ---- its life */
 
+/* As in the daemon: the process before may have been primary, and its lease may last. */
+static void go_on(struct primary *p)
+{
+    const struct role_row *r = p->row;
+    struct failover_row row = {cell_get(&r->gate),    cell_get(&r->hold), cell_get(&r->epoch),
+                               cell_get(&r->primary), cell_get(&r->sync), cell_get(&r->insync),
+                               cell_get(&r->state)};
+    struct mesh_lease l = {.state = LEASE_IDLE};
+    bool known = leases_read(p->leases, PRIMARY_ROLE, primary_clock(p), &l);
+    failover_resume(&p->core, &row, known && l.state == LEASE_HELD && l.epoch == row.gate,
+                    primary_clock(p));
+}
+
 static void begin_core(struct primary *p, uint64_t incarnation)
 {
     struct service *s = p->service;
@@ -429,10 +488,11 @@ static void begin_core(struct primary *p, uint64_t incarnation)
                                 .sync = s->sync,
                                 .hold = HOLD_MS * MS,
                                 .seed = prng_next(&s->draw)};
-    struct failover_host h = {p,          host_cas,  host_read,    host_agent,
-                              host_lease, host_want, host_confirm, host_drop,
-                              host_send,  host_row,  host_news,    host_wall};
+    struct failover_host h = {p,         host_cas,     host_read, host_agent, host_lease,
+                              host_want, host_confirm, host_drop, host_send,  host_row,
+                              host_news, host_quiet,   host_wall};
     failover_init(&p->core, &o, &h, primary_clock(p));
+    go_on(p);
     for (uint32_t i = 0; i < s->n; i++)
         failover_prefers(&p->core, (uint8_t)i, (int32_t)(s->n - i));
 }
@@ -445,7 +505,11 @@ void primary_start(struct node *n)
         return;
     struct leases_host h = {p, on_send, on_effect, on_differs};
     uint64_t incarnation = prng_next(&p->service->draw);
-    if (leases_new(&p->leases, n->id, &p->service->terms, incarnation, 0, &h, primary_clock(p), &e))
+    p->terms_at = primary_clock(p);
+    p->terms = terms_of(p);
+    uint64_t quiet = HF_PLANT == PLANT_FORGETS ? 0 : p->terms_at + p->kept;
+    keep_promise(p);
+    if (leases_new(&p->leases, n->id, &p->terms, incarnation, quiet, &h, primary_clock(p), &e))
         sim_die("%s has no leases: %s", n->name, e.text);
     leases_votes(p->leases, p->votes_head, p->votes);
     p->voters = 0;
@@ -454,7 +518,7 @@ void primary_start(struct node *n)
         sim_die("%s has no role: %s", n->name, e.text);
     begin_core(p, incarnation);
     p->wake = primary_clock(p);
-    p->members_changed = true;
+    p->members_changed = p->reported = true;
     p->instance.down = false;
     for (uint32_t i = 0; i < p->service->n; i++)
         if (p->service->primaries[i].leases)

@@ -8,6 +8,10 @@
  * process had in shared memory outlives it in half of its crashes, and so does its instance, whose
  * agent demotes it when the lease is over; the other half is the machine.
  *
+ * Some versions of the configuration have other terms of the leases. Which promises a node may have
+ * given it keeps on disk, as mesh/mesh_lease.c does; even a `wipe` leaves that (nobody puts in
+ * another disk within a second).
+ *
  * A crash takes an instance's data if the service promises to survive that: while the in-sync set
  * is whole and somebody else of it has everything. Else it is kept: what more than one failure
  * takes is no promise.
@@ -93,15 +97,18 @@ struct primary {
     struct votes_head *votes_head;
     struct vote_row *votes;
     struct failover core;
-    uint64_t voters;                           /* the version that it was told of */
-    uint64_t wake;                             /* lease clock; NEVER */
-    uint32_t spins;                            /* runs in a row that left something due */
+    uint64_t voters; /* the version that it was told of */
+    struct lease_params terms;
+    uint64_t terms_at, kept; /* since when (lease clock); the longest promise, on its disk */
+    uint64_t wake;           /* lease clock; NEVER */
+    uint32_t spins;          /* runs in a row that left something due */
     bool members_changed, connected, isolated; /* its surroundings, as it was told last */
     struct primary_ask asks[PRIMARY_ASKS];
     struct role_letter *first, *last;
     struct primary_answer answers[PRIMARY_ANSWERS]; /* of the agent: they wait for the process */
     uint32_t n_answers;
     struct failover_report told;
+    bool reported; /* that is news */
     uint64_t told_at;
     struct failover_record record; /* as its watch told last */
     bool record_there;
@@ -115,8 +122,8 @@ struct service {
     struct prng draw;
     uint32_t n; /* places: the first nodes */
     uint32_t sync;
-    struct lease_params terms;
-    uint64_t promise; /* under them */
+    struct lease_params terms; /* of a node's own file, and of every other four versions */
+    uint64_t promise;          /* under them */
     struct window window;
     struct str names[PRIMARY_PLACES];
     struct primary primaries[PRIMARY_PLACES];

@@ -63,9 +63,11 @@ enum event_code {
     EVENT_ROLE_DEMOTED,   /* its instance takes writes no more */
     EVENT_ROLE_LAPSED,    /* its lease ran out */
     EVENT_ROLE_INSYNC,    /* the in-sync set shrank or grew */
-    EVENT_ROLE_INSTANCE,  /* the instance here came, went, hangs, or is well again */
-    EVENT_ROLE_PAUSED,    /* an operator pauses decisions about a service, or lets them go on */
-    EVENT_SWITCHOVER,     /* an operator wants another primary */
+    EVENT_ROLE_TOLD, /* another node's instance takes writes; the evidence is what that node tells
+                      */
+    EVENT_ROLE_INSTANCE,    /* the instance here came, went, hangs, or is well again */
+    EVENT_ROLE_PAUSED,      /* an operator pauses decisions about a service, or lets them go on */
+    EVENT_SWITCHOVER,       /* an operator wants another primary */
     EVENT_SWITCHOVER_BEGAN, /* writers are held for it */
     EVENT_SWITCHOVER_DONE,
     EVENT_SWITCHOVER_FAILED, /* it was given up: the primary goes on */

@@ -90,7 +90,8 @@ static size_t steps_of(const json_t *record, struct step steps[STEPS_MAX])
 
 bool chain_is(const json_t *record)
 {
-    return strcmp(json_text(record, "code"), "role-promoted") == 0 &&
+    const char *code = json_text(record, "code");
+    return (strcmp(code, "role-promoted") == 0 || strcmp(code, "role-told") == 0) &&
            json_array_size(json_object_get(record, "evidence")) > 0;
 }
 
@@ -198,7 +199,7 @@ static void put_chain(const struct term *t, uint64_t now, const json_t *record, 
         put_phases(steps, n, out);
 }
 
-/* The chain lies where the instance was promoted. */
+/* The chain lies where the instance was promoted, and where that node could tell it. */
 static void put_elsewhere(const json_t *role, bool older, struct buf *out)
 {
     const json_t *list = json_object_get(role, "candidates");
@@ -225,7 +226,8 @@ void chain_print(const struct term *t, uint64_t now, const json_t *why, struct b
     for (size_t i = 0; i < json_array_size(list) && !found; i++)
         if (chain_is(json_array_get(list, i)))
             found = json_array_get(list, i);
-    if (role)
+    bool here = found && role && strcmp(json_text(found, "to"), json_text(role, "primary")) == 0;
+    if (role && !here)
         put_elsewhere(role, found != NULL, out);
     if (found)
         put_chain(t, now, found, out);

@@ -100,9 +100,15 @@ static void on_another_node_it_says_whom_to_ask(void **state)
                     "[{'node': 'b', 'self': true}]}], 'records': []}");
     assert_string_equal(text, "");
     mem_free(text);
-    text = chain_of("{'now': [{'kind': 'role', 'primary': 'b', 'candidates': []}], 'records': "
+    text = chain_of("{'now': [{'kind': 'role', 'primary': 'c', 'candidates': []}], 'records': "
                     "[" PROMOTED STEP("promoted", "a", "0") "]}]}");
-    assert_non_null(strstr(text, "What led to its present primary is recorded on node b"));
+    assert_non_null(strstr(text, "What led to its present primary is recorded on node c"));
+    assert_non_null(strstr(text, "The last failover, a -> b"));
+    mem_free(text);
+    text = chain_of("{'now': [{'kind': 'role', 'primary': 'b', 'candidates': []}], 'records': "
+                    "[{'code': 'role-told', 'from': 'a', 'to': 'b', 'evidence': [" STEP(
+                        "promoted", "b", "0") "]}]}");
+    assert_null(strstr(text, "ask there"));
     assert_non_null(strstr(text, "The last failover, a -> b"));
     mem_free(text);
 }

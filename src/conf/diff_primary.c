@@ -129,6 +129,7 @@ void diff_primary(struct diff *d, const struct view_service *was, const struct v
     diff_on(d, was, is);
     diff_settings(d, schema_block(BLOCK_PRIMARY), is->name, "", STR(""), p, q, false, NULL);
     diff_vip(d, was, is);
+    diff_words(d, is, "redis", &p->redis, &q->redis);
     diff_words(d, is, "command", &p->command, &q->command);
     diff_words(d, is, "hook", &p->hook, &q->hook);
     diff_words(d, is, "apart", &p->apart, &q->apart);

@@ -235,6 +235,62 @@ static void build_command(struct builder *b, const struct seen *seen, const char
         add_word(c, i, to);
 }
 
+/* --- Redis's own settings --- */
+
+static bool redis_valid(struct conf *c, const struct value *v)
+{
+    struct str name;
+    struct suggest near;
+    if (v->bad)
+        return false;
+    if (v->secret) {
+        conf_complain(c, &v->place, "", "a setting of Redis cannot be a reference");
+        return false;
+    }
+    switch (view_redis_setting(v->text, &name)) {
+    case VIEW_REDIS_FINE: return true;
+    case VIEW_REDIS_OWNED:
+        conf_complain(c, &v->place, "leave it out", "holdfast sets '" STR_FMT "' of Redis itself",
+                      STR_ARG(name));
+        return false;
+    case VIEW_REDIS_BAD:
+        conf_complain(c, &v->place, "write its name and its value, as in \"maxmemory 1g\"",
+                      "'" STR_FMT "' is no setting of Redis with a plain value",
+                      STR_ARG(conf_shown(v)));
+        return false;
+    case VIEW_REDIS_UNKNOWN: break;
+    }
+    near = suggest_for(name);
+    for (size_t i = 0; view_redis_name(i); i++)
+        suggest_try(&near, str_of(view_redis_name(i)));
+    conf_complain(c, &v->place,
+                  near.n ? settings_did_you_mean(c, &near)
+                         : "docs/agents.md has those that may be set",
+                  "'" STR_FMT "' is no setting of Redis that may be set here", STR_ARG(name));
+    return false;
+}
+
+static void build_redis(struct builder *b, const struct seen *seen, struct view_words *to)
+{
+    const struct value *v = settings_value(seen, BLOCK_SERVICE, "redis");
+    uint32_t n = build_count_items(v);
+    if (!v || n == 0)
+        return;
+    if (n > VIEW_MAX_COMMAND) {
+        conf_complain(b->c, &v->place, "", "redis has at most %d settings", VIEW_MAX_COMMAND);
+        return;
+    }
+    to->list = build_array(b, n, sizeof *to->list);
+    for (const struct value *i = v->kind == VALUE_LIST ? v->items : v; to->list && i; i = i->next) {
+        struct str text =
+            redis_valid(b->c, i) ? arena_str(&b->c->view->arena, i->text) : (struct str){NULL, 0};
+        if (text.p)
+            to->list[to->n++] = text;
+        if (v->kind != VALUE_LIST)
+            break;
+    }
+}
+
 /* What an agent needs, and what it has no use for. */
 static void check_agent(struct conf *c, const struct seen *seen, const struct node *service,
                         bool complete, const struct view_primary *p)
@@ -246,7 +302,7 @@ static void check_agent(struct conf *c, const struct seen *seen, const struct no
         {"command", 1u << AGENT_PROCESS},     {"sync", 1u << AGENT_REDIS},
         {"strict", 1u << AGENT_REDIS},        {"lag-bytes", 1u << AGENT_REDIS},
         {"lag-time", 1u << AGENT_REDIS},      {"replicas", 1u << AGENT_REDIS},
-        {"replicas-only", 1u << AGENT_REDIS},
+        {"replicas-only", 1u << AGENT_REDIS}, {"redis", 1u << AGENT_REDIS},
     };
     for (size_t i = 0; i < ARRAY_LEN(only); i++) {
         const struct node *n = settings_seen(seen, BLOCK_SERVICE, only[i].key);
@@ -324,6 +380,7 @@ bool primary_build(struct builder *b, const struct node *n, const struct seen *s
     if (vip && vip->kind != VALUE_LIST)
         build_vip(b->c, vip, p);
     check_vip(b, seen, s);
+    build_redis(b, seen, &p->redis);
     build_command(b, seen, "command", &p->command);
     build_command(b, seen, "hook", &p->hook);
     check_agent(b->c, seen, n, complete, p);

@@ -187,6 +187,8 @@ static const struct setting primary[] = {
     SPECIAL("vip", KIND_VIP, "", "an address that goes with the primary, and its network's bits"),
     FIELD("vip-interface", KIND_LABEL, struct view_primary, vip_interface,
           "(the one that has the network)", "where it is put"),
+    SPECIAL("redis", KIND_REDIS, "",
+            "of redis: settings of its own, each as one text; they count when an instance starts"),
     SPECIAL("command", KIND_COMMAND, "",
             "of process: the program, by its absolute path, and its arguments; required"),
     SPECIAL("hook", KIND_COMMAND, "",
@@ -633,6 +635,8 @@ static const struct {
     [KIND_VIP] = {"an address and its network's bits, as in 10.0.0.100/24", false, FIELD_NONE},
     [KIND_COMMAND] = {"a program and its arguments, as in {/usr/bin/worker, --queue, mail}", true,
                       FIELD_NONE},
+    [KIND_REDIS] = {"settings of Redis, as in {\"maxmemory 1g\", \"save 900 1\"}", true,
+                    FIELD_NONE},
     [KIND_APART] = {"names of services, as in {cache, db}", true, FIELD_NONE},
 };
 

@@ -53,6 +53,7 @@ enum kind {
     KIND_VOTERS,      /* {a, b, c}: nodes */
     KIND_VIP,         /* 10.0.0.100/24 */
     KIND_COMMAND,     /* {/usr/bin/worker, --queue, mail} */
+    KIND_REDIS,       /* {"maxmemory 1g", "save 900 1"} */
     KIND_APART,       /* {cache, db}: services */
     KINDS
 };

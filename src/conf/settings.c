@@ -249,6 +249,7 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_VOTERS:
     case KIND_VIP:
     case KIND_COMMAND:
+    case KIND_REDIS:
     case KIND_APART:
     case KINDS: return; /* the caller's */
     }

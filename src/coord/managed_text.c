@@ -25,6 +25,7 @@ static const char *const acts[MANAGED_DOS] = {
 static const char *const whys[MANAGED_WHYS] = {
     [MANAGED_WELL] = "",
     [MANAGED_FOUNDER] = "waits for node %s to found the coordinator",
+    /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one long sentence */
     [MANAGED_UNHEARD] = "waits for node %s: a coordinator is founded when all nodes have said that "
                         "they never belonged to one",
     [MANAGED_FILES] = "the file of node %s names other voters: the same file belongs on all nodes",

@@ -146,11 +146,12 @@ static void on_reloaded(struct admin_reload *reload, const struct admin_reload_r
 
 /* ---- what the coordinator says ---- */
 
+/* The latest: after a pause a watch tells several changes of one key at once, in their order. */
 static const struct coord_item *item_of(const struct coord_item *items, uint32_t n, struct str key)
 {
-    for (uint32_t i = 0; i < n; i++)
-        if (str_eq(items[i].key, key))
-            return &items[i];
+    for (uint32_t i = n; i > 0; i--)
+        if (str_eq(items[i - 1].key, key))
+            return &items[i - 1];
     return NULL;
 }
 

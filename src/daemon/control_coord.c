@@ -352,6 +352,7 @@ static void on_tick(struct timer *t)
     loop_timer_set(c->loop, t, loop_now(c->loop) + TICK_NS);
     coord_restore_tick(c);
     coord_backup_tick(c);
+    rolling_tick(c);
     if (c->coordinating.kind == COORDINATOR_MANAGED) {
         managed_tick(c);
         rolling_lead(c);

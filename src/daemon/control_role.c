@@ -33,7 +33,7 @@ static void look_at_members(struct role_here *r)
 {
     struct control *c = r->owner;
     const struct membership *m = mesh_borrow(c->meshing.mesh);
-    for (uint8_t i = 0; i < r->n; i++) {
+    for (uint32_t i = 0; i < r->n; i++) {
         struct member_info k = {.state = MEMBER_SUSPECT};
         bool known = member_find(m, node_id(c->view->cluster.name, r->places[i]), &k);
         bool gone = known && (k.state == MEMBER_FAILED || k.state == MEMBER_LEFT);
@@ -55,7 +55,7 @@ static void look_at_members(struct role_here *r)
 static void look_at_preferences(struct role_here *r)
 {
     const struct view_primary *p = &r->owner->view->services[r->service].primary;
-    for (uint8_t i = 0; i < r->n; i++) {
+    for (uint32_t i = 0; i < r->n; i++) {
         int32_t value = (int32_t)(r->n - i);
         for (uint32_t k = 0; k < p->apart.n; k++) {
             const struct role_here *o = role_find(r->owner, p->apart.list[k]);
@@ -110,6 +110,9 @@ static void run_all(struct control *c)
 
 /* --- with the view --- */
 
+/* A hook that hangs is killed before it is given up. */
+#define HOOK_PATIENCE (HOOK_LIMIT + 1 * NS_PER_S)
+
 static struct failover_params params_of(const struct control *c, const struct role_here *r,
                                         const struct view_primary *p)
 {
@@ -126,6 +129,7 @@ static struct failover_params params_of(const struct control *c, const struct ro
         .strict = p->strict,
         .lag_bytes = p->lag_bytes,
         .lag_time = p->lag_time,
+        .agent_patience = p->agent == AGENT_HOOK ? HOOK_PATIENCE : 0,
         .hold = p->hold,
         .failback = p->failback,
         .flaps = p->flaps,
@@ -231,6 +235,7 @@ static void add_row(struct control *c, const struct view_service *s)
     g->rows = more ? more : g->rows;
     if (!r) {
         log_error(c->log, "no memory for service " STR_FMT, STR_ARG(s->name));
+        g->again = true;
         return;
     }
     g->rows[g->n++] = r;
@@ -286,6 +291,19 @@ void rolling_adopt(struct control *c)
     if (more)
         watch_again(c);
     run_all(c);
+}
+
+void rolling_tick(struct control *c)
+{
+    struct rolling *g = &c->rolling;
+    for (uint32_t i = 0; i < g->n; i++)
+        if (g->rows[i]->address_owed)
+            role_address(g->rows[i], g->rows[i]->core.promoted);
+    if (!g->again || !c->view)
+        return;
+    g->again = false;
+    rolling_adopt(c);
+    watch_again(c);
 }
 
 void rolling_init(struct control *c)

@@ -59,6 +59,7 @@ struct role_here {
      * which epoch took writes, ns. */
     uint64_t held_told, held_for, held_epoch;
     uint8_t named, before; /* by the record, now and before that; ROLE_NOBODY */
+    bool address_owed;     /* the agent could not be told to take it */
 };
 
 struct rolling {
@@ -68,6 +69,7 @@ struct rolling {
     uint64_t lead_at;    /* ns: the coordinator's lead is not looked at before */
     struct coord *coord; /* NULL: there is none now */
     struct coord_watch *watch;
+    bool again; /* memory ran out: what was to be told or watched is not */
 };
 
 void rolling_init(struct control *c); /* before anything may fail */
@@ -83,12 +85,13 @@ void rolling_agent_gone(struct control *c);
 void rolling_keys(struct control *c);
 /* True: the answer was one of these. */
 bool rolling_answer(struct control *c, const struct agent_answer *a);
-void rolling_report(struct control *c, const struct agent_report *r);
+void rolling_report(struct control *c, const struct agent_report *a);
 /* MESH_ROLE of an authenticated node; a link came up; membership changed; leases. */
 void rolling_message(struct control *c, struct str from, struct str bytes);
 void rolling_link(struct control *c);
 void rolling_members(struct control *c);
-/* Now and then. */
+/* Now and then: what memory ran out for is done again. */
+void rolling_tick(struct control *c);
 void rolling_lead(struct control *c);
 void rolling_lease(struct control *c, uint64_t role, unsigned effects);
 /* control_role_tell.c: what this node began came about, or what was asked for. */
@@ -112,6 +115,10 @@ void role_tell_instance(struct role_here *r);
 void role_stop_instance(struct role_here *r);
 bool role_order(struct role_here *r, uint64_t ticket, enum failover_act act, uint64_t epoch,
                 uint8_t place);
+/* The service's address comes to this node, or leaves it. */
+void role_address(struct role_here *r, bool take);
+/* What was asked for is not waited for any more. */
+void role_forget_wish(struct role_here *r);
 void role_news(struct role_here *r, const struct failover_news *news);
 void role_ask_step(struct role_here *r);
 

@@ -40,6 +40,7 @@ void role_tell_instance(struct role_here *r)
     wipe(&a, sizeof a);
     if (rc)
         log_error(c->log, "the instance of %s: %s", r->name, e.text);
+    c->rolling.again |= rc == -ERR_NOMEM;
 }
 
 static bool give(struct control *c, const char *service, enum instance_order what, uint64_t epoch,
@@ -165,8 +166,7 @@ void rolling_report(struct control *c, const struct agent_report *a)
         .instance = a->state, .well = a->well, .data = a->history, .position = a->position};
     if (!r || r->self == ROLE_NOBODY) {
         uint64_t ticket;
-        if (!r || r->self == ROLE_NOBODY)
-            give(c, a->service, ORDER_STOP, a->epoch, ROLE_NOBODY, &ticket);
+        give(c, a->service, ORDER_STOP, a->epoch, ROLE_NOBODY, &ticket);
         return;
     }
     for (uint32_t i = 0; i < r->n && i < a->n_followers; i++) {

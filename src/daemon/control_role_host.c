@@ -24,7 +24,9 @@ static bool read_item(struct role_here *r, const struct coord_item *item,
         .r = {.known = true, .primary = ROLE_NOBODY, .wanted = ROLE_NOBODY}, .from = ROLE_NOBODY};
     if (!item || item->gone)
         return true;
-    if (failover_record_read(item->value, r->places, r->n, out, &e)) {
+    int rc = failover_record_read(item->value, r->places, r->n, out, &e);
+    r->owner->rolling.again |= rc == -ERR_NOMEM;
+    if (rc) {
         log_error(r->owner->log, "the coordinator's record of %s: %s", r->name, e.text);
         return false;
     }
@@ -32,14 +34,15 @@ static bool read_item(struct role_here *r, const struct coord_item *item,
     return true;
 }
 
+/* The latest: after a pause a watch tells several changes of one key at once, in their order. */
 static const struct coord_item *find_item(const struct role_here *r, const struct coord_item *items,
                                           uint32_t n)
 {
     char key[COORD_KEY_MAX];
     key_of(r, key);
-    for (uint32_t i = 0; i < n; i++)
-        if (str_eq(items[i].key, str_of(key)))
-            return &items[i];
+    for (uint32_t i = n; i > 0; i--)
+        if (str_eq(items[i - 1].key, str_of(key)))
+            return &items[i - 1];
     return NULL;
 }
 
@@ -71,8 +74,10 @@ void rolling_coord(struct control *c, struct coord *coord)
     for (uint32_t i = 0; i < g->n; i++)
         role_forget_asked(g->rows[i]);
     g->coord = coord;
-    if (coord && coord_watch(coord, STR(PREFIX), &w, &g->watch, &e))
+    if (coord && coord_watch(coord, STR(PREFIX), &w, &g->watch, &e)) {
         log_error(c->log, "the coordinator: %s", e.text);
+        g->again = true;
+    }
     for (uint32_t i = 0; i < g->n; i++)
         role_run(g->rows[i]);
 }
@@ -131,7 +136,7 @@ void role_forget_asked(struct role_here *r)
         else
             failover_read_answer(&r->core, x.ticket, false, NULL, now);
     }
-    r->ask_ticket = 0;
+    role_forget_wish(r);
 }
 
 static bool host_cas(void *context, uint64_t ticket, uint64_t expected,
@@ -229,6 +234,12 @@ static uint64_t host_wall(void *context)
 /* --- the cells --- */
 
 /* A gate that shuts does so first, one that opens does so last. */
+static bool host_quiet(void *context, uint64_t hold)
+{
+    struct role_here *r = context;
+    return cells_quiet(&r->owner->cells, r->slot, hold);
+}
+
 static void host_row(void *context, const struct failover_row *row)
 {
     struct role_here *r = context;
@@ -251,7 +262,7 @@ uint64_t role_tell_replicas(struct role_here *r, uint64_t now)
 {
     struct role_row *to = cells_role(&r->owner->cells, r->slot);
     bool changed = false;
-    for (uint8_t i = 0; i < CELLS_PLACES; i++) {
+    for (uint32_t i = 0; i < CELLS_PLACES; i++) {
         struct failover_behind b = {0};
         if (i < r->n && failover_readable(&r->core, i))
             b = failover_behind(&r->core, i, now);
@@ -279,6 +290,7 @@ struct failover_host role_host(struct role_here *r)
         .send = host_send,
         .row = host_row,
         .news = host_news,
+        .quiet = host_quiet,
         .wall = host_wall,
     };
 }

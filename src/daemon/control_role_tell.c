@@ -23,6 +23,7 @@ static const struct {
     [FAILOVER_NEWS_YIELDS] = {EVENT_SWITCHOVER_BEGAN, EVENT_INFO},
     [FAILOVER_NEWS_STAYS] = {EVENT_SWITCHOVER_FAILED, EVENT_WARNING},
     [FAILOVER_NEWS_INSYNC] = {EVENT_ROLE_INSYNC, EVENT_INFO},
+    [FAILOVER_NEWS_TOLD] = {EVENT_ROLE_TOLD, EVENT_INFO},
 };
 
 static uint64_t took(const struct failover_chain *k)
@@ -100,6 +101,11 @@ static void news_text(struct role_here *r, const struct failover_news *n, struct
                    (unsigned long long)(took(&r->core.chain) / NS_PER_MS), n->text);
         add_chain(r);
         return;
+    case FAILOVER_NEWS_TOLD:
+        event_text(ev, "%s took over under epoch %llu, after %llu ms: %s", who, epoch,
+                   (unsigned long long)(took(&r->core.chain) / NS_PER_MS), n->text);
+        add_chain(r);
+        return;
     case FAILOVER_NEWS_YIELDS: event_text(ev, "to %s", who); return;
     case FAILOVER_NEWS_STAYS: event_text(ev, "to %s: %s", who, n->text); return;
     case FAILOVER_NEWS_LOST:
@@ -117,7 +123,7 @@ static void news_text(struct role_here *r, const struct failover_news *n, struct
 }
 
 /* The address goes with the role, after it came and before it goes. */
-static void move_address(struct role_here *r, bool take)
+void role_address(struct role_here *r, bool take)
 {
     const struct view_primary *p = &r->owner->view->services[r->service].primary;
     struct agent_role o = {.what = take ? ORDER_VIP_TAKE : ORDER_VIP_LEAVE,
@@ -125,17 +131,20 @@ static void move_address(struct role_here *r, bool take)
                            .primary = ROLE_NOBODY};
     uint64_t ticket;
     struct err e = {0};
+    r->address_owed = false;
     if (!p->vip.kind)
         return;
     str_copy(o.service, sizeof o.service, str_of(r->name));
-    if (agent_line_role(&r->owner->coordinating.agent, &o, &ticket, &e))
-        log_warning(r->owner->log, "the address of %s: %s", r->name, e.text);
+    if (agent_line_role(&r->owner->coordinating.agent, &o, &ticket, &e) == 0)
+        return;
+    log_warning(r->owner->log, "the address of %s: %s", r->name, e.text);
+    r->address_owed = agent_line_is_open(&r->owner->coordinating.agent);
 }
 
 void role_news(struct role_here *r, const struct failover_news *n)
 {
     if (n->what == FAILOVER_NEWS_PROMOTED || n->what == FAILOVER_NEWS_DEMOTED)
-        move_address(r, n->what == FAILOVER_NEWS_PROMOTED);
+        role_address(r, n->what == FAILOVER_NEWS_PROMOTED);
     bool quiet = n->what == FAILOVER_NEWS_PROMOTED &&
                  (r->core.record.from < r->n || r->core.chain.before >= r->n);
     struct event *ev =
@@ -204,6 +213,19 @@ static void ask_done(void *context, const struct coord_answer *a)
     else
         ended(r, "failed", a->why->text);
     role_run(r);
+}
+
+/* What moves the role shows in the record, whether the answer comes or not. */
+void role_forget_wish(struct role_here *r)
+{
+    if (!r->ask_ticket)
+        return;
+    if (r->owner->rolling.coord)
+        coord_cancel(r->owner->rolling.coord, r->ask_ticket);
+    r->ask_ticket = 0;
+    if (r->ask == ADMIN_ROLE_PAUSE || r->ask == ADMIN_ROLE_GO_ON)
+        ended(r, "failed",
+              "the coordinator is another now, and it is not known: look, and ask again");
 }
 
 static int write_wish(struct role_here *r, const struct failover_record *w, struct err *e)
@@ -438,7 +460,7 @@ int rolling_role(void *context, const struct view_service *s, struct admin_role 
     str_copy(out->who, sizeof out->who, str_of(f->record.who));
     str_copy(out->why, sizeof out->why, str_of(f->record.why));
     str_copy(out->waits, sizeof out->waits, str_of(failover_waits(f)));
-    for (uint8_t i = 0; i < r->n; i++)
+    for (uint32_t i = 0; i < r->n; i++)
         fill_node(r, i, &out->nodes[i]);
     role_ask_step(r);
     out->request = r->request;

@@ -254,6 +254,7 @@ static int attach_cells(struct agent_process *p, struct err *e)
 static int prepare(struct agent_process *p, const struct arguments *a, struct err *e)
 {
     struct sandbox_notes notes = {0};
+    priority_favour(); /* where it may not, its own delays still count for nobody's (patience.h) */
     p->drops = sandbox_target(&p->user);
     int r = find_state(p, a->state, e);
     if (r == 0)

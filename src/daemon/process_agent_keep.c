@@ -36,7 +36,9 @@ static const struct view_words *find_words(const struct view *v, const char *ser
     for (uint32_t i = 0; v && i < v->n_services; i++) {
         const struct view_service *s = &v->services[i];
         if (view_is_primary(s) && str_eq(s->name, str_of(service)))
-            return which == WORDS_COMMAND ? &s->primary.command : &s->primary.hook;
+            return which == WORDS_COMMAND ? &s->primary.command
+                   : which == WORDS_HOOK  ? &s->primary.hook
+                                          : &s->primary.redis;
     }
     return NULL;
 }
@@ -46,7 +48,10 @@ static const char *const *host_words(void *context, const char *service, enum ke
     struct agent_process *p = context;
     const struct view_words *w = find_words(p->view, service, which);
     arena_free(&p->words);
-    if (!w || w->n == 0 || w->n >= PROGRAM_WORDS || w->list[0].n == 0 || w->list[0].p[0] != '/')
+    if (!w || w->n == 0)
+        return NULL;
+    bool program = which != WORDS_REDIS;
+    if (program && (w->n >= PROGRAM_WORDS || w->list[0].n == 0 || w->list[0].p[0] != '/'))
         return NULL;
     const char **argv = arena_array(&p->words, w->n + 1, sizeof *argv);
     for (uint32_t i = 0; argv && i < w->n; i++) {

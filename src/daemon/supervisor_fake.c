@@ -63,7 +63,7 @@ static void add_cluster(struct view *v, struct str address)
                                        .suspect_after = NS_PER_S,
                                        .lease = NS_PER_S,
                                        .demotion = NS_PER_S};
-    for (uint8_t use = SOCKET_GOSSIP; use <= SOCKET_LINK; use++) {
+    for (uint32_t use = SOCKET_GOSSIP; use <= SOCKET_LINK; use++) {
         struct view_socket *s = &v->sockets[v->n_sockets];
         *s = (struct view_socket){.use = use, .addr = a, .slot = v->n_sockets++};
     }

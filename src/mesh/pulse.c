@@ -318,6 +318,7 @@ static void *run(void *argument)
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, NULL); /* signals are the owner's */
+    pthread_setname_np(pthread_self(), "heartbeats");
     enum priority priority = priority_raise();
     pthread_mutex_lock(&p->lock);
     p->counts.priority = priority;

@@ -15,6 +15,9 @@ enum priority {
  * kernel keeps 5% of each second for others (sched(7), sched_rt_runtime_us), so that a real-time
  * thread that never ended its turn would not take the machine away. */
 enum priority priority_raise(void);
+/* A process of one thread that judges others by the clock: as PRIORITY_RAISED, if it may, never
+ * real-time, because it does more than look. What it starts is ordinary. */
+enum priority priority_favour(void);
 /* A process that others wait for while it starts: real-time from here on, over exec, until
  * priority_calm; if it may. Threads and processes that it starts are ordinary. */
 void priority_hurry(void);

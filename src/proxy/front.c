@@ -415,6 +415,14 @@ static bool goes_on(const struct passage *p)
     return p->marked ? !p->kept_lost : passage_movable(p);
 }
 
+/* For replies of a node that is not primary any more: so long it may be one after another was named
+ * (lease.md). What comes later left it earlier and was on the way; there is no more. */
+static uint64_t patience(const struct passage *p)
+{
+    const struct view_cluster *k = &p->door->service->shared->view->cluster;
+    return k->lease + k->demotion;
+}
+
 /* True: it has left its leg. */
 static bool leave(struct passage *p)
 {
@@ -443,7 +451,7 @@ static bool leave(struct passage *p)
     }
     if (!p->astray_since) { /* its node may have replies for us, and the mark */
         p->astray_since = now_of(p);
-        client_deadline(p->client, PATIENCE_NS);
+        client_deadline(p->client, patience(p));
     }
     return false;
 }
@@ -468,7 +476,8 @@ void passage_run(struct passage *p)
         return;
     }
     if (p->state == PASSAGE_REACHES && astray(p)) {
-        lead_failed(p);
+        passage_drop_leg(p);
+        passage_lead(p);
         return;
     }
     switch ((enum passage_state)p->state) {
@@ -497,7 +506,7 @@ void passage_timeout(struct passage *p)
         return;
     case PASSAGE_REACHES: lead_failed(p); return;
     case PASSAGE_PASSES: {
-        uint64_t due = p->astray_since ? p->astray_since + PATIENCE_NS
+        uint64_t due = p->astray_since ? p->astray_since + patience(p)
                                        : p->active_at + p->door->service->conf->timeouts.tunnel;
         if (now < due)
             client_deadline(p->client, due - now);

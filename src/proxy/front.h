@@ -34,7 +34,6 @@ enum {
     INFO_MAX = 64 * 1024,
 };
 #define LOOK_NS     (5 * NS_PER_MS) /* while somebody waits */
-#define PATIENCE_NS (1 * NS_PER_S)  /* for replies of a node that is not primary any more */
 #define COMPLAIN_NS (60 * NS_PER_S)
 #define AVOID_NS    (1 * NS_PER_S) /* a replica that could not be reached is not tried again before \
                                     */

@@ -63,6 +63,7 @@ struct connection {
     struct instance *in;
     int fd;
 };
+static atomic_int connections; /* whose threads run */
 
 static void *serve_connection(void *argument)
 {
@@ -73,6 +74,7 @@ static void *serve_connection(void *argument)
     }
     close(c->fd);
     free(c);
+    atomic_fetch_sub(&connections, 1);
     return NULL;
 }
 
@@ -84,6 +86,7 @@ static void *serve(void *argument)
         struct connection *c = malloc(sizeof *c);
         pthread_t t;
         *c = (struct connection){in, fd};
+        atomic_fetch_add(&connections, 1);
         pthread_create(&t, NULL, serve_connection, c);
         pthread_detach(t);
     }
@@ -115,11 +118,16 @@ static void instance_start(struct instance *in, char name)
     pthread_create(&in->thread, NULL, serve, in);
 }
 
+/* After the proxy: all connections have ended, and their threads do so now. */
 static void instance_stop(struct instance *in)
 {
     shutdown(in->listen_fd, SHUT_RDWR);
     pthread_join(in->thread, NULL);
     close(in->listen_fd);
+    for (uint64_t until = clock_now() + 20 * NS_PER_S; atomic_load(&connections);) {
+        assert_true(clock_now() < until);
+        usleep(100);
+    }
 }
 
 /* --- the proxy --- */

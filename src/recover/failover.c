@@ -1,7 +1,8 @@
 /* Facts put together, orders carried out. */
 #include "recover/failover_inside.h"
 
-#define SETTLE_NS      (2 * MS) /* the proxy has seen that writers are to wait */
+#define SETTLE_NS      (20 * MS) /* what is under way may take so long; then it is cut */
+#define SETTLE_LOOK_NS (MS / 2)  /* the proxies answer in their rows */
 #define YIELD_NS       (2 * SECOND)
 #define AGENT_NS       (5 * SECOND)
 #define LAG_NS         (1 * SECOND)
@@ -42,12 +43,26 @@ void failover_init(struct failover *f, const struct failover_params *p,
     fence_reset(f);
 }
 
+/* Whoever was here before holds a lease and was not yet at the gate: it may have ordered a
+ * promotion. That is undone before the lease is given up, for then another may begin at once. */
+static void undo_promotion(struct failover *f, uint64_t now)
+{
+    struct failover_lease lease = {.state = LEASE_IDLE};
+    f->host.lease(f->host.context, &lease);
+    if (!is_candidate_here(f) || lease.state != LEASE_HELD)
+        return;
+    f->role.state = ROLE_DEMOTES;
+    f->role.since = now;
+    f->role.acts = true;
+}
+
 void failover_resume(struct failover *f, const struct failover_row *row, bool held, uint64_t now)
 {
     f->row = *row;
     f->row_known = true;
     if (!held || !row->gate || !is_candidate_here(f)) {
         f->row.gate = 1; /* another than what will be written: it is shut for certain */
+        undo_promotion(f, now);
         return;
     }
     f->promoted = f->acted = f->role.epoch = row->gate;
@@ -159,6 +174,19 @@ bool failover_acts(const struct failover *f, uint8_t place)
 
 /* --- orders --- */
 
+/* Who says that it acts under a later epoch than the record's, as it is known here, was named by a
+ * later record: clients are led there before the watch has brought it. */
+static void look_ahead(const struct failover *f, struct failover_row *row)
+{
+    for (uint8_t i = 0; i < f->params.n; i++) {
+        const struct failover_peer *p = &f->peers[i];
+        if (i == f->params.self || !p->heard || p->said.epoch <= row->epoch)
+            continue;
+        row->epoch = p->said.epoch;
+        row->primary = 1u + i;
+    }
+}
+
 static void flush_row(struct failover *f, uint64_t now)
 {
     struct failover_row row = {.gate = f->promoted,
@@ -173,6 +201,7 @@ static void flush_row(struct failover *f, uint64_t now)
         row.sync = f->row.sync;
         row.insync = f->row.insync;
     }
+    look_ahead(f, &row);
     if (f->row_known && memcmp(&row, &f->row, sizeof row) == 0)
         return;
     f->row = row;
@@ -218,7 +247,7 @@ static void write_record(struct failover *f, const struct role_order *o, uint64_
         chain_step(f, FAILOVER_STEP_CHALLENGE, f->params.self, 0, now);
     }
     f->facts.cas = PROGRESS_RUNS;
-    f->facts.cas_unknown = false;
+    f->facts.cas_unknown = f->facts.cas_lost = false;
     f->cas_ticket = ++f->tickets;
     if (!f->host.cas(f->host.context, f->cas_ticket, o->expected, w)) {
         f->cas_ticket = 0;
@@ -250,7 +279,7 @@ static void hold(struct failover *f, uint64_t now)
 {
     f->hold_until = now + f->params.hold;
     f->held_at = now;
-    f->settled_at = now + SETTLE_NS;
+    f->settled_at = now + MIN(SETTLE_NS, f->params.hold);
     f->agent_does = ROLE_HOLD;
     f->agent_ticket = 0;
     f->facts.agent = PROGRESS_RUNS;
@@ -320,6 +349,7 @@ void failover_cas_answer(struct failover *f, uint64_t ticket, enum failover_outc
     f->cas_ticket = 0;
     f->facts.cas = outcome == FAILOVER_DONE ? PROGRESS_DONE : PROGRESS_FAILED;
     f->facts.cas_unknown = outcome == FAILOVER_UNKNOWN;
+    f->facts.cas_lost = outcome == FAILOVER_CONFLICT;
     if (outcome != FAILOVER_DONE)
         return;
     f->writing.r.revision = revision;
@@ -398,9 +428,11 @@ static void look_at_time(struct failover *f, uint64_t now)
     if (f->promoted && (!k->deadline || now >= k->deadline))
         failover_shut(f, now); /* it lapsed; what follows is role.h's to say */
     if (f->agent_does == ROLE_HOLD && k->agent == PROGRESS_RUNS) {
-        wake_at(f, f->settled_at);
-        if (now >= f->settled_at)
+        if (now >= f->settled_at ||
+            (f->row.hold == f->hold_until && f->host.quiet(f->host.context, f->hold_until)))
             k->agent = PROGRESS_DONE;
+        else
+            wake_at(f, MIN(f->settled_at, now + SETTLE_LOOK_NS));
     }
     uint64_t late = f->agent_since + f->params.agent_patience;
     if (f->agent_ticket && now >= late) {
@@ -420,7 +452,9 @@ static void take_over(struct failover *f, uint64_t now)
     f->facts.agent = fence_step(f, now);
     if (f->facts.agent == PROGRESS_FAILED) {
         failover_tell(f, FAILOVER_NEWS_FAILED, f->params.self, "%s",
-                      f->waits ? f->waits : "the agent could not be asked");
+                      f->waits          ? f->waits
+                      : f->fence.failed ? f->fence.failed
+                                        : "the agent could not be asked");
         fence_reset(f);
     }
 }
@@ -449,7 +483,7 @@ uint64_t failover_run(struct failover *f, uint64_t now)
     lag_step(f, now);
     if (is_candidate_here(f)) {
         step(f, now);
-        fenced_step(f);
+        fenced_step(f, now);
         insync_step(f, now);
         wake_at(f, role_wake(&f->role));
         if (f->promoted)
@@ -457,6 +491,7 @@ uint64_t failover_run(struct failover *f, uint64_t now)
         say_step(f, now);
     }
     tell_step(f, now);
+    chain_tell(f, now);
     flush_row(f, now);
     return MAX(f->wake, now);
 }

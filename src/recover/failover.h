@@ -57,8 +57,8 @@ struct failover_record {
 /* JSON; nodes by their name. names: of the places. False: memory is out. */
 bool failover_record_write(const struct failover_record *r, const struct str *names, uint32_t n,
                            struct buf *out);
-/* ERR_PROTO with the reason. A name that has no place: of `primary` and `wanted` nobody; of insync
- * it counts as a stranger. r.known is set, r.revision is not. */
+/* ERR_PROTO with the reason, ERR_NOMEM. A name that has no place: of `primary` and `wanted` nobody;
+ * of insync it counts as a stranger. r.known is set, r.revision is not. */
 int failover_record_read(struct str text, const struct str *names, uint32_t n,
                          struct failover_record *out, struct err *e);
 
@@ -142,6 +142,7 @@ enum failover_what {
     FAILOVER_NEWS_YIELDS,   /* a switchover began */
     FAILOVER_NEWS_STAYS,    /* it was given up */
     FAILOVER_NEWS_INSYNC,   /* the in-sync set changed */
+    FAILOVER_NEWS_TOLD,     /* `place` took over, and has told the chain that led to it */
     FAILOVER_NEWS
 };
 struct failover_news {
@@ -198,6 +199,8 @@ struct failover_host {
     /* Only when something of it changed. A gate that shuts is in force when this returns. */
     void (*row)(void *context, const struct failover_row *row);
     void (*news)(void *context, const struct failover_news *news);
+    /* Writers were told to wait until `hold`: nothing of theirs is under way any more. */
+    bool (*quiet)(void *context, uint64_t hold);
     uint64_t (*wall)(void *context); /* ms */
 };
 
@@ -219,12 +222,14 @@ struct failover_fence {
     uint8_t catches; /* the place that is caught up with; ROLE_NOBODY */
     uint64_t catch_data, catch_position, catch_since, catch_seen;
     bool promotes;
+    const char *failed; /* why it came to nothing; NULL: the agent could not be asked */
 };
 /* A fence that another node asked of us. */
 struct failover_fenced {
     uint64_t epoch;  /* the highest: nothing older is followed */
     uint64_t asked;  /* by the latest */
     uint64_t ticket; /* 0: nothing is under way */
+    uint64_t since;  /* of that */
     uint8_t by;      /* ROLE_NOBODY: nobody waits for an answer */
 };
 enum failover_stage { INSYNC_RESTS, INSYNC_SETTLES, INSYNC_DRAINS, INSYNC_WRITES };
@@ -276,6 +281,9 @@ struct failover {
     uint64_t said_at;
     bool say;
     struct failover_chain chain, drafting;
+    struct failover_chain hearing; /* what another one tells of its own, as far as it has come */
+    bool tells;                    /* others have not heard of ours */
+    bool heard_all;    /* ... and we of `hearing`, which is told when the record is here */
     const char *waits; /* why nothing is done; NULL: nothing is to be done */
     char waits_text[FAILOVER_TEXT], told_waits[FAILOVER_TEXT];
     uint64_t better_since, lost_at;
@@ -329,7 +337,8 @@ struct failover_behind {
     uint64_t bytes;
     uint64_t time; /* ns: the age of what it has, when the primary has more or is not heard */
 };
-struct failover_behind failover_behind(const struct failover *f, uint8_t place, uint64_t now);
+struct failover_behind failover_behind(const struct failover *f, uint8_t i,
+                                       uint64_t now); /* i: a place */
 /* The primary is lost, no acknowledgements were waited for, and the place was so far behind when it
  * was lost, that only an operator promotes it. */
 bool failover_far(const struct failover *f, uint8_t place, uint64_t now);

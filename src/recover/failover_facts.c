@@ -104,12 +104,12 @@ void facts_gather(struct failover *f, uint64_t now)
     k->n = f->params.n;
     k->self = f->params.self;
     k->record = f->record.r;
-    for (uint8_t i = 0; i < k->n; i++)
+    for (uint32_t i = 0; i < k->n; i++)
         if (i == k->self)
             about_self(f, &k->nodes[i]);
         else
             about_peer(f, i, &k->nodes[i]);
-    for (uint8_t i = 0; i < k->n; i++)
+    for (uint32_t i = 0; i < k->n; i++)
         k->nodes[i].far = failover_far(f, i, now);
     if (!k->record.epoch) {
         k->record.insync = UINT16_MAX;

@@ -30,7 +30,7 @@ static void ask_others(struct failover *f, uint64_t now)
 {
     struct role_message m = say_message(f, ROLE_FENCE, f->fence.epoch);
     f->fence.asked_at = now;
-    for (uint8_t i = 0; i < f->params.n; i++) {
+    for (uint32_t i = 0; i < f->params.n; i++) {
         if (i == f->params.self || f->fence.done & bit_at(i) || !is_there(f, i))
             continue;
         f->fence.asked |= bit_at(i);
@@ -180,11 +180,21 @@ static bool is_enough(struct failover *f, uint64_t now)
     return false;
 }
 
+/* More of what nobody vouches for counts where role.h lets it be promoted. */
+static bool could_lead(const struct failover *f, uint8_t i)
+{
+    const struct failover_peer *p = &f->peers[i];
+    bool in = !f->record.r.sync || f->record.r.insync & bit_at(i);
+    return is_there(f, i) && !p->maintenance && p->heard && p->said.flags & ROLE_WELL && in;
+}
+
 static bool has_more(const struct failover *f, uint8_t a, uint8_t b)
 {
     const struct failover_fence *x = &f->fence;
     uint64_t of_a = still_has_it(f, a) ? x->data[a] : 0, of_b = still_has_it(f, b) ? x->data[b] : 0;
-    return of_a != of_b ? of_a > of_b : x->position[a] > x->position[b];
+    if (of_a != of_b || of_a)
+        return of_a != of_b ? of_a > of_b : x->position[a] > x->position[b];
+    return could_lead(f, a) && x->position[a] > x->position[b];
 }
 
 /* Of S when enough of it still have their data: what was acknowledged is there, and to fetch more
@@ -245,7 +255,10 @@ static enum role_progress catching(struct failover *f, uint64_t now)
     wake_at(f, until);
     if (now < until)
         return PROGRESS_RUNS;
-    return must ? PROGRESS_FAILED : promote(f, now);
+    if (!must)
+        return promote(f, now);
+    x->failed = "the one that has more writes did not give them in time";
+    return PROGRESS_FAILED;
 }
 
 static void ask_again(struct failover *f, uint64_t now)
@@ -285,7 +298,10 @@ enum role_progress fence_step(struct failover *f, uint64_t now)
     if (best == f->params.self)
         return promote(f, now);
     /* All began anew, and another has more: nobody may fetch from one that did, it is its turn. */
-    return x->data[best] ? catch_up(f, best, now) : PROGRESS_FAILED;
+    if (x->data[best])
+        return catch_up(f, best, now);
+    x->failed = "all began anew, and another one has more: it is its turn";
+    return PROGRESS_FAILED;
 }
 
 /* --- whoever is asked --- */
@@ -297,16 +313,34 @@ void fenced_asked(struct failover *f, uint8_t by, const struct role_message *m)
         f->host.send(f->host.context, by, &no);
         return;
     }
+    if (m->epoch != f->fenced.asked)
+        f->fenced.ticket = 0; /* the order under way is of an older question: none of this one */
     f->fenced.epoch = f->fenced.asked = m->epoch;
     f->fenced.by = by;
 }
 
-/* One that acts ends first: its position is not the last one. */
-void fenced_step(struct failover *f)
+static void not_fenced(struct failover *f)
 {
     struct failover_fenced *x = &f->fenced;
+    struct role_message no = say_message(f, ROLE_UNFENCED, x->asked);
+    f->host.send(f->host.context, x->by, &no);
+    x->ticket = 0;
+    x->by = ROLE_NOBODY;
+}
+
+/* One that acts ends first: its position is not the last one. An agent that does not answer is
+ * asked again when whoever takes over asks again. */
+void fenced_step(struct failover *f, uint64_t now)
+{
+    struct failover_fenced *x = &f->fenced;
+    uint64_t late = x->since + f->params.agent_patience;
+    if (x->ticket && now >= late)
+        not_fenced(f);
+    else if (x->ticket)
+        wake_at(f, late);
     bool acts = f->role.acts || f->agent_does == ROLE_PROMOTE;
     if (x->by == ROLE_NOBODY || x->ticket || acts || f->agent_ticket)
         return;
+    x->since = now;
     failover_ask_agent(f, FAILOVER_FENCE, x->asked, ROLE_NOBODY, &x->ticket);
 }

@@ -53,7 +53,7 @@ void fence_gone(struct failover *f);
 enum role_progress fence_step(struct failover *f, uint64_t now);
 /* Others ask this node. */
 void fenced_asked(struct failover *f, uint8_t by, const struct role_message *m);
-void fenced_step(struct failover *f);
+void fenced_step(struct failover *f, uint64_t now);
 
 /* failover_insync.c */
 void insync_reset(struct failover *f);
@@ -72,5 +72,8 @@ void chain_begin(struct failover *f, uint64_t at);
 void chain_step(struct failover *f, enum failover_step_kind kind, uint8_t place, uint64_t position,
                 uint64_t at);
 void chain_end(struct failover *f);
+/* A step of another's; what is to be told, to the others and here. */
+void chain_heard(struct failover *f, uint8_t from, const struct role_message *m, uint64_t now);
+void chain_tell(struct failover *f, uint64_t now);
 
 #endif

@@ -87,7 +87,7 @@ static bool is_connected(const struct failover *f, uint8_t i)
 /* How long ago the place had everything that there was then. */
 static void watch_pace(struct failover *f, uint64_t now)
 {
-    for (uint8_t i = 0; i < f->params.n; i++) {
+    for (uint32_t i = 0; i < f->params.n; i++) {
         struct failover_pace *p = &f->pace[i];
         if (!is_connected(f, i) || (p->at && acked(f, i) < p->mark))
             continue;
@@ -120,7 +120,7 @@ static uint16_t should_be(struct failover *f, uint64_t now)
 {
     uint16_t set = f->record.r.insync | bit_at(f->params.self);
     uint16_t left = set, more = set;
-    for (uint8_t i = 0; i < f->params.n; i++) {
+    for (uint32_t i = 0; i < f->params.n; i++) {
         if (i == f->params.self)
             continue;
         if (set & bit_at(i) && is_lost(f, i, now))

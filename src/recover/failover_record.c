@@ -62,7 +62,7 @@ static uint8_t place_of(const json_t *v, const struct str *names, uint32_t n)
     struct str name = {json_string_value(v), json_string_length(v)};
     if (str_eq(name, STR("*")))
         return ROLE_ANYBODY;
-    for (uint8_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++)
         if (str_eq(name, names[i]))
             return i;
     return ROLE_NOBODY;
@@ -104,13 +104,29 @@ static bool get_epoch(const json_t *root, uint64_t *out)
     return v && str_u64(str_of(v), UINT64_MAX, out) && *out;
 }
 
+/* Some of its own allocations that fail it takes for bad input: what is bad is so twice. */
+static json_t *load(struct str text, json_error_t *why)
+{
+    json_t *root = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, why);
+    return root ? root : json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, why);
+}
+
+/* ... and of others it says nothing. */
+static bool lacks_memory(const json_error_t *why)
+{
+    enum json_error_code code = json_error_code(why);
+    return code == json_error_out_of_memory || code == json_error_unknown;
+}
+
 int failover_record_read(struct str text, const struct str *names, uint32_t n,
                          struct failover_record *out, struct err *e)
 {
     json_error_t why;
     uint64_t sync = 0, flaps = 0;
-    json_t *root = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &why);
+    json_t *root = load(text, &why);
     *out = (struct failover_record){.r.known = true};
+    if (!root && lacks_memory(&why))
+        return err_set(e, ERR_NOMEM, "no memory to read it");
     bool ok = get_epoch(root, &out->r.epoch) &&
               get_set(json_object_get(root, "insync"), names, n, &out->r) &&
               get_number(root, "sync", ROLE_NODES, &sync) &&

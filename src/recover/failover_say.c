@@ -61,11 +61,12 @@ void failover_hear(struct failover *f, uint8_t from, const struct role_message *
         return;
     case ROLE_FENCED:
     case ROLE_UNFENCED: fence_heard(f, from, m, now); return;
+    case ROLE_STEP: chain_heard(f, from, m, now); return;
     case ROLE_KINDS: return;
     }
 }
 
 void failover_link(struct failover *f)
 {
-    f->say = true;
+    f->say = f->tells = true;
 }

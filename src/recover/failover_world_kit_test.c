@@ -220,6 +220,10 @@ static bool host_agent(void *context, uint64_t ticket, enum failover_act act, ui
     trace(m->world, m->place, "agent: %s %d, epoch %lu; has %u of %lu", names[act], place,
           (unsigned long)epoch, x->n, (unsigned long)x->history);
     uint64_t before = x->ticket;
+    if (m->deaf && act == FAILOVER_FENCE) {
+        m->deaf = false;
+        return true;
+    }
     x->ticket = ticket;
     x->act = (uint8_t)act;
     x->order_epoch = epoch;
@@ -296,6 +300,13 @@ static void host_news(void *context, const struct failover_news *news)
     if (news->what == FAILOVER_NEWS_PROMOTED)
         for (uint32_t i = 0; i < m->core.chain.n; i++)
             m->world->catch_ups += m->core.chain.steps[i].kind == FAILOVER_STEP_CATCH_UP;
+}
+
+static bool host_quiet(void *context, uint64_t hold)
+{
+    const struct member *m = context;
+    assert_int_equal(hold, m->row.hold);
+    return !m->world->busy;
 }
 
 static uint64_t host_wall(void *context)
@@ -514,9 +525,9 @@ static void turn(struct world *w, uint8_t i)
 static void begin(struct world *w, uint8_t i)
 {
     static const uint64_t ids[NODES] = {1, 2, 3};
-    static const struct failover_host host = {NULL,       host_cas,  host_read,    host_agent,
-                                              host_lease, host_want, host_confirm, host_drop,
-                                              host_send,  host_row,  host_news,    host_wall};
+    static const struct failover_host host = {
+        NULL,      host_cas,  host_read, host_agent, host_lease, host_want, host_confirm,
+        host_drop, host_send, host_row,  host_news,  host_quiet, host_wall};
     struct member *m = &w->nodes[i];
     struct lease_params l = {LEASE * TICK, DEMOTE * TICK, BEAT * TICK, 10000};
     struct failover_params p = {.lease = l,

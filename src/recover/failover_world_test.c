@@ -142,24 +142,41 @@ static void a_killed_instance_is_replaced_at_once(void **state)
     free(w);
 }
 
-static void a_switchover_loses_nothing_and_is_short(void **state)
+static uint64_t switchover(bool busy)
 {
-    (void)state;
     struct world *w = calm_world(1);
+    w->busy = busy;
     uint8_t before = w->record.r.primary, wanted = (uint8_t)((before + 1) % NODES);
     struct err e;
     assert_int_equal(failover_wants_switchover(&w->record, wanted, &e), 0);
     w->record.r.revision = ++w->revision;
-    uint64_t served = w->serving_ticks;
-    world_run(w, 1000);
-    print_message("a switchover: %lu ms without a primary\n",
-                  (unsigned long)(1000 - (w->serving_ticks - served)));
+    uint64_t served = w->serving_ticks, held = 0;
+    for (int i = 0; i < 1000; i++) {
+        world_run(w, 1);
+        held += w->nodes[before].row.hold != 0;
+    }
+    print_message("a switchover: %lu ms without a primary, writers held %lu ms before\n",
+                  (unsigned long)(1000 - (w->serving_ticks - served)), (unsigned long)held);
     assert_in_range(1000 - (w->serving_ticks - served), 1, 40);
     assert_int_equal(w->record.r.primary, wanted);
     assert_null(w->broken);
     world_run(w, 1000);
     assert_true(world_is_well(w));
     free(w);
+    return held;
+}
+
+static void a_switchover_loses_nothing_and_is_short(void **state)
+{
+    (void)state;
+    assert_in_range(switchover(false), 1, 2);
+}
+
+/* They have 20 ms. */
+static void a_switchover_waits_for_commands_under_way(void **state)
+{
+    (void)state;
+    assert_in_range(switchover(true), 20, 22);
 }
 
 static void without_a_coordinator_the_primary_stays_and_nobody_is_promoted(void **state)
@@ -263,6 +280,21 @@ static void a_dead_one_leaves_at_once_and_does_not_act_again(void **state)
     free(w);
 }
 
+/* The two that are left must both be fenced; the agent of the one that may not take over itself
+ * swallows the order. */
+static void an_agent_that_swallows_a_fence_is_asked_again(void **state)
+{
+    (void)state;
+    struct world *w = calm_world(1);
+    uint8_t primary = w->record.r.primary, other = (uint8_t)((primary + 1) % NODES);
+    w->nodes[other].deaf = true;
+    world_ail(w, other, 100000);
+    world_crash(w, primary, 100000);
+    uint64_t took = until_acts(w, primary);
+    print_message("a fence that is not answered: %lu ms\n", (unsigned long)took);
+    free(w);
+}
+
 static void too_few_that_have_it_promote_nobody_until_forced(void **state)
 {
     (void)state;
@@ -303,6 +335,60 @@ static void a_late_challenge_is_answered_without_a_pause(void **state)
     free(w);
 }
 
+/* The watch of one who carries clients may be late: by what the new primary says they are led. */
+static void who_acts_under_a_later_epoch_is_led_to(void **state)
+{
+    (void)state;
+    struct world *w = calm_world(1);
+    uint8_t primary = w->record.r.primary, next = (uint8_t)((primary + 1) % NODES),
+            third = (uint8_t)((primary + 2) % NODES);
+    struct member *m = &w->nodes[third];
+    struct role_message said = m->core.peers[next].said;
+    assert_int_equal(m->row.primary, 1 + primary);
+    said.epoch = m->row.epoch - 1;
+    failover_hear(&m->core, next, &said, w->tick * TICK);
+    world_run(w, 1);
+    assert_int_equal(m->row.primary, 1 + primary);
+    said.epoch = w->record.r.epoch + 1;
+    failover_hear(&m->core, next, &said, w->tick * TICK);
+    world_run(w, 1);
+    assert_int_equal(m->row.primary, 1 + next);
+    assert_int_equal(m->row.epoch, w->record.r.epoch + 1);
+    free(w);
+}
+
+static struct member *who_challenges(struct world *w)
+{
+    for (uint64_t ticks = 0; ticks < 500; ticks++) {
+        for (uint8_t i = 0; i < NODES; i++)
+            if (w->nodes[i].core.role.state == ROLE_CHALLENGE)
+                return &w->nodes[i];
+        world_run(w, 1);
+    }
+    fail_msg("nobody challenges");
+    abort();
+}
+
+/* For certain: not as after one that another was faster with, who is given time. */
+static void a_challenge_that_did_not_happen_is_soon_repeated(void **state)
+{
+    (void)state;
+    for (enum failover_outcome o = FAILOVER_CONFLICT; o <= FAILOVER_FAILED; o++) {
+        if (o == FAILOVER_UNKNOWN)
+            continue;
+        struct world *w = calm_world(1);
+        world_crash(w, w->record.r.primary, 5000);
+        struct member *m = who_challenges(w);
+        uint64_t now = w->tick * TICK;
+        failover_cas_answer(&m->core, m->core.cas_ticket, o, 0, now);
+        failover_run(&m->core, now);
+        assert_int_equal(m->core.role.state, ROLE_REPLICA);
+        uint64_t least = o == FAILOVER_FAILED ? BEAT : LEASE / 2;
+        assert_in_range(m->core.role.quiet - now, least * TICK, 2 * least * TICK);
+        free(w);
+    }
+}
+
 /* The old primary is back, empty, before anybody may challenge: it does not take its lease again to
  * wait for what those who still follow it have. */
 static void damping_outlasts_a_restart_and_no_more(void **state)
@@ -335,13 +421,17 @@ int main(void)
         cmocka_unit_test(a_lost_node_is_replaced_after_its_promise),
         cmocka_unit_test(a_killed_instance_is_replaced_at_once),
         cmocka_unit_test(a_switchover_loses_nothing_and_is_short),
+        cmocka_unit_test(a_switchover_waits_for_commands_under_way),
         cmocka_unit_test(without_a_coordinator_the_primary_stays_and_nobody_is_promoted),
         cmocka_unit_test(an_ill_one_waits_for_the_coordinator),
         cmocka_unit_test(an_ill_one_waits_for_another_that_is_well),
         cmocka_unit_test(an_ill_one_goes_on_while_the_next_failover_waits),
         cmocka_unit_test(a_dead_one_leaves_at_once_and_does_not_act_again),
+        cmocka_unit_test(an_agent_that_swallows_a_fence_is_asked_again),
         cmocka_unit_test(too_few_that_have_it_promote_nobody_until_forced),
         cmocka_unit_test(a_late_challenge_is_answered_without_a_pause),
+        cmocka_unit_test(who_acts_under_a_later_epoch_is_led_to),
+        cmocka_unit_test(a_challenge_that_did_not_happen_is_soon_repeated),
         cmocka_unit_test(damping_outlasts_a_restart_and_no_more),
         cmocka_unit_test(whatever_happens_nothing_acknowledged_is_lost),
         cmocka_unit_test(whatever_happens_with_two_acknowledgements),

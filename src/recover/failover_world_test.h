@@ -52,7 +52,7 @@ struct member {
     struct instance instance;
     struct failover_row row;
     uint64_t incarnation, asked_ticket, asked_at;
-    bool outdated, asked_cas;
+    bool outdated, asked_cas, deaf; /* its agent never answers the next fence */
     uint64_t asks[8], asks_at[8];
     bool asks_cas[8];
     uint64_t down_until, cut_until, paused_until;
@@ -75,7 +75,7 @@ enum plant {
 struct world {
     struct prng prng;
     uint64_t tick, revision, away_until;
-    bool calm, traced;
+    bool calm, traced, busy; /* busy: commands never end by themselves */
     double loss, slow, crash, breaks, cut, pause, wrong, away, unknown, operator, ill;
     enum plant plant;
     uint32_t sync;

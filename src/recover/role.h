@@ -76,6 +76,7 @@ struct role_facts {
     bool outdated;
     /* orders */
     enum role_progress cas;   /* PROGRESS_FAILED: conflict, or it did not happen */
+    bool cas_lost;            /* failed: another was faster */
     bool cas_unknown;         /* no answer: the record must be read before anything else */
     enum role_progress read;  /* of ROLE_READ; done: `record` is what it brought */
     uint64_t read_gate;       /* the gate at which that read was sent */

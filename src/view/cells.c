@@ -120,14 +120,3 @@ bool cells_quiet(const struct cells *c, uint32_t slot, uint64_t hold)
                 return false;
     return true;
 }
-
-uint64_t cells_commit_since(const struct cells *c, uint32_t slot)
-{
-    uint64_t since = 0;
-    for (uint32_t bank = 0; bank < CELLS_BANKS; bank++)
-        for (uint32_t k = 0; bank_has_clients(c, bank) && k < c->workers; k++) {
-            uint64_t at = cell_get(&cells_service(c, cells_lane(c, bank, k), slot)->commit_since);
-            since = at && (!since || at < since) ? at : since;
-        }
-    return since;
-}

@@ -260,9 +260,6 @@ static inline uint64_t cells_replica_bytes(uint64_t v)
 /* Writers of this service wait for what it holds until `hold` (role_row): is nothing under way any
  * more, at any proxy that lives? */
 bool cells_quiet(const struct cells *c, uint32_t slot, uint64_t hold);
-/* The longest that a reply has waited to be confirmed, at any of them: the clock when it began; 0:
- * none does. */
-uint64_t cells_commit_since(const struct cells *c, uint32_t slot);
 /* The bank of the proxy that accepts new connections. */
 uint32_t cells_serving(const struct cells *c);
 

@@ -170,6 +170,7 @@ static void get_primary(struct decoder *d, struct view_primary *p)
     p->lag_time = get_u64(&d->r);
     p->n_readers = get_u32(&d->r);
     p->only_replicas = get_bool(d);
+    get_words(d, &p->redis);
     get_words(d, &p->command);
     get_words(d, &p->hook);
     p->hang_after = get_u64(&d->r);

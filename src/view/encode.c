@@ -108,6 +108,7 @@ static void put_primary(struct buf *b, const struct view_primary *p)
     put_u64(b, p->lag_time);
     put_u32(b, p->n_readers);
     put_u8(b, p->only_replicas);
+    put_words(b, &p->redis);
     put_words(b, &p->command);
     put_words(b, &p->hook);
     put_u64(b, p->hang_after);

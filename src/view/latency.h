@@ -44,7 +44,7 @@ static inline unsigned latency_bucket(uint64_t us)
 static inline double latency_bound(unsigned i)
 {
     static const uint64_t roots[] = {0, LATENCY_ROOT_1, LATENCY_ROOT_2, LATENCY_ROOT_3};
-    uint64_t exponent = (uint64_t)(1023 + LATENCY_LOW + (int)(i / LATENCY_PER_DOUBLING));
+    uint64_t exponent = (uint64_t)(1023 + LATENCY_LOW) + i / LATENCY_PER_DOUBLING;
     uint64_t bits = exponent << 52 | roots[i % LATENCY_PER_DOUBLING];
     double seconds;
     memcpy(&seconds, &bits, sizeof seconds);

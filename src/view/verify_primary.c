@@ -48,14 +48,23 @@ static bool command_valid(const struct view_words *w)
     return w->n <= VIEW_MAX_COMMAND && (w->n == 0 || (w->list[0].n && w->list[0].p[0] == '/'));
 }
 
+static bool settings_valid(const struct view_words *w)
+{
+    struct str name;
+    bool fine = w->n <= VIEW_MAX_COMMAND;
+    for (uint32_t i = 0; fine && i < w->n; i++)
+        fine = view_redis_setting(w->list[i], &name) == VIEW_REDIS_FINE;
+    return fine;
+}
+
 static bool agent_valid(const struct view_primary *p)
 {
     bool redis = p->agent == AGENT_REDIS;
     return p->agent < AGENTS && command_valid(&p->command) && command_valid(&p->hook) &&
            (p->command.n > 0) == (p->agent == AGENT_PROCESS) &&
            (p->agent != AGENT_HOOK || p->hook.n) &&
-           (redis || (p->sync == 0 && p->n_readers == 0)) && (!redis || p->port) &&
-           p->sync < p->n_on;
+           (redis || (p->sync == 0 && p->n_readers == 0 && p->redis.n == 0)) &&
+           settings_valid(&p->redis) && (!redis || p->port) && p->sync < p->n_on;
 }
 
 /* The others look for it at the node's own address. */

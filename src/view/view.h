@@ -328,6 +328,12 @@ enum view_agent {
     AGENTS
 };
 const char *view_agent_name(uint8_t agent);
+/* What a setting of Redis, "maxmemory 1g", is for a service; *name: the part of it. */
+enum { VIEW_REDIS_BYTES = 120 };
+enum view_redis { VIEW_REDIS_FINE, VIEW_REDIS_OWNED, VIEW_REDIS_UNKNOWN, VIEW_REDIS_BAD };
+enum view_redis view_redis_setting(struct str text, struct str *name);
+/* The names that are fine, one after the other; NULL: no more. */
+const char *view_redis_name(size_t i);
 
 /* Of a service whose agent is not AGENT_NONE; of others the rest means nothing. The service's slot
  * is the row of its role. */
@@ -345,6 +351,7 @@ struct view_primary {
     uint64_t lag_bytes, lag_time; /* one that is so far behind is told, and promoted only by force;
                                      0: no bound */
     struct view_words command;    /* AGENT_PROCESS: the program and its arguments */
+    struct view_words redis;      /* AGENT_REDIS: settings of its own, "maxmemory 1g" */
     struct view_words hook;       /* told of each change of the role; AGENT_HOOK has one */
     uint32_t n_readers;    /* AGENT_REDIS: the last of the service's sockets; their clients read at
                               replicas */

@@ -198,6 +198,7 @@ static void add_primary(struct view *v, struct view_service *s)
                                        .lag_time = SECOND,
                                        .n_readers = 1,
                                        .only_replicas = true,
+                                       .redis = words(v, "maxmemory 1g"),
                                        .hook = command(v, "/bin/hook", ""),
                                        .hang_after = SECOND,
                                        .hold = SECOND,

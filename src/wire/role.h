@@ -16,6 +16,9 @@ enum role_kind {
     ROLE_FENCE,    /* take nothing more from whoever was primary before `epoch`; answer */
     ROLE_FENCED,   /* done: from now on, and this is where it is */
     ROLE_UNFENCED, /* not done: `epoch` is the highest that it has seen, or it could not */
+    ROLE_STEP, /* of the chain that led to the sender's promotion under `epoch`: flags: its kind;
+                  instance: its place; state: its number, from 0; data: its age, ns; load: the bytes
+                  steps, the place of the primary before, 0, 0 */
     ROLE_KINDS
 };
 enum role_flag {

@@ -234,6 +234,8 @@ static void make_cluster(struct view *v, char *nodes, uint32_t self)
         v->cluster.nodes[i] = (struct view_node){.name = STR("n"), .address = address(p, "7000")};
     }
     v->cluster.self = self;
+    v->cluster.lease = 300 * NS_PER_MS;
+    v->cluster.demotion = 100 * NS_PER_MS;
     must(self < v->cluster.n_nodes, "place");
 }
 

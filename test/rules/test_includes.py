@@ -26,7 +26,7 @@ FRONT_DOORS = {
     'member': {'member.h'},
     'mesh': {'engine.h', 'leases.h', 'mesh.h', 'mesh_join.h', 'mesh_keys.h', 'mesh_token.h', 'seal.h'},      # the simulator runs the engine
     'discover': {'discover.h'},
-    'coord': {'bundle.h', 'coord.h', 'etcd_members.h', 'etcd_space.h', 'etcd_timers.h', 'managed.h', 'standing.h', 'store.h', 'versions.h', 'voters.h'},    # the simulator keeps its map in the store
+    'coord': {'bundle.h', 'coord.h', 'etcd_members.h', 'etcd_space.h', 'etcd_timers.h', 'managed.h', 'model.h', 'standing.h', 'store.h', 'versions.h', 'voters.h'},    # the simulator keeps its map in the store; control's tests have the model
     'recover': {'agents/instance.h', 'agents/keeper.h', 'agents/process.h', 'agents/vip.h', 'failover.h', 'lease.h', 'role.h'},
     'proxy': {'proxy.h'},
     'audit': {'audit.h'},

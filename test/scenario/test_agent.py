@@ -108,6 +108,11 @@ class Member:
         self.driver.popen.stdin.write(line + "\n")
         self.driver.popen.stdin.flush()
 
+    def told(self):
+        """Until all that was said to the driver has been done by it."""
+        self.say("beats")
+        self.await_("beats")
+
     def await_(self, kind, seconds=20, **fields):
         """The next event of that kind; of these fields, where others may come before."""
         while True:

@@ -117,8 +117,8 @@ def test_it_is_killed_at_the_deadline_also_without_control(site):       # noqa: 
     pid = node.await_("report", state="primary")["pid"]
     until(lambda: node.read("alive"), 5, "the command to run")
     node.say("lease 1 300")
+    node.told()
     until_ns = time.time_ns() + 300_000_000
-    time.sleep(0.05)
     os.kill(node.driver.popen.pid, signal.SIGSTOP)
     until(lambda: not lives(pid), 5, "its end")
     assert int(node.read("alive")) < until_ns + D * 1_000_000 * PATIENCE
@@ -238,9 +238,10 @@ def families(node):
 def test_its_deadline_holds_when_the_agent_is_stopped(site, whom):      # noqa: F811
     node = job(site, FAMILY)
     pid = families(node)
-    node.say("lease 1 400")
-    time.sleep(0.1)      # the leash has seen it
-    deadline = time.time_ns() + 300_000_000
+    node.say("lease 1 1000")
+    node.told()
+    time.sleep(0.4)      # the leash has seen it
+    deadline = time.time_ns() + 600_000_000
     ours = [node.agent, *({"all of ours": [below(node)["holdfast-leash"]], "everything": below(node).values()}.get(whom, []))]
     for one in ours:
         os.kill(one, signal.SIGSTOP)

@@ -166,6 +166,15 @@ def test_what_runs_is_the_users_and_its_secrets_are_nowhere(one):
         Redis(one.ip, ("default", "0" * 32))
 
 
+def test_the_agent_comes_to_its_turn_before_others_and_its_redis_does_not(one):
+    def nice(pid):
+        with open(f"/proc/{pid}/stat") as f:
+            return int(f.read().rsplit(")", 1)[1].split()[16])
+    assert nice(one.last["pid"]) == nice(os.getpid())
+    if status(one.agent, "CapEff") and int(status(one.agent, "CapEff"), 16) >> 23 & 1:      # CAP_SYS_NICE
+        assert nice(one.agent) == -11
+
+
 def test_a_fence_takes_nothing_more_and_tells_the_exact_position(three):
     a, b, c = three
     r = a.redis()
@@ -269,7 +278,8 @@ def test_one_that_dies_again_and_again_is_started_ever_more_slowly(one):
 
 
 class Writer(threading.Thread):
-    """Writes as fast as it can, over connections of its own, and remembers when it was last answered OK."""
+    """Writes as fast as it can, over connections of its own, and remembers when it sent the last one that was answered OK: when it
+    reads the answer is its own affair."""
 
     def __init__(self, ip):
         super().__init__(daemon=True)
@@ -281,8 +291,9 @@ class Writer(threading.Thread):
         while not self.over:
             try:
                 r = r or Redis(self.ip, seconds=0.5)
+                sent = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
                 if r("SET", "w", self.count) == "OK":
-                    self.last = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+                    self.last = sent
                     self.count += 1
             except (OSError, AssertionError, ConnectionError):
                 r = None
@@ -299,11 +310,11 @@ def test_past_the_lease_it_takes_no_write_whoever_is_dead(one, how):
     writer = Writer(one.ip)
     until(lambda: writer.count > 100, 10, "writes")
     one.lease(1, 300)
+    one.told()
     until_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + 300_000_000
     if how == "the line is gone":
         one.say("drop")
     else:
-        time.sleep(0.05)
         os.kill(one.driver.popen.pid, signal.SIGSTOP)
     until(lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) > until_ns + 1_000_000_000, 5, "a second more")
     writer.end()

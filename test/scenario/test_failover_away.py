@@ -1,7 +1,7 @@
 """The coordinator is lost for minutes: every primary serves on and nobody is promoted. A primary that fails meanwhile is said to wait for the
 coordinator, by an event and by `holdfast roles`, and is replaced when it is back.
 
-HOLDFAST_AWAY: seconds without any member of the coordinator; 15.
+HOLDFAST_AWAY: seconds without any member of the coordinator; 6.
 """
 import os
 import signal
@@ -12,7 +12,7 @@ from cluster import now
 from holdfast import PATIENCE, until
 from roles import Roles
 
-AWAY = float(os.environ.get("HOLDFAST_AWAY", "15"))
+AWAY = float(os.environ.get("HOLDFAST_AWAY", "6"))
 WAITS = "the coordinator cannot be reached"
 
 

@@ -93,8 +93,6 @@ class Faults:
         return self.cluster.net.heal
 
     def disk_full(self):
-        """A replica of Redis that cannot write its file ends itself (`replica-ignore-disk-write-errors no`)."""
-        self.cluster.site.expected = "redis-server was killed by signal 6"
         path = os.path.join(self.cluster[self.victim()].state, "filler")
         with open(path, "wb", buffering=0) as f, contextlib.suppress(OSError):
             for size in (1 << 20, 1 << 12):

@@ -154,6 +154,7 @@ class Instance(threading.Thread):
     def __init__(self, address, answers=True):
         super().__init__(daemon=True)
         self.listening = socket.create_server(address)
+        self.listening.setsockopt(socket.SOL_SOCKET, STAMPS, 1)  # who is accepted inherits it: no byte comes before
         self.answers, self.last, self.cut, self.got = answers, 0, 0, 0
         self.start()
 
@@ -167,7 +168,6 @@ class Instance(threading.Thread):
 
     def serve(self, s):
         try:
-            s.setsockopt(socket.SOL_SOCKET, STAMPS, 1)
             while True:
                 data, ancillary, _, _ = s.recvmsg(65536, 64)
                 if not data:
@@ -186,6 +186,7 @@ class Instance(threading.Thread):
         self.listening.close()
 
 
+@pytest.mark.quiet
 def test_nothing_reaches_the_instance_after_the_deadline(cluster):
     """Control is stopped: nobody writes a cell, nobody tells the workers. The gate shuts by itself, to the millisecond."""
     c = cluster(1, hold=300)
@@ -534,7 +535,7 @@ def test_a_hold_that_is_called_off_goes_unnoticed(cluster):
     c.elect(0)
     talks = [g.talk() for g in c.gates for _ in range(2)]
     assert all(isinstance(t.do("INCR", "n"), int) for t in talks)
-    c.gates[0].set(hold="+400")
+    c.gates[0].set(hold="+1000")
     began = time.monotonic()
     for t in talks:
         t.send("INCR", "n")
@@ -543,7 +544,7 @@ def test_a_hold_that_is_called_off_goes_unnoticed(cluster):
     time.sleep(0.1)
     assert c.redis[0].do("GET", "n") == "4"
     assert sorted(t.read() for t in [*talks, new]) == [5, 6, 7, 8, 9]
-    assert time.monotonic() - began >= 0.35
+    assert time.monotonic() - began >= 0.95
 
 
 def part_of_a_command(redis):

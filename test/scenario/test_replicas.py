@@ -87,7 +87,7 @@ def counter(cluster, name, which):
 
 
 def test_readers_are_spread_over_the_replicas(site):
-    with roles(site, "") as cluster:
+    with roles(site, 'redis = {"maxmemory 96mb", "maxmemory-policy allkeys-lru"}') as cluster:
         primary = cluster.primary()
         backups = cluster.backups(primary)
         for front in cluster.names:
@@ -103,6 +103,9 @@ def test_readers_are_spread_over_the_replicas(site):
         for words in ((b"SET", b"seen", b"2"), (b"EVAL", b"return redis.call('DEL', 'seen')", b"0"), (b"FLUSHALL",)):
             assert reader.ask(*words).startswith(b"-")
         assert writer.value(b"GET", b"seen") == b"1"
+        for client in (writer, reader):    # and settings of the service's own are in force
+            memory = client.value(b"INFO", b"memory").decode()
+            assert "maxmemory:100663296" in memory and "maxmemory_policy:allkeys-lru" in memory, memory
         writer.close()
         reader.close()
 

@@ -51,7 +51,7 @@ class Job(Roles):
         try:
             run = until(found, seconds, "another run")
         except AssertionError as e:
-            raise AssertionError(f"{e}\n{self.ticks.runs()[-10:]}\n{self.story(at)}") from None
+            raise AssertionError(f"{e}\n{self.ticks.runs()[-10:]}\n{self.story(at)}\n{[self.role(n) for n in self.names]}") from None
         return run[0], (run[3] - at) / 1e6
 
     def run_below(self, name):

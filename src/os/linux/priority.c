@@ -20,6 +20,15 @@ enum priority priority_raise(void)
     return PRIORITY_ORDINARY;
 }
 
+enum priority priority_favour(void)
+{
+    struct sched_param p = {.sched_priority = 0};
+    if (sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &p) == 0 &&
+        setpriority(PRIO_PROCESS, 0, RAISED) == 0)
+        return PRIORITY_RAISED;
+    return PRIORITY_ORDINARY;
+}
+
 void priority_hurry(void)
 {
     struct sched_param p = {.sched_priority = LEAST_REAL_TIME};

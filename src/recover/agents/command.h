@@ -27,6 +27,6 @@ int command_start(struct command **out, struct loop *l, const struct program *wh
 void command_abandon(struct command *c);
 /* 0 when it ended with status 0; else ERR_TIMEOUT, ERR_LIMIT or ERR_IO with what it printed last.
  */
-int command_result(const struct command_end *end, const char *name, struct err *e);
+int command_result(const struct command_end *e, const char *name, struct err *why);
 
 #endif

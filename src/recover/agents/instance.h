@@ -16,6 +16,8 @@ enum {
     INSTANCE_SENTENCE = 256,
 };
 
+#define HOOK_LIMIT (10 * NS_PER_S) /* a hook that takes longer is killed */
+
 /* What keeps the instance. The numbers of the view's enum view_agent. */
 enum instance_kind { KIND_NONE, KIND_REDIS, KIND_PROCESS, KIND_HOOK, INSTANCE_KINDS };
 const char *instance_kind_name(enum instance_kind k);

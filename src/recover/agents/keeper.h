@@ -25,7 +25,7 @@
 #include "recover/agents/instance.h"
 #include "recover/agents/process.h"
 
-enum keeper_words { WORDS_COMMAND, WORDS_HOOK };
+enum keeper_words { WORDS_COMMAND, WORDS_HOOK, WORDS_REDIS /* settings; NULL: none */ };
 
 struct keeper;
 struct keeper_host {
@@ -91,7 +91,7 @@ struct keeper {
     uint8_t vip_prefix;
     char vip_interface[16], vip_said[256];
     bool vip_wanted;
-    uint64_t vip_epoch, vip_conflicts;
+    uint64_t vip_epoch, vip_conflicts, vip_warned;
     struct timer vip_timer;
     uint64_t hooked; /* what the hook was told last */
 };
@@ -101,7 +101,7 @@ int keeper_open(struct keeper **out, struct loop *l, const struct keeper_host *h
                 const struct agent_instance *spec, struct err *e);
 /* The same kind as before. Also: look now. */
 void keeper_configure(struct keeper *k, const struct agent_instance *spec);
-void keeper_order(struct keeper *k, const struct agent_role *role, uint64_t ticket);
+void keeper_order(struct keeper *k, const struct agent_role *o, uint64_t ticket);
 /* The line to control is gone: nobody waits for an answer. */
 void keeper_forget(struct keeper *k);
 /* Tells all there is. */

@@ -4,8 +4,6 @@
 
 #include "recover/agents/keeper.h"
 
-#define HOOK_LIMIT (10 * NS_PER_S)
-
 /* Runs the service's hook as `role` ("primary", "replica", "down"). ERR_ABSENT: it has none. */
 int keeper_hook_run(struct keeper *k, const char *role, uint8_t primary, command_done *done,
                     void *context, struct command **out, struct err *e);

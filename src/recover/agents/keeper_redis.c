@@ -143,7 +143,9 @@ static int input(struct kept_redis *r, int *fd, struct err *e)
     struct buf b = {0};
     char folder[REDIS_PATH];
     int rc = folder_of(k, folder, e);
-    if (rc == 0 && !redis_conf_write(&b, &k->spec, folder, r->sink.port))
+    if (rc == 0 &&
+        !redis_conf_write(&b, &k->spec, folder, r->sink.port,
+                          k->host->words(k->host->context, k->spec.service, WORDS_REDIS)))
         rc = err_set(e, ERR_NOMEM, "no memory for its configuration");
     if (rc == 0)
         rc = *fd = memfd_sealed("redis.conf", buf_str(&b), e);

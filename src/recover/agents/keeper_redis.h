@@ -108,8 +108,9 @@ void redis_learn(struct kept_redis *r, const struct redis_info *i);
 /* keeper_redis.c */
 void redis_kill(struct kept_redis *r, const char *why);
 
-/* redis_conf.c: false: memory is out. Pure. */
+/* redis_conf.c: own: the service's settings, NULL at their end; may be NULL. False: memory is out.
+ * Pure. */
 bool redis_conf_write(struct buf *b, const struct agent_instance *spec, const char *folder,
-                      uint16_t sink);
+                      uint16_t sink, const char *const *own);
 
 #endif

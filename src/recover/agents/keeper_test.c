@@ -2,19 +2,34 @@
  * past it. The command is a real one, host and clock of the lease are the test's. */
 #include "recover/agents/keeper.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+/* The kernel has no process for anybody: the linker puts this before its own. */
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
+
+static int no_process; /* the n-th from now on is refused; 0: none */
+
+pid_t __wrap_fork(void)
+{
+    if (no_process == 0 || --no_process)
+        return __real_fork();
+    errno = EAGAIN;
+    return -1;
+}
+
 struct world {
     struct loop *loop;
-    struct timer end;
+    struct timer end, moment;
     struct keeper *keeper;
     struct keeper_host host;
     uint64_t until, epoch;
-    const char *words[4];
+    const char *words[4], *hook[2];
     struct agent_report report;
     uint32_t reports, answers, ended;
     uint64_t ticket;
@@ -28,6 +43,11 @@ static void on_late(struct timer *t)
 {
     (void)t;
     fail_msg("nothing happened");
+}
+
+static void on_moment(struct timer *t)
+{
+    loop_stop(CONTAINER_OF(t, struct world, moment)->loop);
 }
 
 static void host_fill(void *context, struct program *what)
@@ -48,6 +68,8 @@ static const char *const *host_words(void *context, const char *service, enum ke
 {
     struct world *w = context;
     assert_string_equal(service, "job");
+    if (which == WORDS_HOOK)
+        return w->hook[0] ? w->hook : NULL;
     return which == WORDS_COMMAND && w->words[0] ? w->words : NULL;
 }
 
@@ -111,6 +133,7 @@ static void open_world(struct world *w)
                                    host_report, host_answer, host_log,  host_ended};
     assert_int_equal(loop_new(&w->loop, NULL), 0);
     timer_init(&w->end, on_late);
+    timer_init(&w->moment, on_moment);
     loop_timer_set(w->loop, &w->end, loop_now(w->loop) + 20 * NS_PER_S);
 }
 
@@ -291,6 +314,40 @@ static void memory_may_run_out(void **state)
     }
 }
 
+/* Its address is begun later, and taken if it was wanted meanwhile. */
+static void memory_may_run_out_for_its_address(void **state)
+{
+    struct agent_instance spec = sample(KIND_PROCESS);
+    (void)state;
+    assert_true(addr_parse(STR("192.0.2.1:1"), &spec.vip));
+    spec.vip.port = 0;
+    spec.vip_prefix = 24;
+    bool done = false, later = false;
+    for (unsigned long n = 1; !done; n++) {
+        struct world w;
+        open_world(&w);
+        mem_fail_at(n);
+        int r = keeper_open(&w.keeper, w.loop, &w.host, &spec, NULL);
+        done = !mem_failed();
+        mem_fail_at(0);
+        if (r)
+            w.keeper = NULL;
+        if (r == 0 && !w.keeper->vip) {
+            hold(&w, 1, 60000);
+            order(&w, ORDER_VIP_TAKE, 1, 1);
+            assert_int_equal(w.code, -ERR_BUSY);
+            later = true;
+            while (!w.keeper->vip) { /* on_late ends it */
+                loop_timer_set(w.loop, &w.moment, loop_refresh(w.loop) + 50 * NS_PER_MS);
+                assert_int_equal(loop_run(w.loop, NULL), 0);
+            }
+            assert_true(w.keeper->vip_wanted && w.keeper->vip_epoch == 1);
+        }
+        close_world(&w);
+    }
+    assert_true(later);
+}
+
 static void memory_may_run_out_while_it_is_promoted(void **state)
 {
     bool done = false;
@@ -308,6 +365,46 @@ static void memory_may_run_out_while_it_is_promoted(void **state)
     }
 }
 
+/* Its leash's or its own. The order is answered, why it is not well is told, and it goes on trying
+ * while it is wanted. */
+static void there_may_be_no_process_for_it(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= 2; n++) {
+        struct world w;
+        open_job(&w);
+        hold(&w, 1, 60000);
+        no_process = n;
+        order(&w, ORDER_PROMOTE, 1, 1);
+        assert_int_equal(no_process, 0);
+        assert_true(w.answers == 1 && w.code != 0 && w.sentence[0]);
+        assert_false(w.report.well);
+        assert_non_null(strstr(w.report.sentence, "started again in"));
+        until_state(&w, INSTANCE_PRIMARY);
+        assert_true(w.report.well && w.report.pid);
+        order(&w, ORDER_DEMOTE, 1, 2);
+        until_state(&w, INSTANCE_REPLICA);
+        close_world(&w);
+    }
+}
+
+/* A hook that cannot be run does what is safe as soon as it can: nobody else would. */
+static void a_hook_without_a_process_is_run_later(void **state)
+{
+    struct agent_instance spec = sample(KIND_HOOK);
+    struct world w;
+    (void)state;
+    open_world(&w);
+    w.hook[0] = "/bin/true";
+    no_process = 1;
+    assert_int_equal(keeper_open(&w.keeper, w.loop, &w.host, &spec, NULL), 0);
+    assert_false(w.report.well);
+    assert_true(w.report.state == INSTANCE_DOWN);
+    until_state(&w, INSTANCE_REPLICA);
+    assert_true(w.report.well);
+    close_world(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,7 +415,10 @@ int main(void)
         cmocka_unit_test(a_lease_of_a_higher_epoch_goes_on_and_one_given_up_does_not),
         cmocka_unit_test(a_fence_under_its_own_epoch_only_asks),
         cmocka_unit_test(a_line_that_is_gone_is_not_answered),
+        cmocka_unit_test(there_may_be_no_process_for_it),
+        cmocka_unit_test(a_hook_without_a_process_is_run_later),
         cmocka_unit_test(memory_may_run_out),
+        cmocka_unit_test(memory_may_run_out_for_its_address),
         cmocka_unit_test(memory_may_run_out_while_it_is_promoted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

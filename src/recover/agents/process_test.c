@@ -8,12 +8,38 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+
+/* The kernel, as far as it can refuse: the linker puts these before its own. */
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
+int __real_epoll_ctl(int epoll, int op, int fd, struct epoll_event *ev);
+int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *ev);
+
+static bool no_processes;
+static int no_watch; /* the n-th that is added from now on is refused; 0: none */
+
+pid_t __wrap_fork(void)
+{
+    if (!no_processes)
+        return __real_fork();
+    errno = EAGAIN;
+    return -1;
+}
+
+int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *ev)
+{
+    if (op != EPOLL_CTL_ADD || no_watch == 0 || --no_watch)
+        return __real_epoll_ctl(epoll, op, fd, ev);
+    errno = ENOSPC;
+    return -1;
+}
 
 struct test {
     struct loop *loop;
@@ -234,6 +260,73 @@ static void what_cannot_be_executed_is_told_at_once(void **state)
     assert_int_equal(errno, ECHILD);
 }
 
+static unsigned descriptors(void)
+{
+    unsigned n = 0;
+    for (int fd = 0; fd < 256; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/* Nothing runs, nothing is open, nobody waits to be buried; and then it can be started. */
+static void nothing_is_left(struct test *t, unsigned open)
+{
+    assert_false(runner_runs(&t->runner));
+    assert_int_equal(descriptors(), open);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+    assert_string_equal(output_of(t, "echo well", (struct program){0}), "well\n");
+    assert_int_equal(descriptors(), open);
+}
+
+static void there_may_be_no_process_for_it(void **state)
+{
+    struct test *t = *state;
+    unsigned open = descriptors();
+    no_processes = true;
+    int r = start(t, "true", (struct program){0});
+    no_processes = false;
+    assert_true(r < 0);
+    nothing_is_left(t, open);
+}
+
+/* Each descriptor that it takes, here and in the child, is the one too many. */
+static void there_may_be_no_descriptor_for_it(void **state)
+{
+    struct test *t = *state;
+    struct rlimit before, few;
+    unsigned open = descriptors(), refused = 0;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (int more = 0, r = -1; r; more++) {
+        few = before;
+        int next = fcntl(0, F_DUPFD, 3); /* the first that is free */
+        close(next);
+        few.rlim_cur = (rlim_t)(next + more);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        r = start(t, "true", (struct program){0});
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_true(more < 16);
+        if (r == 0)
+            wait_for(t, NULL);
+        refused += r != 0;
+        nothing_is_left(t, open);
+    }
+    assert_true(refused >= 4);
+}
+
+/* What cannot be watched does not run. */
+static void it_may_not_be_watched(void **state)
+{
+    struct test *t = *state;
+    unsigned open = descriptors();
+    for (int n = 1; n <= 2; n++) {
+        no_watch = n;
+        assert_true(start(t, "sleep 1000", (struct program){0}) < 0);
+        assert_int_equal(no_watch, 0);
+        nothing_is_left(t, open);
+    }
+}
+
 static void stopping_asks_first(void **state)
 {
     struct test *t = *state;
@@ -355,6 +448,9 @@ int main(void)
         T(it_gains_nothing_and_leads_its_own_session),
         T(root_becomes_somebody_else),
         T(what_cannot_be_executed_is_told_at_once),
+        T(there_may_be_no_process_for_it),
+        T(there_may_be_no_descriptor_for_it),
+        T(it_may_not_be_watched),
         T(stopping_asks_first),
         T(who_does_not_listen_is_killed),
         T(who_is_stopped_hears_it_too),

@@ -5,6 +5,9 @@
  * - appendonly with everysec: what was acknowledged in the last second before its own death may be
  *   lost with it, so another one with the data is preferred, and `sync` waits for such.
  * - The backlog is large and kept for ever: whoever comes back within it is not sent all data.
+ * - A replica whose file takes no more writes goes on in memory, and is reported as not well: by
+ *   itself Redis would abort at the next write of its primary, and a full disk everywhere would be
+ *   the end of all replicas at once.
  * - A 17th database: the probe's key is in none that users see at first. */
 #include "recover/agents/keeper_redis.h"
 
@@ -52,7 +55,7 @@ static void put_users(struct buf *b, const struct agent_instance *spec)
 }
 
 bool redis_conf_write(struct buf *b, const struct agent_instance *spec, const char *folder,
-                      uint16_t sink)
+                      uint16_t sink, const char *const *own)
 {
     buf_printf(b,
                "daemonize no\nsupervised no\nloglevel notice\nlogfile \"\"\n"
@@ -63,11 +66,14 @@ bool redis_conf_write(struct buf *b, const struct agent_instance *spec, const ch
     put_network(b, spec, sink);
     put_users(b, spec);
     buf_printf(b,
+               "replica-ignore-disk-write-errors yes\n"
                "save \"\"\nappendonly yes\nappendfsync everysec\naof-use-rdb-preamble yes\n"
                "replica-read-only yes\nreplica-serve-stale-data yes\nreplica-lazy-flush yes\n"
                "repl-diskless-sync yes\nrepl-diskless-sync-delay 0\nrepl-diskless-load disabled\n"
                "repl-ping-replica-period 1\nrepl-timeout 15\nrepl-disable-tcp-nodelay no\n"
                "repl-backlog-size 64mb\nrepl-backlog-ttl 0\n"
                "min-replicas-to-write 0\n");
+    for (; own && *own; own++) /* checked where they were read; the last of a name counts */
+        buf_printf(b, "%s\n", *own);
     return !b->failed;
 }

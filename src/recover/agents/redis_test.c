@@ -38,8 +38,9 @@ static bool has(const struct buf *b, const char *line)
 static void it_is_configured_to_refuse_writes_until_it_is_promoted(void **state)
 {
     struct agent_instance spec = sample();
+    static const char *const own[] = {"maxmemory 1g", "save 900 1", NULL};
     struct buf b = {0};
-    assert_true(redis_conf_write(&b, &spec, "/var/lib/hold \"fast\"\\\n/redis-cache", 4711));
+    assert_true(redis_conf_write(&b, &spec, "/var/lib/hold \"fast\"\\\n/redis-cache", 4711, own));
     assert_true(has(&b, "\ndir \"/var/lib/hold \\\"fast\\\"\\\\\\x0a/redis-cache\"\n"));
     assert_true(has(&b, "\nbind 10.0.0.2\nport 6380\n"));
     assert_true(has(&b, "\nreplicaof 127.0.0.1 4711\n"));
@@ -48,6 +49,8 @@ static void it_is_configured_to_refuse_writes_until_it_is_promoted(void **state)
     assert_true(has(&b, "\nmasterauth 00112233445566778899aabbccddeeff\n"));
     assert_true(has(&b, "\nuser default on >ffeeddccbbaa99887766554433221100 ~* &* +@all -@admin"));
     assert_true(has(&b, "\nappendonly yes\n"));
+    assert_true(has(&b, "\nmaxmemory 1g\nsave 900 1\n"));
+    assert_true(has(&b, "\nreplica-ignore-disk-write-errors yes\n"));
     buf_free(&b);
 }
 
@@ -58,7 +61,7 @@ static void memory_for_it_may_run_out(void **state)
     for (unsigned long n = 1; !done; n++) {
         struct buf b = {0};
         mem_fail_at(n);
-        bool ok = redis_conf_write(&b, &spec, "/state", 4711);
+        bool ok = redis_conf_write(&b, &spec, "/state", 4711, NULL);
         done = !mem_failed();
         mem_fail_at(0);
         assert_int_equal(ok, done);

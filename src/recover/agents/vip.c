@@ -23,6 +23,8 @@ struct vip {
     struct vip_kernel kernel;
     struct vip_voice voice;
     struct command *rules; /* under way */
+    uint64_t opened_at;    /* the latest attempt */
+    struct io news;        /* the kernel's */
     bool ruled;            /* they may be there */
     uint64_t lives_until;  /* ns: the address is on the interface; 0: it is not */
     uint64_t defended_at;
@@ -147,9 +149,9 @@ static int take(struct vip *v, uint64_t until, struct err *e)
     if (until < now + NS_PER_MS)
         return err_set(e, ERR_TIMEOUT, "the time for which the address may be held is over");
     v->look.until = until;
-    int r = put_address(v, now, e);
+    int r = admit(v, until, e); /* first: without rules there is nothing to admit it to */
     if (r == 0)
-        r = admit(v, until, e);
+        r = put_address(v, now, e);
     if (r)
         return r;
     loop_timer_set(v->options.loop, &v->end, until);
@@ -162,6 +164,29 @@ static int take(struct vip *v, uint64_t until, struct err *e)
     return 0;
 }
 
+/* Somebody flushed the rules, or the interface is another now. */
+static void open_again(struct vip *v)
+{
+    uint64_t now = clock_now();
+    v->look.state = VIP_OPENING;
+    loop_timer_set(v->options.loop, &v->retry, MAX(now, v->opened_at + EVERY));
+}
+
+/* What is written now and then is written now. */
+static void on_news(struct io *io, unsigned ready)
+{
+    struct vip *v = CONTAINER_OF(io, struct vip, news);
+    struct err e;
+    uint64_t now = clock_now();
+    (void)ready;
+    bool lost = vip_kernel_lost(&v->kernel, &v->options.address, v->link.index);
+    if (!lost || v->look.state != VIP_HELD || now + NS_PER_MS > v->look.until)
+        return;
+    v->lives_until = 0;
+    if (put_address(v, now, &e) == 0)
+        vip_announce(v);
+}
+
 int vip_hold(struct vip *v, uint64_t until, struct err *e)
 {
     if (v->look.state != VIP_AWAY && v->look.state != VIP_HELD)
@@ -170,8 +195,11 @@ int vip_hold(struct vip *v, uint64_t until, struct err *e)
     if (until < v->look.until)
         return 0; /* it is held for longer already */
     int r = take(v, until, e);
-    if (r)
+    if (r) {
         take_away(v);
+        if (r != -ERR_TIMEOUT)
+            open_again(v);
+    }
     return r;
 }
 
@@ -242,6 +270,7 @@ static void on_retry(struct timer *t)
     struct err e;
     v->look.state = VIP_OPENING;
     v->look.sentence[0] = 0;
+    v->opened_at = clock_now();
     if (try_open(v, &e))
         broken(v, &e);
 }
@@ -261,7 +290,13 @@ int vip_new(struct vip **out, const struct vip_options *o, struct err *e)
     timer_init(&v->end, on_end);
     timer_init(&v->voice_due, on_voice_due);
     timer_init(&v->retry, on_retry);
+    io_init(&v->news, on_news);
     int r = vip_kernel_open(&v->kernel, e);
+    if (r == 0) {
+        r = loop_io_start(o->loop, &v->news, vip_kernel_news(&v->kernel), e);
+        if (r)
+            vip_kernel_close(&v->kernel);
+    }
     if (r) {
         mem_free(v);
         return r;
@@ -284,6 +319,7 @@ void vip_free(struct vip *v)
     loop_timer_stop(v->options.loop, &v->end);
     loop_timer_stop(v->options.loop, &v->voice_due);
     vip_voice_close(&v->voice);
+    loop_io_stop(v->options.loop, &v->news);
     vip_kernel_close(&v->kernel);
     mem_free(v);
 }

@@ -5,6 +5,11 @@
  *   away      vip_hold(until)                address added, admitted, announced      held
  *   held      vip_hold(later)                admitted for longer                     held
  *   held      until is over, vip_release     not admitted, address removed           away
+ *   held      the rules or the interface are  not admitted, address removed; both    opening
+ *             gone (`nft flush ruleset`)     looked for anew
+ *   held      the address was taken from the  address added, announced               held
+ *             interface, or that went down or
+ *             up
  *   any       an interface, nft or a right   told in `sentence`; tried again         broken
  *             is missing                     every RETRY
  *

@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BATCH = 2048 };
+enum { BATCH = 2048, TURNS = 64, NEWS = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR };
 
 static size_t address_bytes(const struct addr *a)
 {
@@ -96,10 +96,10 @@ int vip_link_find(const struct addr *a, uint8_t prefix, const char *name, struct
 
 /* --- messages --- */
 
-static struct mnl_socket *open_one(int bus, struct err *e)
+static struct mnl_socket *open_one(int bus, unsigned groups, struct err *e)
 {
     struct mnl_socket *s = mnl_socket_open2(bus, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (s && mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) == 0)
+    if (s && mnl_socket_bind(s, groups, MNL_SOCKET_AUTOPID) == 0)
         return s;
     err_errno(e, "cannot speak to the kernel's network");
     if (s)
@@ -111,9 +111,10 @@ int vip_kernel_open(struct vip_kernel *k, struct err *e)
 {
     struct err why = {0};
     *k = (struct vip_kernel){.sequence = 1};
-    k->route = open_one(NETLINK_ROUTE, &why);
-    k->filter = k->route ? open_one(NETLINK_NETFILTER, &why) : NULL;
-    if (k->filter)
+    k->route = open_one(NETLINK_ROUTE, 0, &why);
+    k->filter = k->route ? open_one(NETLINK_NETFILTER, 0, &why) : NULL;
+    k->news = k->filter ? open_one(NETLINK_ROUTE, NEWS, &why) : NULL;
+    if (k->news)
         return 0;
     vip_kernel_close(k);
     if (e)
@@ -127,6 +128,8 @@ void vip_kernel_close(struct vip_kernel *k)
         mnl_socket_close(k->route);
     if (k->filter)
         mnl_socket_close(k->filter);
+    if (k->news)
+        mnl_socket_close(k->news);
     *k = (struct vip_kernel){0};
 }
 
@@ -205,6 +208,55 @@ int vip_kernel_address(struct vip_kernel *k, const struct addr *a, unsigned inde
     if (error == 0 || (!seconds && (error == EADDRNOTAVAIL || error == ENODEV)))
         return 0;
     return refused(e, error, seconds ? "cannot add the address" : "cannot remove the address", a);
+}
+
+/* --- what others do to it --- */
+
+static bool is_removal(const struct nlmsghdr *h, const struct addr *a, unsigned index)
+{
+    const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
+    const struct nlattr *attr;
+    if (h->nlmsg_type != RTM_DELADDR || h->nlmsg_len < MNL_NLMSG_HDRLEN + sizeof *m ||
+        m->ifa_index != index)
+        return false;
+    mnl_attr_for_each(attr, h, sizeof *m)
+    {
+        size_t n = mnl_attr_get_payload_len(attr);
+        if (mnl_attr_get_type(attr) == IFA_ADDRESS && n == address_bytes(a) &&
+            memcmp(mnl_attr_get_payload(attr), a->ip, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_link(const struct nlmsghdr *h, unsigned index)
+{
+    const struct ifinfomsg *m = mnl_nlmsg_get_payload(h);
+    return h->nlmsg_type == RTM_NEWLINK && h->nlmsg_len >= MNL_NLMSG_HDRLEN + sizeof *m &&
+           (unsigned)m->ifi_index == index;
+}
+
+int vip_kernel_news(const struct vip_kernel *k)
+{
+    return mnl_socket_get_fd(k->news);
+}
+
+bool vip_kernel_lost(struct vip_kernel *k, const struct addr *a, unsigned index)
+{
+    char room[8192];
+    bool lost = false;
+    for (int turn = 0; turn < TURNS; turn++) {
+        ssize_t size = mnl_socket_recvfrom(k->news, room, sizeof room);
+        if (size < 0 && errno == ENOBUFS)
+            return true; /* nobody knows what was missed */
+        if (size <= 0)
+            break;
+        int left = (int)size;
+        for (const struct nlmsghdr *h = (const void *)room; mnl_nlmsg_ok(h, left);
+             h = mnl_nlmsg_next(h, &left))
+            lost = lost || is_removal(h, a, index) || is_link(h, index);
+    }
+    return lost;
 }
 
 /* --- the admission --- */

@@ -26,12 +26,17 @@ int vip_link_find(const struct addr *a, uint8_t prefix, const char *name, struct
                   struct err *e);
 
 struct vip_kernel {
-    struct mnl_socket *route, *filter; /* owned */
+    struct mnl_socket *route, *filter, *news; /* owned */
     uint32_t sequence;
 };
 /* ERR_DENIED with the remedy: it takes CAP_NET_ADMIN. */
 int vip_kernel_open(struct vip_kernel *k, struct err *e);
 void vip_kernel_close(struct vip_kernel *k);
+/* Readable when vip_kernel_lost has something to read. */
+int vip_kernel_news(const struct vip_kernel *k);
+/* Since it was asked last the address was taken from the interface, or that went up or down: both
+ * may be somebody's work, and the kernel takes IPv6 addresses from an interface that goes down. */
+bool vip_kernel_lost(struct vip_kernel *k, const struct addr *a, unsigned index);
 /* The interface has the address for so many seconds more, without a route to its network: the
  * kernel takes it away by itself then. 0: takes it away now, which is no error when it is not
  * there. */
