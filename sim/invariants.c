@@ -237,7 +237,7 @@ static void on_started(struct invariants *v, uint32_t i)
 {
     v->truths[i].started = v->world->now;
     for (uint32_t j = 0; j < v->n; j++)
-        *sight_of(v, i, j) = (struct sight){0};
+        *sight_of(v, i, j) = (struct sight){.silent = sight_of(v, i, j)->silent};
 }
 
 static void tell(void *context, struct world *w, const struct happening *h)
@@ -245,7 +245,7 @@ static void tell(void *context, struct world *w, const struct happening *h)
     struct invariants *v = context;
     switch (h->kind) {
     case HAPPENED_STARTED: on_started(v, h->node); break;
-    case HAPPENED_STOPPED:
+    case HAPPENED_STOPPED: truth_stopped(v, h->node); /* fallthrough */
     case HAPPENED_CONDITIONS: truth_conditions(v); break;
     case HAPPENED_CHANGED: on_changed(v, h->node, h->change); break;
     case HAPPENED_READING: on_reading(v, h->node, h->packet); break;

@@ -91,6 +91,7 @@ void invariants_free(struct invariants *v);
 void violated(struct invariants *v, enum invariant number, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 struct sight *sight_of(struct invariants *v, uint32_t observer, uint32_t subject);
+void truth_stopped(struct invariants *v, uint32_t observer);
 void truth_conditions(struct invariants *v);
 void truth_heard(struct invariants *v, uint32_t observer, uint32_t subject, uint64_t sent);
 void truth_changed(struct invariants *v, uint32_t observer, const struct member_change *c);

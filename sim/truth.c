@@ -80,6 +80,14 @@ static bool truly_silent(struct invariants *v, uint32_t k, uint32_t j)
            (s->silent && v->world->now - s->silent <= MEMORY_MS * MS);
 }
 
+/* What it said last may still be under way when it is back. */
+void truth_stopped(struct invariants *v, uint32_t i)
+{
+    for (uint32_t j = 0; j < v->n; j++)
+        if (silence(v, i, j) >= v->world->o.params.suspect_after)
+            sight_of(v, i, j)->silent = v->world->now;
+}
+
 static void check_suspicion(struct invariants *v, uint32_t i, uint32_t j,
                             const struct member_change *c)
 {
@@ -202,7 +210,8 @@ static void check_view(struct invariants *v, uint32_t i, uint32_t j)
                  after, i, j, member_state_name((enum member_state)s->state),
                  member_reason_name((enum member_reason)s->reason),
                  (unsigned long long)s->incarnation, (unsigned long long)x->incarnation);
-    bool gone = s->state == MEMBER_FAILED || (s->state == MEMBER_LEFT && x->goodbye) ||
+    bool unheard = s->incarnation < x->incarnation; /* nobody knows that it was back */
+    bool gone = s->state == MEMBER_FAILED || (s->state == MEMBER_LEFT && (x->goodbye || unheard)) ||
                 (s->state == MEMBER_SUSPECT && s->maintenance); /* it stays in that */
     if (!x->engine && !gone)
         violated(v, I25_AGREEMENT,

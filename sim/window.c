@@ -14,6 +14,7 @@
  * when the schedule's have. Its draws are its own. */
 #include "primary.h"
 
+#define LATEST SEC /* half as much again is what truth.c takes for possible */
 enum { ONE_IN = 1500 /* ticks, to the next */, STAGES_MOST = 6 /* promises: how long it takes */ };
 
 static bool drawn(struct service *s)
@@ -53,7 +54,7 @@ static void narrow(struct service *s, uint8_t holder)
     x->stage = WINDOW_NARROW;
     x->holder = holder;
     x->beyond = drawn(s) ? some_beyond(s) : 0;
-    x->delay = drawn(s) ? between(s, s->terms.beat, 2 * s->terms.lease) : 0;
+    x->delay = drawn(s) ? between(s, s->terms.beat, MIN(2 * s->terms.lease, LATEST)) : 0;
     x->at = s->world->now + between(s, s->promise / 4, 2 * s->promise);
     tell(s, "is at the edge of its majority");
     world_conditions(s->world);

@@ -8,7 +8,7 @@ set -eu
 
 packages_of() {
     case $1 in
-    build) echo "gcc libc6-dev meson ninja-build pkg-config libjansson-dev libsqlite3-dev libssl-dev libcurl4-openssl-dev libmnl-dev" ;;
+    build) echo "gcc libc6-dev meson ninja-build pkg-config libjansson-dev libsqlite3-dev libssl-dev libcurl4-openssl-dev libmnl-dev libpcre2-dev" ;;
     clang) echo "clang llvm" ;;
     test)  echo "libcmocka-dev python3 python3-pytest python3-jsonschema varnish groff-base dnsmasq-base bind9-dnsutils node-llhttp curl openssl wrk socat python3-websockets iproute2 nftables util-linux systemd etcd-server etcd-client redis-server" ;;
     lint)  echo "clang clang-format clang-tidy cppcheck" ;;

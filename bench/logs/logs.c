@@ -1,14 +1,16 @@
 /* bench_logs: what the log core makes of files, and how fast. For tests and for people who tune it.
  *
  *   bench_logs FILE             lines per second of processor time
- *   bench_logs --groups FILE    for each line "L" and its group, then the groups: "J" was joined
- * with another, "T" lines, error or not, text */
+ *   bench_logs --matches PACK FILE    the lines that rules match, each with its rule's number; the
+ * rules bench_logs --groups FILE    for each line "L" and its group, then the groups: "J" was
+ * joined with another, "T" lines, error or not, text */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "detect/logs/lines.h"
 #include "detect/logs/miner.h"
+#include "detect/logs/packs.h"
 
 static struct str read_file(const char *path)
 {
@@ -67,6 +69,35 @@ static int groups(const char *path)
     return 0;
 }
 
+static void print_rule(void *context, uint32_t rule)
+{
+    struct str *line = context;
+    printf("%u\t" STR_FMT "\n", rule, STR_ARG(*line));
+}
+
+/* Each line that rules of the pack match, and the rule's name before it. */
+static int matches(const char *pack, const char *path)
+{
+    enum logs_pack p = logs_pack_of(str_of(pack));
+    if (p == LOGS_PACKS)
+        return 2;
+    uint32_t n;
+    const struct logs_rule *all = logs_pack_rules(p, &n);
+    struct err e;
+    struct rules *r = rules_new(all, n, &e);
+    if (!r) {
+        fprintf(stderr, "%s\n", e.text);
+        return 1;
+    }
+    struct lines l = {0};
+    struct str bytes = read_file(path), line;
+    while (lines_next(&l, &bytes, &line))
+        rules_match(r, line, print_rule, &line);
+    for (uint32_t i = 0; i < n; i++)
+        printf("#%u\t%s\n", i, all[i].name);
+    return 0;
+}
+
 static double now_s(void)
 {
     struct timespec t;
@@ -101,6 +132,8 @@ int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "--groups") == 0)
         return groups(argv[2]);
+    if (argc == 4 && strcmp(argv[1], "--matches") == 0)
+        return matches(argv[2], argv[3]);
     if (argc == 2)
         return bench(argv[1]);
     fprintf(stderr, "usage: bench_logs [--groups] FILE\n");

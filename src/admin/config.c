@@ -57,9 +57,9 @@ static void put_version(struct json_object *o, const struct admin_version *v)
 
 static json_t *version_json(const struct admin_version *v)
 {
-    struct json_object o = json_begin();
     if (!v->number)
         return json_null();
+    struct json_object o = json_begin();
     put_version(&o, v);
     return json_end(&o);
 }
@@ -309,8 +309,8 @@ static bool read_ask(const json_t *o, struct admin_config_ask *a, struct buf *bu
     if (!json_is_object(o) || json_object_size(o) != n || (yes && !json_is_boolean(yes)) ||
         (note && (!json_is_string(note) || json_string_length(note) > NOTE_MAX)) ||
         !get_number(o, "base", &a->has_base, &a->base) ||
-        !get_number(o, "version", &numbered, &a->number) || numbered != (a->what == CONFIG_ROLLBACK) ||
-        (b != NULL) == numbered)
+        !get_number(o, "version", &numbered, &a->number) ||
+        numbered != (a->what == CONFIG_ROLLBACK) || (b != NULL) == numbered)
         return false;
     a->yes = json_is_true(yes);
     a->note = note ? text_of(note) : STR("");

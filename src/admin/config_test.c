@@ -31,6 +31,19 @@ static void the_picture_is_told(void **state)
     server_close(&s);
 }
 
+/* (AddressSanitizer sees that nothing is left of it.) */
+static void before_the_first_version_there_is_none(void **state)
+{
+    struct server s;
+    struct client c;
+    server_open(&s);
+    s.f.unapplied = true;
+    client_open(&c, &s);
+    expect(&c, "GET", "/v1/config", "", 200, "\"used\":null,\"head\":null");
+    client_close(&c);
+    server_close(&s);
+}
+
 static void what_is_asked_is_what_was_meant(void **state)
 {
     struct str lines[] = {STR("one"), STR("two")};
@@ -148,6 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_picture_is_told),
+        cmocka_unit_test(before_the_first_version_there_is_none),
         cmocka_unit_test(what_is_asked_is_what_was_meant),
         cmocka_unit_test(mistakes_are_refused),
         cmocka_unit_test(refusals_say_what_to_do),

@@ -44,6 +44,7 @@ struct fixture {
     char ticket_node[64];
     struct admin_config_ask config; /* the latest; who and bundle are below */
     char config_bundle[64], config_who[64];
+    bool unapplied;                                   /* no version is in force yet */
     int config_refuses;                               /* error code of the next config_ask() */
     const struct admin_config_result *config_answers; /* at once; NULL: later */
     struct list config_waits;
@@ -89,8 +90,8 @@ static inline int fixture_config(void *context, struct admin_config *out, struct
     static const struct admin_version v = {
         .when = 1000, .digest = "d", .who = "root", .node = "a", .note = "why", .changes = "x\ny"};
     out->used = out->head = v;
-    out->used.number = 3;
-    out->head.number = 4;
+    out->used.number = f->unapplied ? 0 : 3;
+    out->head.number = f->unapplied ? 0 : 4;
     out->head.from = 2;
     out->revision = 17;
     out->head_known = out->reachable = true;

@@ -180,11 +180,21 @@ static bool is_enough(struct failover *f, uint64_t now)
     return false;
 }
 
+/* More of what nobody vouches for counts where role.h lets it be promoted. */
+static bool could_lead(const struct failover *f, uint8_t i)
+{
+    const struct failover_peer *p = &f->peers[i];
+    bool in = !f->record.r.sync || f->record.r.insync & bit_at(i);
+    return is_there(f, i) && !p->maintenance && p->heard && p->said.flags & ROLE_WELL && in;
+}
+
 static bool has_more(const struct failover *f, uint8_t a, uint8_t b)
 {
     const struct failover_fence *x = &f->fence;
     uint64_t of_a = still_has_it(f, a) ? x->data[a] : 0, of_b = still_has_it(f, b) ? x->data[b] : 0;
-    return of_a != of_b ? of_a > of_b : x->position[a] > x->position[b];
+    if (of_a != of_b || of_a)
+        return of_a != of_b ? of_a > of_b : x->position[a] > x->position[b];
+    return could_lead(f, a) && x->position[a] > x->position[b];
 }
 
 /* Of S when enough of it still have their data: what was acknowledged is there, and to fetch more

@@ -67,7 +67,8 @@ uint8_t role_rank(const struct role_facts *f, uint8_t node)
     return rank;
 }
 
-/* Its instance lost what it had, and one that may be promoted has it still. It cannot fetch it from
+/* Its instance lost what it had, and one that may be promoted has it still, or has more of what
+ * nobody vouches for, and would be preferred. It cannot fetch it from
  * there as long as that one follows it: the two would wait for each other. */
 static bool began_anew(const struct role_facts *f, uint8_t primary)
 {
@@ -76,7 +77,8 @@ static bool began_anew(const struct role_facts *f, uint8_t primary)
     if (!rests || n->data || f->record.forced)
         return false;
     for (uint8_t i = 0; i < f->n; i++)
-        if (i != primary && is_candidate(f, i) && f->nodes[i].data)
+        if (i != primary && is_candidate(f, i) &&
+            (f->nodes[i].data || f->nodes[i].position > n->position))
             return true;
     return false;
 }

@@ -203,11 +203,11 @@ static uint32_t head_of(struct str line, const struct words *w)
     return head;
 }
 
-static uint64_t bucket_of(const struct words *w, uint32_t head)
+static uint64_t bucket_of(const uint32_t *words, uint32_t n, uint32_t head)
 {
-    uint64_t h = w->n + 1;
+    uint64_t h = n + 1;
     for (uint32_t i = 0; i < head; i++)
-        h = (h ^ w->hash[i]) * UINT64_C(0x9e3779b97f4a7c15);
+        h = (h ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
     return h ^ h >> 29 ^ head;
 }
 
@@ -301,6 +301,8 @@ static struct template *add(struct miner *m, uint64_t bucket, uint32_t n, uint32
 static void put(struct template *t, const char *p, uint32_t n)
 {
     n = MIN(n, (uint32_t)(t->text_cap - t->text_n));
+    if (n == 0)
+        return;
     memcpy(text_of(t) + t->text_n, p, n);
     t->text_n = (uint16_t)(t->text_n + n);
 }
@@ -427,6 +429,7 @@ static bool join_siblings(struct miner *m, const struct found *best, uint32_t he
         into->lines += m->slots[siblings[i]]->lines;
         into->window += m->slots[siblings[i]]->window;
         into->known |= m->slots[siblings[i]]->known;
+        rate_join(&into->rate, &m->slots[siblings[i]]->rate);
         drop(m, siblings[i], into);
     }
     return true;
@@ -466,7 +469,7 @@ static void widen(struct template *t, struct str line, const struct words *w)
 static struct template *new_words(struct miner *m, struct str line, bool *founded)
 {
     uint32_t head = head_of(line, &m->words);
-    uint64_t bucket = bucket_of(&m->words, head);
+    uint64_t bucket = bucket_of(m->words.hash, m->words.n, head);
     struct found best = look(m, head, bucket);
     bool own = best.verdict == OWN, join = best.verdict == JOIN;
     struct template *t;
@@ -475,14 +478,35 @@ static struct template *new_words(struct miner *m, struct str line, bool *founde
         if (!own)
             widen(t, line, &m->words);
     } else {
+        bool known = best.verdict == MAYBE && m->slots[best.slot]->known;
         t = found_template(m, line, head, bucket);
         if (!t)
             return NULL;
+        t->known = known;
         *founded = true;
         best.slot = m->newest;
     }
     *recent_of(m, m->words.key) = (struct recent){m->words.key, best.slot, t->serial};
     return count(m, t, best.slot);
+}
+
+bool miner_restore(struct miner *m, const struct template *from, struct str text)
+{
+    CHECK(from->n <= WORDS_MAX && from->head <= from->n && text.n <= MINER_TEXT);
+    if (m->n == m->most)
+        return false;
+    struct template *t = add(m, bucket_of(from->words, from->n, from->head), from->n, MINER_TEXT);
+    if (!t)
+        return false;
+    t->head = from->head;
+    t->id = from->id;
+    t->error = from->error;
+    t->known = from->known;
+    t->times = from->times;
+    t->rate = from->rate;
+    memcpy(t->words, from->words, from->n * sizeof *t->words);
+    put(t, text.p, (uint32_t)text.n);
+    return true;
 }
 
 struct template *miner_line(struct miner *m, struct str line, bool *founded)

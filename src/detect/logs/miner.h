@@ -30,6 +30,7 @@
 #ifndef HF_DETECT_LOGS_MINER_H
 #define HF_DETECT_LOGS_MINER_H
 
+#include "detect/logs/rates.h"
 #include "detect/logs/words.h"
 
 enum {
@@ -47,13 +48,15 @@ struct template
     uint32_t window; /* of them, since the owner set it to 0 */
     uint16_t n;      /* words */
     uint16_t head;
-    uint64_t id;             /* of its words when it was founded; it keeps it */
-    uint64_t bucket;         /* of its length and its head */
-    uint32_t serial;         /* no two have the same */
-    uint16_t next, previous; /* in its bucket */
-    uint16_t newer, older;   /* of all, by use */
-    bool error;              /* it tells of an error, by its words */
-    bool known;              /* from before: restored, or older than the owner's learning */
+    uint64_t id;                  /* of its words when it was founded; it keeps it */
+    uint64_t bucket;              /* of its length and its head */
+    uint32_t serial;              /* no two have the same */
+    uint16_t next, previous;      /* in its bucket */
+    uint16_t newer, older;        /* of all, by use */
+    bool error;                   /* it tells of an error, by its words */
+    bool known;                   /* the owner's; a new one takes it from one that is half alike */
+    uint8_t raised, times, quiet; /* the owner's */
+    struct rate rate;             /* the owner's */
     uint16_t text_n, text_cap;
     uint32_t *words; /* 0: variable. Behind them, the text */
 };
@@ -71,6 +74,10 @@ void miner_free(struct miner *m);
 struct template *miner_line(struct miner *m, struct str line, bool *founded);
 /* "<*>" stands for what is variable. Not terminated. */
 struct str template_text(const struct template *t);
+
+/* A template from before: its id, head, marks and rate, words and text. False: no memory, or full.
+ */
+bool miner_restore(struct miner *m, const struct template *from, struct str text);
 
 /* Each template, by number: NULL where there is none. */
 uint32_t miner_slots(const struct miner *m);

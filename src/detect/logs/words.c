@@ -213,15 +213,15 @@ static bool is_word(const struct scan *s, uint32_t at)
 }
 
 /* Where the quoted text that begins at `at` ends, behind its mark; 0: it does not. */
-static uint32_t quoted(const struct scan *s, uint32_t at)
+static uint32_t quoted(const struct scan *s, uint32_t at, uint32_t stop)
 {
     bool escaped = at && s->p[at - 1] == '\\';
-    for (uint32_t i = at + 1; i < s->n; i++) {
-        const char *end = memchr(s->p + i, s->p[at], s->n - i);
+    for (uint32_t i = at + 1; i < stop; i++) {
+        const char *end = memchr(s->p + i, s->p[at], stop - i);
         if (!end)
             return 0;
         i = (uint32_t)(end - s->p);
-        if ((s->p[i - 1] == '\\') == escaped && !is_word(s, i + 1))
+        if ((s->p[i - 1] == '\\') == escaped && (i + 1 == stop || !is_word(s, i + 1)))
             return i + 1;
     }
     return 0;
@@ -242,14 +242,15 @@ static bool told(const struct scan *s, const struct words *w, uint32_t mark)
 
 /* Of the separators from `at` on: adds the quoted texts among them; the first byte of the next
  * word. */
-static uint32_t skip_quoted(const struct scan *s, struct words *w, uint32_t at)
+static uint32_t skip_quoted(const struct scan *s, struct words *w, uint32_t at, uint32_t stop)
 {
-    uint32_t to = find(s->marks.separator, ~UINT64_C(0), at, s->n);
+    uint32_t to = find(s->marks.separator, ~UINT64_C(0), at, stop);
     while (at < to && any(s->marks.quote, at, to) && !full(w)) {
         uint32_t mark = find(s->marks.quote, 0, at, s->n), end;
-        if ((mark == 0 || !is_word(s, mark - 1)) && !told(s, w, mark) && (end = quoted(s, mark))) {
+        if ((mark == 0 || !is_word(s, mark - 1)) && !told(s, w, mark) &&
+            (end = quoted(s, mark, stop))) {
             add_variable(w, mark, end);
-            to = find(s->marks.separator, ~UINT64_C(0), end, s->n);
+            to = find(s->marks.separator, ~UINT64_C(0), end, stop);
             at = end;
         } else {
             at = mark + 1;
@@ -261,7 +262,7 @@ static uint32_t skip_quoted(const struct scan *s, struct words *w, uint32_t at)
 static inline void plain_words(const struct scan *s, struct words *w, uint32_t at, uint32_t end)
 {
     while (at < end && !full(w)) {
-        at = skip_quoted(s, w, at);
+        at = skip_quoted(s, w, at, end);
         if (at >= end || full(w))
             break;
         uint32_t to = find(s->marks.separator, 0, at, end);
