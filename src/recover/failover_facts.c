@@ -89,10 +89,16 @@ static bool awaits(struct failover *f, uint64_t now)
     return p->alive && !p->failed && p->heard && acts;
 }
 
-/* Nobody is known to have written it yet: whoever the file names first is given a moment. */
+/* Nobody is known to have written it yet: whoever is preferred, by the order of the file for one,
+ * is given a moment. */
 static uint64_t first_come(const struct failover *f)
 {
-    uint64_t turn = f->params.self == ROLE_NOBODY ? 0 : f->params.self;
+    uint8_t self = f->params.self;
+    uint64_t turn = 0;
+    for (uint8_t i = 0; self < f->params.n && i < f->params.n; i++) {
+        int32_t theirs = f->peers[i].preference, mine = f->peers[self].preference;
+        turn += i != self && (theirs > mine || (theirs == mine && i < self));
+    }
     return f->record_seen + turn * f->params.lease.lease;
 }
 

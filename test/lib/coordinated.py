@@ -340,13 +340,24 @@ class Throughout:
             self.problem = f"{name} runs version {number} after {self.highest[name]}"
         self.highest[name] = number
 
+    def known(self, by):
+        config = self.cluster.nodes[by].ask("/v1/config")
+        return config["reachable"] and config["head_known"]
+
     def head(self, by):
         return (self.cluster.nodes[by].ask("/v1/config")["head"] or {"version": 0})["version"]
 
     def apply(self, by, everywhere=True):
         """In force, and run by all nodes that are alive; None: or not by all of them. What was said."""
         number = self.head(by) + 1
-        done = self._apply(by, number, *(["--wait", "2"] if everywhere is None else []))
+        for _ in range(3):
+            done = self._apply(by, number, *(["--wait", "2"] if everywhere is None else []))
+            if "is not known" not in done.stderr:
+                break
+            # Its leader died with it, and nobody can say: whoever asked looks, and asks again if it did not happen.
+            until(lambda: self.known(by), 30, f"{by} to know what is in force")
+            if self.head(by) == number:
+                return done.stdout
         assert done.returncode == 0 or done.returncode == 1 and everywhere is None, done.stdout + done.stderr + self.cluster.told(self.at)
         assert f"version {number} is applied" in done.stdout
         return done.stdout

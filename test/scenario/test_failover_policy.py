@@ -73,6 +73,7 @@ def test_primaries_are_kept_apart_and_leave_a_node_in_maintenance(site):
         assert until(lambda: (p := cluster.primary("two", by)) != two and p, 30, "another primary") == third
         cluster.net.heal()
         cluster.await_agreement(seconds=30)
+        until(lambda: all(c["well"] for c in cluster[third].ask("/v1/roles/two")["roles"][0]["candidates"]), 20, "all to say that they are well")
 
         cluster[third].command("maintenance", "on", third)
         moved = until(lambda: (p := cluster.primary("two")) != third and p, 30, "the node in maintenance to be left")
@@ -89,6 +90,7 @@ def test_two_machines_and_one_that_only_votes_are_enough(site):
             f.write(text.replace("node c {", "node c { role = witness "))
         for name in cluster.names:
             cluster[name].start(wait=False)
+        cluster.await_members("abc")
         was = cluster.settle("job", "ab")
         other = "b" if was == "a" else "a"
         at = cluster.net.alone(was)
