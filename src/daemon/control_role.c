@@ -50,11 +50,34 @@ static void look_at_members(struct role_here *r)
     failover_surroundings(&r->core, h.reachable, isolated, load);
 }
 
+static bool is_apart(const struct view *view, uint32_t service, struct str other)
+{
+    const struct view_words *apart = &view->services[service].primary.apart;
+    for (uint32_t i = 0; i < apart->n; i++)
+        if (str_eq(apart->list[i], other))
+            return true;
+    return false;
+}
+
+/* Of two that are apart from each other the first in the file waits for nobody. */
+static bool waits_for(const struct role_here *r, const struct role_here *o)
+{
+    const struct view *view = r->owner->view;
+    bool mutual = is_apart(view, o->service, view->services[r->service].name);
+    return failover_primary(&o->core) == ROLE_NOBODY && (!mutual || o->service < r->service);
+}
+
 /* The order of the file, and nodes where a service is primary that this one should be apart from
  * last of all. */
 static void look_at_preferences(struct role_here *r)
 {
     const struct view_primary *p = &r->owner->view->services[r->service].primary;
+    bool unsettled = false;
+    for (uint32_t k = 0; k < p->apart.n; k++) {
+        const struct role_here *o = role_find(r->owner, p->apart.list[k]);
+        unsettled = unsettled || (o && waits_for(r, o));
+    }
+    failover_unsettled(&r->core, unsettled);
     for (uint32_t i = 0; i < r->n; i++) {
         int32_t value = (int32_t)(r->n - i);
         for (uint32_t k = 0; k < p->apart.n; k++) {

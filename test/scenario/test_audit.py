@@ -7,6 +7,7 @@ import sqlite3
 import time
 
 import audit
+import pytest
 from cluster import Cluster
 from holdfast import PATIENCE, sample, until
 
@@ -33,6 +34,7 @@ def started(site, n=3, more=""):
     return node, backends
 
 
+@pytest.mark.quiet
 def test_why_names_what_was_done_to_an_instance(site):
     """Killed, stopped, and failing requests while its health page is fine: each by its own signals, the latest last."""
     node, (killed, stopped, sick, _) = started(site, 4)

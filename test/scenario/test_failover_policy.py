@@ -89,6 +89,7 @@ def test_two_machines_and_one_that_only_votes_are_enough(site):
             f.write(text.replace("node c {", "node c { role = witness "))
         for name in cluster.names:
             cluster[name].start(wait=False)
+        cluster.await_members("abc")
         was = cluster.settle("job", "ab")
         other = "b" if was == "a" else "a"
         at = cluster.net.alone(was)

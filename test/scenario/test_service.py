@@ -86,7 +86,7 @@ def test_etcd_may_be_favoured(site, service):
     [wanted] = [value for limit, value in manager.limits() if limit == RLIMIT_NICE]
     may = subprocess.run(["prlimit", f"--nice={wanted}", "true"], stderr=subprocess.DEVNULL).returncode == 0
     least = wanted if may else min(wanted, resource.getrlimit(RLIMIT_NICE)[1])
-    assert (wanted, int(soft), int(hard)) == (30, least, least)
+    assert (wanted, int(soft), int(hard)) == (31, least, least)
     assert manager.stop() == "exited 0"
 
 
