@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -342,12 +343,42 @@ def test_a_stopped_primary_is_not_well_and_is_killed_at_its_deadline(one):
     stopped = time.monotonic()
     hung = one.report("it hangs", state="primary", well=False)
     assert HANG / 1000 * 0.5 < time.monotonic() - stopped < 2 * PATIENCE
-    assert "not answered" in hung["sentence"]
+    for part in ("not answered well for", "waited for: ", "it is stopped"):
+        assert part in hung["sentence"], hung
     one.lease(1, 100)
     one.report("it is killed", state="down")
     assert not lives(pid)
     one.report("and is back", state="replica", well=True)
     is_refused(one.redis()("SET", "x", 1), "READONLY")
+
+
+HOG = """
+import os, sys, time
+os.sched_setaffinity(0, {int(sys.argv[1])})
+os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+end = time.monotonic() + float(sys.argv[2])
+while time.monotonic() < end: pass
+"""
+
+
+def waited(pid):
+    """s that it was ready to run and did not."""
+    with open(f"/proc/{pid}/schedstat") as f:
+        return int(f.read().split()[1]) / 1e9
+
+
+def test_a_redis_that_gets_no_processor_is_not_blamed(one):
+    one.promote(1)
+    pid = one.report(state="primary", well=True)["pid"]
+    while not one.events.empty():
+        one.events.get()
+    cpu, before = max(os.sched_getaffinity(0)), waited(pid)
+    os.sched_setaffinity(pid, {cpu})
+    subprocess.run([sys.executable, "-c", HOG, str(cpu), str(1.8 * HANG / 1000)], check=True)
+    assert one.redis()("SET", "x", 1) == "OK"
+    assert waited(pid) - before > 1.3 * HANG / 1000
+    ill = [e for e in list(one.events.queue) if e["event"] == "report" and not e["well"]]
+    assert not ill, ill
 
 
 def test_an_agent_that_was_stopped_does_not_blame_its_redis(one):

@@ -56,7 +56,10 @@ class Watch:
 
     def judge(self, at):
         """One had it, another has it now, and nobody answered when it was another's. ms between the two."""
-        until(lambda: {"arp", "icmp", "tcp"} <= self.claims.owners()[-1][3], 10, "answers of each kind")
+        def another():
+            name, _, _, kinds = self.claims.owners()[-1]
+            return name != self.was and {"arp", "icmp", "tcp"} <= kinds
+        until(another, 10, "another's answers of each kind")
         runs = self.claims.owners()
         told = "; ".join(f"{name} {(a - at) / 1e6:.1f} to {(b - at) / 1e6:.1f} ms ({', '.join(sorted(kinds))})" for name, a, b, kinds in runs)
         assert len(runs) == 2 and runs[0][0] == self.was != runs[1][0], f"{told}\n{self.cluster.story(at)}"

@@ -54,6 +54,7 @@ static void on_exit(struct runner *runner, int status)
     runner_tell(status, what, sizeof what);
     redis_link_close(&r->link);
     redis_look_forget(r);
+    starved_close(&r->starved);
     loop_timer_stop(k->loop, &r->again);
     loop_timer_stop(k->loop, &r->look);
     r->life = REDIS_IDLE;
@@ -192,6 +193,8 @@ static void begin(struct kept_redis *r)
     r->life = REDIS_RUNS;
     r->started = loop_refresh(k->loop);
     patience_good(&r->well, r->started);
+    r->asked_at = r->started;
+    starved_open(&r->starved, r->runner.pid);
     r->fresh = true;
     k->report.pid = (uint32_t)r->runner.pid;
     k->report.starts++;
@@ -250,6 +253,7 @@ static int redis_open(struct keeper *k, struct err *e)
         mem_free(r);
         return rc;
     }
+    starved_init(&r->starved);
     runner_init(&r->runner, k->loop);
     r->runner.on_output = on_output;
     r->runner.on_exit = on_exit;
@@ -308,6 +312,7 @@ static void redis_close(struct keeper *k)
     loop_timer_stop(k->loop, &r->limit);
     command_abandon(r->folder);
     redis_link_close(&r->link);
+    starved_close(&r->starved);
     runner_abandon(&r->runner);
     redis_sink_close(&r->sink);
     mem_free(r);

@@ -24,6 +24,7 @@
 #include "recover/agents/patience.h"
 #include "recover/agents/redis_link.h"
 #include "recover/agents/redis_sink.h"
+#include "recover/agents/starved.h"
 
 enum { REDIS_PATH = 4096, REDIS_USER_DB = 16 /* the one behind users' 16: the probe's */ };
 
@@ -80,6 +81,8 @@ struct kept_redis {
     bool known;           /* info is of this connection */
     uint32_t looks;       /* of the present look, under way */
     struct patience well; /* since the last good look */
+    struct starved starved;
+    uint64_t asked_at;    /* the present look began */
     uint64_t probed_at;   /* the last EXPIRE */
     uint64_t eager_until; /* somebody waits for what changes */
     char complaint[160];  /* of the last look: "": none */

@@ -10,7 +10,8 @@
  * Every 25 ms; more often while somebody waits for what it tells. Each look that finds nothing
  * wrong is a good answer. What is wrong for hang_after makes the instance not well: it answers and
  * refuses writes, its disk is full, it does not answer at all. That memory is full is its users'
- * business. Time in which the agent did not run itself does not count (patience.h). */
+ * business. Time in which the agent did not run itself does not count, nor does time in which Redis
+ * was ready and got no processor, up to SPARED times hang_after (patience.h, starved.h). */
 #include <stdio.h>
 
 #include "recover/agents/keeper_redis.h"
@@ -18,6 +19,7 @@
 #define LOOK_EVERY   (25 * NS_PER_MS)
 #define LOOK_SOON    (8 * NS_PER_MS)
 #define TURN_MOST    (2 * LOOK_EVERY) /* what comes later is our own delay */
+#define SPARED       4                /* without a processor for longer it is not well either */
 #define EAGER_FOR    (NS_PER_S)
 #define EXPIRE_EVERY (NS_PER_S)
 
@@ -151,10 +153,16 @@ static bool should_be_other(const struct kept_redis *r)
            r->info.primary != (r->follows == FOLLOWS_NOBODY);
 }
 
+static uint64_t turn(struct kept_redis *r, uint64_t now)
+{
+    return patience_turn(&r->well, now, TURN_MOST, starved_look(&r->starved, now),
+                         SPARED * r->keeper->spec.hang_after);
+}
+
 static void judge(struct kept_redis *r)
 {
     struct keeper *k = r->keeper;
-    uint64_t now = loop_now(k->loop), bad = patience_turn(&r->well, now, TURN_MOST);
+    uint64_t now = loop_now(k->loop), bad = turn(r, now);
     if (r->fresh && !r->complaint[0])
         complain(r, STR("it starts"));
     if (!r->complaint[0] && r->known && should_be_other(r))
@@ -229,6 +237,7 @@ static void follow_again(struct kept_redis *r, uint64_t now)
 static void begin(struct kept_redis *r, uint64_t now)
 {
     r->complaint[0] = 0;
+    r->asked_at = now;
     follow_again(r, now);
     if (r->keeper->report.state == INSTANCE_PRIMARY && !r->demoting)
         ask_primary(r, now);
@@ -237,17 +246,54 @@ static void begin(struct kept_redis *r, uint64_t now)
     redis_link_flush(&r->link);
 }
 
+/* Replies come in the order of the requests: the first that is missing holds up the rest. */
+static const char *missing(const struct kept_redis *r)
+{
+    uint8_t tag;
+    if (!redis_link_is_open(&r->link) || !r->link.connected)
+        return "a connection";
+    if (!redis_link_waits(&r->link, &tag))
+        return "nothing";
+    if (tag == LINK_AUTH)
+        return "AUTH";
+    switch ((enum redis_tag)tag) {
+    case TAG_NONE: return "WAIT, or a command whose reply says nothing";
+    case TAG_SET: return "REPLICAOF";
+    case TAG_INFO:
+    case TAG_LAST: return "INFO replication";
+    case TAG_DISK: return "INFO persistence";
+    case TAG_PROBE: return "DEL, a write that changes nothing";
+    case TAG_EXPIRE: return "EXPIRE, a write of the probe's own key";
+    }
+    return "a command";
+}
+
+/* What was asked, for how long it was waited for, and what the process does meanwhile: so that
+ * whoever reads it later can tell a hang from a disk, a stopped process and a busy machine. */
+static void does_not_answer(struct kept_redis *r, uint64_t now, uint64_t bad)
+{
+    char spared[64] = "";
+    uint64_t ms = r->well.spared / NS_PER_MS;
+    if (ms)
+        snprintf(spared, sizeof spared, "; %llu ms without a processor are not counted",
+                 (unsigned long long)ms);
+    keeper_well(r->keeper,
+                "it has not answered well for %llu ms (waited for: %s, since %llu ms; %s%s)",
+                (unsigned long long)(bad / NS_PER_MS), missing(r),
+                (unsigned long long)((now - r->asked_at) / NS_PER_MS), starved_state(&r->starved),
+                spared);
+}
+
 void redis_on_look(struct timer *t)
 {
     struct kept_redis *r = CONTAINER_OF(t, struct kept_redis, look);
     struct keeper *k = r->keeper;
-    uint64_t now = loop_refresh(k->loop), bad = patience_turn(&r->well, now, TURN_MOST);
+    uint64_t now = loop_refresh(k->loop), bad = turn(r, now);
     bool open = redis_link_is_open(&r->link);
     if (open && r->looks == 0)
         begin(r, now);
     else if (bad >= k->spec.hang_after)
-        keeper_well(k, "it has not answered well for %llu ms",
-                    (unsigned long long)(bad / NS_PER_MS));
+        does_not_answer(r, now, bad);
     again(r);
     keeper_tell(k);
 }

@@ -46,6 +46,12 @@ static inline bool redis_link_is_open(const struct redis_link *l)
 {
     return l->fd >= 0;
 }
+/* Whose reply comes next. False: none is waited for. */
+static inline bool redis_link_waits(const struct redis_link *l, uint8_t *tag)
+{
+    *tag = l->tags[l->first];
+    return l->asked > 0;
+}
 /* Where the next request is to be written (resp_put_words). NULL: closed, or too many are asked. */
 struct buf *redis_link_ask(struct redis_link *l, uint8_t tag);
 /* After one or more of them. */

@@ -120,18 +120,79 @@ static void what_is_no_info_is_refused(void **state)
 
 static void only_time_in_which_we_ran_counts(void **state)
 {
-    enum { EVERY = 25, MOST = 50 };
+    enum { EVERY = 25, MOST = 50, BOUND = 100 };
     uint64_t now = 1000;
     struct patience p;
     patience_good(&p, now);
     for (int i = 0; i < 10; i++)
-        patience_turn(&p, now += EVERY, MOST);
+        patience_turn(&p, now += EVERY, MOST, 0, BOUND);
     assert_int_equal(p.bad, 10 * EVERY);
-    assert_int_equal(patience_turn(&p, now += 3000, MOST), 10 * EVERY + MOST); /* we were stopped */
-    assert_int_equal(patience_turn(&p, now += EVERY, MOST), 11 * EVERY + MOST);
-    assert_int_equal(patience_turn(&p, now, MOST), 11 * EVERY + MOST);
+    assert_int_equal(patience_turn(&p, now += 3000, MOST, 0, BOUND),
+                     10 * EVERY + MOST); /* we were stopped */
+    assert_int_equal(patience_turn(&p, now += EVERY, MOST, 0, BOUND), 11 * EVERY + MOST);
+    assert_int_equal(patience_turn(&p, now, MOST, 0, BOUND), 11 * EVERY + MOST);
     patience_good(&p, now += 3000);
-    assert_int_equal(patience_turn(&p, now += EVERY, MOST), EVERY);
+    assert_int_equal(patience_turn(&p, now += EVERY, MOST, 0, BOUND), EVERY);
+}
+
+/* What it waited for a processor does not count, but no more of it than the bound, and no more than
+ * the turn. */
+static void test_patience_spares_who_gets_no_processor(void **state)
+{
+    enum { EVERY = 25, MOST = 50, BOUND = 100 };
+    uint64_t now = 1000;
+    struct patience p;
+    patience_good(&p, now);
+    assert_int_equal(patience_turn(&p, now += EVERY, MOST, 10, BOUND), 15);
+    assert_int_equal(patience_turn(&p, now += EVERY, MOST, 10 * EVERY, BOUND), 15);
+    assert_int_equal(p.spared, 35);
+    for (int i = 0; i < 3; i++)
+        patience_turn(&p, now += EVERY, MOST, EVERY, BOUND);
+    assert_int_equal(p.spared, BOUND);
+    assert_int_equal(p.bad, 25);
+    assert_int_equal(patience_turn(&p, now += EVERY, MOST, EVERY, BOUND), 50);
+    patience_good(&p, now);
+    assert_int_equal(patience_turn(&p, now += EVERY, MOST, EVERY, BOUND), 0);
+}
+
+/* --- starved --- */
+
+static void test_starved_reads_what_the_kernel_tells(void **state)
+{
+    uint64_t ran, over;
+    char is;
+    assert_true(starved_read(STR("46410173010 336982886147 843735\n"),
+                             STR("19979 (redis) (ser) R 1 2 3\n"), &ran, &over, &is));
+    assert_int_equal(ran, 46410173010);
+    assert_int_equal(over, 336982886147);
+    assert_int_equal(is, 'R');
+    assert_false(starved_read(STR("1 2 3\n"), STR(""), &ran, &over, &is));
+    assert_false(starved_read(STR("1 2 3\n"), STR("1 (redis"), &ran, &over, &is));
+    assert_false(starved_read(STR("1 2 3\n"), STR("1 (redis)"), &ran, &over, &is));
+    assert_false(starved_read(STR(""), STR("1 (redis) R 1"), &ran, &over, &is));
+    assert_false(starved_read(STR("1"), STR("1 (redis) R 1"), &ran, &over, &is));
+    assert_false(starved_read(STR("1 x"), STR("1 (redis) R 1"), &ran, &over, &is));
+}
+
+static void test_starved_is_who_is_ready_and_does_not_run(void **state)
+{
+    struct starved s;
+    starved_init(&s);
+    assert_int_equal(starved_seen(&s, 1000, 50, 700, 'S'), 0); /* what was before is not ours */
+    assert_int_equal(starved_seen(&s, 1025, 51, 710, 'S'), 10);
+    assert_int_equal(starved_seen(&s, 1050, 51, 710, 'R'), 0); /* since when? */
+    assert_int_equal(starved_seen(&s, 1075, 51, 710, 'R'), 25);
+    assert_string_equal(starved_state(&s), "it gets no processor");
+    assert_int_equal(starved_seen(&s, 1100, 51, 710, 'R'), 25);
+    assert_int_equal(starved_seen(&s, 1125, 52, 780, 'R'),
+                     20); /* it got one: the kernel's own sum */
+    assert_int_equal(starved_seen(&s, 1150, 77, 780, 'R'), 0); /* it computes */
+    for (const char *other = "SDTZ"; *other; other++) {
+        starved_seen(&s, 1175, 77, 780, *other);
+        assert_int_equal(starved_seen(&s, 9000, 77, 780, *other), 0);
+    }
+    assert_int_equal(starved_seen(&s, 9025, 77, 780, 'R'), 0);
+    assert_int_equal(starved_look(&s, 9050), 0); /* nothing to read */
 }
 
 /* --- a loop that ends --- */
@@ -448,6 +509,9 @@ int main(void)
         cmocka_unit_test(replies_come_in_the_order_of_requests),
         cmocka_unit_test(what_is_no_redis_is_left),
         cmocka_unit_test(nobody_there_is_told),
+        cmocka_unit_test(test_patience_spares_who_gets_no_processor),
+        cmocka_unit_test(test_starved_reads_what_the_kernel_tells),
+        cmocka_unit_test(test_starved_is_who_is_ready_and_does_not_run),
         cmocka_unit_test(requests_are_bounded_and_memory_may_run_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
