@@ -50,41 +50,40 @@ static void look_at_members(struct role_here *r)
     failover_surroundings(&r->core, h.reachable, isolated, load);
 }
 
-static const struct view_words *apart_of(const struct role_here *r)
+static bool is_apart(const struct view *view, uint32_t service, struct str other)
 {
-    return &r->owner->view->services[r->service].primary.apart;
-}
-
-static bool gives_way(const struct role_here *o, const struct role_here *r)
-{
-    const struct view_words *apart = apart_of(o);
-    for (uint32_t k = 0; k < apart->n; k++)
-        if (role_find(r->owner, apart->list[k]) == r)
-            return o->service > r->service; /* of two that both would, the later one in the file */
+    const struct view_words *apart = &view->services[service].primary.apart;
+    for (uint32_t i = 0; i < apart->n; i++)
+        if (str_eq(apart->list[i], other))
+            return true;
     return false;
 }
 
-/* The node where `o` is primary, for `r` that should be apart from it. While it never was anywhere
- * it is the one that it will have by the order of the file: two that are placed for the first time
- * at once would meet there, and nothing moves them afterwards. */
-static struct str seat_of(const struct role_here *o, const struct role_here *r)
+/* Of two that are apart from each other the first in the file waits for nobody. */
+static bool waits_for(const struct role_here *r, const struct role_here *o)
 {
-    uint8_t primary = failover_primary(&o->core);
-    if (primary < o->n)
-        return o->places[primary];
-    return o->n && !gives_way(o, r) ? o->places[0] : (struct str){0};
+    const struct view *view = r->owner->view;
+    bool mutual = is_apart(view, o->service, view->services[r->service].name);
+    return failover_primary(&o->core) == ROLE_NOBODY && (!mutual || o->service < r->service);
 }
 
 /* The order of the file, and nodes where a service is primary that this one should be apart from
  * last of all. */
 static void look_at_preferences(struct role_here *r)
 {
-    const struct view_words *apart = apart_of(r);
+    const struct view_primary *p = &r->owner->view->services[r->service].primary;
+    bool unsettled = false;
+    for (uint32_t k = 0; k < p->apart.n; k++) {
+        const struct role_here *o = role_find(r->owner, p->apart.list[k]);
+        unsettled = unsettled || (o && waits_for(r, o));
+    }
+    failover_unsettled(&r->core, unsettled);
     for (uint32_t i = 0; i < r->n; i++) {
         int32_t value = (int32_t)(r->n - i);
-        for (uint32_t k = 0; k < apart->n; k++) {
-            const struct role_here *o = role_find(r->owner, apart->list[k]);
-            if (o && str_eq(seat_of(o, r), r->places[i]))
+        for (uint32_t k = 0; k < p->apart.n; k++) {
+            const struct role_here *o = role_find(r->owner, p->apart.list[k]);
+            uint8_t primary = o ? failover_primary(&o->core) : ROLE_NOBODY;
+            if (o && primary < o->n && str_eq(o->places[primary], r->places[i]))
                 value -= 1000;
         }
         failover_prefers(&r->core, i, value);

@@ -102,6 +102,11 @@ void failover_prefers(struct failover *f, uint8_t place, int32_t preference)
     f->peers[place].preference = preference;
 }
 
+void failover_unsettled(struct failover *f, bool unsettled)
+{
+    f->unsettled = unsettled;
+}
+
 void failover_surroundings(struct failover *f, bool coordinator, bool isolated, uint32_t load)
 {
     f->coordinator = coordinator;

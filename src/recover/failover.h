@@ -252,7 +252,8 @@ struct failover {
     struct failover_peer peers[ROLE_NODES];
     struct failover_report report;
     bool reported, coordinator, isolated;
-    bool rewrite; /* the coordinator has less than what is known: the primary writes it again */
+    bool unsettled; /* where it should not be is not known yet */
+    bool rewrite;   /* the coordinator has less than what is known: the primary writes it again */
     uint32_t load;
     uint64_t lag_bound; /* params.lag_time as it was given; 0: none */
     struct lag lag;     /* when the primary had how much, as it was heard of here */
@@ -304,6 +305,9 @@ void failover_configure(struct failover *f, const struct failover_params *p);
 void failover_node(struct failover *f, uint8_t place, bool alive, bool failed, bool maintenance);
 /* Higher is better; 0 at first. The order of the file, anti-affinity. */
 void failover_prefers(struct failover *f, uint8_t place, int32_t preference);
+/* Whether a service that this one should be apart from has no primary yet: a first primary waits
+ * for that, a second at most. */
+void failover_unsettled(struct failover *f, bool unsettled);
 void failover_surroundings(struct failover *f, bool coordinator, bool isolated, uint32_t load);
 /* The record as a watch brought it; absent: r->r.known with revision 0. Older ones are ignored. */
 void failover_learn(struct failover *f, const struct failover_record *r, uint64_t now);

@@ -4,6 +4,7 @@
 
 #define FAILBACK_NS (60 * SECOND)
 #define AWAIT_NS    (1 * SECOND) /* for who handed over */
+#define APART_NS    (1 * SECOND) /* for the first primary of what it should be apart from */
 #define FLAP_MOST   (60 * SECOND)
 
 static void about_peer(const struct failover *f, uint8_t i, struct role_node *n)
@@ -89,17 +90,16 @@ static bool awaits(struct failover *f, uint64_t now)
     return p->alive && !p->failed && p->heard && acts;
 }
 
-/* Nobody is known to have written it yet: whoever is preferred, by the order of the file for one,
- * is given a moment. */
+/* Nobody is known to have written it yet: whoever is preferred is given a moment, and whoever this
+ * one should be apart from. */
 static uint64_t first_come(const struct failover *f)
 {
     uint8_t self = f->params.self;
     uint64_t turn = 0;
-    for (uint8_t i = 0; self < f->params.n && i < f->params.n; i++) {
-        int32_t theirs = f->peers[i].preference, mine = f->peers[self].preference;
-        turn += i != self && (theirs > mine || (theirs == mine && i < self));
-    }
-    return f->record_seen + turn * f->params.lease.lease;
+    for (uint32_t i = 0; i < f->params.n && self != ROLE_NOBODY; i++)
+        turn += f->peers[i].preference > f->peers[self].preference ||
+                (f->peers[i].preference == f->peers[self].preference && i < self);
+    return f->record_seen + turn * f->params.lease.lease + (f->unsettled ? APART_NS : 0);
 }
 
 void facts_gather(struct failover *f, uint64_t now)

@@ -1,6 +1,6 @@
 #include "detect/logs/baseline.h"
 
-enum { MARK_ERROR = 1, MARK_KNOWN = 2, TEMPLATE_LEAST = 8 + 4 + 16 + 4, HASH = 8 };
+enum { MARK_ERROR = 1, MARK_KNOWN = 2, TEMPLATE_LEAST = 16 + 4 + 16 + 4, HASH = 8 };
 static const char magic[4] = {'H', 'F', 'L', 'G'};
 
 static uint32_t bits_of(float f)
@@ -21,6 +21,7 @@ static void put_rate(struct buf *b, const struct rate *r)
 static void put_template(struct buf *b, const struct template *t)
 {
     put_u64(b, t->id);
+    put_u64(b, t->bucket);
     put_u8(b, (uint8_t)t->n);
     put_u8(b, (uint8_t)t->head);
     put_u8(b, (uint8_t)((t->error ? MARK_ERROR : 0) | (t->known ? MARK_KNOWN : 0)));
@@ -78,6 +79,7 @@ static bool get_template(struct reader *r, struct template *t, uint32_t *words, 
 {
     *t = (struct template){.words = words};
     t->id = get_u64(r);
+    t->bucket = get_u64(r);
     t->n = get_u8(r);
     t->head = get_u8(r);
     uint8_t marks = get_u8(r);

@@ -30,6 +30,7 @@ struct miner {
     uint16_t buckets[BUCKETS];
     size_t bytes;
     struct words words; /* of the line at hand */
+    uint32_t dash;      /* the hash of "-", which stands for a value that is not there */
     miner_gone_fn *gone;
     void *context;
 };
@@ -51,6 +52,7 @@ struct miner *miner_new(uint32_t most, miner_gone_fn *gone, void *context)
     m->bytes = sizeof *m + RECENT_LEAST * sizeof *m->recent;
     m->gone = gone;
     m->context = context;
+    m->dash = word_hash(STR("-"));
     return m;
 }
 
@@ -165,19 +167,24 @@ static bool blank_behind(struct str line, uint32_t at)
 
 static bool level(struct str word)
 {
-    static const char *const levels[] = {"trace", "debug", "info", "notice", "warn",  "warning",
-                                         "error", "err",   "crit", "alert",  "emerg", "critical",
-                                         "fatal", "panic", "utc",  "gmt",    "log",   "verbose"};
+    static const char *const levels[] = {
+        "trace", "debug", "info",  "notice",  "warn",      "warning", "error",
+        "err",   "crit",  "alert", "emerg",   "critical",  "fatal",   "panic",
+        "utc",   "gmt",   "log",   "verbose", "statement", "detail",  "hint"};
     for (uint32_t i = 0; i < ARRAY_LEN(levels); i++)
         if (str_eq_nocase(word, str_of(levels[i])))
             return true;
     return false;
 }
 
+static bool word_level(struct str line, const struct words *w, uint32_t i)
+{
+    return w->hash[i] && level((struct str){line.p + w->from[i], w->to[i] - w->from[i]});
+}
+
 static bool in_head(struct str line, const struct words *w, uint32_t i)
 {
-    uint32_t n = w->to[i] - w->from[i];
-    return w->hash[i] == 0 || n == 1 || level((struct str){line.p + w->from[i], n});
+    return w->hash[i] == 0 || w->to[i] - w->from[i] == 1 || word_level(line, w, i);
 }
 
 /* "program[1234]:", or syslog's "Nov 23 21:38:04 host program:". */
@@ -192,23 +199,47 @@ static bool names_program(struct str line, const struct words *w, uint32_t i)
     return to < line.n && line.p[to] == ':' && blank_behind(line, to + 1);
 }
 
-static uint32_t head_of(struct str line, const struct words *w)
+/* "LOG:" or "ERROR:" in capitals, in a line that begins with a time. */
+static bool names_level(struct str line, const struct words *w, uint32_t i)
 {
-    uint32_t most = MIN(w->n, HEAD_MOST), head = 0, i = 0;
-    while (i < most && !names_program(line, w, i))
-        i++;
-    head = i < most ? i + 1 : 0;
-    while (head < most && in_head(line, w, head))
-        head++;
-    return head;
+    uint32_t to = w->to[i];
+    char first = line.p[w->from[i]];
+    return w->hash[0] == 0 && first >= 'A' && first <= 'Z' && word_level(line, w, i) &&
+           to < line.n && line.p[to] == ':';
 }
 
-static uint64_t bucket_of(const uint32_t *words, uint32_t n, uint32_t head)
+/* What is before the message, and a hash of what tells events apart there: level and program. */
+struct head {
+    uint32_t n;
+    uint64_t hash;
+};
+
+static void mix_head(struct head *h, uint32_t word)
 {
-    uint64_t h = n + 1;
-    for (uint32_t i = 0; i < head; i++)
-        h = (h ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
-    return h ^ h >> 29 ^ head;
+    h->hash = (h->hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static struct head head_of(struct str line, const struct words *w)
+{
+    uint32_t most = MIN(w->n, HEAD_MOST), i = 0;
+    struct head h = {0};
+    while (i < most && !names_program(line, w, i) && !names_level(line, w, i))
+        i++;
+    h.n = i < most ? i + 1 : 0;
+    if (h.n && names_program(line, w, i))
+        mix_head(&h, w->hash[i] ? w->hash[i] : w->hash[i - 1]);
+    while (h.n < most && in_head(line, w, h.n))
+        h.n++;
+    for (uint32_t k = 0; k < h.n; k++)
+        if (word_level(line, w, k))
+            mix_head(&h, w->hash[k]);
+    return h;
+}
+
+static uint64_t bucket_of(const struct words *w, struct head h)
+{
+    uint64_t b = (h.hash ^ (w->n + 1)) * UINT64_C(0x9e3779b97f4a7c15);
+    return b ^ b >> 29;
 }
 
 static uint16_t *chain_of(struct miner *m, uint64_t bucket)
@@ -336,12 +367,14 @@ struct likeness {
     uint64_t places;        /* where the template's differ */
 };
 
-static struct likeness compare(const struct template *t, const struct words *w)
+static struct likeness compare(const struct miner *m, const struct template *t)
 {
+    const struct words *w = &m->words;
     struct likeness l = {0};
     for (uint32_t i = t->head; i < t->n; i++) {
-        bool differs = t->words[i] && t->words[i] != w->hash[i];
-        l.equal += t->words[i] && !differs;
+        bool differs = t->words[i] && t->words[i] != w->hash[i] && t->words[i] != m->dash &&
+                       w->hash[i] != m->dash;
+        l.equal += t->words[i] && t->words[i] == w->hash[i];
         l.differ += differs;
         l.places |= (uint64_t)differs << i;
     }
@@ -350,11 +383,12 @@ static struct likeness compare(const struct template *t, const struct words *w)
 
 enum verdict_of { OWN, JOIN, MAYBE, OTHER };
 
-static enum verdict_of judge(struct likeness l, uint32_t constants)
+/* early: the first word of the message differs, or the line is an object whose message is fixed. */
+static enum verdict_of judge(struct likeness l, uint32_t constants, bool early)
 {
     if (l.differ == 0 && (constants == 0 || l.equal * 10 >= constants * COVERED))
         return OWN;
-    if (l.equal * 10 >= constants * JOINED && constants)
+    if (l.equal * 10 >= constants * JOINED && constants && !early)
         return JOIN;
     return l.equal * 10 >= constants * SIBLING && constants ? MAYBE : OTHER;
 }
@@ -389,8 +423,9 @@ static struct found look(struct miner *m, uint32_t head, uint64_t bucket)
             continue;
         if (compared++ == MINER_COMPARED)
             break;
-        struct likeness l = compare(t, &m->words);
-        enum verdict_of v = judge(l, best.constants);
+        struct likeness l = compare(m, t);
+        bool early = m->words.object || (l.places >> best.first & 1);
+        enum verdict_of v = judge(l, best.constants, early);
         if (v < best.verdict || (v == best.verdict && l.equal > best.likeness.equal)) {
             best.verdict = v;
             best.slot = slot;
@@ -417,10 +452,10 @@ static bool join_siblings(struct miner *m, const struct found *best, uint32_t he
          slot = m->slots[slot]->next) {
         const struct template *t = m->slots[slot];
         if (of_bucket(t, &m->words, head, into->bucket) &&
-            compare(t, &m->words).places == best->likeness.places)
+            compare(m, t).places == best->likeness.places)
             siblings[n++] = slot;
     }
-    bool first = best->likeness.places >> best->first & 1;
+    bool first = m->words.object || (best->likeness.places >> best->first & 1);
     if (n < (first ? MINER_SIBLINGS_FIRST : MINER_SIBLINGS))
         return false;
     for (uint32_t i = 0; i < n; i++) {
@@ -468,8 +503,9 @@ static void widen(struct template *t, struct str line, const struct words *w)
 /* Words that the table of keys does not know. */
 static struct template *new_words(struct miner *m, struct str line, bool *founded)
 {
-    uint32_t head = head_of(line, &m->words);
-    uint64_t bucket = bucket_of(m->words.hash, m->words.n, head);
+    struct head h = head_of(line, &m->words);
+    uint32_t head = h.n;
+    uint64_t bucket = bucket_of(&m->words, h);
     struct found best = look(m, head, bucket);
     bool own = best.verdict == OWN, join = best.verdict == JOIN;
     struct template *t;
@@ -495,7 +531,7 @@ bool miner_restore(struct miner *m, const struct template *from, struct str text
     CHECK(from->n <= WORDS_MAX && from->head <= from->n && text.n <= MINER_TEXT);
     if (m->n == m->most)
         return false;
-    struct template *t = add(m, bucket_of(from->words, from->n, from->head), from->n, MINER_TEXT);
+    struct template *t = add(m, from->bucket, from->n, MINER_TEXT);
     if (!t)
         return false;
     t->head = from->head;

@@ -54,6 +54,8 @@ static void five_times_as_many_lines_are_seen_within_a_few_ticks(void **state)
     for (int i = 0; i < 50; i++) {
         struct rate r = learnt(&p, 50);
         assert_in_range(delay(&r, &p, 250, RATE_MORE), 1, 2);
+        r = learnt(&p, 50);
+        assert_in_range(delay(&r, &p, 160, RATE_MORE), 1, 4); /* not four times, but far from one */
         r = learnt(&p, 3);
         assert_in_range(delay(&r, &p, 30, RATE_MORE), 1, 4);
     }

@@ -107,6 +107,8 @@ static void a_costly_match_is_given_up(void **state)
     line[sizeof line - 1] = 'b';
     assert_false(matches(r, (struct str){line, sizeof line}));
     assert_int_equal(rules_given_up(r), 1);
+    assert_false(matches(r, STR("aaaaaaaaaaaaaaaaaab"))); /* 2^18 ways: PCRE2 itself would go on */
+    assert_int_equal(rules_given_up(r), 2);
     assert_true(matches(r, STR("aaa")));
     rules_free(r);
 }

@@ -25,9 +25,9 @@ enum { CLASS_DIGIT = 1, CLASS_SEPARATOR = 2, CLASS_QUOTE = 4 };
 static const uint8_t classes[256] = {
     ['0'] = CLASS_DIGIT, ['1'] = CLASS_DIGIT, ['2'] = CLASS_DIGIT, ['3'] = CLASS_DIGIT,
     ['4'] = CLASS_DIGIT, ['5'] = CLASS_DIGIT, ['6'] = CLASS_DIGIT, ['7'] = CLASS_DIGIT,
-    ['8'] = CLASS_DIGIT, ['9'] = CLASS_DIGIT, [' '] = SEP,         ['\t'] = SEP,
-    ['\r'] = SEP,        ['='] = SEP,         [','] = SEP,         [':'] = SEP,
-    [';'] = SEP,         ['<'] = SEP,         ['>'] = SEP,         ['('] = SEP,
+    ['8'] = CLASS_DIGIT, ['9'] = CLASS_DIGIT, ['/'] = CLASS_DIGIT, ['@'] = CLASS_DIGIT,
+    [' '] = SEP,         ['\t'] = SEP,        ['\r'] = SEP,        ['='] = SEP,
+    [','] = SEP,         [':'] = SEP,         [';'] = SEP,         ['('] = SEP,
     [')'] = SEP,         ['['] = SEP,         [']'] = SEP,         ['{'] = SEP,
     ['}'] = SEP,         ['|'] = SEP,         ['\\'] = SEP,        ['"'] = QUOTE,
     ['\''] = QUOTE,      ['`'] = QUOTE,
@@ -50,10 +50,10 @@ static void mark_portably(const uint8_t *p, struct marks *m, uint32_t block)
 #if defined(__x86_64__)
 /* A class is a rectangle of high and low halves of a byte, and has one bit in a table of each (the
  * classification of simdjson): 1 digits; 2 blank; 4 tab and carriage return; 8 " and '; 16 ( ) ,;
- * 32 : ; < = >; 64 [ \ ] { | }; 128 `. The tables answer 0 for bytes from 128 on. */
+ * 32 : ; =; 64 [ \ ] { | }; 128 `. The tables answer 0 for bytes from 128 on. */
 #define LOW_HALVES                                                                                 \
-    (char)(1 | 2 | 128), 1, 1 | 8, 1, 1, 1, 1, 1 | 8, 1 | 16, 1 | 4 | 16, 32, 32 | 64,             \
-        16 | 32 | 64, 4 | 32 | 64, 32, 0
+    (char)(1 | 2 | 128), 1, 1 | 8, 1, 1, 1, 1, 1 | 8, 1 | 16, 1 | 4 | 16, 32, 32 | 64, 16 | 64,    \
+        4 | 32 | 64, 0, 0
 #define HIGH_HALVES 4, 0, 2 | 8 | 16, 1 | 32, 0, 64, (char)128, 64, 0, 0, 0, 0, 0, 0, 0, 0
 
 __attribute__((target("avx2"))) static void mark_32(const uint8_t *p, uint32_t *separator,
@@ -67,8 +67,10 @@ __attribute__((target("avx2"))) static void mark_32(const uint8_t *p, uint32_t *
     __m256i digits = _mm256_cmpeq_epi8(c, _mm256_set1_epi8(1));
     __m256i none = _mm256_cmpeq_epi8(c, _mm256_setzero_si256());
     __m256i quotes = _mm256_and_si256(c, _mm256_set1_epi8((char)(8 | 128)));
-    *digit = (uint32_t)_mm256_movemask_epi8(digits);
-    *separator = ~((uint32_t)_mm256_movemask_epi8(none) | *digit);
+    __m256i signs = _mm256_or_si256(_mm256_cmpeq_epi8(v, _mm256_set1_epi8('/')),
+                                    _mm256_cmpeq_epi8(v, _mm256_set1_epi8('@')));
+    *separator = ~(uint32_t)_mm256_movemask_epi8(_mm256_or_si256(none, digits));
+    *digit = (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(digits, signs));
     *quote = ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(quotes, _mm256_setzero_si256()));
 }
 
@@ -181,9 +183,20 @@ static inline void add_variable(struct words *w, uint32_t from, uint32_t to)
     w->to[w->n++] = (uint16_t)to;
 }
 
+/* Dashes stand for a value that is not there, and are all alike. */
+static bool only_dashes(const char *p, uint32_t n)
+{
+    while (n && p[n - 1] == '-')
+        n--;
+    return n == 0;
+}
+
 static inline void add_constant(struct words *w, const char *p, uint32_t from, uint32_t to)
 {
-    w->hash[w->n] = hash(p + from, to - from);
+    if (p[from] == '-' && only_dashes(p + from, to - from))
+        w->hash[w->n] = hash("-", 1);
+    else
+        w->hash[w->n] = hash(p + from, to - from);
     w->from[w->n] = (uint16_t)from;
     w->to[w->n++] = (uint16_t)to;
 }
@@ -197,11 +210,27 @@ static bool is_date(const char *p)
     return false;
 }
 
+/* "ab" of fe80::ab: behind colons that touch a variable word. */
+static bool goes_on(const struct words *w, const char *p, uint32_t from, uint32_t to)
+{
+    uint32_t at = from;
+    while (at && p[at - 1] == ':')
+        at--;
+    if (from - at < 2 || to - from > 4 || w->n == 0 || w->hash[w->n - 1] || w->to[w->n - 1] != at)
+        return false;
+    for (uint32_t i = from; i < to; i++)
+        if ((p[i] | 0x20) < 'a' || (p[i] | 0x20) > 'f')
+            return false;
+    return true;
+}
+
 static inline void add_word(struct words *w, const struct scan *s, uint32_t from, uint32_t to)
 {
     const char *p = s->p + from;
     bool date = to - from == 3 && w->n < EARLY && is_date(p);
-    if (any(s->marks.digit, from, to) || *p == '/' || date)
+    bool colon = from && p[-1] == ':';
+    bool unknown = to - from == 1 && *p == '?';
+    if (any(s->marks.digit, from, to) || unknown || date || (colon && goes_on(w, s->p, from, to)))
         add_variable(w, from, to);
     else
         add_constant(w, s->p, from, to);
@@ -219,7 +248,7 @@ static uint32_t quoted(const struct scan *s, uint32_t at, uint32_t stop)
     for (uint32_t i = at + 1; i < stop; i++) {
         const char *end = memchr(s->p + i, s->p[at], stop - i);
         if (!end)
-            return 0;
+            return s->n == WORDS_BYTES && stop == s->n ? stop : 0; /* it ends behind what is seen */
         i = (uint32_t)(end - s->p);
         if ((s->p[i - 1] == '\\') == escaped && (i + 1 == stop || !is_word(s, i + 1)))
             return i + 1;
@@ -259,6 +288,71 @@ static uint32_t skip_quoted(const struct scan *s, struct words *w, uint32_t at, 
     return to;
 }
 
+static bool among(struct str word, const char *const *words, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (str_eq(word, str_of(words[i])))
+            return true;
+    return false;
+}
+
+/* The rest of the line is a statement: behind "statement:" and the like, and where a word of SQL in
+ * capitals stands behind a colon. */
+static bool is_statement(const struct scan *s, const struct words *w, uint32_t from, uint32_t to)
+{
+    static const char *const heads[] = {"statement", "STATEMENT", "query", "QUERY", "sql", "SQL"};
+    static const char *const verbs[] = {
+        "SELECT", "INSERT", "UPDATE",  "DELETE",  "BEGIN",   "COMMIT",  "ROLLBACK", "CREATE",
+        "ALTER",  "DROP",   "COPY",    "VACUUM",  "ANALYZE", "GRANT",   "REVOKE",   "TRUNCATE",
+        "WITH",   "MERGE",  "EXPLAIN", "EXECUTE", "PREPARE", "DECLARE", "FETCH",    "CALL"};
+    uint32_t at = from;
+    while (at && s->p[at - 1] == ' ')
+        at--;
+    if (at == 0 || at == from || s->p[at - 1] != ':' || w->n == 0)
+        return false;
+    uint32_t last = w->n - 1;
+    struct str before = {s->p + w->from[last], w->to[last] - w->from[last]};
+    if (w->to[last] == at - 1 && among(before, heads, ARRAY_LEN(heads)))
+        return true;
+    return among((struct str){s->p + from, to - from}, verbs, ARRAY_LEN(verbs));
+}
+
+/* A unit of systemd, as "Started dbus.service - D-Bus System Message Bus." names it. */
+static bool is_unit(const char *p, uint32_t n)
+{
+    static const char *const ends[] = {".service", ".target", ".socket", ".mount", ".timer",
+                                       ".slice",   ".device", ".scope",  ".path"};
+    if (n < 6 || (p[n - 1] | 0x20) < 'a')
+        return false;
+    for (uint32_t i = 0; i < ARRAY_LEN(ends); i++) {
+        size_t k = strlen(ends[i]);
+        if (n > k && memcmp(p + n - k, ends[i], k) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Where its description ends, if there is one. */
+static uint32_t described(const struct scan *s, uint32_t to, uint32_t end)
+{
+    if (end - to < 3 || memcmp(s->p + to, " - ", 3) != 0)
+        return to;
+    const char *skipped = memmem(s->p + to, end - to, " was skipped ", 13);
+    return skipped ? (uint32_t)(skipped - s->p) : end;
+}
+
+static inline bool maybe_unit(const struct scan *s, uint32_t from, uint32_t to)
+{
+    const char *end = s->p + to;
+    return to - from > 6 && (end[-8 + (to - from == 7)] == '.' || end[-7] == '.' ||
+                             end[-6] == '.' || end[-5] == '.');
+}
+
+static inline bool after_colon(const struct scan *s, uint32_t from)
+{
+    return from > 2 && s->p[from - 1] == ' ' && (s->p[from - 2] == ':' || s->p[from - 2] == ' ');
+}
+
 static inline void plain_words(const struct scan *s, struct words *w, uint32_t at, uint32_t end)
 {
     while (at < end && !full(w)) {
@@ -266,7 +360,16 @@ static inline void plain_words(const struct scan *s, struct words *w, uint32_t a
         if (at >= end || full(w))
             break;
         uint32_t to = find(s->marks.separator, 0, at, end);
-        add_word(w, s, at, to);
+        if (after_colon(s, at) && is_statement(s, w, at, to)) {
+            add_variable(w, at, end);
+            return;
+        }
+        if (maybe_unit(s, at, to) && is_unit(s->p + at, to - at)) {
+            to = described(s, to, end);
+            add_variable(w, at, to);
+        } else {
+            add_word(w, s, at, to);
+        }
         at = to;
     }
 }
@@ -328,6 +431,7 @@ static inline __attribute__((always_inline)) void all_words(struct str line, str
     mark_line(&s, mark);
     if (is_json(&s))
         json_words(&s, w, false);
+    w->object = w->n;
     if (w->n == 0 && is_json(&s))
         json_words(&s, w, true);
     if (w->n == 0)

@@ -1,13 +1,18 @@
 /* words: a line of a log made into words, the variable ones masked.
  *
- * A word is a run of bytes between separators: blanks and = , : ; ( ) [ ] { } < > | \ " ' `. A word
+ * A word is a run of bytes between separators: blanks and = , : ; ( ) [ ] { } | \ " ' `. A word
  * is variable, and its hash 0, where it
  *
  *   holds a digit (numbers, addresses, times, most hexadecimal and UUIDs, sda1);
- *   begins with a slash (paths; what is behind http:);
+ *   holds a slash or an @ (paths, names of two parts, mail addresses), or is a question mark;
  *   is the name of a month or a weekday, in three letters, among the first words;
  *   is quoted: from a quotation mark that no word touches on the left to its like that no word
  *   touches on the right. Behind msg=, message= and event= the words inside count instead.
+ *
+ * A statement is one variable word up to the line's end: behind "statement:" and the like, and
+ * where a word of SQL in capitals (SELECT) stands behind a colon.
+ *
+ * So is a unit of systemd with its description ("dbus.service - D-Bus System Message Bus.").
  *
  * Neighbours that are variable are one word: "2026-11-23 21:38:04.123", "10.0.0.1:3000" and lists
  * of numbers of any length. Of a JSON object in one line, only the texts of what is told and how
@@ -29,6 +34,7 @@ enum { WORDS_MAX = 48, WORDS_BYTES = 1024 };
 
 struct words {
     uint32_t n;
+    bool object;  /* of JSON, and what is told in it */
     uint64_t key; /* of all hashes in their order */
     uint32_t hash[WORDS_MAX];
     uint16_t from[WORDS_MAX], to[WORDS_MAX]; /* in the line; of several variable ones, all */
