@@ -20,7 +20,7 @@ STAMPS  := $(BUILD)/check
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: deb package-test help build demo test check fresh sanitize soak mixed soak-mesh soak-roles curve fuzz bench scale profile sim sim-plants format install clean
+.PHONY: deb package-test help build demo test check fresh sanitize soak mixed soak-mesh soak-roles curve fuzz bench logs-accuracy scale profile sim sim-plants format install clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -105,6 +105,12 @@ fuzz: ## fuzz every decoder for RUNS executions, with coverage
 bench: build ## holdfast beside haproxy, nginx and the floors, into docs/bench.md: 20 minutes (QUICK=1: 2, only prints)
 	@tools/need.sh bench
 	@bench/run.py $(if $(QUICK),--quick) $(ARGS)
+
+logs-accuracy: build ## how rightly lines of real programs are grouped by what they mean, their logs made here: ten minutes
+	@tools/need.sh build test logs
+	@tools/compile.sh $(BUILD) -Dtests=enabled
+	@ninja -C $(BUILD) --quiet src/detect/bench_logs
+	@HOLDFAST_BUILD=$(abspath $(BUILD)) bench/logs/accuracy.py $(ARGS)
 
 scale: build ## what 1,000 services with 10 instances each cost: a minute
 	@tools/need.sh build test

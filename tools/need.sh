@@ -14,6 +14,7 @@ packages_of() {
     lint)  echo "clang clang-format clang-tidy cppcheck" ;;
     fuzz)  echo "clang llvm node-llhttp" ;;
     bench) echo "gcc libc6-dev python3 wrk haproxy nginx libnginx-mod-stream strace valgrind iproute2 nftables util-linux procps redis-server keepalived" ;;
+    logs)  echo "binutils redis-server postgresql-15 nginx haproxy etcd-server systemd debootstrap util-linux mount" ;;
     demo)  echo "python3 redis-server etcd-server" ;;
     deb)   echo "debhelper dpkg-dev" ;;
     package-test) echo "debootstrap lintian mount nftables iproute2 util-linux" ;;

@@ -143,10 +143,10 @@ def test_clients_that_leave_say_nothing(service):
         held.wait(20)
 
     s.origin.behaviour = hold
-    for _ in range(15):
+    for received in range(1, 16):
         peer = raw.connect(s.port)
         peer.send(get())
-        until(lambda: s.origin.peers and s.origin.peers[-1].received)
+        until(lambda n=received: sum(bool(p.received) for p in s.origin.peers) == n)
         peer.reset()
     held.set()
     s.origin.behaviour = s.behave

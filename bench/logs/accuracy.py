@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """How well the miner groups lines: grouping accuracy on logs of real programs, against their format strings.
 
 A line's true event is the format that its program wrote it with: taken from the program's file (`strings`), from the message key of
@@ -5,18 +6,19 @@ JSON lines, or known since the script wrote it. A line is right if its group has
 "Tools and Benchmarks for Automated Log Parsing", 2019). Lines for which no format is found (dumps of registers, continued
 statements) do not count; how many is said.
 
-    LOGS_CORPUS=FOLDER HOLDFAST_BUILD=BUILD pytest test/logs/test_accuracy.py
+    bench/logs/accuracy.py [--corpus FOLDER] [PROGRAM...]
 
-Without LOGS_CORPUS the corpus is made, which takes ten minutes. Run as a script, it prints the figures and the cases that fail.
+Without a corpus one is made first (corpus.py), which takes ten minutes. Prints a row for each program and the cases that
+fail; exits with 1 if the mean is below the goal. The programs must be installed: `make logs-accuracy` sees to that.
 """
+import argparse
 import collections
 import json
 import os
 import re
 import subprocess
 import sys
-
-import pytest
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GOAL = 0.85
@@ -174,28 +176,35 @@ class Figures:
         return (f'| {self.name} | {self.lines} | {self.labelled} | {self.events} | {self.groups} | {self.events_right} | '
                 f'{self.accuracy:.3f} |')
 
-
-@pytest.fixture(scope='module')
-def corpus(tmp_path_factory):
-    folder = os.environ.get('LOGS_CORPUS')
-    if not folder:
-        folder = str(tmp_path_factory.mktemp('corpus'))
-        subprocess.run([sys.executable, os.path.join(HERE, 'make_corpus.py'), folder], check=True, timeout=1500)
-    return folder
+    def show_wrong(self, most):
+        for count, label, parts in self.wrong[:most]:
+            print(f'{self.name}: {count} lines of {label!r}')
+            for n, group in parts:
+                print(f'    {n}: {self.texts.get(group, "(forgotten)")}')
 
 
-def test_lines_of_real_programs_are_grouped_rightly(corpus):
-    all_figures = [Figures(corpus, name) for name in PROGRAMS]
-    print(*all_figures, sep='\n')
-    assert all(f.labelled > 0.3 * f.lines for f in all_figures), 'the formats are not those of the programs'
-    assert sum(f.accuracy for f in all_figures) / len(all_figures) >= GOAL
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    arguments.add_argument('--corpus', metavar='FOLDER', help='the logs, if they were made before (default: they are made)')
+    arguments.add_argument('--show', type=int, default=12, metavar='N', help='failing cases shown of each program (default: 12)')
+    arguments.add_argument('programs', nargs='*', metavar='PROGRAM', help='one of ' + ', '.join(PROGRAMS))
+    asked = arguments.parse_args()
+    with tempfile.TemporaryDirectory(prefix='holdfast-logs-') as made:
+        if not asked.corpus:
+            subprocess.run([sys.executable, os.path.join(HERE, 'corpus.py'), made], check=True, timeout=1500)
+        found = [Figures(asked.corpus or made, name) for name in asked.programs or PROGRAMS]
+    print('| program | lines | with a known format | events | groups | events grouped rightly | accuracy |\n|---|---|---|---|---|---|---|')
+    for figures in found:
+        print(figures)
+    for figures in found:
+        figures.show_wrong(asked.show)
+    strange = [f.name for f in found if f.labelled <= 0.3 * f.lines]
+    if strange:
+        sys.exit(f"the formats of {', '.join(strange)} are not those that wrote the logs")
+    mean = sum(f.accuracy for f in found) / len(found)
+    print(f'mean grouping accuracy {mean:.3f}, goal {GOAL}')
+    return mean < GOAL
 
 
 if __name__ == '__main__':
-    for program in sys.argv[2:] or PROGRAMS:
-        figures = Figures(sys.argv[1], program)
-        print(figures)
-        for count, label, parts in figures.wrong[:int(os.environ.get('SHOW', '12'))]:
-            print(f'    {count} lines of {label!r}')
-            for n, g in parts:
-                print(f'        {n}: {figures.texts.get(g, "(forgotten)")}')
+    sys.exit(main())

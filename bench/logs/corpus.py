@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""make_corpus.py FOLDER [PROGRAM...]: logs of real programs, made by running them here and letting much go wrong.
+"""corpus.py FOLDER [PROGRAM...]: logs of real programs, made by running them here and letting much go wrong.
 
 Writes FOLDER/PROGRAM.log; for a program whose events are known as it writes them, FOLDER/PROGRAM.labels too, one a line. Each
 program is driven with varied work, refused requests, faults and crashes, on loopback and in FOLDER, and ends with this script.
@@ -694,7 +694,7 @@ def systemd(s):
     """A systemd that is process 1, in namespaces; its units fail in the ways that units do."""
     work = s.path('work')
     os.mkdir(work)
-    boot = os.path.join(HERE, '..', 'lib', 'debian_root.sh')
+    boot = os.path.join(HERE, '..', '..', 'test', 'lib', 'debian_root.sh')
     p = s.start('unshare', '--net', '--kill-child', boot, '/', 'host', work, stdout=open(s.path('boot'), 'wb'), stderr=subprocess.STDOUT)
     pid = ''
 
