@@ -82,6 +82,14 @@ enum reason {
     REASONS,
     REASONS_OF_JUDGES = REASON_OWN_PATH /* a judge has those below */
 };
+/* What the senses found (findings.h) has a reason for each kind of finding: this + the kind. A
+ * judge never has those; the verdict in force of a subject may. */
+enum { REASON_FOUND = 64, REASON_FOUND_FAILED = 128, REASON_FOUND_END = 192 };
+static inline bool reason_is_found(enum reason r)
+{
+    return (unsigned)r >= REASON_FOUND && (unsigned)r < REASON_FOUND_END;
+}
+
 const char *reason_name(enum reason r);
 enum verdict reason_verdict(enum reason r);
 
@@ -177,8 +185,8 @@ uint64_t judge_check_delay(const struct judge *j);
  * 0.2 s ago. Latest signals: check-refused x3." Terminated, cut to fit; returns the length. */
 size_t judge_explain(const struct judge *j, uint64_t now, char *out, size_t size);
 
-/* The rule behind a reason, with its thresholds, in one English sentence; of a watched job, p may be
- * NULL. Terminated, cut to fit; returns the length. */
+/* The rule behind a reason, with its thresholds, in one English sentence; of a watched job, p may
+ * be NULL. Terminated, cut to fit; returns the length. */
 size_t judge_rule(enum reason r, const struct judge_params *p, char *out, size_t size);
 
 static inline enum verdict verdict_worse(enum verdict a, enum verdict b)

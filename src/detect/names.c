@@ -2,6 +2,7 @@
 #include "detect/detect.h"
 
 #include "base/base.h"
+#include "detect/findings.h"
 
 const char *verdict_name(enum verdict v)
 {
@@ -72,11 +73,15 @@ static const struct {
 
 const char *reason_name(enum reason r)
 {
+    if (reason_is_found(r))
+        return finding_name(finding_of_reason(r));
     return (unsigned)r < REASONS ? reasons[r].name : "unknown";
 }
 
 enum verdict reason_verdict(enum reason r)
 {
+    if (reason_is_found(r))
+        return (unsigned)r >= REASON_FOUND_FAILED ? VERDICT_FAILED : VERDICT_DEGRADED;
     CHECK((unsigned)r < REASONS);
     return reasons[r].verdict;
 }

@@ -1,6 +1,7 @@
 /* The rules in words, with the thresholds that are in force: what an audit keeps beside the
  * signals. */
 #include "base/base.h"
+#include "detect/findings.h"
 #include "detect/say.h"
 
 static void say_seconds(struct out *o, uint64_t ns)
@@ -40,6 +41,10 @@ static void say_requests(struct out *o, enum reason r, const struct judge_params
 size_t judge_rule(enum reason r, const struct judge_params *p, char *out, size_t size)
 {
     struct out o = say_into(out, size);
+    if (reason_is_found(r) && finding_of_reason(r) < FINDING_KINDS) {
+        say(&o, "%s: %s", verdict_name(reason_verdict(r)), finding_meaning(finding_of_reason(r)));
+        return o.n;
+    }
     switch (r) {
     case REASON_UNCHECKED: say(&o, "suspect: nothing decisive is known yet"); break;
     case REASON_CHECKS_PASS:

@@ -30,7 +30,7 @@ void say_bytes(int fd, const void *p, size_t n)
     assert_true(sent == (ssize_t)n || memory_hit()); /* a closed one takes nothing */
 }
 
-void say(int fd, const char *text)
+void send_text(int fd, const char *text)
 {
     say_bytes(fd, text, strlen(text));
 }
@@ -173,7 +173,7 @@ bool echo(int fd, const void *p, size_t n)
 bool ask(const char *request, struct expected e)
 {
     int fd = dial();
-    say(fd, request);
+    send_text(fd, request);
     bool right = hear(fd, e);
     close(fd);
     return right;

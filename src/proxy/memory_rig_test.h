@@ -65,7 +65,7 @@ const struct addr *rig_dead(void);
 /* --- a client --- */
 
 int dial(void);
-void say(int fd, const char *text);
+void send_text(int fd, const char *text);
 void say_bytes(int fd, const void *p, size_t n);
 
 /* What must come back. NULL: does not matter. */

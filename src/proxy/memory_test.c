@@ -33,9 +33,9 @@ enum { MOST = 400 /* allocations in one conversation; more mean that it never en
 static void two_requests(void)
 {
     int fd = dial();
-    say(fd, GET("/"));
+    send_text(fd, GET("/"));
     if (hear(fd, HELLO)) {
-        say(fd, GET("/again"));
+        send_text(fd, GET("/again"));
         hear(fd, HELLO);
     }
     close(fd);
@@ -45,9 +45,9 @@ static void two_requests(void)
 static void a_head_in_parts(void)
 {
     int fd = dial();
-    say(fd, "GET / HTTP/1.1\r\nHo");
+    send_text(fd, "GET / HTTP/1.1\r\nHo");
     usleep(500);
-    say(fd, "st: x\r\n\r\n");
+    send_text(fd, "st: x\r\n\r\n");
     hear(fd, HELLO);
     close(fd);
 }
@@ -67,9 +67,9 @@ static void put(const char *path, size_t n)
     int fd = dial();
     snprintf(head, sizeof head, "PUT %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", path,
              n);
-    say(fd, head);
+    send_text(fd, head);
     usleep(200); /* the body arrives by itself */
-    say(fd, body);
+    send_text(fd, body);
     hear(fd, (struct expected){200, body, NULL, NULL});
     close(fd);
     free(body);
@@ -292,9 +292,9 @@ static void a_rate_limited_answer(void)
     char request[128];
     int fd = dial();
     snprintf(request, sizeof request, "GET / HTTP/1.1\r\nHost: x\r\nX-Key: %u\r\n\r\n", ++key);
-    say(fd, request);
+    send_text(fd, request);
     if (hear(fd, HELLO)) {
-        say(fd, request);
+        send_text(fd, request);
         hear(fd, (struct expected){429, NULL, "\r\nRetry-After: ", NULL});
     }
     close(fd);
@@ -309,9 +309,9 @@ static void with_one_place(struct view *v)
 static void a_request_that_waits(void)
 {
     int first = dial(), second = dial();
-    say(first, GET("/nap"));
+    send_text(first, GET("/nap"));
     usleep(1000);
-    say(second, GET("/"));
+    send_text(second, GET("/"));
     hear(first, HELLO);
     hear(second, HELLO);
     close(first);
@@ -351,7 +351,7 @@ static const char upgrade[] =
 static void an_upgrade(void)
 {
     int fd = dial();
-    say(fd, upgrade);
+    send_text(fd, upgrade);
     if (hear(fd, (struct expected){101, NULL, "Upgrade: echo\r\n", NULL}))
         echo(fd, "tunnelled", 9);
     close(fd);
@@ -458,7 +458,7 @@ static void a_reply_that_no_round_covers(void)
     static const char ping[] = "*1\r\n$4\r\nPING\r\n";
     open_gate_with_sync();
     int fd = dial();
-    say(fd, ping);
+    send_text(fd, ping);
     struct pollfd w = {.fd = fd, .events = POLLIN};
     for (int i = 0; i < 10000 && !cell_get(&rig_row(0)->commit_since); i++)
         if (poll(&w, 1, 1))
@@ -514,7 +514,7 @@ static void a_hello_before_bytes(void)
 {
     static const char hello[] = "PROXY TCP4 192.0.2.1 192.0.2.2 1000 80\r\n";
     int fd = dial();
-    say(fd, hello);
+    send_text(fd, hello);
     echo(fd, "ping", 4);
     close(fd);
 }
@@ -549,10 +549,10 @@ static void a_flow(void)
 static void a_reload(void)
 {
     int fd = dial();
-    say(fd, GET("/"));
+    send_text(fd, GET("/"));
     if (hear(fd, HELLO)) {
         rig_reload();
-        say(fd, GET("/"));
+        send_text(fd, GET("/"));
         if (hear(fd, HELLO))
             ask(GET("/"), HELLO);
     }
@@ -605,9 +605,9 @@ static bool relayed(void)
 static void a_reload_in_the_midst(void)
 {
     int tunnel = dial(), waits = dial();
-    say(tunnel, upgrade);
+    send_text(tunnel, upgrade);
     if (hear(tunnel, (struct expected){101, NULL, "Upgrade: echo\r\n", NULL})) {
-        say(waits, GET("/nap"));
+        send_text(waits, GET("/nap"));
         rig_reload();
         if (hear(waits, HELLO) && echo(tunnel, "tunnelled", 9))
             ask(GET("/"), HELLO);
