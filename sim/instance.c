@@ -288,15 +288,7 @@ void instance_serve(struct primary *p)
 
 /* ---- crashes */
 
-static bool at_rest(const struct service *s)
-{
-    for (uint32_t k = 0; k < s->n; k++)
-        if (s->primaries[k].leases && s->primaries[k].core.insync.stage != INSYNC_RESTS)
-            return false;
-    return true;
-}
-
-/* See the story: the promise is one failure, of a set that is whole and does not change. */
+/* See the story: the promise is one failure, of a set that is whole, also while it changes. */
 static bool may_lose(const struct primary *p)
 {
     const struct service *s = p->service;
@@ -304,7 +296,7 @@ static bool may_lose(const struct primary *p)
     uint32_t others = r->insync & ~(1u << p->place);
     if (!s->sync)
         return true;
-    if (!others || !r->sync || !at_rest(s))
+    if (!others || !r->sync)
         return false;
     for (uint32_t k = 0; k < s->n; k++)
         if (others >> k & 1 && !s->primaries[k].instance.history)

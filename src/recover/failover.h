@@ -25,6 +25,7 @@
  *      of the history that it follows, then by position.
  *   2. S changes only by compare-and-set of its primary. While it changes, the row asks for what
  *      both sets need, and what was acknowledged before is on enough of the new set first.
+ *      What all of S lost may be with those that S became smaller without: they are asked then.
  *   3. A node follows only a primary that says itself that it acts: never one that may be behind.
  *
  * Times are CLOCK_BOOTTIME in ns, but `wall` (ms, for people and for damping). No allocation. */
@@ -234,13 +235,14 @@ struct failover_fenced {
 };
 enum failover_stage { INSYNC_RESTS, INSYNC_SETTLES, INSYNC_DRAINS, INSYNC_WRITES };
 struct failover_insync {
-    uint8_t stage; /* enum failover_stage */
-    uint16_t to;
+    uint8_t stage;        /* enum failover_stage */
+    uint16_t to, without; /* without: the record's, as it was seen last */
     uint64_t since, mark, ticket, retry_at;
-    uint64_t expected; /* revision that the compare-and-set was made against */
-    uint64_t epoch;    /* of the primary that does it */
-    uint64_t began;    /* ns: of that epoch */
-    bool unknown;      /* one was not answered */
+    uint64_t expected;  /* revision that the compare-and-set was made against */
+    uint64_t epoch;     /* of the primary that does it */
+    uint64_t began;     /* ns: of that epoch */
+    uint64_t shrunk_at; /* ns: there were more of them */
+    bool unknown;       /* one was not answered */
     struct failover_record writing;
 };
 struct failover {

@@ -4,7 +4,9 @@
  * nothing more from whoever was primary before its epoch: their answers are there when the lease
  * is. Each answer names the history and the exact position; both stay so until the node is told to
  * follow. Rule 1 of failover.h says how many are enough. A node that lost what it had (`data` 0)
- * counts only when all of S have answered: then nothing better can come.
+ * counts only when all of S have answered: then nothing better can come from S. It may from those
+ * that S became smaller without (the record's `without`): a primary that loses sight of the others
+ * asks for that and dies, and its compare-and-set lands after it. So all of them must answer then.
  *
  * The other side (fenced_*): the highest epoch that was asked counts. A node that acts ends first.
  */
@@ -69,8 +71,10 @@ static void take_answer(struct failover *f, uint8_t from, uint64_t data, uint64_
 void fence_heard(struct failover *f, uint8_t from, const struct role_message *m, uint64_t now)
 {
     bool ours = f->fence.epoch && m->epoch == f->fence.epoch && f->fence.asked & bit_at(from);
-    if (m->kind == ROLE_FENCED && ours && !(f->fence.done & bit_at(from)))
-        take_answer(f, from, m->data, m->position, now);
+    if (m->kind != ROLE_FENCED || !ours || f->fence.done & bit_at(from))
+        return;
+    f->peers[from].said.data = m->data; /* the latest that is known of it */
+    take_answer(f, from, m->data, m->position, now);
 }
 
 bool fence_answered(struct failover *f, uint64_t ticket, bool ok, uint64_t position, uint64_t now)
@@ -103,12 +107,16 @@ void fence_gone(struct failover *f)
 
 /* --- enough? --- */
 
+static bool says_it_lost(const struct failover *f, uint8_t i)
+{
+    const struct failover_peer *p = &f->peers[i];
+    return i == f->params.self ? f->reported && !f->report.data : p->heard && !p->said.data;
+}
+
 /* Whoever lost what it had after it answered says so. */
 static bool still_has_it(const struct failover *f, uint8_t i)
 {
-    const struct failover_peer *p = &f->peers[i];
-    bool lost = i == f->params.self ? f->reported && !f->report.data : p->heard && !p->said.data;
-    return f->fence.data[i] && !lost;
+    return f->fence.data[i] && !says_it_lost(f, i);
 }
 
 static uint32_t honest(const struct failover *f, uint16_t of)
@@ -153,6 +161,20 @@ static void too_few(struct failover *f, uint32_t have, uint32_t need)
     f->waits = f->waits_text;
 }
 
+/* Nobody of S can tell what was acknowledged. True: those that could have been asked, all. */
+static bool all_without_answered(struct failover *f)
+{
+    uint16_t missing = f->record.r.without & (uint16_t)~f->fence.done;
+    if (!missing)
+        return true;
+    snprintf(f->waits_text, sizeof f->waits_text,
+             "too few in-sync nodes still have their data, and %d that were in sync just before "
+             "do not answer: acknowledged writes could be lost",
+             __builtin_popcount(missing));
+    f->waits = f->waits_text;
+    return false;
+}
+
 static bool is_enough(struct failover *f, uint64_t now)
 {
     const struct role_record *k = &f->record.r;
@@ -169,23 +191,31 @@ static bool is_enough(struct failover *f, uint64_t now)
         wake_at(f, f->fence.began + SECOND);
         return false;
     }
-    if (!acks || k->forced) {
-        wake_at(f, grace);
-        return now >= grace || all_answered(f);
+    uint32_t have = honest(f, k->insync), need = MAX(1, members - MIN(acks, members));
+    if (k->sync && !k->forced && have < need) {
+        if (!whole)
+            too_few(f, have, need);
+        if (!whole || !all_without_answered(f))
+            return false;
     }
-    uint32_t have = honest(f, k->insync), need = members - MIN(acks, members);
-    if (have >= need || whole)
+    if (acks && !k->forced)
         return true;
-    too_few(f, have, need);
+    if (now >= grace || all_answered(f))
+        return true;
+    wake_at(f, grace);
     return false;
+}
+
+static bool is_able(const struct failover *f, uint8_t i)
+{
+    const struct failover_peer *p = &f->peers[i];
+    return is_there(f, i) && !p->maintenance && p->heard && p->said.flags & ROLE_WELL;
 }
 
 /* More of what nobody vouches for counts where role.h lets it be promoted. */
 static bool could_lead(const struct failover *f, uint8_t i)
 {
-    const struct failover_peer *p = &f->peers[i];
-    bool in = !f->record.r.sync || f->record.r.insync & bit_at(i);
-    return is_there(f, i) && !p->maintenance && p->heard && p->said.flags & ROLE_WELL && in;
+    return is_able(f, i) && (!f->record.r.sync || f->record.r.insync & bit_at(i));
 }
 
 static bool has_more(const struct failover *f, uint8_t a, uint8_t b)
@@ -261,6 +291,14 @@ static enum role_progress catching(struct failover *f, uint64_t now)
     return PROGRESS_FAILED;
 }
 
+/* Who says that it lost what it had: after its answer, or was that said before it? */
+static void doubt(struct failover *f)
+{
+    for (uint8_t i = 0; i < f->params.n; i++)
+        if (i != f->params.self && f->fence.data[i] && says_it_lost(f, i))
+            f->fence.done &= (uint16_t)~bit_at(i);
+}
+
 static void ask_again(struct failover *f, uint64_t now)
 {
     uint64_t at = f->fence.asked_at + f->params.lease.beat;
@@ -271,6 +309,23 @@ static void ask_again(struct failover *f, uint64_t now)
         at = now + f->params.lease.beat;
     }
     wake_at(f, at);
+}
+
+/* What it waits for may come, for a while. */
+static enum role_progress in_time(const struct failover *f, uint64_t now)
+{
+    bool late = now >= f->fence.began + f->params.agent_patience && now >= f->role.since + SECOND;
+    return late ? PROGRESS_FAILED : PROGRESS_RUNS;
+}
+
+static enum role_progress leave_turn(struct failover *f, uint8_t to, uint64_t now)
+{
+    if (!is_able(f, to)) {
+        f->waits = "its instance began anew, and the one that has the data is not well";
+        return in_time(f, now);
+    }
+    f->fence.failed = "its instance began anew, and another one has more: it is its turn";
+    return PROGRESS_FAILED;
 }
 
 enum role_progress fence_step(struct failover *f, uint64_t now)
@@ -286,22 +341,18 @@ enum role_progress fence_step(struct failover *f, uint64_t now)
     }
     if (x->catches != ROLE_NOBODY)
         return catching(f, now);
+    doubt(f);
     ask_again(f, now);
-    if (!is_enough(f, now)) {
-        return now >= x->began + f->params.agent_patience && now >= f->role.since + SECOND
-                   ? PROGRESS_FAILED
-                   : PROGRESS_RUNS;
-    }
+    if (!is_enough(f, now))
+        return in_time(f, now);
     f->waits = NULL;
-    chain_step(f, FAILOVER_STEP_ENOUGH, ROLE_NOBODY, 0, now);
     uint8_t best = has_all(f) ? f->params.self : most_advanced(f);
-    if (best == f->params.self)
-        return promote(f, now);
-    /* All began anew, and another has more: nobody may fetch from one that did, it is its turn. */
-    if (x->data[best])
-        return catch_up(f, best, now);
-    x->failed = "all began anew, and another one has more: it is its turn";
-    return PROGRESS_FAILED;
+    /* Nobody may fetch from one that began anew, nor from one that follows this node under this
+     * very epoch: a fence does not part those. */
+    if (best != f->params.self && (!x->data[best] || x->data[best] == x->epoch))
+        return leave_turn(f, best, now);
+    chain_step(f, FAILOVER_STEP_ENOUGH, ROLE_NOBODY, 0, now);
+    return best == f->params.self ? promote(f, now) : catch_up(f, best, now);
 }
 
 /* --- whoever is asked --- */

@@ -11,10 +11,16 @@
  * written. An outcome that is not known is asked for again under the same revision until it is.
  *
  * A set that shrinks so far that a reply needs nobody any more is the exception: nothing is drained
- * for nobody could be promoted but the primary, and replies wait until the record says so. */
+ * for nobody could be promoted but the primary, and replies wait until the record says so.
+ *
+ * The record keeps whom S became smaller `without`, for its primary may be dead when that is
+ * written, and without its data: then they have all that was acknowledged. Once it has acted
+ * under the new set for WITHOUT_NS, theirs is old, and they are forgotten. That is written of the
+ * past: it is true whenever it lands. */
 #include "recover/failover_inside.h"
 
 #define CONNECT_NS (300 * MS) /* a link between instances may be gone for so long */
+#define WITHOUT_NS (10 * SECOND)
 
 uint32_t failover_needs(const struct failover *f, uint16_t insync, uint8_t strangers, uint8_t sync)
 {
@@ -56,6 +62,11 @@ void insync_row(const struct failover *f, struct failover_row *row)
     uint16_t from = f->record.r.insync, to = f->insync.to;
     row->sync = needs_now(f);
     row->insync = from;
+    if (f->promoted && f->record.r.sync && !(from & bit_at(f->params.self))) {
+        row->sync = MAX(row->sync, 1); /* of none of S: nothing is acknowledged until it is */
+        row->insync = 0;
+        return;
+    }
     if (f->insync.stage != INSYNC_RESTS) {
         uint32_t new = (uint32_t)__builtin_popcount(to & ~from & ~bit_at(f->params.self));
         bool grows = (to & ~from) != 0;
@@ -136,9 +147,27 @@ static uint16_t should_be(struct failover *f, uint64_t now)
 
 /* --- the steps --- */
 
-static bool differs(const struct failover *f, uint16_t to)
+/* When they are forgotten. */
+static uint64_t without_until(const struct failover *f)
+{
+    return f->insync.shrunk_at + WITHOUT_NS;
+}
+
+static void watch_without(struct failover *f, uint64_t now)
+{
+    struct failover_insync *x = &f->insync;
+    if (f->record.r.without & ~x->without)
+        x->shrunk_at = now;
+    x->without = f->record.r.without;
+    if (x->without && now < without_until(f))
+        wake_at(f, without_until(f));
+}
+
+static bool differs(const struct failover *f, uint16_t to, uint64_t now)
 {
     const struct role_record *k = &f->record.r;
+    if (k->without && now >= without_until(f))
+        return true;
     bool given_up = k->wanted != ROLE_NOBODY && k->wanted == f->role.stays;
     return f->rewrite || to != k->insync || k->strangers || k->sync != f->params.sync || given_up ||
            k->wanted == f->params.self;
@@ -160,6 +189,8 @@ static void write_set(struct failover *f, uint64_t now)
     failover_draft(f, w, f->record.why);
     str_copy(w->who, sizeof w->who, str_of(f->record.who));
     w->when = f->record.when;
+    uint16_t were = now < without_until(f) ? w->r.without : 0;
+    w->r.without = (uint16_t)((were | w->r.insync) & ~x->to);
     w->r.insync = x->to;
     w->r.sync = (uint8_t)f->params.sync;
     w->r.strangers = 0;
@@ -233,15 +264,17 @@ void insync_step(struct failover *f, uint64_t now)
         x->began = now;
     }
     watch_pace(f, now);
+    watch_without(f, now);
     uint16_t to = should_be(f, now);
-    if (x->stage == INSYNC_RESTS && (now < x->retry_at || !f->coordinator || !differs(f, to))) {
-        if (f->coordinator && differs(f, to)) /* that it is back is told */
+    if (x->stage == INSYNC_RESTS &&
+        (now < x->retry_at || !f->coordinator || !differs(f, to, now))) {
+        if (f->coordinator && differs(f, to, now)) /* that it is back is told */
             wake_at(f, x->retry_at);
         return;
     }
     if (x->stage == INSYNC_RESTS)
         begin(f, to, now);
-    if (x->stage != INSYNC_WRITES && !differs(f, to))
+    if (x->stage != INSYNC_WRITES && !differs(f, to, now))
         x->stage = INSYNC_RESTS;
     else
         advance(f, to, now);

@@ -44,12 +44,12 @@ bool failover_record_write(const struct failover_record *r, const struct str *na
     char epoch[24];
     snprintf(epoch, sizeof epoch, "%llu", (unsigned long long)r->r.epoch);
     json_t *root = json_pack(
-        "{s:i,s:s,s:o,s:o,s:o,s:o,s:i,s:b,s:b,s:I,s:I,s:I,s:s,s:s}", "schema", 1, "epoch", epoch,
-        "primary", name_of(r->r.primary, names, n), "wanted", name_of(r->r.wanted, names, n),
+        "{s:i,s:s,s:o,s:o,s:o,s:o,s:o,s:i,s:b,s:b,s:I,s:I,s:I,s:s,s:s}", "schema", 1, "epoch",
+        epoch, "primary", name_of(r->r.primary, names, n), "wanted", name_of(r->r.wanted, names, n),
         "from", name_of(r->from, names, n), "insync", set_of(r->r.insync, r->r.strangers, names, n),
-        "sync", (int)r->r.sync, "paused", (int)r->r.paused, "forced", (int)r->r.forced, "flaps",
-        (json_int_t)r->flaps, "flaps_since", (json_int_t)r->flaps_since, "when",
-        (json_int_t)r->when, "who", r->who, "why", r->why);
+        "without", set_of(r->r.without, 0, names, n), "sync", (int)r->r.sync, "paused",
+        (int)r->r.paused, "forced", (int)r->r.forced, "flaps", (json_int_t)r->flaps, "flaps_since",
+        (json_int_t)r->flaps_since, "when", (json_int_t)r->when, "who", r->who, "why", r->why);
     bool ok = root && json_dump_callback(root, append, out, JSON_COMPACT) == 0;
     json_decref(root);
     return ok && !out->failed;
@@ -68,18 +68,26 @@ static uint8_t place_of(const json_t *v, const struct str *names, uint32_t n)
     return ROLE_NOBODY;
 }
 
-static bool get_set(const json_t *a, const struct str *names, uint32_t n, struct role_record *r)
+static bool get_set(const json_t *a, const struct str *names, uint32_t n, uint16_t *set,
+                    uint8_t *strangers)
 {
     if (!json_is_array(a) || json_array_size(a) > 2 * ROLE_NODES)
         return false;
     for (size_t i = 0; i < json_array_size(a); i++) {
         uint8_t place = place_of(json_array_get(a, i), names, n);
         if (place < n)
-            r->insync |= bit_at(place);
+            *set |= bit_at(place);
         else
-            r->strangers++;
+            (*strangers)++;
     }
     return true;
+}
+
+/* Who is no candidate any more cannot be asked: only the set counts. Absent: nobody. */
+static bool get_without(const json_t *a, const struct str *names, uint32_t n, uint16_t *set)
+{
+    uint8_t strangers = 0;
+    return !a || get_set(a, names, n, set, &strangers);
 }
 
 static bool get_number(const json_t *root, const char *key, uint64_t most, uint64_t *out)
@@ -127,12 +135,14 @@ int failover_record_read(struct str text, const struct str *names, uint32_t n,
     *out = (struct failover_record){.r.known = true};
     if (!root && lacks_memory(&why))
         return err_set(e, ERR_NOMEM, "no memory to read it");
-    bool ok = get_epoch(root, &out->r.epoch) &&
-              get_set(json_object_get(root, "insync"), names, n, &out->r) &&
-              get_number(root, "sync", ROLE_NODES, &sync) &&
-              get_number(root, "flaps", UINT32_MAX, &flaps) &&
-              get_number(root, "flaps_since", UINT64_MAX, &out->flaps_since) &&
-              get_number(root, "when", UINT64_MAX, &out->when);
+    bool ok =
+        get_epoch(root, &out->r.epoch) &&
+        get_set(json_object_get(root, "insync"), names, n, &out->r.insync, &out->r.strangers) &&
+        get_without(json_object_get(root, "without"), names, n, &out->r.without) &&
+        get_number(root, "sync", ROLE_NODES, &sync) &&
+        get_number(root, "flaps", UINT32_MAX, &flaps) &&
+        get_number(root, "flaps_since", UINT64_MAX, &out->flaps_since) &&
+        get_number(root, "when", UINT64_MAX, &out->when);
     out->r.primary = place_of(json_object_get(root, "primary"), names, n);
     out->r.wanted = place_of(json_object_get(root, "wanted"), names, n);
     out->from = place_of(json_object_get(root, "from"), names, n);
@@ -181,6 +191,7 @@ int failover_wants_force(struct failover_record *r, uint8_t to, struct err *e)
     r->r.epoch++;
     r->r.primary = to;
     r->r.insync = bit_at(to);
+    r->r.without = 0;
     r->r.strangers = 0;
     r->r.wanted = r->from = ROLE_NOBODY;
     r->r.forced = true;

@@ -19,6 +19,7 @@ static struct failover_record sample(void)
                                       .primary = 1,
                                       .wanted = 2,
                                       .insync = 6,
+                                      .without = 1,
                                       .sync = 1,
                                       .paused = true,
                                       .forced = true},
@@ -64,9 +65,14 @@ static void nodes_go_by_name(void **state)
     reread(&in, only_b, 1, &out); /* c is in sync, and no candidate any more: it counts */
     assert_true(out.r.primary == 0 && out.r.wanted == ROLE_NOBODY && out.from == ROLE_NOBODY);
     assert_true(out.r.insync == 1 && out.r.strangers == 1);
+    assert_int_equal(out.r.without, 0); /* nobody can ask a, and nobody waits for it */
     in.r.wanted = ROLE_ANYBODY;
     reread(&in, abc, 3, &out);
     assert_int_equal(out.r.wanted, ROLE_ANYBODY);
+    struct err e = {0}; /* one of before there was `without` */
+    struct str old = STR("{\"epoch\":\"7\",\"insync\":[\"a\"]}");
+    assert_int_equal(failover_record_read(old, abc, 3, &out, &e), 0);
+    assert_true(out.r.insync == 1 && out.r.without == 0);
 }
 
 static void what_is_no_record_is_refused(void **state)
@@ -78,6 +84,7 @@ static void what_is_no_record_is_refused(void **state)
                                         "{\"epoch\":7,\"insync\":[]}",
                                         "{\"epoch\":\"7\"}",
                                         "{\"epoch\":\"7\",\"insync\":[],\"sync\":99}",
+                                        "{\"epoch\":\"7\",\"insync\":[],\"without\":1}",
                                         "{\"epoch\":\"7\",\"insync\":[],\"primary\":\"*\"}",
                                         "{\"epoch\":\"7\",\"epoch\":\"8\"}"};
     (void)state;
@@ -125,6 +132,7 @@ static void what_operators_want_is_looked_at(void **state)
     assert_int_equal(failover_wants_force(&r, ROLE_NOBODY, &e), -ERR_INVAL);
     assert_int_equal(failover_wants_force(&r, 0, &e), 0);
     assert_true(r.r.epoch == 8 && r.r.primary == 0 && r.r.insync == 1 && r.r.forced);
+    assert_int_equal(r.r.without, 0);
     assert_int_equal(r.r.wanted, ROLE_NOBODY);
 }
 

@@ -560,7 +560,7 @@ static void begin(struct world *w, uint8_t i)
 /* --- faults --- */
 
 /* Whether what was acknowledged survives the loss of what this node has: the promise is one
- * failure, of a set that is whole. */
+ * failure, of a set that is whole, also while it changes. */
 static bool may_lose(const struct world *w, uint8_t i)
 {
     uint16_t others = w->record.r.insync & (uint16_t) ~(1u << i);
@@ -568,12 +568,6 @@ static bool may_lose(const struct world *w, uint8_t i)
         return true;
     if (!others || !w->record.r.sync)
         return false;
-    for (uint8_t k = 0; k < NODES; k++) /* nor while it becomes smaller */
-        if (w->nodes[k].core.insync.stage != INSYNC_RESTS)
-            return false;
-    for (uint32_t k = 0; k < w->queued; k++) /* or is about to */
-        if (w->queue[k].cas && w->queue[k].record.r.insync != w->record.r.insync)
-            return false;
     for (uint8_t k = 0; k < NODES; k++)
         if (others >> k & 1 && !w->nodes[k].instance.history)
             return false;

@@ -318,6 +318,88 @@ static void too_few_that_have_it_promote_nobody_until_forced(void **state)
     free(w);
 }
 
+/* A primary that loses sight of the others asks for a set without them and dies, and that is
+ * written after its death. */
+static struct world *alone_too_late(uint8_t *primary)
+{
+    struct world *w = calm_world(1);
+    *primary = w->record.r.primary;
+    w->record.r.without = w->record.r.insync & (uint16_t) ~(1u << *primary);
+    w->record.r.insync = (uint16_t)(1u << *primary);
+    w->record.r.revision = ++w->revision;
+    world_break(w, *primary, 50);
+    return w;
+}
+
+static void a_set_that_is_smaller_too_late_loses_nothing(void **state)
+{
+    (void)state;
+    uint8_t primary;
+    struct world *w = alone_too_late(&primary);
+    uint64_t took = until_acts(w, primary);
+    print_message("who is in sync no more takes over: %lu ms\n", (unsigned long)took);
+    world_run(w, 2000);
+    assert_null(w->broken);
+    assert_true(world_is_well(w));
+    assert_int_equal(w->record.r.without, 0);
+    free(w);
+}
+
+/* The one that is cut off may have more than the one that is there. */
+static void all_that_a_smaller_set_is_without_are_waited_for(void **state)
+{
+    (void)state;
+    uint8_t primary;
+    struct world *w = alone_too_late(&primary);
+    w->nodes[(primary + 1) % NODES].cut_until = w->tick + 5000;
+    world_run(w, 4900);
+    assert_int_equal(world_acts(w), ROLE_NOBODY);
+    assert_true(w->waits > 0);
+    world_run(w, 100);
+    until_acts(w, ROLE_NOBODY);
+    assert_null(w->broken);
+    free(w);
+}
+
+/* Not in sync when it was promoted: before the record says that it is, its promise is nobody's. */
+static void who_is_not_in_sync_yet_acknowledges_nothing(void **state)
+{
+    (void)state;
+    uint8_t primary;
+    struct world *w = alone_too_late(&primary);
+    uint8_t next = ROLE_NOBODY;
+    uint32_t before = w->acknowledged, looked = 0;
+    for (int i = 0; i < 1000 && !(next < NODES && w->record.r.insync >> next & 1); i++) {
+        world_run(w, 1);
+        next = world_acts(w);
+        looked += next < NODES;
+        assert_true(w->record.r.insync >> (next % NODES) & 1 || w->acknowledged == before);
+    }
+    assert_true(looked > 1);
+    free(w);
+}
+
+static void who_acted_alone_for_a_while_is_waited_for_by_nobody(void **state)
+{
+    (void)state;
+    struct world *w = calm_world(1);
+    uint8_t primary = w->record.r.primary;
+    uint16_t others = w->record.r.insync & (uint16_t) ~(1u << primary);
+    for (uint8_t i = 0; i < NODES; i++)
+        if (i != primary)
+            world_break(w, i, 100000);
+    world_run(w, 9000);
+    assert_int_equal(w->record.r.insync, 1u << primary);
+    assert_int_equal(w->record.r.without, others);
+    world_run(w, 2000);
+    assert_int_equal(w->record.r.without, 0);
+    memset(w->acked_at, 0, sizeof w->acked_at); /* they were in one place */
+    world_break(w, primary, 50);
+    world_run(w, 60);
+    assert_in_range(until_acts(w, ROLE_NOBODY), 0, 2 * LEASE);
+    free(w);
+}
+
 static void a_late_challenge_is_answered_without_a_pause(void **state)
 {
     (void)state;
@@ -429,6 +511,10 @@ int main(void)
         cmocka_unit_test(a_dead_one_leaves_at_once_and_does_not_act_again),
         cmocka_unit_test(an_agent_that_swallows_a_fence_is_asked_again),
         cmocka_unit_test(too_few_that_have_it_promote_nobody_until_forced),
+        cmocka_unit_test(a_set_that_is_smaller_too_late_loses_nothing),
+        cmocka_unit_test(all_that_a_smaller_set_is_without_are_waited_for),
+        cmocka_unit_test(who_is_not_in_sync_yet_acknowledges_nothing),
+        cmocka_unit_test(who_acted_alone_for_a_while_is_waited_for_by_nobody),
         cmocka_unit_test(a_late_challenge_is_answered_without_a_pause),
         cmocka_unit_test(who_acts_under_a_later_epoch_is_led_to),
         cmocka_unit_test(a_challenge_that_did_not_happen_is_soon_repeated),

@@ -32,6 +32,32 @@ void role_init(struct role *r, const struct role_params *p, uint64_t seed, uint6
 
 /* --- candidates --- */
 
+static bool rests(const struct role_facts *f, uint8_t i)
+{
+    const struct role_node *n = &f->nodes[i];
+    return n->instance == INSTANCE_REPLICA && n->acts != f->record.epoch && !n->taking;
+}
+
+/* Each of the in-sync set is there, and says that it began anew. */
+static bool set_began_anew(const struct role_facts *f)
+{
+    const struct role_record *k = &f->record;
+    for (uint8_t i = 0; i < f->n; i++) {
+        const struct role_node *n = &f->nodes[i];
+        if (k->insync >> i & 1 && (!n->alive || n->failed || n->data || !rests(f, i)))
+            return false;
+    }
+    return !k->forced && !k->strangers;
+}
+
+static bool may_lead(const struct role_facts *f, uint8_t i)
+{
+    const struct role_record *k = &f->record;
+    if (!k->sync)
+        return !f->nodes[i].far;
+    return k->insync >> i & 1 || (k->without >> i & 1 && f->nodes[i].data && set_began_anew(f));
+}
+
 static bool is_candidate(const struct role_facts *f, uint8_t i)
 {
     const struct role_node *n = &f->nodes[i];
@@ -39,7 +65,7 @@ static bool is_candidate(const struct role_facts *f, uint8_t i)
         return false;
     if (n->instance != INSTANCE_REPLICA && n->instance != INSTANCE_PRIMARY)
         return false;
-    return f->record.sync ? f->record.insync >> i & 1 : !n->far;
+    return may_lead(f, i);
 }
 
 static bool is_better(const struct role_facts *f, uint8_t a, uint8_t b)
@@ -73,8 +99,7 @@ uint8_t role_rank(const struct role_facts *f, uint8_t node)
 static bool began_anew(const struct role_facts *f, uint8_t primary)
 {
     const struct role_node *n = &f->nodes[primary];
-    bool rests = n->instance == INSTANCE_REPLICA && n->acts != f->record.epoch && !n->taking;
-    if (!rests || n->data || f->record.forced)
+    if (!rests(f, primary) || n->data || f->record.forced)
         return false;
     for (uint8_t i = 0; i < f->n; i++)
         if (i != primary && is_candidate(f, i) &&

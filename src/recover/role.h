@@ -51,6 +51,7 @@ struct role_record {
     uint64_t epoch;
     uint8_t primary, wanted; /* ROLE_NOBODY */
     uint16_t insync;         /* bits */
+    uint16_t without;        /* were in sync just before: they may have what S is not known to */
     uint8_t sync;            /* replicas that a reply waits for, while there are so many; 0: none */
     uint8_t strangers;       /* in-sync nodes that are no candidates any more */
     bool paused;
