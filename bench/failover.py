@@ -107,6 +107,10 @@ class Holdfast:
         self.cluster[name].process.end()
         self.cluster[name].start()
 
+    def why(self, lost):
+        """What the nodes that were not lost say of the last failover."""
+        return "\n".join(self.cluster[n].command("why", "cache", check=False).stdout for n in "abc" if n != lost)
+
     def close(self):
         self.cluster.__exit__()
 
@@ -140,7 +144,7 @@ def two_answer(site, system):
     return len({name for _, name, _ in claims.lines()}) > 1
 
 
-def one(site, system, case):
+def one(site, system, case, slow):
     """ms until a write is accepted that was sent after the fault; of a switchover the longest pause, and what failed. Of a kill of all: whether two
     nodes answered for the address afterwards."""
     if hasattr(system, "fresh"):
@@ -158,6 +162,7 @@ def one(site, system, case):
         until(lambda: any(a > end for a, _, _ in prober.lines()), 20, "a second more of writes")
         pause, failed = prober.longest(begin, end)
         prober.stop()
+        explain(system, "", pause / 1e6, slow, failed)
         return pause / 1e6, len(failed)
     if hasattr(prober, "begins"):
         prober.begins()
@@ -166,19 +171,26 @@ def one(site, system, case):
     until(lambda: prober.again(after), 60, "writes again")
     took = prober.again(after) - at
     prober.stop()
+    explain(system, primary, took / 1e6, slow)
     both = two_answer(site, system) if case == "address-killed" else 0
     undo()
     return took / 1e6, int(both)
+
+
+def explain(system, lost, ms, slow, failed=()):
+    """Of a run that took long, or in which a command failed: where the time went."""
+    if hasattr(system, "why") and (failed or ms > slow):
+        print(f"# {ms:.0f} ms, failed: {list(failed)}\n{system.why(lost)}", file=sys.stderr, flush=True)
 
 
 def summary(values):
     return {"n": len(values), "median_ms": round(statistics.median(values), 1), "min_ms": round(min(values), 1), "max_ms": round(max(values), 1)}
 
 
-def measure(site, system, case, runs):
+def measure(site, system, case, runs, slow):
     took, failed = [], 0
     for i in range(runs):
-        ms, bad = one(site, system, case)
+        ms, bad = one(site, system, case, slow)
         took.append(ms)
         failed += bad
         print(f"# {system.name} {case} {i + 1}: {ms:.0f} ms", file=sys.stderr, flush=True)
@@ -200,6 +212,7 @@ def main():
     parser.add_argument("--listener", action="store_true", help="not through the virtual address")
     parser.add_argument("--down-after", type=int, default=200, help="Sentinel's, ms; 200 is its lowest clean setting")
     parser.add_argument("--advert", default="1", help="keepalived's interval of advertisements, s; its default is 1")
+    parser.add_argument("--why-above", type=float, default=1000, metavar="MS", help="explain a run that took longer (default: 1000)")
     parser.add_argument("--out", help="rows as JSON")
     a = parser.parse_args()
     rows, cases = [], a.cases.split(",")
@@ -212,7 +225,7 @@ def main():
         with tempfile.TemporaryDirectory(prefix="holdfast-failover-") as directory, Site(directory) as site:
             os.chmod(directory, 0o755)
             system = make(site)
-            rows += [measure(site, system, case, a.runs) for case in cases if can(system, case)]
+            rows += [measure(site, system, case, a.runs, a.why_above) for case in cases if can(system, case)]
             system.close()
     if a.out:
         with open(a.out, "w") as f:
