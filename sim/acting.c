@@ -55,8 +55,14 @@ void acting_promoted(struct service *s, const struct primary *p)
     if (x->history < s->promoted_epoch)
         violated(s->v, I2_EPOCHS, "n%u is promoted under epoch %llu after somebody was under %llu",
                  p->place, ull(x->history), ull(s->promoted_epoch));
+    /* Forced epochs apart: they may be taken again by a process that does not know of the one
+     * before. */
+    if (x->history == s->promoted_epoch && x->life != s->promoted_life && x->history != s->forced)
+        violated(s->v, I2_EPOCHS, "n%u is promoted under epoch %llu again, with another history",
+                 p->place, ull(x->history));
     s->promotions += x->history != s->promoted_epoch;
     s->promoted_epoch = x->history;
+    s->promoted_life = x->life;
     for (uint32_t at = 0; s->sync && at < PRIMARY_LOG; at++) {
         if (!s->acked[at] || (at < x->n && x->log[at] == s->acked[at]))
             continue;

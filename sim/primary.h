@@ -131,6 +131,7 @@ struct service {
     uint32_t *acked;               /* by position: the write that a client was told is done there */
     uint32_t written, acknowledged, promotions, serving_ticks, ticks;
     uint64_t promoted_epoch, healed;
+    uint32_t promoted_life; /* of the instance that was promoted under it */
     uint64_t
         forced; /* epoch from which on writes count again: before it an operator gave them up */
     struct watch watch;

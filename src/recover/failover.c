@@ -126,8 +126,6 @@ void failover_take(struct failover *f, const struct failover_record *r, uint64_t
         return;
     }
     bool first = !f->record.r.known || r->r.epoch != f->record.r.epoch;
-    if (!f->record.r.known)
-        f->found = r->r.epoch;
     f->record = *r;
     f->rewrite = false;
     f->record.r.known = true;
@@ -250,6 +248,7 @@ static void write_record(struct failover *f, const struct role_order *o, uint64_
         w->r.insync = bit_at(f->params.self);
         w->r.sync = (uint8_t)f->params.sync;
     }
+    w->r.holder = facts_holder(f, w->r.primary);
     count_flap(f, w);
     if (f->role.state == ROLE_CHALLENGE) {
         chain_step(f, FAILOVER_STEP_AGREED, f->record.r.primary, 0, now);

@@ -271,7 +271,6 @@ struct failover {
     uint64_t promoted; /* epoch: the gate is open under it; 0 */
     uint64_t resumed;  /* epoch: another process acted under it before, and left this row; 0 */
     struct failover_row before;
-    uint64_t found; /* the record's epoch when it was first known here */
     uint64_t acted; /* the last epoch under which it was */
     uint64_t caught,
         caught_data;      /* under that epoch it followed one of this history, to catch up */

@@ -109,7 +109,16 @@ static bool is_another(const struct failover *f)
 {
     const struct role_record *k = &f->record.r;
     bool anew = f->acted == k->epoch && f->reported && f->report.data != f->acted;
-    return k->epoch && !k->forced && k->primary == f->params.self && (anew || k->epoch == f->found);
+    bool other = k->holder != f->params.incarnation && !k->forced; /* an operator names a node */
+    return k->epoch && k->primary == f->params.self && (anew || other);
+}
+
+uint64_t facts_holder(const struct failover *f, uint8_t primary)
+{
+    if (primary == f->params.self)
+        return f->params.incarnation;
+    bool heard = primary < f->params.n && f->peers[primary].heard;
+    return heard ? f->peers[primary].said.incarnation : 0;
 }
 
 void facts_gather(struct failover *f, uint64_t now)

@@ -33,6 +33,8 @@ void failover_shut(struct failover *f, uint64_t now); /* the gate */
 
 /* failover_facts.c */
 void facts_gather(struct failover *f, uint64_t now);
+/* The process of this primary, as far as it is known; 0: it is not. */
+uint64_t facts_holder(const struct failover *f, uint8_t primary);
 
 /* failover_tell.c */
 void tell_step(struct failover *f, uint64_t now);

@@ -63,10 +63,11 @@ static uint16_t followers(const struct failover *f)
 }
 
 /* The process that was here before may have asked for another set than the record has. The row that
- * it left takes both into account. */
+ * it left takes both into account. Where no reply waits for anybody, a set is nothing. */
 static bool may_have_asked(const struct failover *f)
 {
-    return f->promoted && f->promoted == f->resumed;
+    bool matters = f->record.r.sync || f->params.sync || f->before.sync;
+    return f->promoted && f->promoted == f->resumed && matters;
 }
 
 void insync_row(const struct failover *f, struct failover_row *row)
@@ -226,6 +227,7 @@ static void write_set(struct failover *f, uint64_t now)
     w->r.insync = x->to;
     w->r.sync = (uint8_t)f->params.sync;
     w->r.strangers = 0;
+    w->r.holder = f->params.incarnation;
     w->r.forced = false;
     if (w->r.wanted == f->role.stays || w->r.wanted == f->params.self)
         w->r.wanted = ROLE_NOBODY;

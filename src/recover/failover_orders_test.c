@@ -111,6 +111,7 @@ static void begin(struct world *w)
     struct failover_params p = {
         .lease = {.lease = 300000000, .demote = 100000000, .beat = 50000000, .rho = 5000},
         .role = 7,
+        .incarnation = 77,
         .n = 3,
         .sync = 1};
     struct failover_host h = {.context = w,

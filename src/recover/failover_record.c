@@ -37,19 +37,21 @@ static json_t *set_of(uint16_t insync, uint8_t strangers, const struct str *name
     return NULL;
 }
 
-/* Epochs are text: they are of 64 bits. */
+/* Epochs and incarnations are text: they are of 64 bits. */
 bool failover_record_write(const struct failover_record *r, const struct str *names, uint32_t n,
                            struct buf *out)
 {
-    char epoch[24];
+    char epoch[24], holder[24];
     snprintf(epoch, sizeof epoch, "%llu", (unsigned long long)r->r.epoch);
+    snprintf(holder, sizeof holder, "%llu", (unsigned long long)r->r.holder);
     json_t *root = json_pack(
-        "{s:i,s:s,s:o,s:o,s:o,s:o,s:o,s:i,s:b,s:b,s:I,s:I,s:I,s:s,s:s}", "schema", 1, "epoch",
-        epoch, "primary", name_of(r->r.primary, names, n), "wanted", name_of(r->r.wanted, names, n),
-        "from", name_of(r->from, names, n), "insync", set_of(r->r.insync, r->r.strangers, names, n),
-        "without", set_of(r->r.without, 0, names, n), "sync", (int)r->r.sync, "paused",
-        (int)r->r.paused, "forced", (int)r->r.forced, "flaps", (json_int_t)r->flaps, "flaps_since",
-        (json_int_t)r->flaps_since, "when", (json_int_t)r->when, "who", r->who, "why", r->why);
+        "{s:i,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:i,s:b,s:b,s:I,s:I,s:I,s:s,s:s}", "schema", 1, "epoch",
+        epoch, "holder", holder, "primary", name_of(r->r.primary, names, n), "wanted",
+        name_of(r->r.wanted, names, n), "from", name_of(r->from, names, n), "insync",
+        set_of(r->r.insync, r->r.strangers, names, n), "without", set_of(r->r.without, 0, names, n),
+        "sync", (int)r->r.sync, "paused", (int)r->r.paused, "forced", (int)r->r.forced, "flaps",
+        (json_int_t)r->flaps, "flaps_since", (json_int_t)r->flaps_since, "when",
+        (json_int_t)r->when, "who", r->who, "why", r->why);
     bool ok = root && json_dump_callback(root, append, out, JSON_COMPACT) == 0;
     json_decref(root);
     return ok && !out->failed;
@@ -106,10 +108,20 @@ static void get_text(const json_t *root, const char *key, char *out, size_t size
             *c = '?';
 }
 
+static bool get_wide(const json_t *root, const char *key, uint64_t *out)
+{
+    const char *v = json_string_value(json_object_get(root, key));
+    return v && str_u64(str_of(v), UINT64_MAX, out);
+}
+
 static bool get_epoch(const json_t *root, uint64_t *out)
 {
-    const char *v = json_string_value(json_object_get(root, "epoch"));
-    return v && str_u64(str_of(v), UINT64_MAX, out) && *out;
+    return get_wide(root, "epoch", out) && *out;
+}
+
+static bool get_holder(const json_t *root, uint64_t *out)
+{
+    return !json_object_get(root, "holder") || get_wide(root, "holder", out);
 }
 
 /* Some of its own allocations that fail it takes for bad input: what is bad is so twice. */
@@ -136,7 +148,7 @@ int failover_record_read(struct str text, const struct str *names, uint32_t n,
     if (!root && lacks_memory(&why))
         return err_set(e, ERR_NOMEM, "no memory to read it");
     bool ok =
-        get_epoch(root, &out->r.epoch) &&
+        get_epoch(root, &out->r.epoch) && get_holder(root, &out->r.holder) &&
         get_set(json_object_get(root, "insync"), names, n, &out->r.insync, &out->r.strangers) &&
         get_without(json_object_get(root, "without"), names, n, &out->r.without) &&
         get_number(root, "sync", ROLE_NODES, &sync) &&
@@ -191,6 +203,7 @@ int failover_wants_force(struct failover_record *r, uint8_t to, struct err *e)
     r->r.epoch++;
     r->r.primary = to;
     r->r.insync = bit_at(to);
+    r->r.holder = 0;
     r->r.without = 0;
     r->r.strangers = 0;
     r->r.wanted = r->from = ROLE_NOBODY;

@@ -20,6 +20,7 @@ static struct failover_record sample(void)
                                       .wanted = 2,
                                       .insync = 6,
                                       .without = 1,
+                                      .holder = UINT64_MAX,
                                       .sync = 1,
                                       .paused = true,
                                       .forced = true},
@@ -69,10 +70,10 @@ static void nodes_go_by_name(void **state)
     in.r.wanted = ROLE_ANYBODY;
     reread(&in, abc, 3, &out);
     assert_int_equal(out.r.wanted, ROLE_ANYBODY);
-    struct err e = {0}; /* one of before there was `without` */
+    struct err e = {0}; /* one of before there were `without` and `holder` */
     struct str old = STR("{\"epoch\":\"7\",\"insync\":[\"a\"]}");
     assert_int_equal(failover_record_read(old, abc, 3, &out, &e), 0);
-    assert_true(out.r.insync == 1 && out.r.without == 0);
+    assert_true(out.r.insync == 1 && out.r.without == 0 && out.r.holder == 0);
 }
 
 static void what_is_no_record_is_refused(void **state)
@@ -85,6 +86,7 @@ static void what_is_no_record_is_refused(void **state)
                                         "{\"epoch\":\"7\"}",
                                         "{\"epoch\":\"7\",\"insync\":[],\"sync\":99}",
                                         "{\"epoch\":\"7\",\"insync\":[],\"without\":1}",
+                                        "{\"epoch\":\"7\",\"insync\":[],\"holder\":1}",
                                         "{\"epoch\":\"7\",\"insync\":[],\"primary\":\"*\"}",
                                         "{\"epoch\":\"7\",\"epoch\":\"8\"}"};
     (void)state;
@@ -132,7 +134,7 @@ static void what_operators_want_is_looked_at(void **state)
     assert_int_equal(failover_wants_force(&r, ROLE_NOBODY, &e), -ERR_INVAL);
     assert_int_equal(failover_wants_force(&r, 0, &e), 0);
     assert_true(r.r.epoch == 8 && r.r.primary == 0 && r.r.insync == 1 && r.r.forced);
-    assert_int_equal(r.r.without, 0);
+    assert_true(r.r.without == 0 && r.r.holder == 0);
     assert_int_equal(r.r.wanted, ROLE_NOBODY);
 }
 

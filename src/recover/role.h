@@ -50,6 +50,7 @@ struct role_record {
     uint64_t revision; /* in the coordinator; 0: there is none yet */
     uint64_t epoch;
     uint8_t primary, wanted; /* ROLE_NOBODY */
+    uint64_t holder;         /* incarnation of the primary's process; 0: whichever */
     uint16_t insync;         /* bits */
     uint16_t without;        /* were in sync just before: they may have what S is not known to */
     uint8_t sync;            /* replicas that a reply waits for, while there are so many; 0: none */
