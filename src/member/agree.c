@@ -39,6 +39,12 @@ static bool observes(const struct membership *m, uint16_t observer, uint16_t sub
     return observer != subject && state != MEMBER_FAILED && state != MEMBER_LEFT;
 }
 
+/* Not only in letters that this node found when it had slept. */
+static bool spoke_since(const struct membership *m, uint16_t slot)
+{
+    return slot == SELF || m->dense->peers[slot].arrival.last >= m->stale_until;
+}
+
 struct tally agree_tally(const struct membership *m, uint16_t subject)
 {
     struct tally t = {0};
@@ -57,7 +63,7 @@ struct tally agree_tally(const struct membership *m, uint16_t subject)
             continue;
         int says = agree_says(m, i, subject);
         t.hearing += says == 1;
-        t.silent += says == 0;
+        t.silent += says == 0 && spoke_since(m, i);
     }
     return t;
 }

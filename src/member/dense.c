@@ -141,7 +141,7 @@ void dense_told_failed(struct membership *m, uint16_t from, uint16_t slot,
         s.maintenance = r->maintenance;
         state_set(m, slot, s);
     }
-    if (agree_believed(m, from))
+    if (agree_believed(m, from) && m->now >= m->stale_until) /* else it was thought long ago */
         m->dense->peers[slot].told_failed_at = MAX(m->now, 1);
     wake(m, m->now);
 }

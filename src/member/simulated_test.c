@@ -162,6 +162,29 @@ static void who_slept_does_not_judge_by_old_letters(void **state)
     net_free(net);
 }
 
+/* ... nor when newer ones do not come, for it is cut off. */
+static void who_slept_and_is_cut_off_does_not_judge_by_old_letters(void **state)
+{
+    struct net *net = net_new(5, 8);
+    net_run(net, SECOND);
+    net->cut[1][0] = true;
+    net_run(net, SECOND);
+    net_pause(net, 0, 8 * SECOND);
+    net_pause(net, 1, 4 * SECOND);
+    net_run(net, SECOND);
+    for (uint32_t i = 2; i < 5; i++) {
+        net_expect(net, i, 1, MEMBER_AGREED);
+        net->cut[i][0] = true;
+    }
+    net_run(net, 10 * SECOND);
+    assert_int_equal(net_when(net, 0, 1, MEMBER_FAILED), 0);
+    for (uint32_t i = 1; i < 5; i++)
+        net->cut[i][0] = false;
+    net_run(net, 3 * SECOND);
+    net_expect_whole(net);
+    net_free(net);
+}
+
 /* Nobody knows an incarnation of node 0, which died before all others restarted. */
 static void who_never_was_there_has_failed_for_newcomers_too(void **state)
 {
@@ -208,6 +231,7 @@ int main(void)
         cmocka_unit_test(who_was_heard_since_is_not_suspected),
         cmocka_unit_test(what_nobody_heard_is_said_again),
         cmocka_unit_test(who_slept_does_not_judge_by_old_letters),
+        cmocka_unit_test(who_slept_and_is_cut_off_does_not_judge_by_old_letters),
         cmocka_unit_test(who_never_was_there_has_failed_for_newcomers_too),
         cmocka_unit_test(a_patient_node_follows_the_others),
     };

@@ -65,7 +65,8 @@ void failover_resume(struct failover *f, const struct failover_row *row, bool he
         undo_promotion(f, now);
         return;
     }
-    f->promoted = f->acted = f->role.epoch = row->gate;
+    f->promoted = f->acted = f->role.epoch = f->resumed = row->gate;
+    f->before = *row;
     f->role.state = ROLE_PRIMARY;
     f->role.since = now;
     f->role.acts = true;
@@ -125,6 +126,8 @@ void failover_take(struct failover *f, const struct failover_record *r, uint64_t
         return;
     }
     bool first = !f->record.r.known || r->r.epoch != f->record.r.epoch;
+    if (!f->record.r.known)
+        f->found = r->r.epoch;
     f->record = *r;
     f->rewrite = false;
     f->record.r.known = true;
@@ -225,7 +228,8 @@ void failover_shut(struct failover *f, uint64_t now)
 
 static void count_flap(struct failover *f, struct failover_record *w)
 {
-    bool failover = f->role.state == ROLE_CHALLENGE && f->record.r.primary != ROLE_NOBODY;
+    bool failover = f->role.state == ROLE_CHALLENGE && f->record.r.primary != ROLE_NOBODY &&
+                    f->record.r.primary != f->params.self;
     uint64_t window = f->params.flap_window / MS;
     if (!failover)
         return;

@@ -26,7 +26,9 @@
  *   2. S changes only by compare-and-set of its primary. While it changes, the row asks for what
  *      both sets need, and what was acknowledged before is on enough of the new set first.
  *      What all of S lost may be with those that S became smaller without: they are asked then.
- *   3. A node follows only a primary that says itself that it acts: never one that may be behind.
+ *      What was asked for may land while the record has that revision: it is not forgotten before.
+ *   3. An epoch has one history: whoever began anew raises it, and takes it not again.
+ *   4. A node follows only a primary that says itself that it acts: never one that may be behind.
  *
  * Times are CLOCK_BOOTTIME in ns, but `wall` (ms, for people and for damping). No allocation. */
 #ifndef HF_RECOVER_FAILOVER_H
@@ -267,7 +269,10 @@ struct failover {
     struct failover_fenced fenced;
     struct failover_insync insync;
     uint64_t promoted; /* epoch: the gate is open under it; 0 */
-    uint64_t acted;    /* the last epoch under which it was */
+    uint64_t resumed;  /* epoch: another process acted under it before, and left this row; 0 */
+    struct failover_row before;
+    uint64_t found; /* the record's epoch when it was first known here */
+    uint64_t acted; /* the last epoch under which it was */
     uint64_t caught,
         caught_data;      /* under that epoch it followed one of this history, to catch up */
     uint64_t record_seen; /* ns: when the record's epoch became known here */

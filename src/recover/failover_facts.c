@@ -102,6 +102,16 @@ static uint64_t first_come(const struct failover *f)
     return f->record_seen + turn * f->params.lease.lease + (f->unsettled ? APART_NS : 0);
 }
 
+/* The record's epoch is this node's, but a process before this one may have acted under it, or an
+ * instance before this one did: its history may be another, and what was asked of the coordinator
+ * may land yet. An epoch has one history. */
+static bool is_another(const struct failover *f)
+{
+    const struct role_record *k = &f->record.r;
+    bool anew = f->acted == k->epoch && f->reported && f->report.data != f->acted;
+    return k->epoch && !k->forced && k->primary == f->params.self && (anew || k->epoch == f->found);
+}
+
 void facts_gather(struct failover *f, uint64_t now)
 {
     struct role_facts *k = &f->facts;
@@ -123,6 +133,7 @@ void facts_gather(struct failover *f, uint64_t now)
     }
     k->coordinator = f->coordinator;
     k->isolated = f->isolated;
+    k->another = is_another(f);
     k->lease = lease.state;
     k->lease_epoch = lease.epoch;
     k->deadline = lease.deadline;

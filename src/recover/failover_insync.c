@@ -13,6 +13,11 @@
  * A set that shrinks so far that a reply needs nobody any more is the exception: nothing is drained
  * for nobody could be promoted but the primary, and replies wait until the record says so.
  *
+ * What was asked for may land for as long as the record has the revision that it was asked under:
+ * also after the lease was lost, and taken again under the same epoch. So that is not forgotten
+ * with the lease; a process that goes on where another one was writes the record once more, which
+ * bars what that one asked for, and keeps to its row until then.
+ *
  * The record keeps whom S became smaller `without`, for its primary may be dead when that is
  * written, and without its data: then they have all that was acknowledged. Once it has acted
  * under the new set for WITHOUT_NS, theirs is old, and they are forgotten. That is written of the
@@ -57,11 +62,23 @@ static uint16_t followers(const struct failover *f)
     return set;
 }
 
+/* The process that was here before may have asked for another set than the record has. The row that
+ * it left takes both into account. */
+static bool may_have_asked(const struct failover *f)
+{
+    return f->promoted && f->promoted == f->resumed;
+}
+
 void insync_row(const struct failover *f, struct failover_row *row)
 {
     uint16_t from = f->record.r.insync, to = f->insync.to;
     row->sync = needs_now(f);
     row->insync = from;
+    if (may_have_asked(f)) {
+        row->sync = MAX(row->sync, f->before.sync);
+        row->insync = f->before.insync & followers(f);
+        return;
+    }
     if (f->promoted && f->record.r.sync && !(from & bit_at(f->params.self))) {
         row->sync = MAX(row->sync, 1); /* of none of S: nothing is acknowledged until it is */
         row->insync = 0;
@@ -153,6 +170,12 @@ static uint64_t without_until(const struct failover *f)
     return f->insync.shrunk_at + WITHOUT_NS;
 }
 
+static bool is_same(const struct failover *f, uint16_t to)
+{
+    const struct role_record *k = &f->record.r;
+    return to == k->insync && !k->strangers && k->sync == f->params.sync;
+}
+
 static void watch_without(struct failover *f, uint64_t now)
 {
     struct failover_insync *x = &f->insync;
@@ -166,7 +189,7 @@ static void watch_without(struct failover *f, uint64_t now)
 static bool differs(const struct failover *f, uint16_t to, uint64_t now)
 {
     const struct role_record *k = &f->record.r;
-    if (k->without && now >= without_until(f))
+    if (may_have_asked(f) || (k->without && now >= without_until(f)))
         return true;
     bool given_up = k->wanted != ROLE_NOBODY && k->wanted == f->role.stays;
     return f->rewrite || to != k->insync || k->strangers || k->sync != f->params.sync || given_up ||
@@ -175,11 +198,20 @@ static bool differs(const struct failover *f, uint16_t to, uint64_t now)
 
 static bool is_drained(const struct failover *f)
 {
+    if (is_same(f, f->insync.to))
+        return true; /* nobody needs to have anything */
     uint32_t enough = 0;
     for (uint8_t i = 0; i < f->params.n; i++)
         enough += i != f->params.self && f->insync.to & bit_at(i) && is_connected(f, i) &&
                   acked(f, i) >= f->insync.mark;
     return enough >= needs_next(f);
+}
+
+/* A compare-and-set of this node's is under way, or never was answered. */
+static bool may_land(const struct failover *f)
+{
+    const struct failover_insync *x = &f->insync;
+    return x->stage == INSYNC_WRITES && x->expected == f->record.r.revision;
 }
 
 static void write_set(struct failover *f, uint64_t now)
@@ -213,8 +245,8 @@ static void begin(struct failover *f, uint16_t to, uint64_t now)
     x->stage = INSYNC_SETTLES;
     x->since = now;
     x->expected = f->record.r.revision;
-    if (to == f->record.r.insync && !f->record.r.strangers && f->record.r.sync == f->params.sync)
-        x->stage = INSYNC_DRAINS; /* only `wanted` is cleared: nobody needs to have anything */
+    if (is_same(f, to))
+        x->stage = INSYNC_DRAINS;
     x->mark = 0;
 }
 
@@ -252,20 +284,20 @@ void insync_step(struct failover *f, uint64_t now)
 {
     struct failover_insync *x = &f->insync;
     bool acts = f->promoted && f->role.state == ROLE_PRIMARY && f->record.r.epoch == f->promoted;
+    if ((x->epoch != f->promoted || !f->promoted) && !may_land(f))
+        insync_reset(f);
     if (!acts) {
-        if (x->epoch != f->promoted || !f->promoted)
-            insync_reset(f);
+        x->epoch = f->promoted ? x->epoch : 0;
         return;
     }
     if (x->epoch != f->promoted) {
-        insync_reset(f);
         memset(f->pace, 0, sizeof f->pace);
         x->epoch = f->promoted;
         x->began = now;
     }
     watch_pace(f, now);
     watch_without(f, now);
-    uint16_t to = should_be(f, now);
+    uint16_t to = may_have_asked(f) ? f->record.r.insync : should_be(f, now);
     if (x->stage == INSYNC_RESTS &&
         (now < x->retry_at || !f->coordinator || !differs(f, to, now))) {
         if (f->coordinator && differs(f, to, now)) /* that it is back is told */
@@ -295,6 +327,7 @@ bool insync_answered(struct failover *f, uint64_t ticket, enum failover_outcome 
         return true;
     x->stage = INSYNC_RESTS;
     x->retry_at = now;
+    f->resumed = 0;
     bool news = x->writing.r.insync != f->record.r.insync;
     x->writing.r.revision = revision;
     failover_take(f, &x->writing, now);

@@ -20,13 +20,20 @@ struct world {
     struct role_message sent;
     bool ordered, dropped;
     uint64_t gate; /* of the row */
+    struct failover_row row;
+    uint64_t wanted; /* the epoch that the lease was asked for under */
+    uint64_t cas_ticket, expected;
+    struct failover_record asked;
 };
 
 static bool host_cas(void *context, uint64_t ticket, uint64_t expected,
                      const struct failover_record *r)
 {
-    (void)context, (void)ticket, (void)expected, (void)r;
-    return false;
+    struct world *w = context;
+    w->cas_ticket = ticket;
+    w->expected = expected;
+    w->asked = *r;
+    return true;
 }
 
 static bool host_read(void *context, uint64_t ticket)
@@ -54,7 +61,7 @@ static void host_lease(void *context, struct failover_lease *out)
 
 static void host_want(void *context, uint64_t epoch)
 {
-    (void)context, (void)epoch;
+    ((struct world *)context)->wanted = epoch;
 }
 
 static void host_confirm(void *context, uint64_t gate, uint64_t epoch)
@@ -79,6 +86,7 @@ static void host_send(void *context, uint8_t place, const struct role_message *m
 static void host_row(void *context, const struct failover_row *row)
 {
     ((struct world *)context)->gate = row->gate;
+    ((struct world *)context)->row = *row;
 }
 
 static void host_news(void *context, const struct failover_news *news)
@@ -126,7 +134,7 @@ static struct world *resumed(uint64_t gate)
 {
     struct world *w = calloc(1, sizeof *w);
     assert_non_null(w);
-    struct failover_row row = {.gate = gate, .epoch = 5, .primary = 1};
+    struct failover_row row = {.gate = gate, .epoch = 5, .primary = 1, .sync = 1, .insync = 2};
     w->lease =
         (struct failover_lease){.state = LEASE_HELD, .epoch = 5, .deadline = NOW + 200000000};
     w->gate = UINT64_MAX;
@@ -216,6 +224,113 @@ static void of_those_that_began_anew_who_has_most_takes_its_turn(void **state)
         }
 }
 
+/* --- what was asked of the coordinator may land --- */
+
+static void learn(struct world *w, uint64_t revision, uint16_t insync, bool forced)
+{
+    struct failover_record k = {.from = ROLE_NOBODY,
+                                .r = {.known = true,
+                                      .revision = revision,
+                                      .epoch = 5,
+                                      .primary = 0,
+                                      .insync = insync,
+                                      .sync = 1,
+                                      .forced = forced,
+                                      .wanted = ROLE_NOBODY}};
+    failover_learn(&w->core, &k, NOW);
+}
+
+static void report(struct world *w, enum role_instance instance, uint64_t data)
+{
+    struct failover_report r = {.instance = (uint8_t)instance, .well = true, .data = data};
+    failover_surroundings(&w->core, true, false, 0);
+    failover_node(&w->core, 0, true, false, false);
+    failover_reported(&w->core, &r, NOW);
+}
+
+/* The process before may have asked for a second node in sync, and answers wait for it. The record
+ * has it not, or not yet: to go on alone would be to acknowledge what that node lacks when it may
+ * be promoted. */
+static void who_goes_on_keeps_to_the_row_that_it_found(void **state)
+{
+    struct world *w = resumed(5);
+    (void)state;
+    learn(w, 9, 1, false);
+    report(w, INSTANCE_PRIMARY, 5);
+    failover_run(&w->core, NOW);
+    assert_int_equal(w->row.sync, 1);
+    assert_true(w->expected == 9 && w->asked.r.epoch == 5 && w->asked.r.insync == 1);
+    failover_cas_answer(&w->core, w->cas_ticket, FAILOVER_UNKNOWN, 0, NOW);
+    failover_run(&w->core, NOW);
+    assert_int_equal(w->row.sync, 1);
+    uint64_t later = NOW + 60000000;
+    failover_run(&w->core, later); /* once more */
+    failover_cas_answer(&w->core, w->cas_ticket, FAILOVER_DONE, 10, later);
+    failover_run(&w->core, later);
+    assert_int_equal(w->row.sync, 0);
+    free(w);
+}
+
+static void what_was_asked_for_is_not_forgotten_with_the_lease(void **state)
+{
+    struct world *w = resumed(5);
+    (void)state;
+    learn(w, 9, 1, false);
+    report(w, INSTANCE_PRIMARY, 5);
+    failover_run(&w->core, NOW);
+    assert_int_equal(w->core.insync.stage, INSYNC_WRITES);
+    w->lease = (struct failover_lease){.state = LEASE_IDLE};
+    failover_run(&w->core, NOW);
+    assert_int_equal(w->gate, 0);
+    assert_int_equal(w->core.insync.stage, INSYNC_WRITES);
+    learn(w, 10, 1, false);
+    failover_run(&w->core, NOW);
+    assert_int_equal(w->core.insync.stage, INSYNC_RESTS);
+    free(w);
+}
+
+/* Whoever finds its name in the record, or began anew since it acted, acts under another epoch. */
+static void an_epoch_has_one_history(void **state)
+{
+    (void)state;
+    struct world *w = calloc(1, sizeof *w);
+    assert_non_null(w);
+    begin(w);
+    learn(w, 9, 1, false);
+    report(w, INSTANCE_REPLICA, 5);
+    failover_run(&w->core, NOW);
+    assert_true(w->expected == 9 && w->asked.r.epoch == 6 && w->asked.r.primary == 0);
+    assert_int_equal(w->wanted, 0);
+    failover_cas_answer(&w->core, w->cas_ticket, FAILOVER_DONE, 10, NOW);
+    failover_run(&w->core, NOW);
+    assert_int_equal(w->wanted, 6);
+    w->core.acted = 6;
+    w->core.role.state = ROLE_REPLICA;
+    w->wanted = 0;
+    report(w, INSTANCE_REPLICA, 6); /* its lease was over, its data is what it was */
+    failover_run(&w->core, 2 * NOW);
+    assert_int_equal(w->wanted, 6);
+    w->core.role.state = ROLE_REPLICA;
+    report(w, INSTANCE_REPLICA, 0);
+    failover_run(&w->core, 3 * NOW);
+    assert_int_equal(w->asked.r.epoch, 7);
+    free(w);
+}
+
+/* It has the operator's word, which goes with the epoch. */
+static void a_forced_epoch_is_taken_as_it_is(void **state)
+{
+    (void)state;
+    struct world *w = calloc(1, sizeof *w);
+    assert_non_null(w);
+    begin(w);
+    learn(w, 9, 1, true);
+    report(w, INSTANCE_REPLICA, 4);
+    failover_run(&w->core, NOW);
+    assert_int_equal(w->wanted, 5);
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +338,10 @@ int main(void)
         cmocka_unit_test(what_was_half_done_is_undone_before_the_lease_is_given_up),
         cmocka_unit_test(an_older_order_answers_no_later_question),
         cmocka_unit_test(of_those_that_began_anew_who_has_most_takes_its_turn),
+        cmocka_unit_test(who_goes_on_keeps_to_the_row_that_it_found),
+        cmocka_unit_test(what_was_asked_for_is_not_forgotten_with_the_lease),
+        cmocka_unit_test(an_epoch_has_one_history),
+        cmocka_unit_test(a_forced_epoch_is_taken_as_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -540,7 +540,9 @@ static void begin(struct world *w, uint8_t i)
                                 .agent_patience = 2 * LEASE * TICK,
                                 .seed = prng_next(&w->prng)};
     uint64_t down = m->down_until, cut = m->cut_until;
+    uint32_t life = m->instance.life + 1;
     memset(m, 0, sizeof *m);
+    m->instance.life = life;
     m->world = w;
     m->place = i;
     m->down_until = down;
@@ -586,7 +588,9 @@ void world_break(struct world *w, uint8_t i, uint64_t ticks)
     struct instance *x = &w->nodes[i].instance;
     trace(w, i, "instance dies for %lu; S %x", (unsigned long)ticks, w->record.r.insync);
     uint64_t epoch = x->epoch, ticket = x->ticket;
+    uint32_t life = x->life + 1;
     memset(x, 0, sizeof *x);
+    x->life = life;
     x->epoch = epoch;
     x->ticket = ticket;
     x->follows = ROLE_NOBODY;

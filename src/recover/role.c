@@ -249,6 +249,11 @@ static uint64_t challenge_at(struct role *r, const struct role_facts *f, uint64_
     return MAX(MAX(r->quiet, f->not_before), r->lost_at + rank * r->params.beat);
 }
 
+static uint64_t again_at(const struct role *r, const struct role_facts *f)
+{
+    return f->another && (!f->coordinator || f->isolated) ? UINT64_MAX : r->quiet;
+}
+
 static struct role_order as_replica(struct role *r, const struct role_facts *f, uint64_t now)
 {
     if (f->lease != LEASE_IDLE && !r->step) {
@@ -260,11 +265,11 @@ static struct role_order as_replica(struct role *r, const struct role_facts *f, 
     bool ours = f->record.primary == f->self;
     if (ours && (f->awaits || (f->record.epoch && began_anew(f, f->self))))
         return nothing();
-    uint64_t at = ours ? r->quiet : challenge_at(r, f, now);
+    uint64_t at = ours ? again_at(r, f) : challenge_at(r, f, now);
     bool able = is_candidate(f, f->self);
     if (at <= now && able) {
         r->epoch = f->record.epoch;
-        enter(r, ours ? ROLE_ACQUIRES : ROLE_CHALLENGE, now);
+        enter(r, ours && !f->another ? ROLE_ACQUIRES : ROLE_CHALLENGE, now);
         return nothing();
     }
     if (able)
@@ -297,6 +302,7 @@ static struct role_order as_challenger(struct role *r, const struct role_facts *
         r->step = 1;
         return write_record(f, f->self,
                             raises            ? "an epoch that nobody acts on is above ours"
+                            : f->another      ? "the primary began anew"
                             : f->record.epoch ? "the primary is lost"
                                               : "its first primary");
     }

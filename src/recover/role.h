@@ -68,6 +68,7 @@ struct role_facts {
     struct role_record record; /* the latest that a watch or a read brought */
     bool coordinator;          /* reachable, as far as known */
     bool isolated;             /* this node hears no majority */
+    bool another;              /* the record names this node, which was another one then */
     uint64_t not_before;       /* ns: damping, no challenge before */
     uint8_t better;            /* who should be primary instead of this one; ROLE_NOBODY */
     bool awaits;               /* who handed over still acts: the lease is not free yet */
