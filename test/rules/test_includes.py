@@ -21,7 +21,7 @@ FRONT_DOORS = {
     'wire': {'beat.h', 'cookie.h', 'dns.h', 'gossip.h', 'health.h', 'http1.h', 'lease.h', 'neighbour.h', 'proxy_protocol.h', 'resp.h', 'resp_frame.h', 'role.h', 'trace_context.h'},
     'conf': {'conf.h'},
     'view': {'view.h', 'cells.h', 'log_format.h'},
-    'detect': {'arrival.h', 'beat.h', 'detect.h', 'fuse.h', 'logs/logs.h', 'probe.h'},
+    'detect': {'arrival.h', 'beat.h', 'detect.h', 'fuse.h', 'logs/logs.h', 'pace.h', 'probe.h', 'sketch.h'},
     'balance': {'admit.h', 'balance.h', 'breaker.h', 'outlier.h', 'quantile.h', 'rate.h', 'sticky.h'},
     'member': {'member.h'},
     'mesh': {'engine.h', 'leases.h', 'mesh.h', 'mesh_join.h', 'mesh_keys.h', 'mesh_token.h', 'seal.h'},      # the simulator runs the engine
