@@ -6,6 +6,7 @@ holdfast: Redis with `sync = 1`, written through the virtual address, or, with -
 Sentinel: the same three Redis, asked all at once as a client must who has not yet heard of the new primary. keepalived: only
 the address, with an echo behind it: for the cases address-lost (the owner's node is cut off) and address-killed (kill -9 of every process
 of holdfast or keepalived on it), which also say in how many runs two nodes answered for the address a second later.
+The case `lost` cuts off a primary whose node does not lead the coordinator, `lost-leader` (holdfast only) one whose node does.
 Damping is off (`flaps = 0`): each failover is measured by itself, though many follow each other.
 
 usage: bench/failover.py [--runs N] [--cases kill,lost,hung,switchover,...] [--peers sentinel,keepalived] [--listener] [--out FILE]
@@ -100,6 +101,10 @@ class Holdfast:
     def machine(self, name):
         return self.cluster.nodes[name].machine
 
+    def lead(self, name):
+        """The coordinator's lead goes to that node."""
+        until(lambda: not self.cluster.members().lead(name), 20, f"{name} to lead the coordinator")
+
     def switch(self, target):
         self.cluster["a"].command("switchover", "cache", "to", target, seconds=30)
 
@@ -131,7 +136,9 @@ def fault(system, case, primary):
         for pid in processes_of(machine, system.name):
             os.kill(pid, signal.SIGKILL)
         return now(), lambda: system.restart(primary)
-    assert case in ("lost", "address-lost")
+    if case == "lost-leader":
+        system.lead(primary)           # holdfast hands it on within a second
+    assert case in ("lost", "lost-leader", "address-lost")
     at = system.net.alone(primary)     # the moment before: what is measured is never too short
     return at, system.net.heal
 
@@ -200,6 +207,8 @@ def measure(site, system, case, runs, slow):
 
 
 def can(system, case):
+    if case == "lost-leader":
+        return hasattr(system, "lead")
     return (case.startswith("address-") and hasattr(system, "restart") if case.startswith("address-") or system.name == "keepalived"
             else case != "switchover" or hasattr(system, "switch"))
 

@@ -57,7 +57,8 @@ void acting_promoted(struct service *s, const struct primary *p)
                  p->place, ull(x->history), ull(s->promoted_epoch));
     /* Forced epochs apart: they may be taken again by a process that does not know of the one
      * before. */
-    if (x->history == s->promoted_epoch && x->life != s->promoted_life && x->history != s->forced)
+    bool forced = s->was_forced[x->history % PRIMARY_EPOCHS];
+    if (x->history == s->promoted_epoch && x->life != s->promoted_life && !forced)
         violated(s->v, I2_EPOCHS, "n%u is promoted under epoch %llu again, with another history",
                  p->place, ull(x->history));
     s->promotions += x->history != s->promoted_epoch;
@@ -121,6 +122,7 @@ static void on_decided(struct service *s, const struct happening *h)
     if (s->record.r.forced && s->record.r.epoch != before.r.epoch) {
         memset(s->acked, 0, PRIMARY_LOG * sizeof *s->acked);
         s->forced = s->record.r.epoch;
+        s->was_forced[s->forced % PRIMARY_EPOCHS] = true;
     }
     if (s->record.r.epoch < before.r.epoch ||
         (s->record.r.epoch == before.r.epoch && before.r.revision &&

@@ -245,7 +245,10 @@ static void tell(void *context, struct world *w, const struct happening *h)
     struct invariants *v = context;
     switch (h->kind) {
     case HAPPENED_STARTED: on_started(v, h->node); break;
-    case HAPPENED_STOPPED: truth_stopped(v, h->node); /* fallthrough */
+    case HAPPENED_STOPPED:
+        truth_stopped(v, h->node);
+        truth_conditions(v);
+        break;
     case HAPPENED_CONDITIONS: truth_conditions(v); break;
     case HAPPENED_CHANGED: on_changed(v, h->node, h->change); break;
     case HAPPENED_READING: on_reading(v, h->node, h->packet); break;

@@ -487,6 +487,7 @@ static void begin_core(struct primary *p, uint64_t incarnation)
                                 .self = p->place,
                                 .sync = s->sync,
                                 .hold = HOLD_MS * MS,
+                                .rehearses = true,
                                 .seed = prng_next(&s->draw)};
     struct failover_host h = {p,         host_cas,     host_read, host_agent, host_lease,
                               host_want, host_confirm, host_drop, host_send,  host_row,

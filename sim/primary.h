@@ -36,6 +36,7 @@ enum {
     PRIMARY_LOG = 32768,
     PRIMARY_TICK_MS = 2,
     PRIMARY_RHO = 50000, /* millionths */
+    PRIMARY_EPOCHS = 1024,
 };
 #define PRIMARY_KEY  "service/s"
 #define PRIMARY_ROLE UINT64_C(7)
@@ -131,7 +132,8 @@ struct service {
     uint32_t *acked;               /* by position: the write that a client was told is done there */
     uint32_t written, acknowledged, promotions, serving_ticks, ticks;
     uint64_t promoted_epoch, healed;
-    uint32_t promoted_life; /* of the instance that was promoted under it */
+    uint32_t promoted_life;          /* of the instance that was promoted under it */
+    bool was_forced[PRIMARY_EPOCHS]; /* by epoch, or one so far from it */
     uint64_t
         forced; /* epoch from which on writes count again: before it an operator gave them up */
     struct watch watch;

@@ -59,6 +59,7 @@
 #include "base/base.h"
 #include "detect/beat.h"
 #include "detect/detect.h"
+#include "detect/findings.h"
 #include "discover/discover.h"
 #include "os/os.h"
 #include "view/cells.h"
@@ -168,6 +169,19 @@ struct admin_observer {
     uint64_t at, since; /* ns, when it said so, and since when it thinks so */
 };
 
+/* What the senses hold against a subject. */
+struct admin_held {
+    enum subject_kind kind;
+    const char *name;
+    const struct findings *findings;
+};
+
+/* What came of all senses since control was started. */
+struct admin_found {
+    uint64_t raised[FINDING_KINDS];
+    uint64_t refused; /* for want of room or sense */
+};
+
 struct admin_host {
     void *context;
     /* Who asks for what is done from now on; NULL: nobody does any more. May be NULL. */
@@ -183,6 +197,13 @@ struct admin_host {
     bool (*shown)(void *context, uint32_t slot, struct admin_verdict *out);
     size_t (*explain)(void *context, uint32_t slot, char *out, size_t size);
     uint32_t (*observers)(void *context, uint32_t slot, struct admin_observer *out, uint32_t size);
+    /* What is held against the instance of a slot, or a subject by name, NULL: nothing; against
+     * all, one after the other, with *at 0 at first; and counts. All may be NULL: nothing ever is.
+     */
+    const struct findings *(*held_at)(void *context, uint32_t slot);
+    const struct findings *(*held)(void *context, enum subject_kind kind, struct str name);
+    bool (*held_next)(void *context, size_t *at, struct admin_held *out);
+    struct admin_found (*found)(void *context);
     /* Queues a reload; done is called later, never from inside. ERR_BUSY when too many wait. */
     int (*reload)(void *context, struct admin_reload *r, struct err *e);
     /* Drains (or resumes) an instance of the view. *changed: it was not so before. */

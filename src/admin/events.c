@@ -60,6 +60,8 @@ static const char *const code_names[EVENT_CODES] = {
     [EVENT_SWITCHOVER_DONE] = "switchover-done",
     [EVENT_SWITCHOVER_FAILED] = "switchover-failed",
     [EVENT_FAILOVER_FORCED] = "failover-forced",
+    [EVENT_FINDING_RAISED] = "finding-raised",
+    [EVENT_FINDING_CLEARED] = "finding-cleared",
 };
 
 const char *event_code_name(enum event_code c)
@@ -120,6 +122,8 @@ static const struct {
     [EVENT_SWITCHOVER_DONE] = {IS(ACTION), "service"},
     [EVENT_SWITCHOVER_FAILED] = {IS(ACTION), "service"},
     [EVENT_FAILOVER_FORCED] = {IS(DECISION), "service"},
+    [EVENT_FINDING_RAISED] = {IS(EVENT), NULL}, /* whose, depends */
+    [EVENT_FINDING_CLEARED] = {IS(EVENT), NULL},
 #undef IS
 };
 

@@ -72,6 +72,8 @@ enum event_code {
     EVENT_SWITCHOVER_DONE,
     EVENT_SWITCHOVER_FAILED, /* it was given up: the primary goes on */
     EVENT_FAILOVER_FORCED,   /* an operator wants another primary, whatever is lost */
+    EVENT_FINDING_RAISED,    /* a sense holds something against a subject */
+    EVENT_FINDING_CLEARED,   /* and no longer does */
     EVENT_CODES
 };
 /* "instance-verdict" */

@@ -22,6 +22,7 @@ struct fixture {
     struct judge judges[2];
     struct beat_watch watches[2];
     struct events events;
+    struct findings held;
     struct admin *admin;
     bool draining[2];
     unsigned reloads, restarts, upgrades;
@@ -480,6 +481,53 @@ static inline void fixture_count(struct fixture *f)
     cell_set(&p[PROCESS_WORKER0 + 1].connections, 12);
 }
 
+/* ---- what the senses hold: something against the service "web", and against this node ---- */
+
+static inline const struct findings *fixture_held(void *context, enum subject_kind kind,
+                                                  struct str name)
+{
+    struct fixture *f = context;
+    return kind == SUBJECT_SERVICE && str_eq(name, STR("web")) ? &f->held : NULL;
+}
+
+static inline const struct findings *fixture_held_at(void *context, uint32_t slot)
+{
+    struct fixture *f = context;
+    return slot == 1 ? &f->held : NULL;
+}
+
+static inline bool fixture_held_next(void *context, size_t *at, struct admin_held *out)
+{
+    static const struct {
+        enum subject_kind kind;
+        const char *name;
+    } all[] = {{SUBJECT_SERVICE, "web"}, {SUBJECT_DISK, "host-a:/srv"}};
+    struct fixture *f = context;
+    if (*at >= ARRAY_LEN(all) || !f->held.n)
+        return false;
+    *out = (struct admin_held){all[*at].kind, all[*at].name, &f->held};
+    ++*at;
+    return true;
+}
+
+static inline struct admin_found fixture_found(void *context)
+{
+    (void)context;
+    return (struct admin_found){.raised = {[FINDING_LOG_RULE] = 3}, .refused = 2};
+}
+
+/* From now on. */
+static inline void fixture_hold(struct fixture *f, enum verdict verdict)
+{
+    struct finding_signal s = {.at = loop_now(f->loop),
+                               .kind = FINDING_LOG_RULE,
+                               .verdict = verdict,
+                               .key = 0xabc,
+                               .weight = 1,
+                               .says = STR("5 lines matched FATAL in 10 s")};
+    assert_true(findings_signal(&f->held, &s));
+}
+
 static inline void fixture_open(struct fixture *f, struct view *view)
 {
     *f = (struct fixture){.view = view};
@@ -530,6 +578,10 @@ static inline void fixture_open(struct fixture *f, struct view *view)
         .role_ask = fixture_role_ask,
         .config = fixture_config,
         .config_ask = fixture_config_ask,
+        .held = fixture_held,
+        .held_at = fixture_held_at,
+        .held_next = fixture_held_next,
+        .found = fixture_found,
         .beat = fixture_beat,
         .beaten = fixture_beaten,
         .beat_counts = fixture_beat_counts,

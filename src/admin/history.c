@@ -11,8 +11,6 @@
 
 #define ANSWER_NS (10 * NS_PER_S)
 
-enum { NOW_MAX = 64 /* instances of a service that are told of */ };
-
 /* ---- the query ---- */
 
 static bool digits(struct str *s, size_t n, uint32_t least, uint32_t most, int *out)
@@ -204,102 +202,6 @@ void answer_history(struct conn *c, const struct captures *m)
         put_events(c, NULL);
 }
 
-/* ---- why: what it is now ---- */
-
-static json_t *about(const char *kind, struct str name, json_t *o)
-{
-    if (!o)
-        return NULL;
-    json_t *with = json_pack("{s:s, s:o}", "kind", kind, "subject", json_text(name));
-    if (!with || json_object_update(with, o)) {
-        json_decref(with);
-        with = NULL;
-    }
-    json_decref(o);
-    return with;
-}
-
-static json_t *instance_now(struct admin *a, const struct view_service *s,
-                            const struct view_instance *in)
-{
-    char name[AUDIT_NAME_MAX];
-    int n = snprintf(name, sizeof name, "%.*s/%.*s", (int)MIN(s->name.n, 80u), s->name.p,
-                     (int)MIN(in->name.n, 120u), in->name.p);
-    struct str text = {name, MIN((size_t)MAX(n, 0), sizeof name - 1)};
-    return about("instance", text, instance_json(a, in));
-}
-
-static bool add_role(struct admin *a, const struct view *v, const struct view_service *s,
-                     json_t *list)
-{
-    return !view_is_primary(s) || json_push(list, about("role", s->name, role_json(a, v, s)));
-}
-
-/* Those that are not healthy first, so that the bound takes only what is well. */
-static bool add_service(struct admin *a, const struct view_service *s, json_t *list)
-{
-    for (int well = 0; well < 2; well++)
-        for (uint32_t i = 0; i < s->n_instances && json_array_size(list) < NOW_MAX; i++) {
-            bool healthy = admin_shown(a, s->instances[i].slot).verdict == VERDICT_HEALTHY;
-            if (healthy == well && !json_push(list, instance_now(a, s, &s->instances[i])))
-                return false;
-        }
-    return true;
-}
-
-static bool add_named(json_t *all, const char *kind, const char *name, json_t *list)
-{
-    size_t i;
-    json_t *one;
-    bool ok = true;
-    json_array_foreach(all, i, one)
-    {
-        const char *its = json_string_value(json_object_get(one, "name"));
-        if (its && strcmp(its, name) == 0)
-            ok &= json_push(list, about(kind, str_of(name), json_incref(one)));
-    }
-    return ok;
-}
-
-static bool add_member(struct admin *a, const char *name, json_t *list)
-{
-    json_t *one = member_json_of(a, str_of(name));
-    return !one || json_push(list, about("node", str_of(name), one));
-}
-
-/* The instance of "service/name", or NULL. */
-static const struct view_instance *instance_of(const struct view *v, struct str text,
-                                               const struct view_service **service)
-{
-    const char *slash = text.n ? memchr(text.p, '/', text.n) : NULL;
-    if (!slash)
-        return NULL;
-    struct str first = {text.p, (size_t)(slash - text.p)};
-    struct str rest = {slash + 1, text.n - first.n - 1};
-    *service = view_service_find(v, first);
-    return *service ? view_instance_find(*service, rest) : NULL;
-}
-
-/* An array of all that is known now of a subject by its full name; NULL: no memory. */
-static json_t *now_json(struct admin *a, const char *subject)
-{
-    const struct view *v = a->host.view(a->host.context);
-    const struct view_service *s = NULL;
-    json_t *list = json_array(), *beats = v ? beats_json(a) : NULL;
-    bool ok = list != NULL;
-    if (ok && v && (s = view_service_find(v, str_of(subject))))
-        ok = add_role(a, v, s, list) && add_service(a, s, list);
-    const struct view_instance *in = ok && v ? instance_of(v, str_of(subject), &s) : NULL;
-    if (in)
-        ok = json_push(list, instance_now(a, s, in));
-    ok = ok && add_named(beats, "beat", subject, list) && add_member(a, subject, list);
-    json_decref(beats);
-    if (ok)
-        return list;
-    json_decref(list);
-    return NULL;
-}
-
 /* ---- why: whose name it is ---- */
 
 /* Writes the full name of the one that is meant; the number of those it could be, their names in
@@ -317,7 +219,7 @@ static uint32_t resolve(const struct view *v, struct str name, char *out, size_t
                 continue;
             snprintf(out, size, "%.*s/%.*s", (int)MIN(s->name.n, 80u), s->name.p,
                      (int)MIN(in->name.n, 119u), in->name.p);
-            if (n++ < NOW_MAX)
+            if (n++ < WHY_NOW_MAX)
                 json_push(list, json_text(str_of(out)));
         }
     }
@@ -346,13 +248,16 @@ static bool resolve_address(const struct view *v, struct str name, char *out, si
 static bool is_a_name(struct admin *a, const struct view *v, struct str name)
 {
     const struct view_service *s;
-    if (view_service_find(v, name) || view_node_find(v, name) || instance_of(v, name, &s))
+    if (view_service_find(v, name) || view_node_find(v, name) || why_instance(v, name, &s))
         return true;
     for (uint32_t i = 0; i < v->n_beats; i++)
         if (str_eq(v->beats[i].name, name))
             return true;
-    (void)a;
-    return false;
+    struct admin_held h;
+    for (size_t at = 0; held_next(a, &at, &h);)
+        if (str_eq(str_of(h.name), name))
+            return true;
+    return str_eq(name, str_of(a->host.node));
 }
 
 /* False after an answer: it could be several. */
@@ -461,7 +366,7 @@ static void on_why(struct audit_ask *ask, const struct audit_answer *a)
     struct conn *c = CONTAINER_OF(ask, struct conn, ask);
     const char *subject = a->code || a->n_names ? c->question.subject : a->subject;
     const struct view *v = c->admin->host.view(c->admin->host.context);
-    json_t *now = now_json(c->admin, subject);
+    json_t *now = why_now(c->admin, subject);
     bool known = v && is_a_name(c->admin, v, str_of(subject));
     if (a->code == 0 && a->n == 0 && a->then->n == 0 && json_array_size(now) == 0 && !known) {
         json_decref(now);
@@ -492,5 +397,5 @@ void answer_why(struct conn *c, const struct captures *m)
     if (audit_of(c))
         ask(c, on_why);
     else
-        put_why(c, NULL, q->subject, now_json(c->admin, q->subject));
+        put_why(c, NULL, q->subject, why_now(c->admin, q->subject));
 }

@@ -136,6 +136,22 @@ void answer_beats(struct conn *c, const struct captures *m);
 void answer_beat(struct conn *c, const struct captures *m);
 json_t *beats_json(struct admin *a); /* all of the view */
 
+/* why_now.c */
+enum { WHY_NOW_MAX = 64 /* subjects in one answer */ };
+/* An array of all that is known now of a subject by its full name; NULL: no memory. */
+json_t *why_now(struct admin *a, const char *subject);
+/* The instance of "service/name", or NULL. */
+const struct view_instance *why_instance(const struct view *v, struct str text,
+                                         const struct view_service **service);
+
+/* findings.c: what the senses hold */
+json_t *findings_json(const struct findings *f, uint64_t now); /* NULL is allowed: none */
+json_t *held_json(struct admin *a, const struct admin_held *h);
+json_t *held_all_json(struct admin *a); /* all, the first thousand */
+/* One after the other of those of whom something is raised; *at is 0 at first. */
+bool held_next(struct admin *a, size_t *at, struct admin_held *out);
+const struct findings *held_of(struct admin *a, enum subject_kind kind, struct str name);
+
 /* instances.c */
 void answer_instances(struct conn *c, const struct captures *m);
 void answer_instances_set(struct conn *c, const struct captures *m);
@@ -177,6 +193,7 @@ enum verdict role_verdict(const struct admin *a, const struct view_service *s);
 json_t *role_json(const struct admin *a, const struct view *v, const struct view_service *s);
 json_t *role_short_json(const struct admin *a, const struct view *v, const struct view_service *s);
 void metrics_roles(struct admin *a, struct exposition *x);
+void metrics_findings(struct admin *a, struct exposition *x);
 
 /* coordinator.c */
 void answer_coordinator(struct conn *c, const struct captures *m);

@@ -34,7 +34,7 @@ uint32_t process_rows(const struct admin *a)
 
 void process_name(uint32_t row, char out[32])
 {
-    static const char *const names[] = {"supervisor", "control", "agent", "proxy"};
+    static const char *const names[] = {"supervisor", "control", "agent", "sense", "proxy"};
     if (row < PROCESS_WORKER0)
         str_copy(out, 32, str_of(names[row]));
     else
@@ -43,7 +43,8 @@ void process_name(uint32_t row, char out[32])
 
 bool process_is_there(const struct cells *c, uint32_t row)
 {
-    return row != PROCESS_AGENT || cell_get(&c->processes[row].starts) != 0;
+    return (row != PROCESS_AGENT && row != PROCESS_SENSE) ||
+           cell_get(&c->processes[row].starts) != 0;
 }
 
 /* The rows of the proxy that accepts, where the name of a process is asked for. */
@@ -166,6 +167,8 @@ static void put_verdict(struct json_object *o, struct admin *a, uint32_t slot)
     json_put_text(o, "own_verdict", verdict_name(j ? j->verdict : VERDICT_SUSPECT));
     json_put_bool(o, "maintenance", v.maintenance);
     json_put(o, "observers", observers_json(a, slot));
+    json_put(o, "findings",
+             findings_json(a->host.held_at ? a->host.held_at(a->host.context, slot) : NULL, now));
 }
 
 static bool draining(const struct admin *a, uint32_t slot)
@@ -223,10 +226,13 @@ static json_t *responses_json(const struct service_totals *t)
 }
 
 /* Healthy while every instance that takes requests is; failed when none is better; suspect while
- * nothing better than suspect is known. */
+ * nothing better than suspect is known; and no better than what is held against it itself. */
 static enum verdict service_verdict(struct admin *a, const struct view_service *s)
 {
     enum verdict best = VERDICT_FAILED, worst = VERDICT_HEALTHY;
+    const struct findings *held = held_of(a, SUBJECT_SERVICE, s->name);
+    const struct finding *found = held ? findings_worst(held) : NULL;
+    enum verdict least = found ? found->verdict : VERDICT_HEALTHY;
     for (uint32_t i = 0; i < s->n_instances; i++) {
         enum verdict v = (enum verdict)admin_shown(a, s->instances[i].slot).verdict;
         if (draining(a, s->instances[i].slot))
@@ -235,8 +241,8 @@ static enum verdict service_verdict(struct admin *a, const struct view_service *
         worst = verdict_worse(worst, v);
     }
     if (best >= VERDICT_SUSPECT || worst == VERDICT_HEALTHY)
-        return best;
-    return VERDICT_DEGRADED;
+        return verdict_worse(best, least);
+    return verdict_worse(VERDICT_DEGRADED, least);
 }
 
 static json_t *listen_json(const struct view *v, const struct view_service *s)
@@ -431,5 +437,6 @@ json_t *status_json(struct admin *a)
     json_put(&o, "cluster", cluster_json(a));
     json_put(&o, "services", services_json(a, v));
     json_put(&o, "beats", beats_json(a));
+    json_put(&o, "findings", held_all_json(a));
     return json_end(&o);
 }

@@ -1,10 +1,10 @@
 /* The status document: its fields are a promise (docs/admin-api.md), and memory may run out. */
 #include "admin/fixture.h"
 
-static const char *const node_fields[] = {"schema",     "version",   "node",           "epoch",
-                                          "file",       "time",      "uptime_seconds", "workers",
-                                          "last_event", "processes", "proxies",        "config",
-                                          "cluster",    "services",  "beats",          NULL};
+static const char *const node_fields[] = {
+    "schema",         "version",  "node",       "epoch",     "file",    "time",
+    "uptime_seconds", "workers",  "last_event", "processes", "proxies", "config",
+    "cluster",        "services", "beats",      "findings",  NULL};
 static const char *const process_fields[] = {
     "name", "pid", "starts", "uptime_seconds", "epoch", "beat", "turning", "memory_bytes", NULL};
 static const char *const worker_fields[] = {
@@ -31,12 +31,14 @@ static const char *const service_fields[] = {"name",
                                              "latency_us",
                                              "instances",
                                              NULL};
-static const char *const instance_fields[] = {
-    "name",        "address",     "weight",    "own_weight",  "priority",
-    "source",      "verdict",     "reason",    "explanation", "since_seconds",
-    "own_verdict", "maintenance", "observers", "draining",    "proxy_verdict",
-    "inflight",    "idle",        "connects",  "requests",    "requests_per_second",
-    "errors",      "latency_us",  NULL};
+static const char *const instance_fields[] = {"name",          "address",     "weight",
+                                              "own_weight",    "priority",    "source",
+                                              "verdict",       "reason",      "explanation",
+                                              "since_seconds", "own_verdict", "maintenance",
+                                              "observers",     "findings",    "draining",
+                                              "proxy_verdict", "inflight",    "idle",
+                                              "connects",      "requests",    "requests_per_second",
+                                              "errors",        "latency_us",  NULL};
 
 /* Exactly these, in this order. */
 static void assert_fields(json_t *o, const char *const *names)
@@ -117,6 +119,38 @@ static void numbers_come_from_the_right_place(void **state)
     fixture_close(&f);
 }
 
+/* What the senses hold stands with its subject, and a service is no better than it. */
+static void what_is_held_is_told(void **state)
+{
+    struct fixture f;
+    fixture_open(&f, fixture_new_view("web"));
+    json_t *j = status_json(f.admin);
+    assert_int_equal(json_array_size(json_object_get(j, "findings")), 0);
+    json_decref(j);
+    fixture_hold(&f, VERDICT_DEGRADED);
+    j = status_json(f.admin);
+    json_t *held = json_array_get(json_object_get(j, "findings"), 1);
+    assert_string_equal(text(held, "of"), "disk");
+    assert_string_equal(text(held, "name"), "host-a:/srv");
+    assert_string_equal(text(held, "verdict"), "degraded");
+    assert_string_equal(text(held, "reason"), "log-rule");
+    json_t *one = json_array_get(json_object_get(held, "findings"), 0);
+    assert_string_equal(text(one, "finding"), "log-rule");
+    assert_string_equal(text(one, "key"), "abc");
+    assert_string_equal(text(one, "text"), "5 lines matched FATAL in 10 s");
+    json_t *s = json_array_get(json_object_get(j, "services"), 0);
+    assert_string_equal(text(s, "verdict"), "degraded");
+    json_t *b = json_array_get(json_object_get(s, "instances"), 1);
+    assert_int_equal(json_array_size(json_object_get(b, "findings")), 1);
+    json_decref(j);
+    fixture_hold(&f, VERDICT_FAILED);
+    j = status_json(f.admin);
+    s = json_array_get(json_object_get(j, "services"), 0);
+    assert_string_equal(text(s, "verdict"), "failed");
+    json_decref(j);
+    fixture_close(&f);
+}
+
 /* docs/admin-api.md, services[].verdict, over all pairs of verdicts. */
 static void a_service_is_as_well_as_its_instances(void **state)
 {
@@ -173,6 +207,7 @@ int main(void)
         cmocka_unit_test(every_promised_field_is_there),
         cmocka_unit_test(numbers_come_from_the_right_place),
         cmocka_unit_test(a_service_is_as_well_as_its_instances),
+        cmocka_unit_test(what_is_held_is_told),
         cmocka_unit_test(out_of_memory_gives_no_document),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

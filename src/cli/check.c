@@ -35,7 +35,7 @@ static const struct usage usage = {
 };
 
 /* What a file led to. */
-struct finding {
+struct checked {
     const char *path;
     int rc;
     struct err err;
@@ -43,7 +43,7 @@ struct finding {
     struct conf_problems problems;
 };
 
-static void print_problems(const struct finding *f)
+static void print_problems(const struct checked *f)
 {
     struct term t = term_of(stderr);
     struct buf out = {0};
@@ -52,7 +52,7 @@ static void print_problems(const struct finding *f)
     buf_free(&out);
 }
 
-static int print_for_people(const struct finding *f)
+static int print_for_people(const struct checked *f)
 {
     struct term t = term_of(stdout);
     struct buf out = {0};
@@ -78,7 +78,7 @@ static json_t *problem_json(const struct conf_problem *p)
                      p->hint && *p->hint ? json_string(p->hint) : json_null());
 }
 
-static int print_json(const struct finding *f)
+static int print_json(const struct checked *f)
 {
     json_t *problems = json_array();
     for (uint32_t i = 0; i < f->problems.n; i++)
@@ -103,8 +103,9 @@ int command_check(int argc, char **argv)
     int code;
     if (!cli_options(&usage, argc, argv, &o, operands, &code))
         return code;
-    struct finding f = {.path = operands[0]};
+    struct checked f = {.path = operands[0]};
     struct conf_env env = daemon_conf_env(o.node);
+    env.readable = sense_may_read;
     f.rc = conf_load(f.path, &env, &f.view, &f.problems, &f.err);
     if (f.rc)
         f.view = NULL;

@@ -41,6 +41,7 @@ static const struct command commands[] = {
     {"@control", "the control process", control_main, true},
     {"@proxy", "the proxy process", proxy_main, true},
     {"@agent", "the agent process", agent_main, true},
+    {"@sense", "the process that reads logs", sense_main, true},
     {"@agent-task", "what takes time, for the agent", agent_task_main, true},
     {"@resume", "the supervisor after an upgrade", resume_main, true},
     {"@self-check", "whether an upgrade would work", self_check_main, true},

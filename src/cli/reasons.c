@@ -119,6 +119,18 @@ static void put_role(const struct reasons *r, const json_t *role, struct buf *ou
     put(out, "\n");
 }
 
+/* "b (node) is degraded (memory-pressure) since ..." */
+static void put_held(const struct reasons *r, const json_t *one, struct buf *out)
+{
+    text_coloured(out, r->term, COLOUR_BOLD, str_of(json_text(one, "subject")));
+    buf_printf(out, " (%s) is ", json_text(one, "of"));
+    put_state(r, json_text(one, "verdict"), json_text(one, "reason"), out);
+    put_since(r, json_number(one, "since_seconds"), out);
+    put(out, "\n  ");
+    clean(out, json_text(one, "explanation"));
+    put(out, "\n");
+}
+
 static void put_now(const struct reasons *r, const json_t *one, struct buf *out)
 {
     bool node = strcmp(json_text(one, "kind"), "node") == 0;
@@ -183,6 +195,8 @@ void reasons_state(const struct reasons *r, const json_t *why, struct buf *out)
     {
         if (strcmp(json_text(one, "kind"), "role") == 0)
             put_role(r, one, out);
+        else if (strcmp(json_text(one, "kind"), "findings") == 0)
+            put_held(r, one, out);
         else
             put_now(r, one, out);
     }

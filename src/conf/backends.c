@@ -4,6 +4,7 @@
 #include "conf/backends.h"
 
 #include "conf/address.h"
+#include "conf/logs.h"
 
 struct backends {
     struct conf *c;
@@ -107,7 +108,7 @@ static void add_instance(struct backends *b, const struct node *n, const struct 
     name_instance(b->c, i);
     if (!b->c->nomem && is_new(b, i->name, n, named && named->value ? named->value : arg,
                                "give one of them a 'name'"))
-        b->s->n_instances++;
+        logs_of_backend(b->c, n, b->s->n_instances++);
 }
 
 static void add_source(struct backends *b, const struct node *n, const struct value *arg,
@@ -154,6 +155,10 @@ static void add_backend(struct backends *b, const struct node *n)
     read.source = STR("");
     read.own_weight = read.weight;
     read.addr = address.addr;
+    if (address.name.n)
+        logs_no_place(b->c, n, "a host name may give several instances: it takes no log");
+    else if (b->dropin)
+        logs_no_place(b->c, n, "a log belongs into the configuration file");
     if (address.name.n)
         add_source(b, n, arg, named, &read, &address);
     else

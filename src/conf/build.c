@@ -3,6 +3,7 @@
 #include "conf/address.h"
 #include "conf/backends.h"
 #include "conf/builder.h"
+#include "conf/logs.h"
 #include "conf/policies.h"
 #include "conf/primary.h"
 
@@ -328,6 +329,9 @@ static void build_service(struct builder *b, const struct node *n)
     rules_build(b, n, BLOCK_SERVICE, &seen, s, &s->rules);
     routes_build(b, n, s);
     pages_build(b, n, s);
+    if (named)
+        logs_of_service(b, n, s);
+    b->c->logs = NULL;
     build_log(b, settings_seen(&seen, BLOCK_SERVICE, "access-log"), s, who);
     check_log(b->c, &seen, s);
     b->v->n_services += named;
@@ -424,6 +428,11 @@ static void host_nothing(struct view *v)
             v->sockets[kept++] = v->sockets[i];
     v->n_sockets = kept;
     v->n_services = 0;
+    kept = 0;
+    for (uint32_t i = 0; i < v->n_logs; i++)
+        if (v->logs[i].subject == SUBJECT_NODE)
+            v->logs[kept++] = v->logs[i];
+    v->n_logs = kept;
 }
 
 void conf_build(struct conf *c, const struct node *top, bool damaged)
@@ -441,6 +450,8 @@ void conf_build(struct conf *c, const struct node *top, bool damaged)
     resolver_build(c, top);
     audit_build(c, top);
     beats_build(&b, top);
+    logs_expect(&b, top);
+    logs_of_node(&b, top);
     links_expect(&b, top);
     build_services(&b, top, damaged);
     links_resolve(&b);

@@ -22,6 +22,7 @@ struct builder {
     size_t page_bytes;               /* of all pages */
     uint32_t cap_sockets;
     uint32_t instances; /* in all services */
+    uint32_t logs_left; /* statements that there is room for */
 };
 
 /* build.c. A socket that no value of the file names; false after a problem.

@@ -56,6 +56,8 @@ struct conf_env {
     bool (*has_address)(void *self, const struct addr *a);
     /* What is wrong with the contents of a cluster's key file; NULL: they are not looked at. */
     int (*check_key)(void *self, const char *path, struct err *e);
+    /* Whether a log may be read by who reads logs; if not, why, and what to do. NULL: not asked. */
+    bool (*readable)(void *self, const char *path, struct err *why, struct err *remedy);
     uint32_t cpus; /* the default number of workers */
     bool whole;    /* services too that this node, a witness, does not host */
     bool partial; /* what a configuration cannot do without may lie elsewhere: only what is there is

@@ -26,6 +26,8 @@ bool diff_has_socket(const struct view *v, const struct view_socket *s);
 
 /* diff_beats.c */
 void diff_beats(struct diff *d);
+/* diff_logs.c */
+void diff_logs(struct diff *d);
 /* diff_cluster.c */
 void diff_cluster(struct diff *d);
 

@@ -24,6 +24,15 @@ static void summary_line(struct buf *out, int rc, const struct err *e)
     buf_printf(out, "=> %s%s%s\n", err_name(rc), rc ? ": " : "", rc ? e->text : "");
 }
 
+static bool readable(void *self, const char *path, struct err *why, struct err *remedy)
+{
+    if (!strstr(path, "closed"))
+        return true;
+    err_set(why, ERR_DENIED, "the user nobody, who reads logs, may not read %s (mode 0640)", path);
+    err_set(remedy, ERR_DENIED, "add it to the group web: usermod -aG web nobody");
+    return false;
+}
+
 /* Keys, by the end of their names: those that are there are no files of the source tree, where
  * permissions are everybody's own. */
 static int inspect(void *self, const char *path, struct conf_file *out, struct err *e)
@@ -69,6 +78,7 @@ static struct conf_env test_env(void)
     struct conf_env env = conf_env_real();
     env.cpus = 4;
     env.inspect = inspect;
+    env.readable = readable;
     env.check_key = check_key;
     env.has_address = has_address;
     str_copy(env.host, sizeof env.host, STR("here.example"));

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "conf/logs.h"
 #include "conf/scalar.h"
 
 #define US 1000ull
@@ -35,6 +36,7 @@ static const char *const agents[] = {"none", "redis", "process", "hook", NULL};
 static const char *const node_roles[] = {"member", "witness", NULL};
 static const char *const sticky_modes[] = {"off", "insert", "learn", NULL};
 static const char *const traces[] = {"pass", "span", "start", NULL};
+static const char *const log_verdicts[] = {"degraded", "failed", NULL};
 static const char *const proxy_versions[] = {"no", "v1", "v2", NULL};
 
 static const struct setting top[] = {
@@ -82,6 +84,23 @@ static const struct setting beat[] = {
            "so much more is waited until the job counts as failed"),
     SPECIAL("token", KIND_SECRET, "",
             "what a line over the network must bring: 16 bytes or more; none: nothing"),
+};
+static const struct setting read_log[] = {
+    FIELD("match", KIND_TEXT, struct log_block, match, "",
+          "a Perl regular expression (PCRE2): lines that match count; `(?i)` in front ignores the "
+          "case of letters"),
+    FIELD("except", KIND_TEXT, struct log_block, except, "",
+          "lines that match this too do not count"),
+    {"over", KIND_OVER, 0, NO_FIELD, S, D, "1/60s",
+     "of match: so many lines in so much time are a finding"},
+    CHOICE("verdict", struct log_block, verdict, log_verdicts, "degraded",
+           "of match: what the finding makes of its subject"),
+    SPECIAL("rules", KIND_PACKS, "",
+            "rules that come with holdfast for a program's worst lines; they only degrade"),
+    NUMBER("learn", KIND_DURATION, struct log_block, learn, 0, 7 * D,
+           "(5m without match and rules, else 0)",
+           "so long its usual lines are learnt; then new errors, and from 5m on changed rates, are "
+           "findings; 0: not at all"),
 };
 static const struct setting cluster[] = {
     SPECIAL("key", KIND_KEY, "",
@@ -416,6 +435,12 @@ static const struct block blocks[BLOCKS] = {
     [BLOCK_BEAT] = {"beat", IN(BLOCK_TOP), "NAME", true, ANY_MODE, 0, NO_RULES, SETTINGS(beat),
                     "A job that says itself that it lives: cron jobs, scripts, services. Without a "
                     "beat in `every` and `grace` it has failed."},
+    [BLOCK_LOG] = {"log", IN(BLOCK_TOP) | IN(BLOCK_SERVICE) | IN(BLOCK_BACKEND), "PATH", true,
+                   ANY_MODE, 0, NO_RULES, SETTINGS(read_log),
+                   "A log that is read for what it tells of a backend, a service, or, at the top "
+                   "of the file, of each node (docs/logs.md). PATH is absolute, or `journal:UNIT`. "
+                   "Without a block it is learnt; several of one PATH are one log with several "
+                   "rules. A backend's is read on the node whose address it has."},
     [BLOCK_CLUSTER] = {"cluster", IN(BLOCK_TOP), "NAME", false, ANY_MODE, 0, NO_RULES,
                        SETTINGS(cluster),
                        "The nodes that belong together: the same block on each of them "
@@ -638,6 +663,8 @@ static const struct {
     [KIND_REDIS] = {"settings of Redis, as in {\"maxmemory 1g\", \"save 900 1\"}", true,
                     FIELD_NONE},
     [KIND_APART] = {"names of services, as in {cache, db}", true, FIELD_NONE},
+    [KIND_OVER] = {"a number of lines and a time from 1s to 1d, as in 5/10s", false, FIELD_NONE},
+    [KIND_PACKS] = {"some of {postgresql, redis, nginx, kernel, systemd}", true, FIELD_NONE},
 };
 
 enum field_type schema_field(const struct setting *s)

@@ -55,6 +55,8 @@ enum kind {
     KIND_COMMAND,     /* {/usr/bin/worker, --queue, mail} */
     KIND_REDIS,       /* {"maxmemory 1g", "save 900 1"} */
     KIND_APART,       /* {cache, db}: services */
+    KIND_OVER,        /* 5/10s: lines in a time */
+    KIND_PACKS,       /* {postgresql, kernel}: rules of logs */
     KINDS
 };
 
@@ -92,6 +94,7 @@ enum block_id {
     BLOCK_AUDIT,
     BLOCK_BEATS,
     BLOCK_BEAT,
+    BLOCK_LOG,
     BLOCK_CLUSTER,
     BLOCK_NODE,
     BLOCK_SERVICE,

@@ -251,6 +251,8 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_COMMAND:
     case KIND_REDIS:
     case KIND_APART:
+    case KIND_OVER:
+    case KIND_PACKS:
     case KINDS: return; /* the caller's */
     }
 }

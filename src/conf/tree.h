@@ -60,6 +60,7 @@ struct conf {
     size_t total;        /* bytes of all sources */
     uint32_t statements; /* and list items, so far */
     bool picks; /* some statements will not count: their references are nobody's business */
+    struct backend_logs *logs; /* logs.c: of the service that is being built */
     bool nomem;
     bool too_large; /* a bound was reached and reported */
 };

@@ -152,6 +152,10 @@ struct admin_host control_host(struct control *c)
         .shown = host_shown,
         .explain = host_explain,
         .observers = host_observers,
+        .held_at = finding_host_at,
+        .held = finding_host_held,
+        .held_next = finding_host_next,
+        .found = finding_host_found,
         .beat = host_beat,
         .beaten = host_beaten,
         .beat_counts = host_beat_counts,
@@ -286,6 +290,7 @@ int control_open(struct control *c, struct loop *l, struct log *log,
     reloading_init(c);
     discovering_open(c);
     health_init(c);
+    finding_init(c);
     configuring_init(c);
     meshing_init(c);
     rolling_init(c);
@@ -320,6 +325,7 @@ void control_close(struct control *c)
     reloading_end(c);
     discovering_end(c);
     meshing_end(c);
+    finding_end(c);
     judging_end(c);
     health_end(c);
     beating_end(c);

@@ -17,6 +17,7 @@
  *   control_gate.c    what the gates of services of kind primary are told beside the cells
  *   control_keys.c    the cluster's keys: who gets them, and when they become others
  *   control_pace.c    which instances are slower than their pool
+ *   control_findings.c what the senses hold against subjects: logs, pressure, disks
  *   control_health.c  what the other nodes see of the instances, and what is made of it
  *   control_beat.c    jobs that say themselves that they live, kept in STATE/beats.json
  *   beat_door.c       where they say it over the network: the I/O around wire/beat.h
@@ -39,6 +40,7 @@
 #include "daemon/beat_door.h"
 #include "daemon/control_config.h"
 #include "daemon/control_coord.h"
+#include "daemon/control_findings.h"
 #include "daemon/control_role.h"
 #include "daemon/ipc.h"
 #include "recover/agents/instance.h"
@@ -59,6 +61,7 @@ struct subject {
     bool used;
     uint64_t epoch; /* of the latest view that names it */
     struct judge judge;
+    const struct finding_subject *found; /* what the senses hold against it; NULL: nothing */
     struct fused shown;   /* what is in force here: of the judge, and of what other nodes see */
     uint64_t shown_since; /* ns */
     uint8_t good, good_reason;          /* what stays while its node is in maintenance */
@@ -237,6 +240,7 @@ struct control {
     struct coordinating coordinating;
     struct rolling rolling;
     struct healthing health;
+    struct finding_out found;
     uint64_t rows_read_at;
     uint64_t nonsense; /* messages or signals from the proxy that were refused */
     bool unsaved;      /* the state directory could not be written: said once */

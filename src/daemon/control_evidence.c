@@ -63,6 +63,17 @@ static void add_time(struct control *c, uint32_t slot)
                        "known from before a restart of control: no signal has come since");
 }
 
+static void add_findings(struct control *c, const struct finding_subject *found)
+{
+    for (uint32_t i = 0; found && i < found->findings.n; i++) {
+        const struct finding *f = &found->findings.list[i];
+        if (f->raised)
+            audit_evidence(c, finding_name(f->kind),
+                           f->observer == FINDER_SENSE ? STR("sense") : STR("control"), f->at,
+                           f->key, (uint32_t)MIN(f->count, (uint64_t)UINT32_MAX), "%s", f->says);
+    }
+}
+
 void evidence_verdict(struct control *c, uint32_t slot)
 {
     const struct subject *s = &c->subjects[slot];
@@ -71,6 +82,7 @@ void evidence_verdict(struct control *c, uint32_t slot)
     audit_rule(c, "%s", rule);
     add_time(c, slot);
     add_pace(c, slot);
+    add_findings(c, s->found);
     add_observers(c, slot);
     if (s->shown.kept)
         audit_evidence(c, "maintenance", STR("control"), 0, 0, 1,

@@ -28,6 +28,20 @@
 
 static const struct fuse_params fusing = {FRESH_NS, SETTLE_NS};
 
+/* What this node thinks itself: its judge, or, where that is worse, what is held against it. */
+static struct observation own_of(const struct subject *s)
+{
+    struct observation o = observation_of(&s->judge);
+    const struct finding *f = s->found ? findings_worst(&s->found->findings) : NULL;
+    if (f && f->verdict > (enum verdict)o.verdict) {
+        o.verdict = (uint8_t)f->verdict;
+        o.reason = (uint8_t)finding_reason(f->kind, f->verdict);
+        o.certain = f->verdict == VERDICT_FAILED && finding_is_certain(f->kind);
+        o.since = f->since;
+    }
+    return o;
+}
+
 /* ---- telling ---- */
 
 static bool is_loopback(const struct addr *a)
@@ -62,15 +76,15 @@ static void send_part(struct telling *t)
 
 static void put(struct telling *t, const struct view_service *s, const struct view_instance *in)
 {
-    const struct judge *j = &t->c->subjects[in->slot].judge;
+    const struct observation own = own_of(&t->c->subjects[in->slot]);
     uint64_t now = loop_now(t->c->loop);
     struct health_record r = {
         .service = s->name,
         .instance = in->addr,
-        .verdict = (uint8_t)j->verdict,
-        .reason = (uint8_t)j->reason,
-        .certain = j->certain,
-        .age_ms = (uint32_t)MIN((now - MIN(j->since, now)) / NS_PER_MS, (uint64_t)UINT32_MAX),
+        .verdict = own.verdict,
+        .reason = own.reason,
+        .certain = own.certain,
+        .age_ms = (uint32_t)MIN((now - MIN(own.since, now)) / NS_PER_MS, (uint64_t)UINT32_MAX),
     };
     if (!is_shared(t->c, &in->addr) || health_put(&t->w, &r))
         return;
@@ -199,7 +213,7 @@ struct fused health_fuse(const struct control *c, uint32_t slot)
 {
     struct observation others[FUSE_OBSERVERS];
     const struct subject *s = &c->subjects[slot];
-    struct observation own = observation_of(&s->judge);
+    struct observation own = own_of(s);
     struct fused f = fuse(&own, others, observers(c, slot, others), &fusing, loop_now(c->loop));
     if (is_resting(c, &s->instance->addr))
         fuse_keep(&f, (enum verdict)s->good, (enum reason)s->good_reason);
@@ -398,7 +412,7 @@ size_t health_explain(struct control *c, uint32_t slot, char *out, size_t size)
 {
     struct observation others[FUSE_OBSERVERS];
     const struct subject *s = &c->subjects[slot];
-    struct observation own = observation_of(&s->judge);
+    struct observation own = own_of(s);
     uint64_t now = loop_now(c->loop);
     uint32_t n = observers(c, slot, others);
     size_t said = 0;
@@ -406,6 +420,10 @@ size_t health_explain(struct control *c, uint32_t slot, char *out, size_t size)
         out[0] = 0;
     if (s->shown.kept)
         said = str_copy(out, size, STR("Its node is in maintenance. "));
+    if (s->found && findings_worst(&s->found->findings) && said + 4 < size) {
+        said += findings_explain(&s->found->findings, now, out + said, size - said - 2);
+        said += str_copy(out + said, size - said, STR(". "));
+    }
     bool differs = s->shown.verdict != VERDICT_HEALTHY || s->judge.verdict != VERDICT_HEALTHY ||
                    s->shown.seen[VERDICT_FAILED];
     if (differs && said + 1 < size) {

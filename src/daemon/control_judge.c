@@ -48,7 +48,7 @@ static void weigh(struct control *c, uint32_t slot)
 {
     struct subject *s = &c->subjects[slot];
     struct fused f = health_fuse(c, slot);
-    bool own = !f.others && !f.kept;
+    bool own = !f.others && !f.kept && !reason_is_found(f.reason);
     if (own)
         s->shown_since = s->judge.since;
     else if (f.verdict != s->shown.verdict)
@@ -272,7 +272,9 @@ static void restore_slot(struct control *c, const struct view_service *s,
     drains_set(c, s->name, in->name, cell_get(&row->draining) != 0, NULL);
     if (reason == REASON_OWN_PATH) /* which of the two it was is not known any more */
         reason = s->check.kind != CHECK_NONE ? REASON_CHECKS_FAIL : REASON_REQUESTS_FAIL;
-    if (verdict < VERDICTS && reason < REASONS)
+    if (reason_is_found((enum reason)MIN(reason, (uint64_t)REASON_FOUND_END)))
+        finding_restore(c, in->slot, (enum reason)reason);
+    else if (verdict < VERDICTS && reason < REASONS)
         judge_restore(&c->subjects[in->slot].judge, (enum verdict)verdict, (enum reason)reason,
                       MIN(since, now));
 }
@@ -293,7 +295,11 @@ static void adopt_slot(struct control *c, const struct view_service *service,
     if (same(s, service, in)) {
         judge_set_params(&s->judge, &params);
     } else {
-        *s = (struct subject){.used = true, .ok_seen = answered(c, in->slot)};
+        *s = (struct subject){.used = true,
+                              .found = s->found,
+                              .service = service,
+                              .instance = in,
+                              .ok_seen = answered(c, in->slot)};
         judge_init(&s->judge, &params, loop_now(c->loop));
         health_forget_slot(c, in->slot);
         if (restore)
@@ -321,6 +327,7 @@ static void forget_unnamed(struct control *c)
 
 void judging_adopt(struct control *c, bool restore)
 {
+    finding_adopt(c);
     for (uint32_t i = 0; i < c->view->n_services; i++) {
         const struct view_service *s = &c->view->services[i];
         for (uint32_t k = 0; k < s->n_instances; k++) {

@@ -227,7 +227,7 @@ static void on_child(struct control *c, struct ipc_message *m)
     struct str text = get_str(&m->body);
     if (!reader_done(&m->body) || process >= PROCESS_WORKER0 || now >= IPC_CHILD_STATES)
         return;
-    static const char *const names[] = {"supervisor", "control", "agent", "proxy"};
+    static const char *const names[] = {"supervisor", "control", "agent", "sense", "proxy"};
     struct event *ev =
         control_event(c, now == IPC_CHILD_ENDED ? EVENT_PROCESS_EXIT : EVENT_PROCESS_START,
                       status ? EVENT_ERROR : EVENT_INFO);
@@ -241,6 +241,13 @@ static void on_agent(struct control *c, struct ipc_message *m)
     int fd = ipc_take_fd(m);
     if (fd >= 0)
         coordinating_agent(c, fd);
+}
+
+static void on_sense(struct control *c, struct ipc_message *m)
+{
+    int fd = ipc_take_fd(m);
+    if (fd >= 0)
+        finding_line(c, fd);
 }
 
 static void on_change(struct control *c, struct ipc_message *m)
@@ -324,6 +331,7 @@ void control_hear_supervisor(struct ipc *ipc, struct ipc_message *m)
     case IPC_ADMIN_SOCKET: on_admin_socket(c, m); return;
     case IPC_CHANGE: on_change(c, m); return;
     case IPC_AGENT: on_agent(c, m); return;
+    case IPC_SENSE: on_sense(c, m); return;
     case IPC_VIEW:
     case IPC_SIGNALS:
     case IPC_RESTART:
@@ -340,6 +348,7 @@ void control_hear_supervisor(struct ipc *ipc, struct ipc_message *m)
     case IPC_AGENT_REPORT:
     case IPC_ROLES:
     case IPC_SECRET:
+    case IPC_FINDING:
     case IPC_TYPES: break;
     }
     log_warning(c->log, "the supervisor sent a message of type %u, which is not for us", m->type);

@@ -154,6 +154,7 @@ static struct failover_params params_of(const struct control *c, const struct ro
         .lag_time = p->lag_time,
         .agent_patience = p->agent == AGENT_HOOK ? HOOK_PATIENCE : 0,
         .hold = p->hold,
+        .rehearses = p->agent == AGENT_REDIS,
         .failback = p->failback,
         .flaps = p->flaps,
         .flap_window = p->flap_window,

@@ -20,6 +20,8 @@ struct run_options {
 /* How a node reads its configuration. node: which of the cluster's it is, NULL: to be found out; it
  * must outlive the result. */
 struct conf_env daemon_conf_env(const char *node);
+/* Of a struct conf_env: whether the process that reads logs may read the file. */
+bool sense_may_read(void *self, const char *path, struct err *why, struct err *remedy);
 
 /* The configuration at `file` and every file that is part of it, secrets not, as an encoded bundle
  * (coord/bundle.h). Mistakes in it do not matter here. */
@@ -46,6 +48,9 @@ int proxy_main(int argc, char **argv);
 
 /* The agent process: @agent --state DIR --log LEVEL. Runs programs of others for control. */
 int agent_main(int argc, char **argv);
+/* The sense process: @sense --state DIR --log LEVEL [--node NAME]. Reads logs and what else the view
+ * names, and tells control what it finds. */
+int sense_main(int argc, char **argv);
 /* One thing that takes time, for the agent: @agent-task WORD STATE. */
 int agent_task_main(int argc, char **argv);
 

@@ -101,6 +101,9 @@ enum ipc_type {
     /* docs/gate.md; between control and proxy, on their own line */
     IPC_ROLES,  /* control -> proxy: the cells of roles have changed */
     IPC_SECRET, /* control -> proxy: str service, str what its gates say to its instance */
+    /* docs/detection.md; between control and sense */
+    IPC_SENSE,   /* supervisor -> control, sense: fd: socket to the other */
+    IPC_FINDING, /* sense -> control: finding_message.h */
     IPC_TYPES
 };
 

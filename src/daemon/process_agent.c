@@ -99,6 +99,8 @@ static bool hear_control(struct agent_process *p, struct ipc_message *m)
     case IPC_AGENT_REPORT:
     case IPC_ROLES:
     case IPC_SECRET:
+    case IPC_SENSE:
+    case IPC_FINDING:
     case IPC_TYPES: break;
     }
     return false;

@@ -281,6 +281,8 @@ static int handle(struct proxy_process *p, struct ipc_message *m, struct err *e)
     case IPC_AGENT_REPORT:
     case IPC_ROLES:
     case IPC_SECRET:
+    case IPC_SENSE:
+    case IPC_FINDING:
     case IPC_TYPES: break;
     }
     return err_set(e, ERR_PROTO, "a message of type %u is not for the proxy", m->type);

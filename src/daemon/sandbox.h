@@ -51,6 +51,12 @@ enum {
 int sandbox_enter_agent(const char *state, unsigned may, bool *drops, struct sandbox_notes *notes,
                         struct err *e);
 
+/* Sense reads what its user may read, with the groups that the user database gives it and those
+ * that logs mostly belong to (adm, systemd-journal), where they exist; it writes below
+ * STATE/logs (made if it is not there, and opened as *folder) only, starts nothing, and opens no
+ * socket but Unix ones. */
+int sandbox_enter_sense(const char *state, int *folder, struct sandbox_notes *notes, struct err *e);
+
 /* The user that children become when the supervisor is root: `holdfast`, else `nobody`. */
 struct sandbox_user {
     char name[32];

@@ -121,3 +121,27 @@ int sandbox_landlock_agent(const char *state, struct sandbox_notes *n, struct er
     }
     return enter(fd, e);
 }
+
+/* --- sense --- */
+
+int sandbox_landlock_sense(int folder, struct sandbox_notes *n, struct err *e)
+{
+    long version = interface(n);
+    if (!version)
+        return 0;
+    uint64_t handled = all_rights(version) & ~(uint64_t)READ;
+    struct landlock_ruleset_attr rules = {.handled_access_fs = handled};
+    long fd = syscall(SYS_landlock_create_ruleset, &rules, sizeof rules, 0);
+    if (fd < 0)
+        return err_errno(e, "cannot make a Landlock rule set");
+    struct landlock_path_beneath_attr rule = {.allowed_access = state_rights(version) & handled,
+                                              .parent_fd = folder};
+    int r = 0;
+    if (syscall(SYS_landlock_add_rule, (int)fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0))
+        r = err_errno(e, "cannot allow the directory logs");
+    if (r) {
+        close((int)fd);
+        return r;
+    }
+    return enter((int)fd, e);
+}

@@ -179,7 +179,9 @@ static void check_clone(struct program *p, enum sandbox_filter f)
 static void check_socket(struct program *p, enum sandbox_filter f)
 {
     static const uint32_t families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET};
-    size_t n = ARRAY_LEN(families) - (f == SANDBOX_FILTER_PROXY ? 2 : 0);
+    size_t n = f == SANDBOX_FILTER_SENSE   ? 1
+               : f == SANDBOX_FILTER_PROXY ? ARRAY_LEN(families) - 2
+                                           : ARRAY_LEN(families);
     unless(p, SYS_socket, (uint8_t)(2 + 2 * n));
     load(p, offsetof(struct seccomp_data, args));
     for (size_t i = 0; i < n; i++) {
@@ -202,7 +204,7 @@ static void build(struct program *p, enum sandbox_filter f)
     p->n = 0;
     check_convention(p);
     deny(p, denied, ARRAY_LEN(denied));
-    if (f == SANDBOX_FILTER_PROXY)
+    if (f != SANDBOX_FILTER_AGENT)
         deny(p, denied_to_proxy, ARRAY_LEN(denied_to_proxy));
     check_clone(p, f);
     check_socket(p, f);

@@ -25,12 +25,17 @@ int sandbox_common(bool dies, struct err *e);
 /* 0 when dropped, when there is nothing to drop, or when this container cannot (noted). keep: bits
  * of capabilities below 32, of those that there are. */
 int sandbox_drop_user(uint32_t keep, struct sandbox_notes *n, struct err *e);
+/* The same, and the user's groups stay, with those of `more` that exist; NULL ends it. */
+int sandbox_drop_user_to(uint32_t keep, const char *const *more, struct sandbox_notes *n,
+                         struct err *e);
 /* Denies every use of the file system from here on. Open descriptors stay usable. */
 int sandbox_landlock(struct sandbox_notes *n, struct err *e);
 /* Leaves what programs need to be executed, and the state directory. */
 int sandbox_landlock_agent(const char *state, struct sandbox_notes *n, struct err *e);
+/* Reading stays as it is; writing is left below the open directory `folder` only. */
+int sandbox_landlock_sense(int folder, struct sandbox_notes *n, struct err *e);
 /* A filter of system calls. Needs no_new_privs. */
-enum sandbox_filter { SANDBOX_FILTER_PROXY, SANDBOX_FILTER_AGENT };
+enum sandbox_filter { SANDBOX_FILTER_PROXY, SANDBOX_FILTER_AGENT, SANDBOX_FILTER_SENSE };
 int sandbox_seccomp(enum sandbox_filter f, struct sandbox_notes *n, struct err *e);
 
 #endif

@@ -40,11 +40,31 @@ static int keep_capabilities(uint32_t wanted, struct err *e)
     return 0;
 }
 
-static int become(const struct sandbox_user *u, struct sandbox_notes *n, struct err *e)
+enum { GROUPS = 64 };
+
+/* The groups of u in the user database and those of `more`; false as setgroups. */
+static bool set_groups(const struct sandbox_user *u, const char *const *more)
+{
+    gid_t groups[GROUPS];
+    int n = GROUPS;
+    if (!more)
+        return setgroups(0, NULL) == 0;
+    if (getgrouplist(u->name, u->gid, groups, &n) < 0)
+        n = 0;
+    for (size_t i = 0; more[i] && n < GROUPS; i++) {
+        const struct group *g = getgrnam(more[i]);
+        if (g)
+            groups[n++] = g->gr_gid;
+    }
+    return setgroups((size_t)n, groups) == 0;
+}
+
+static int become(const struct sandbox_user *u, const char *const *more, struct sandbox_notes *n,
+                  struct err *e)
 {
     /* A container may lack the right (EPERM) or the user (EINVAL): then there is nobody to become,
      * and the container is the boundary. */
-    if (setgroups(0, NULL) || setresgid(u->gid, u->gid, u->gid)) {
+    if (!set_groups(u, more) || setresgid(u->gid, u->gid, u->gid)) {
         if (errno != EPERM && errno != EINVAL)
             return err_errno(e, "cannot become the group of %s", u->name);
         sandbox_note(n, "this container does not let root become another user");
@@ -59,6 +79,12 @@ static int become(const struct sandbox_user *u, struct sandbox_notes *n, struct 
 
 int sandbox_drop_user(uint32_t keep, struct sandbox_notes *n, struct err *e)
 {
+    return sandbox_drop_user_to(keep, NULL, n, e);
+}
+
+int sandbox_drop_user_to(uint32_t keep, const char *const *more, struct sandbox_notes *n,
+                         struct err *e)
+{
     struct sandbox_user u;
     if (geteuid() != 0)
         return 0;
@@ -68,7 +94,7 @@ int sandbox_drop_user(uint32_t keep, struct sandbox_notes *n, struct err *e)
     }
     if (keep && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
         return err_errno(e, "cannot keep a capability");
-    int r = become(&u, n, e);
+    int r = become(&u, more, n, e);
     if (r || geteuid() == 0)
         return r;
     r = keep_capabilities(keep, e);

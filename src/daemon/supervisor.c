@@ -142,6 +142,7 @@ static void begin(struct supervisor *s)
     child_set_role(serving_proxy(s), PROXY_SERVES);
     child_start(serving_proxy(s));
     agent_follow(s);
+    sense_follow(s);
 }
 
 /* The first descriptors that are opened must not be these: they are dup3ed onto. */

@@ -7,6 +7,7 @@
  *   supervisor_check.c    the configuration is read once before anything starts
  *   supervisor_child.c    a child's life: start, death, restart, hang
  *   supervisor_agent.c    whether the agent runs
+ *   supervisor_sense.c    ... and sense
  *   supervisor_view.c     the reload transaction
  *   supervisor_handover.c one proxy takes over from another
  *   supervisor_upgrade.c  out of this program, into another
@@ -36,19 +37,21 @@
 
 /* Proxies by bank (cells.h): one accepts, others may start or drain. The agent runs where a view
  * wants one. */
-enum { CHILD_CONTROL, CHILD_PROXY, CHILD_AGENT = CHILD_PROXY + CELLS_BANKS, CHILDREN };
+enum { CHILD_CONTROL, CHILD_PROXY, CHILD_AGENT = CHILD_PROXY + CELLS_BANKS, CHILD_SENSE, CHILDREN };
 
 /* In ticks of one second of the supervisor's own loop. */
 enum {
     PROXY_HANGS_AFTER = 5,
     CONTROL_HANGS_AFTER = 10,
     AGENT_HANGS_AFTER = 10,
+    SENSE_HANGS_AFTER = 10,
     FIRST_BEAT_WITHIN = 30,
     VIEW_TAKEN_WITHIN = 30,
     GONE_GRACE = 2, /* its socket is closed and it has not died yet */
     STOP_CONTROL_WITHIN = 5,
     STOP_AGENT_WITHIN = 10, /* over what it gives its programs */
-    STOP_PROXY_MARGIN = 5,  /* over the longest drain time of the view */
+    STOP_SENSE_WITHIN = 5,
+    STOP_PROXY_MARGIN = 5, /* over the longest drain time of the view */
     STOP_NOW_WITHIN = 2,
     HAND_OVER_WITHIN = 10, /* a new proxy takes the view */
 };
@@ -57,11 +60,11 @@ struct supervisor;
 
 struct child {
     struct supervisor *owner;
-    unsigned index; /* CHILD_CONTROL, CHILD_AGENT, or CHILD_PROXY + bank */
+    unsigned index; /* CHILD_CONTROL, CHILD_AGENT, CHILD_SENSE, or CHILD_PROXY + bank */
     uint32_t bank;  /* proxies */
     enum proxy_role role;
     uint64_t generation; /* of the proxy that has the bank, counted from 1 */
-    const char *name;    /* "control", "the proxy", "the agent" */
+    const char *name;    /* "control", "the proxy", "the agent", "sense" */
     uint32_t row;        /* PROCESS_* of cells.h */
     uint32_t hang_after; /* ticks */
     pid_t pid;           /* 0: does not run */
@@ -212,6 +215,13 @@ bool agent_is_wanted(const struct supervisor *s);
 void agent_follow(struct supervisor *s);
 /* A program before this one had started it: another takes its place. */
 void agent_renew(struct supervisor *s);
+
+/* supervisor_sense.c */
+bool sense_is_wanted(const struct supervisor *s);
+/* Starts and ends sense as the view in force wants it. */
+void sense_follow(struct supervisor *s);
+/* Another program takes over, or this one could not: what sense knows it knows again soon. */
+void sense_end_now(struct supervisor *s);
 
 /* supervisor_view.c */
 void view_offered(struct supervisor *s, uint64_t epoch, int fd); /* takes fd */

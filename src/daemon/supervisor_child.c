@@ -79,6 +79,8 @@ static void from_control(struct supervisor *s, struct ipc_message *m)
     case IPC_AGENT_REPORT:
     case IPC_ROLES:
     case IPC_SECRET:
+    case IPC_SENSE:
+    case IPC_FINDING:
     case IPC_TYPES: break;
     }
     log_warning(&s->log, "control sent a message of type %u that makes no sense", m->type);
@@ -104,7 +106,7 @@ static void on_message(struct ipc *i, struct ipc_message *m)
     else if (child_is_proxy(c))
         from_proxy(c, m);
     else
-        log_warning(&c->owner->log, "the agent sent a message of type %u, and has nothing to say",
+        log_warning(&c->owner->log, "%s sent a message of type %u, and has nothing to say", c->name,
                     m->type);
 }
 
@@ -157,18 +159,20 @@ static void join(struct child *control, struct child *proxy)
     close(pair[1]);
 }
 
-static void join_agent(struct child *control, struct child *agent)
+/* The agent, or sense. */
+static void join_other(struct child *control, struct child *other)
 {
     int pair[2];
-    if (!ipc_is_open(&control->ipc) || !ipc_is_open(&agent->ipc) || control->inherited ||
-        agent->foreign)
+    enum ipc_type type = other->index == CHILD_AGENT ? IPC_AGENT : IPC_SENSE;
+    if (!ipc_is_open(&control->ipc) || !ipc_is_open(&other->ipc) || control->inherited ||
+        other->foreign)
         return;
     if (net_message_pair(pair, NULL)) {
-        log_warning(&control->owner->log, "control and the agent cannot talk");
+        log_warning(&control->owner->log, "control and %s cannot talk", other->name);
         return;
     }
-    ipc_send(&control->ipc, IPC_AGENT, STR(""), &pair[0], 1, NULL);
-    ipc_send(&agent->ipc, IPC_AGENT, STR(""), &pair[1], 1, NULL);
+    ipc_send(&control->ipc, type, STR(""), &pair[0], 1, NULL);
+    ipc_send(&other->ipc, type, STR(""), &pair[1], 1, NULL);
     close(pair[0]);
     close(pair[1]);
 }
@@ -176,8 +180,8 @@ static void join_agent(struct child *control, struct child *agent)
 static void introduce(struct child *c)
 {
     struct supervisor *s = c->owner;
-    if (c->index == CHILD_AGENT) {
-        join_agent(&s->children[CHILD_CONTROL], c);
+    if (c->index == CHILD_AGENT || c->index == CHILD_SENSE) {
+        join_other(&s->children[CHILD_CONTROL], c);
         return;
     }
     if (child_is_proxy(c)) {
@@ -186,14 +190,16 @@ static void introduce(struct child *c)
     }
     for (unsigned i = CHILD_PROXY; i < CHILD_AGENT; i++)
         join(c, &s->children[i]);
-    join_agent(c, &s->children[CHILD_AGENT]);
+    join_other(c, &s->children[CHILD_AGENT]);
+    join_other(c, &s->children[CHILD_SENSE]);
 }
 
 static void brief_control(struct child *c)
 {
     struct supervisor *s = c->owner;
     ipc_send(&c->ipc, IPC_ADMIN_SOCKET, STR(""), &s->admin_fd, 1, NULL);
-    const struct child *others[] = {serving_proxy(s), &s->children[CHILD_AGENT]};
+    const struct child *others[] = {serving_proxy(s), &s->children[CHILD_AGENT],
+                                    &s->children[CHILD_SENSE]};
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         if (child_runs(others[i]))
             tell_control(others[i], IPC_CHILD_STARTED, 0, "runs");
@@ -236,7 +242,13 @@ static int execute(struct child *c, struct err *e)
         agent[more++] = "--programs";
     if (c->may & AGENT_MAY_ADDRESSES)
         agent[more] = "--addresses";
-    const char **argv = c->index == CHILD_CONTROL ? control : child_is_proxy(c) ? proxy : agent;
+    const char *sense[] = {
+        "holdfast", "@sense", "--state", s->state, "--log", level, node.n ? "--node" : NULL,
+        name,       NULL};
+    const char **argv = c->index == CHILD_CONTROL ? control
+                        : child_is_proxy(c)       ? proxy
+                        : c->index == CHILD_AGENT ? agent
+                                                  : sense;
     int pair[2];
     int r = net_message_pair(pair, e);
     if (r)
@@ -354,7 +366,8 @@ static void buried(struct child *c, int status)
         supervisor_stop_next(s);
     else if (failed)
         upgrade_go_back(s, "the new control died");
-    else if (c->index == CHILD_AGENT && !agent_is_wanted(s))
+    else if ((c->index == CHILD_AGENT && !agent_is_wanted(s)) ||
+             (c->index == CHILD_SENSE && !sense_is_wanted(s)))
         loop_timer_stop(s->loop, &c->again);
     else if (!child_is_proxy(c) || !handover_ended(c, c->role))
         start_again(c);
@@ -436,20 +449,26 @@ void child_set_role(struct child *c, enum proxy_role role)
 
 void child_init(struct supervisor *s, unsigned index)
 {
+    /* a proxy's row depends on the number of workers */
+    static const struct {
+        const char *name;
+        uint32_t row, hang_after;
+    } kinds[] = {{"control", PROCESS_CONTROL, CONTROL_HANGS_AFTER},
+                 {"the proxy", PROCESS_CONTROL, PROXY_HANGS_AFTER},
+                 {"the agent", PROCESS_AGENT, AGENT_HANGS_AFTER},
+                 {"sense", PROCESS_SENSE, SENSE_HANGS_AFTER}};
     struct child *c = &s->children[index];
-    bool control = index == CHILD_CONTROL, agent = index == CHILD_AGENT;
+    unsigned kind = index == CHILD_CONTROL ? 0
+                    : index == CHILD_AGENT ? 2
+                    : index == CHILD_SENSE ? 3
+                                           : 1;
     *c = (struct child){
         .owner = s,
         .index = index,
-        .bank = control || agent ? 0 : index - CHILD_PROXY,
-        .name = control ? "control"
-                : agent ? "the agent"
-                        : "the proxy",
-        /* a proxy's depends on the number of workers */
-        .row = agent ? PROCESS_AGENT : PROCESS_CONTROL,
-        .hang_after = control ? CONTROL_HANGS_AFTER
-                      : agent ? AGENT_HANGS_AFTER
-                              : PROXY_HANGS_AFTER,
+        .bank = kind == 1 ? index - CHILD_PROXY : 0,
+        .name = kinds[kind].name,
+        .row = kinds[kind].row,
+        .hang_after = kinds[kind].hang_after,
         .ipc = {.fd = -1, .on_message = on_message, .on_gone = on_gone},
     };
     timer_init(&c->again, start_now);

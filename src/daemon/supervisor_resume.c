@@ -143,6 +143,7 @@ void upgrade_confirm(struct supervisor *s)
     handover_switch(s);
     upgrade_state_free(&s->upgrade.from);
     agent_renew(s);
+    sense_follow(s);
     view_apply_waiting(s);
 }
 
@@ -412,6 +413,7 @@ static void begin_again(struct supervisor *s, const char *why)
     }
     upgrade_state_free(&s->upgrade.from);
     agent_follow(s);
+    sense_follow(s);
 }
 
 static int run(struct supervisor *s, const char *back, struct err *e)

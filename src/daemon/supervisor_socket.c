@@ -3,8 +3,9 @@
  * control is not trusted with the supervisor's rights. Where the supervisor is root, every path is
  * opened with the rights of control's own user first. Only where these do not suffice, and only if
  * the node's own file named the path at the start, when the supervisor read it itself, it uses its
- * own: what all nodes share came through control. In a reload it does so not through a symbolic link, which somebody who took control over may have
- * put there since. Addresses need no such care: listening on a port gives nothing away. */
+ * own: what all nodes share came through control. In a reload it does so not through a symbolic
+ * link, which somebody who took control over may have put there since. Addresses need no such care:
+ * listening on a port gives nothing away. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -156,8 +157,8 @@ static int open_socket(struct supervisor *s, const struct view_socket *k, bool t
         return open_plainly(k, trusted ? 0 : O_NOFOLLOW, e);
     if (e) {
         size_t n = strlen(e->text);
-        snprintf(e->text + n, sizeof e->text - n,
-                 " (a reload opens new paths as the user %s; %s)", s->user.name,
+        snprintf(e->text + n, sizeof e->text - n, " (a reload opens new paths as the user %s; %s)",
+                 s->user.name,
                  s->shared ? "name it in the node's own file and restart to have root open it"
                            : "a restart would open it as root");
     }

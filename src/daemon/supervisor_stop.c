@@ -34,14 +34,15 @@ static void finish(struct supervisor *s)
 void supervisor_stop_next(struct supervisor *s)
 {
     struct child *control = &s->children[CHILD_CONTROL], *agent = &s->children[CHILD_AGENT];
+    struct child *sense = &s->children[CHILD_SENSE];
     for (unsigned i = CHILD_PROXY; i < CHILD_AGENT; i++)
         if (child_runs(&s->children[i]))
             return;
-    struct child *next = child_runs(control) ? control : agent;
+    struct child *next = child_runs(control) ? control : child_runs(sense) ? sense : agent;
     if (!child_runs(next))
         finish(s);
     else if (s->phase == PHASE_DRAINING && !next->stop_ticks)
-        child_stop(next, true, next == control ? STOP_CONTROL_WITHIN : STOP_AGENT_WITHIN);
+        child_stop(next, true, next == agent ? STOP_AGENT_WITHIN : STOP_CONTROL_WITHIN);
 }
 
 static void cancel_restarts(struct supervisor *s)

@@ -277,8 +277,10 @@ void upgrade_try_to_leave(struct supervisor *s)
     if (!all_is_said(s))
         return;
     log_info(&s->log, "upgrade: holdfast %s takes the place of " HF_VERSION, s->upgrade.version);
+    sense_end_now(s);
     leave(s, &e);
     refuse(s, e.text);
+    sense_follow(s);
 }
 
 void upgrade_tick(struct supervisor *s)

@@ -80,7 +80,8 @@ void view_give(struct child *c)
     if (epoch == 0 || !ipc_is_open(&c->ipc) || c->foreign)
         return;
     send_epoch(c, IPC_VIEW_BEGIN, epoch, &s->now.view_fd);
-    if (c->index != CHILD_AGENT) /* it wants to know its services' commands, and listens nowhere */
+    /* Those two want to know what they run and read, and listen nowhere. */
+    if (c->index != CHILD_AGENT && c->index != CHILD_SENSE)
         send_sockets(c);
     send_epoch(c, IPC_VIEW_END, epoch, NULL);
     c->sent = epoch;
@@ -119,7 +120,9 @@ static void adopt(struct supervisor *s, struct held *next)
     for (unsigned i = CHILD_PROXY; i < CHILD_AGENT; i++)
         view_give(&s->children[i]);
     view_give(&s->children[CHILD_AGENT]);
+    view_give(&s->children[CHILD_SENSE]);
     agent_follow(s);
+    sense_follow(s);
 }
 
 static void apply(struct supervisor *s, uint64_t epoch, int fd)

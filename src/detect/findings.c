@@ -127,6 +127,58 @@ const char *finding_meaning(enum finding_kind k)
     return kinds[k].meaning;
 }
 
+size_t finding_rule(enum finding_kind k, char *out, size_t size)
+{
+    CHECK((unsigned)k < FINDING_KINDS);
+    struct out o = say_into(out, size);
+    if (kinds[k].certain)
+        say(&o, "raised at once: %s; over when its sense says so, not before ", kinds[k].meaning);
+    else
+        say(&o,
+            "raised when its signals add up to 1, halved every %u s: %s; over when its sense "
+            "says so or by silence, not before ",
+            (unsigned)(kinds[k].half_life / S), kinds[k].meaning);
+    say(&o, "%u s; at most %s", (unsigned)(kinds[k].hold / S), verdict_name(kinds[k].most));
+    return o.n;
+}
+
+bool finding_is_inside(enum finding_kind k)
+{
+    switch (k) {
+    case FINDING_SLOWER_THAN_POOL:
+    case FINDING_SLOWER_THAN_BEFORE:
+    case FINDING_MORE_ERRORS:
+    case FINDING_LOSSY_LINK:
+    case FINDING_ONE_WAY_LINK:
+    case FINDING_FLAPPING:
+    case FINDING_KINDS: return false;
+    case FINDING_LOG_RULE:
+    case FINDING_LOG_NEW_ERROR:
+    case FINDING_LOG_RATE:
+    case FINDING_LOG_FLOOD:
+    case FINDING_CPU_PRESSURE:
+    case FINDING_MEMORY_PRESSURE:
+    case FINDING_IO_PRESSURE:
+    case FINDING_RUN_QUEUE:
+    case FINDING_OOM_KILL:
+    case FINDING_MEMORY_LEAK:
+    case FINDING_DESCRIPTORS:
+    case FINDING_CONNTRACK:
+    case FINDING_PROCESSES:
+    case FINDING_DISK_SLOW:
+    case FINDING_DISK_ERROR:
+    case FINDING_DISK_NEARLY_FULL:
+    case FINDING_DISK_FULL:
+    case FINDING_DISK_READ_ONLY:
+    case FINDING_DISK_AILING:
+    case FINDING_CLOCK_STEP:
+    case FINDING_NIC_ERRORS:
+    case FINDING_NIC_DOWN:
+    case FINDING_HANG: return true;
+    }
+    return false;
+}
+
 /* ---- strength ---- */
 
 static double strength_at(const struct finding *f, uint64_t now)
@@ -136,14 +188,16 @@ static double strength_at(const struct finding *f, uint64_t now)
     return f->strength * exp2(-(double)(now - f->at) / (double)kinds[f->kind].half_life);
 }
 
-/* When silence has brought it to 1/2. */
+/* When silence has brought it to 1/2; one that is not raised yet: to so little that it helps no
+ * other signal any more. */
 static uint64_t fades_at(const struct finding *f)
 {
-    if (f->gone || f->strength <= 0.5)
+    double end = f->raised ? 0.5 : 0.0625;
+    if (f->gone || f->strength <= end)
         return f->at;
     if (kinds[f->kind].certain)
         return UINT64_MAX;
-    return f->at + (uint64_t)(log2(f->strength / 0.5) * (double)kinds[f->kind].half_life);
+    return f->at + (uint64_t)(log2(f->strength / end) * (double)kinds[f->kind].half_life);
 }
 
 static uint64_t ends_at(const struct finding *f)

@@ -7,7 +7,8 @@
  *   strength   s <- s * 2^(-(t - t0) / half_life) + weight, at most FINDING_MOST
  *   raised     s >= 1
  *   cleared    the sense says that it is gone, or s <= 1/2 by silence; either way not before `hold`
- *              has passed since it was raised, so that nothing flaps faster than that
+ *              has passed since it was raised, so that nothing flaps faster than that;
+ *              what was never raised is forgotten at s <= 1/16
  *   certain    counts as 1 at once and does not fade: it goes when its sense says so
  *
  * So a sense whose process died fades away by itself, and weak signals (weight 0.2: one of five
@@ -89,6 +90,10 @@ enum reason finding_reason(enum finding_kind k, enum verdict v);
 enum finding_kind finding_of_reason(enum reason r);
 /* One sentence on what the kind means, for `holdfast why` and the documentation. */
 const char *finding_meaning(enum finding_kind k);
+/* How one is raised and cleared, with its numbers. Terminated, cut to fit; returns the length. */
+size_t finding_rule(enum finding_kind k, char *out, size_t size);
+/* It is seen from inside, over no path: one node that says so is to be believed by all. */
+bool finding_is_inside(enum finding_kind k);
 
 enum {
     FINDINGS_MOST = 12, /* of one subject */
@@ -105,6 +110,7 @@ struct finding_signal {
     double weight;        /* 0..1; taken as 1 of a certain kind */
     uint16_t observer;    /* who says so: the owner's number, for the explanation */
     struct str says;      /* in words with the numbers and the threshold; copied, cut */
+    struct str sample;    /* the line or value itself, where there is one; for who asks why */
 };
 
 struct finding {

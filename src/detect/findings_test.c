@@ -32,8 +32,10 @@ static void weak_signals_add_up(void **state)
 {
     (void)state;
     struct findings f = {0};
-    for (uint64_t i = 0; i < 2; i++)
+    for (uint64_t i = 0; i < 2; i++) {
         assert_false(say_so(&f, FINDING_IO_PRESSURE, 0.4, 100 * S + i * S));
+        assert_false(findings_tick(&f, 100 * S + i * S + S / 2)); /* it forgets none of them */
+    }
     assert_null(findings_worst(&f));
     assert_true(say_so(&f, FINDING_IO_PRESSURE, 0.4, 102 * S));
     assert_int_equal(findings_worst(&f)->kind, FINDING_IO_PRESSURE);
@@ -201,6 +203,23 @@ static void names_and_reasons_go_both_ways(void **state)
     assert_false(reason_is_found(REASON_BEAT_FAILED));
 }
 
+static void each_kind_has_its_rule(void **state)
+{
+    (void)state;
+    char text[512], small[8];
+    for (unsigned k = 0; k < FINDING_KINDS; k++) {
+        size_t n = finding_rule((enum finding_kind)k, text, sizeof text);
+        assert_int_equal(n, strlen(text));
+        assert_non_null(strstr(text, finding_meaning((enum finding_kind)k)));
+        assert_non_null(strstr(text, verdict_name(finding_most((enum finding_kind)k))));
+        assert_true(finding_is_certain((enum finding_kind)k) == !strstr(text, "add up"));
+        finding_rule((enum finding_kind)k, small, sizeof small);
+        assert_int_equal(strlen(small), 7);
+    }
+    assert_true(finding_is_inside(FINDING_LOG_RULE));
+    assert_false(finding_is_inside(FINDING_SLOWER_THAN_POOL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +237,7 @@ int main(void)
         cmocka_unit_test(time_that_goes_back_changes_nothing),
         cmocka_unit_test(all_that_is_raised_is_told_the_worst_first),
         cmocka_unit_test(names_and_reasons_go_both_ways),
+        cmocka_unit_test(each_kind_has_its_rule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,7 @@
 #include "detect/fuse.h"
 
+#include "detect/findings.h"
+
 #include "base/base.h"
 #include "detect/say.h"
 
@@ -47,6 +49,29 @@ static bool has_settled(const struct observation *own, uint64_t settle, uint64_t
     return now >= own->since && now - own->since >= settle;
 }
 
+static bool is_inside(const struct observation *o)
+{
+    enum reason r = (enum reason)o->reason;
+    return reason_is_found(r) && finding_of_reason(r) < FINDING_KINDS &&
+           finding_is_inside(finding_of_reason(r));
+}
+
+/* Rule 6. */
+static void believe(struct fused *f, const struct observation *others, uint32_t n,
+                    const struct fuse_params *p, uint64_t now)
+{
+    for (uint32_t i = 0; i < MIN(n, (uint32_t)FUSE_OBSERVERS); i++) {
+        const struct observation *o = &others[i];
+        if (!is_inside(o) || !observation_knows(o, p->fresh, now) ||
+            (enum verdict)o->verdict <= f->verdict)
+            continue;
+        f->verdict = (enum verdict)o->verdict;
+        f->reason = (enum reason)o->reason;
+        f->certain = false;
+        f->others = true;
+    }
+}
+
 struct fused fuse(const struct observation *own, const struct observation *others, uint32_t n,
                   const struct fuse_params *p, uint64_t now)
 {
@@ -68,7 +93,7 @@ struct fused fuse(const struct observation *own, const struct observation *other
         f.seen[own->verdict]++;
     }
     if (own->verdict == VERDICT_FAILED) {
-        if (reaching > failing && has_settled(own, p->settle, now))
+        if (reaching > failing && !is_inside(own) && has_settled(own, p->settle, now))
             f.reason = REASON_OWN_PATH;
     } else if (failing >= 2 && failing * 2 > f.observers && !works_here(own, p->fresh, now)) {
         f.verdict = VERDICT_FAILED;
@@ -76,6 +101,7 @@ struct fused fuse(const struct observation *own, const struct observation *other
         f.certain = false;
         f.others = true;
     }
+    believe(&f, others, n, p, now);
     return f;
 }
 

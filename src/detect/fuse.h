@@ -15,6 +15,9 @@
  *   4. Who knows: who counts (the caller says so: alive, and neither isolated nor in a minority),
  *      told it within `fresh`, and has evidence: an instance that is unchecked there is unknown.
  *   5. Certainty (detect.h) is of the own path only.
+ *   6. What another node that counts sees from inside (its log, its machine: finding_is_inside) is
+ *      believed, the worst of it, where it is worse than what is known here: it is no matter of
+ *      paths. For the same reason a failure found here so is never my path.
  *
  * Own verdicts are told, never fused ones: nobody hears his own echo.
  *

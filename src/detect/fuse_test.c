@@ -7,6 +7,7 @@
 
 #include "base/base.h"
 #include "base/prng.h"
+#include "detect/findings.h"
 #include "detect/fuse.h"
 
 #define SECOND UINT64_C(1000000000)
@@ -239,6 +240,44 @@ static void test_random_clusters(void **state)
     assert_true(agreed > 1000 && own_path > 1000);
 }
 
+/* A program's own words are true wherever they are read. */
+static void test_what_is_seen_from_inside_is_believed(void **state)
+{
+    (void)state;
+    const enum reason log_failed = finding_reason(FINDING_LOG_RULE, VERDICT_FAILED);
+    const enum reason log_degraded = finding_reason(FINDING_LOG_RATE, VERDICT_DEGRADED);
+    struct observation own = here(REASON_CHECKS_PASS, true), others[2];
+    others[0] = sees(1, log_degraded);
+    struct fused f = fuse(&own, others, 1, &params, NOW);
+    assert_int_equal(f.verdict, VERDICT_DEGRADED);
+    assert_int_equal(f.reason, log_degraded);
+    assert_true(f.others && !f.certain);
+    /* the worst of several, in any order */
+    others[1] = sees(2, log_failed);
+    f = fuse(&own, others, 2, &params, NOW);
+    assert_int_equal(f.reason, log_failed);
+    struct observation swapped[2] = {others[1], others[0]};
+    f = fuse(&own, swapped, 2, &params, NOW);
+    assert_int_equal(f.reason, log_failed);
+    /* not of one that does not count, nor of old evidence, nor what is seen over a path */
+    others[1].counts = false;
+    f = fuse(&own, others, 2, &params, NOW);
+    assert_int_equal(f.reason, log_degraded);
+    others[1].counts = true;
+    others[1].at = NOW - FRESH - SECOND;
+    f = fuse(&own, others, 2, &params, NOW);
+    assert_int_equal(f.reason, log_degraded);
+    others[0] = sees(1, finding_reason(FINDING_SLOWER_THAN_POOL, VERDICT_DEGRADED));
+    f = fuse(&own, others, 1, &params, NOW);
+    assert_int_equal(f.verdict, VERDICT_HEALTHY);
+    /* what the own log says is no matter of the own path, though others reach it well */
+    own = here(log_failed, false);
+    others[0] = sees(1, REASON_CHECKS_PASS);
+    others[1] = sees(2, REASON_CHECKS_PASS);
+    f = fuse(&own, others, 2, &params, NOW);
+    assert_int_equal(f.reason, log_failed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_maintenance_keeps_what_was_good),
         cmocka_unit_test(test_it_says_who_sees_what),
         cmocka_unit_test(test_the_own_observation),
+        cmocka_unit_test(test_what_is_seen_from_inside_is_believed),
         cmocka_unit_test(test_random_clusters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

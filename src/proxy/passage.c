@@ -111,7 +111,7 @@ static size_t step_in(struct passage *p)
 {
     struct client *c = p->client;
     struct str bytes = stream_bytes(&c->s);
-    if (bytes.n == p->go) {
+    if (p->go == 0 || bytes.n == p->go) { /* all there is may go, or what there is is not enough */
         bool room = stream_compact(&c->s);
         if (room)
             stream_fill(&c->s, c->worker);

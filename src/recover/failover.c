@@ -1,7 +1,9 @@
 /* Facts put together, orders carried out. */
 #include "recover/failover_inside.h"
 
-#define SETTLE_NS      (20 * MS) /* what is under way may take so long; then it is cut */
+/* What was begun since all was quiet may take so long; then it is cut, as fronts do (gate.md). */
+#define SETTLE_NS      (350 * MS)
+#define BRIEF_NS       (10 * MS) /* the coordinator, while writers wait */
 #define SETTLE_LOOK_NS (MS / 2)  /* the proxies answer in their rows */
 #define YIELD_NS       (2 * SECOND)
 #define AGENT_NS       (5 * SECOND)
@@ -31,7 +33,8 @@ void failover_init(struct failover *f, const struct failover_params *p,
                             .agent_patience = 3 * f->params.agent_patience,
                             .retry = p->lease.lease / 2,
                             .idle_patience = 2 * p->lease.lease + f->params.agent_patience,
-                            .slack = SLACK};
+                            .slack = SLACK,
+                            .brief = BRIEF_NS};
     role_init(&f->role, &r, p->seed, now);
     f->record.r = (struct role_record){.primary = ROLE_NOBODY, .wanted = ROLE_NOBODY};
     f->record.from = ROLE_NOBODY;
@@ -285,8 +288,10 @@ static void to_agent(struct failover *f, enum role_what what, enum failover_act 
 
 static void hold(struct failover *f, uint64_t now)
 {
-    f->hold_until = now + f->params.hold;
-    f->held_at = now;
+    if (now >= f->hold_until) {
+        f->hold_until = now + f->params.hold;
+        f->held_at = now;
+    }
     f->settled_at = now + MIN(SETTLE_NS, f->params.hold);
     f->agent_does = ROLE_HOLD;
     f->agent_ticket = 0;
@@ -336,6 +341,7 @@ static void carry_out(struct failover *f, const struct role_order *o, uint64_t n
         f->say = true;
         return;
     case ROLE_PROMOTE: promote(f, now); return;
+    case ROLE_REHEARSE: rehearse_begin(f, now); return;
     case ROLE_HOLD: hold(f, now); return;
     case ROLE_UNHOLD: f->hold_until = f->held_at = 0; return;
     case ROLE_DEMOTE:
@@ -372,7 +378,7 @@ void failover_cas_answer(struct failover *f, uint64_t ticket, enum failover_outc
 void failover_read_answer(struct failover *f, uint64_t ticket, bool ok,
                           const struct failover_record *r, uint64_t now)
 {
-    if (!ticket || ticket != f->read_ticket)
+    if (!ticket || rehearse_read(f, ticket, ok) || ticket != f->read_ticket)
         return;
     f->read_ticket = 0;
     f->facts.read = ok ? PROGRESS_DONE : PROGRESS_FAILED;
@@ -442,6 +448,7 @@ static void look_at_time(struct failover *f, uint64_t now)
         else
             wake_at(f, MIN(f->settled_at, now + SETTLE_LOOK_NS));
     }
+    rehearse_step(f, now);
     uint64_t late = f->agent_since + f->params.agent_patience;
     if (f->agent_ticket && now >= late) {
         f->agent_ticket = 0;
@@ -476,8 +483,10 @@ static void step(struct failover *f, uint64_t now)
         take_over(f, now);
         struct role_order o = role_step(&f->role, &f->facts, now);
         tell_state(f, before, now);
-        if (f->role.state == ROLE_DEMOTES || f->role.state == ROLE_REPLICA)
+        if (f->role.state != ROLE_YIELDS && f->role.state != ROLE_HANDS_OVER)
             f->hold_until = 0;
+        if (f->role.state == ROLE_PRIMARY)
+            f->held_at = 0;
         if (o.what == ROLE_NOTHING && f->role.state == before)
             return;
         carry_out(f, &o, now);

@@ -87,6 +87,8 @@ struct failover_params {
     uint64_t lag_time; /* an in-sync place that acknowledges nothing for so long is in sync no more;
                           0: a second */
     uint64_t hold;     /* ns: writers wait so long at most */
+    bool rehearses;    /* an instance that answers fences at once, and a gate that tells when it is
+                          quiet */
     uint64_t agent_patience; /* 0: 5 s */
     bool failback;
     uint32_t flaps; /* 0: no damping */
@@ -227,6 +229,12 @@ struct failover_fence {
     bool promotes;
     const char *failed; /* why it came to nothing; NULL: the agent could not be asked */
 };
+struct failover_rehearsal {
+    uint8_t stage, with; /* failover_rehearse.c; place */
+    bool heard, read;
+    uint64_t since, ticket;
+    const char *failed; /* why the last one came to nothing */
+};
 /* A fence that another node asked of us. */
 struct failover_fenced {
     uint64_t epoch;  /* the highest: nothing older is followed */
@@ -267,6 +275,7 @@ struct failover {
     enum role_what agent_does;
     struct failover_fence fence;
     struct failover_fenced fenced;
+    struct failover_rehearsal rehearsal;
     struct failover_insync insync;
     uint64_t promoted; /* epoch: the gate is open under it; 0 */
     uint64_t resumed;  /* epoch: another process acted under it before, and left this row; 0 */

@@ -57,6 +57,13 @@ enum role_progress fence_step(struct failover *f, uint64_t now);
 void fenced_asked(struct failover *f, uint8_t by, const struct role_message *m);
 void fenced_step(struct failover *f, uint64_t now);
 
+/* failover_rehearse.c */
+void rehearse_begin(struct failover *f, uint64_t now);
+void rehearse_heard(struct failover *f, uint8_t from, const struct role_message *m);
+/* True: the ticket was its. */
+bool rehearse_read(struct failover *f, uint64_t ticket, bool ok);
+void rehearse_step(struct failover *f, uint64_t now);
+
 /* failover_insync.c */
 void insync_reset(struct failover *f);
 void insync_step(struct failover *f, uint64_t now);

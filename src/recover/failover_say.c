@@ -60,7 +60,10 @@ void failover_hear(struct failover *f, uint8_t from, const struct role_message *
             fenced_asked(f, from, m);
         return;
     case ROLE_FENCED:
-    case ROLE_UNFENCED: fence_heard(f, from, m, now); return;
+    case ROLE_UNFENCED:
+        rehearse_heard(f, from, m);
+        fence_heard(f, from, m, now);
+        return;
     case ROLE_STEP: chain_heard(f, from, m, now); return;
     case ROLE_KINDS: return;
     }

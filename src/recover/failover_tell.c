@@ -34,8 +34,9 @@ void tell_state(struct failover *f, enum role_state before, uint64_t now)
         failover_tell(f, FAILOVER_NEWS_YIELDS, f->role.hands_to, "a switchover begins");
     if (before == ROLE_YIELDS && s == ROLE_PRIMARY) {
         f->stays_at = now;
-        failover_tell(f, FAILOVER_NEWS_STAYS, f->role.hands_to,
-                      "the switchover was given up: the other one did not catch up in time");
+        failover_tell(f, FAILOVER_NEWS_STAYS, f->role.hands_to, "the switchover was given up: %s",
+                      f->rehearsal.failed ? f->rehearsal.failed
+                                          : "the other one did not catch up in time");
     }
 }
 

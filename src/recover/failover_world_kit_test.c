@@ -536,6 +536,7 @@ static void begin(struct world *w, uint8_t i)
                                 .self = i,
                                 .sync = w->sync,
                                 .strict = w->strict,
+                                .rehearses = true,
                                 .hold = NODES * LEASE * TICK,
                                 .agent_patience = 2 * LEASE * TICK,
                                 .seed = prng_next(&w->prng)};

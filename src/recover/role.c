@@ -4,6 +4,7 @@
 
 /* A challenger that raises the epoch again so soon after we answered it means it. */
 #define ANSWER_ONCE_IN 10 /* leases */
+#define REHEARSE_AGAIN 5  /* beats */
 
 static const char *const names[ROLE_STATES] = {
     [ROLE_REPLICA] = "replica",       [ROLE_CHALLENGE] = "challenge",
@@ -476,9 +477,33 @@ static bool keeps_up(const struct role *r, const struct role_facts *f)
     return to->data == me->data && to->position + r->params.slack >= me->position;
 }
 
-/* The record first, still acting: the others learn it while this one ends. Then no write is let
- * in any more, what is under way ends with the demotion, and the lease is free. Whoever takes over
- * asks this node where it ended, and has all of it before it acts. */
+static struct role_order stay(struct role *r, uint64_t now)
+{
+    r->stays = r->hands_to;
+    enter(r, ROLE_PRIMARY, now);
+    return nothing();
+}
+
+/* Nothing is begun that could not be ended soon: the target, the coordinator and whoever has a
+ * command under way are asked before. */
+static struct role_order rehearse(struct role *r, const struct role_facts *f, uint64_t now)
+{
+    uint64_t again = r->rehearsed_at + REHEARSE_AGAIN * r->params.beat;
+    if (r->step && f->rehearsal == PROGRESS_RUNS)
+        return nothing();
+    if (r->step && f->rehearsal == PROGRESS_DONE) {
+        enter(r, ROLE_HANDS_OVER, now);
+        return nothing();
+    }
+    if (r->step && now < again) {
+        wait_until(r, again);
+        return nothing();
+    }
+    r->step = 1;
+    r->rehearsed_at = now;
+    return order(ROLE_REHEARSE, "whether a switchover would be short");
+}
+
 static struct role_order as_yielder(struct role *r, const struct role_facts *f, uint64_t now)
 {
     uint64_t until = r->since + r->params.yield_patience;
@@ -487,35 +512,62 @@ static struct role_order as_yielder(struct role *r, const struct role_facts *f, 
         enter(r, ROLE_PRIMARY, now); /* it knows what to do */
         return nothing();
     }
-    if (!f->coordinator || now >= until || !is_candidate(f, r->hands_to)) {
-        r->stays = r->hands_to;
-        enter(r, ROLE_PRIMARY, now);
-        return nothing();
-    }
+    if (!f->coordinator || now >= until || !is_candidate(f, r->hands_to))
+        return stay(r, now);
     wait_until(r, MIN(until, f->deadline));
-    if (keeps_up(r, f))
-        enter(r, ROLE_HANDS_OVER, now);
-    return nothing();
+    return keeps_up(r, f) || r->step ? rehearse(r, f, now) : nothing();
 }
 
-static struct role_order given(struct role *r, const struct role_facts *f, uint64_t now)
+enum { GIVER_ASKS = 1, GIVER_GOES_ON, GIVER_READS, GIVER_HOLDS };
+
+/* Whether the record names the other one. It acts on meanwhile: the lease says until when. */
+static struct role_order was_given(struct role *r, const struct role_facts *f, uint64_t now)
 {
-    if (f->cas_unknown) { /* acting on is safe: the lease says until when */
-        r->epoch = MAX(r->epoch, f->record.epoch);
-        leave(r, now);
-        return nothing();
-    }
-    if (f->cas == PROGRESS_RUNS)
-        return nothing();
-    if (f->cas != PROGRESS_DONE) { /* the record is another by now: once more, after a while */
+    uint64_t again = r->since + r->params.retry;
+    bool reads = r->step == GIVER_READS;
+    if (reads && f->read == PROGRESS_DONE) { /* should it yet come, that is a higher epoch */
         be_quiet(r, now);
         enter(r, ROLE_PRIMARY, now);
         return nothing();
     }
-    r->step = 2;
-    return order(ROLE_HOLD, "another is primary now");
+    if (reads && (f->read == PROGRESS_RUNS || now < again)) {
+        if (f->read != PROGRESS_RUNS)
+            wait_until(r, again);
+        return nothing();
+    }
+    r->step = GIVER_READS;
+    r->since = now;
+    return read_record(f, "nobody answered whether the record names the other one");
 }
 
+/* Writers are held when the record is asked for; not for longer than a moment. */
+static struct role_order given(struct role *r, const struct role_facts *f, uint64_t now)
+{
+    bool other = f->record.epoch > r->epoch, theirs = f->record.primary == r->hands_to;
+    uint64_t brief = r->since + r->params.brief;
+    if (f->cas == PROGRESS_DONE || (f->cas != PROGRESS_RUNS && other && theirs)) {
+        r->step = GIVER_HOLDS;
+        return order(ROLE_HOLD, "another is primary now");
+    }
+    if (r->step == GIVER_ASKS && (now >= brief || f->cas_unknown)) {
+        r->step = GIVER_GOES_ON;
+        return order(ROLE_UNHOLD, "the coordinator takes its time");
+    }
+    if (f->cas == PROGRESS_RUNS) {
+        if (r->step == GIVER_ASKS)
+            wait_until(r, brief);
+        return nothing();
+    }
+    if (f->cas_unknown && !other && !f->outdated)
+        return was_given(r, f, now);
+    be_quiet(r, now); /* the record is another by now, or as it was: once more, after a while */
+    enter(r, ROLE_PRIMARY, now);
+    return nothing();
+}
+
+/* The record first, still acting: the others learn it while this one ends. Then no write is let
+ * in any more, what is under way ends before the demotion, and the lease is free. Whoever takes
+ * over asks this node where it ended, and has all of it before it acts. */
 static struct role_order as_giver(struct role *r, const struct role_facts *f, uint64_t now)
 {
     if (f->lease != LEASE_HELD || now >= f->deadline) {
@@ -523,11 +575,12 @@ static struct role_order as_giver(struct role *r, const struct role_facts *f, ui
         return nothing();
     }
     wait_until(r, f->deadline);
-    switch (r->step) {
-    case 0: r->step = 1; return write_record(f, r->hands_to, "a planned switchover");
-    case 1: return given(r, f, now);
-    default: break;
+    if (r->step == 0) {
+        r->step = GIVER_ASKS;
+        return write_record(f, r->hands_to, "a planned switchover");
     }
+    if (r->step != GIVER_HOLDS)
+        return given(r, f, now);
     if (f->agent == PROGRESS_RUNS)
         return nothing();
     be_quiet(r, now);

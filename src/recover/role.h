@@ -25,6 +25,7 @@ struct role_params {
     uint64_t retry;          /* after what failed: at least so long, and up to twice that */
     uint64_t idle_patience;  /* who is recorded and does not act for so long is lost */
     uint64_t slack;          /* a target that is so far behind is let catch up first */
+    uint64_t brief;          /* writers wait no longer for the coordinator's answer to a giver */
 };
 
 enum role_instance { INSTANCE_UNKNOWN, INSTANCE_DOWN, INSTANCE_REPLICA, INSTANCE_PRIMARY };
@@ -78,12 +79,13 @@ struct role_facts {
     uint64_t lease_epoch, deadline, gate;
     bool outdated;
     /* orders */
-    enum role_progress cas;   /* PROGRESS_FAILED: conflict, or it did not happen */
-    bool cas_lost;            /* failed: another was faster */
-    bool cas_unknown;         /* no answer: the record must be read before anything else */
-    enum role_progress read;  /* of ROLE_READ; done: `record` is what it brought */
-    uint64_t read_gate;       /* the gate at which that read was sent */
-    enum role_progress agent; /* of the latest PROMOTE, DEMOTE, FOLLOW or HOLD */
+    enum role_progress cas;       /* PROGRESS_FAILED: conflict, or it did not happen */
+    bool cas_lost;                /* failed: another was faster */
+    bool cas_unknown;             /* no answer: the record must be read before anything else */
+    enum role_progress read;      /* of ROLE_READ; done: `record` is what it brought */
+    uint64_t read_gate;           /* the gate at which that read was sent */
+    enum role_progress rehearsal; /* of ROLE_REHEARSE; done: writers are held */
+    enum role_progress agent;     /* of the latest PROMOTE, DEMOTE, FOLLOW or HOLD */
 };
 
 enum role_state {
@@ -103,13 +105,14 @@ const char *role_state_name(enum role_state s);
 
 enum role_what {
     ROLE_NOTHING,
-    ROLE_CAS,     /* write `record` if its revision is still `expected` */
-    ROLE_READ,    /* linearizably; it is about `gate` */
-    ROLE_ACQUIRE, /* lease_want(epoch) */
-    ROLE_CONFIRM, /* lease_confirm(gate, epoch) */
-    ROLE_DROP,    /* lease_drop */
-    ROLE_PROMOTE, /* fence what is older than the epoch, then promote; then the gate opens */
-    ROLE_HOLD,    /* writers wait at the gate */
+    ROLE_CAS,      /* write `record` if its revision is still `expected` */
+    ROLE_READ,     /* linearizably; it is about `gate` */
+    ROLE_ACQUIRE,  /* lease_want(epoch) */
+    ROLE_CONFIRM,  /* lease_confirm(gate, epoch) */
+    ROLE_DROP,     /* lease_drop */
+    ROLE_PROMOTE,  /* fence what is older than the epoch, then promote; then the gate opens */
+    ROLE_REHEARSE, /* ask whether a switchover to `hands_to` would be short now; then hold */
+    ROLE_HOLD,     /* writers wait at the gate */
     ROLE_UNHOLD,
     ROLE_DEMOTE, /* the gate closes at once; the instance becomes a replica, or is stopped */
     ROLE_FOLLOW, /* the record's primary */
@@ -131,6 +134,7 @@ struct role {
     uint64_t lost_at;                /* when the primary was first seen to be lost; 0: it is not */
     uint64_t epoch;                  /* acquired, or being so */
     uint64_t raised_at;              /* 0: it never answered a higher epoch */
+    uint64_t rehearsed_at;           /* ROLE_YIELDS: the last time */
     uint64_t idle_since, idle_epoch; /* the recorded primary does not act */
     uint64_t follows_epoch, followed_at;
     uint8_t follows;  /* whom the instance was told to follow; ROLE_NOBODY */

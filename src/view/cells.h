@@ -26,7 +26,7 @@
 
 enum {
     CELLS_MAGIC = 0x48464331,
-    CELLS_VERSION = 9,
+    CELLS_VERSION = 10,
     CELLS_MAX_WORKERS = 64,
     CELLS_BANKS = 4,
     CELLS_LISTENERS = 4096,
@@ -44,9 +44,16 @@ struct cells_header {
 
 typedef _Atomic uint64_t cell;
 
-/* Rows: 0 supervisor, 1 control, 2 agent, 3 proxy's main thread, 4 + w: proxy worker w. Those of
- * bank 0; behind them main thread and workers of bank 1, and so on. */
-enum { PROCESS_SUPERVISOR, PROCESS_CONTROL, PROCESS_AGENT, PROCESS_PROXY, PROCESS_WORKER0 };
+/* Rows: 0 supervisor, 1 control, 2 agent, 3 sense, 4 proxy's main thread, 5 + w: proxy worker w.
+ * Those of bank 0; behind them main thread and workers of bank 1, and so on. */
+enum {
+    PROCESS_SUPERVISOR,
+    PROCESS_CONTROL,
+    PROCESS_AGENT,
+    PROCESS_SENSE,
+    PROCESS_PROXY,
+    PROCESS_WORKER0
+};
 struct process_row {
     _Alignas(64) cell beat; /* rises while the owner's loop turns; writer: the owner */
     cell pid;               /* writer: supervisor */
@@ -62,6 +69,9 @@ struct process_row {
     cell cut_slow;          /* clients cut for less than min-rate */
     cell buffers;           /* gauge: bytes of the buffers that it has */
     cell drain_cut;         /* connections that were cut at the end of a drain (workers) */
+    /* sense only, all totals */
+    cell log_lines, log_bytes;           /* read of logs */
+    cell log_shed_lines, log_shed_bytes; /* skipped: they came faster than they can be read */
     /* a proxy's main thread only; writer: supervisor */
     cell generation; /* which proxy has the bank, counted from 1; 0: nobody ever had it */
     cell role;       /* enum proxy_role */

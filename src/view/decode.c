@@ -239,6 +239,35 @@ static void get_beats(struct decoder *d)
     }
 }
 
+static void get_log_rules(struct decoder *d, struct view_read_log *l)
+{
+    l->rules = get_array(d, &l->n_rules, VIEW_LOG_RULE_MIN, sizeof *l->rules);
+    for (uint32_t k = 0; k < l->n_rules && !d->r.failed; k++) {
+        l->rules[k].match = get_text(d);
+        l->rules[k].except = get_text(d);
+        l->rules[k].over = get_u32(&d->r);
+        l->rules[k].window = get_u64(&d->r);
+        l->rules[k].verdict = get_u8(&d->r);
+    }
+}
+
+static void get_logs(struct decoder *d)
+{
+    struct view *v = d->v;
+    v->logs = get_array(d, &v->n_logs, VIEW_LOG_MIN, sizeof *v->logs);
+    for (uint32_t i = 0; i < v->n_logs && !d->r.failed; i++) {
+        struct view_read_log *l = &v->logs[i];
+        l->subject = get_u8(&d->r);
+        l->service = get_text(d);
+        l->instance = get_text(d);
+        l->path = get_text(d);
+        l->unit = get_text(d);
+        get_words(d, &l->packs);
+        get_log_rules(d, l);
+        l->learn = get_u64(&d->r);
+    }
+}
+
 static void get_coordinator(struct decoder *d, struct view_coordinator *c)
 {
     c->kind = get_u8(&d->r);
@@ -302,6 +331,7 @@ static void get_view(struct decoder *d)
         v->tokens[i].rights = get_u32(&d->r);
     }
     get_beats(d);
+    get_logs(d);
     get_cluster(d, &v->cluster);
 }
 

@@ -176,6 +176,29 @@ static void put_beats(struct buf *b, const struct view *v)
     }
 }
 
+static void put_logs(struct buf *b, const struct view *v)
+{
+    put_u32(b, v->n_logs);
+    for (uint32_t i = 0; i < v->n_logs; i++) {
+        const struct view_read_log *l = &v->logs[i];
+        put_u8(b, l->subject);
+        put_str(b, l->service);
+        put_str(b, l->instance);
+        put_str(b, l->path);
+        put_str(b, l->unit);
+        put_words(b, &l->packs);
+        put_u32(b, l->n_rules);
+        for (uint32_t k = 0; k < l->n_rules; k++) {
+            put_str(b, l->rules[k].match);
+            put_str(b, l->rules[k].except);
+            put_u32(b, l->rules[k].over);
+            put_u64(b, l->rules[k].window);
+            put_u8(b, l->rules[k].verdict);
+        }
+        put_u64(b, l->learn);
+    }
+}
+
 static void put_coordinator(struct buf *b, const struct view_coordinator *c)
 {
     put_u8(b, c->kind);
@@ -254,6 +277,7 @@ void view_encode(const struct view *v, struct buf *out)
         put_u32(out, v->tokens[i].rights);
     }
     put_beats(out, v);
+    put_logs(out, v);
     put_cluster(out, &v->cluster);
     if (!out->failed)
         put_u64(out, view_sum((struct str){out->p + start, out->n - start}));

@@ -236,6 +236,7 @@ int view_verify(const struct view *v, struct err *e)
     int rc = verify_sockets(v, e);
     rc = rc ? rc : verify_tokens(v, e);
     rc = rc ? rc : verify_beats(v, e);
+    rc = rc ? rc : verify_logs(v, e);
     rc = rc ? rc : verify_resolver(&v->resolver, e);
     rc = rc ? rc : verify_audit(&v->audit, e);
     rc = rc ? rc : verify_cluster(v, e);

@@ -16,6 +16,8 @@ int verify_instances(const struct view_service *s, struct err *e);
 int verify_sources(const struct view_service *s, struct err *e);
 /* verify_cluster.c */
 int verify_cluster(const struct view *v, struct err *e);
+/* verify_log.c */
+int verify_logs(const struct view *v, struct err *e);
 /* verify_primary.c */
 int verify_primary(const struct view *v, const struct view_service *s, struct err *e);
 /* verify_rules.c */

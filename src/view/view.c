@@ -62,6 +62,11 @@ bool view_wants_agent(const struct view *v)
     return primaries || v->cluster.coordinator.kind == COORDINATOR_MANAGED;
 }
 
+bool view_wants_sense(const struct view *v)
+{
+    return v->n_logs > 0;
+}
+
 const struct view_node *view_node_find(const struct view *v, struct str name)
 {
     for (uint32_t i = 0; i < v->cluster.n_nodes; i++)

@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "balance/balance.h"
+#include "detect/findings.h"
 
 enum {
     VIEW_MAX_SERVICES = 4096,
@@ -23,9 +24,14 @@ enum {
     VIEW_MAX_VOTERS = 5,
     VIEW_MAX_ENDPOINTS = 16,
     VIEW_MAX_BEATS = 1024,
+    VIEW_MAX_LOGS = 1024,
+    VIEW_MAX_LOG_RULES = 64, /* of one log */
+    VIEW_MAX_LOG_PATTERN = 1024,
+    VIEW_MAX_LOG_OVER = 1000000,
+    VIEW_MAX_LOG_PATH = 1024,
     VIEW_MAX_ON = 16,      /* nodes that one service may run on */
     VIEW_MAX_COMMAND = 64, /* a program and its arguments */
-    VIEW_FORMAT = 5,       /* of the encoding; a decoder refuses others */
+    VIEW_FORMAT = 6,       /* of the encoding; a decoder refuses others */
     VIEW_MAX_WORKERS = 64,
     VIEW_MAX_WEIGHT = 1000,
     VIEW_MAX_ATTEMPTS = 16,
@@ -443,6 +449,26 @@ struct view_beat {
     uint8_t digest[32];    /* SHA-256 of that; else zeros */
 };
 
+/* A log that is read for what it tells of its subject (docs/logs.md). */
+struct view_log_rule {
+    struct str match;  /* a pattern */
+    struct str except; /* lines that match it too do not count; empty: none */
+    uint32_t over;     /* so many lines, at least 1, */
+    uint64_t window;   /* within so much time */
+    uint8_t verdict;   /* VERDICT_DEGRADED or VERDICT_FAILED */
+};
+struct view_read_log {
+    uint8_t subject;         /* SUBJECT_NODE, SUBJECT_SERVICE or SUBJECT_INSTANCE */
+    struct str service;      /* by name; empty of a node */
+    struct str instance;     /* by name; empty but of an instance */
+    struct str path;         /* absolute; empty: of a unit */
+    struct str unit;         /* of the systemd journal, as in "redis.service"; empty: of a file */
+    struct view_words packs; /* of rules, by name */
+    struct view_log_rule *rules;
+    uint32_t n_rules;
+    uint64_t learn; /* ns until what is normal is known; 0: it is not learnt */
+};
+
 /* A machine of the cluster. */
 enum node_role {
     NODE_MEMBER,
@@ -520,6 +546,8 @@ struct view {
     uint32_t n_tokens;
     struct view_beat *beats;
     uint32_t n_beats;
+    struct view_read_log *logs; /* no two have one subject and place */
+    uint32_t n_logs;
     struct view_cluster cluster;
 };
 
@@ -529,6 +557,8 @@ const struct view_node *view_self(const struct view *v);
 int view_place(const struct view_service *s, uint32_t node);
 /* Does a node with this view run programs of others? */
 bool view_wants_agent(const struct view *v);
+/* ... or has it something to read besides: logs? */
+bool view_wants_sense(const struct view *v);
 /* NULL when the cluster has none of this name. */
 const struct view_node *view_node_find(const struct view *v, struct str name);
 

@@ -155,6 +155,26 @@ static void add_cluster(struct view *v)
     v->sockets[4] = (struct view_socket){SOCKET_GOSSIP, k->nodes[1].address};
 }
 
+static void add_logs(struct view *v)
+{
+    v->n_logs = 2;
+    v->logs = arena_array(&v->arena, 2, sizeof *v->logs);
+    struct view_log_rule *r = arena_array(&v->arena, 1, sizeof *r);
+    r[0] = (struct view_log_rule){STR("FATAL|PANIC"), STR("test"), 5, 10 * SECOND, VERDICT_FAILED};
+    v->logs[0] = (struct view_read_log){.subject = SUBJECT_INSTANCE,
+                                        .service = STR("web"),
+                                        .instance = STR("10.0.0.1:80"),
+                                        .path = STR("/var/log/app.log"),
+                                        .rules = r,
+                                        .n_rules = 1};
+    struct str *packs = arena_array(&v->arena, 1, sizeof *packs);
+    packs[0] = STR("systemd");
+    v->logs[1] = (struct view_read_log){.subject = SUBJECT_NODE,
+                                        .unit = STR("redis.service"),
+                                        .packs = {packs, 1},
+                                        .learn = 300 * SECOND};
+}
+
 static void add_beats(struct view *v)
 {
     v->n_beats = 2;
@@ -224,6 +244,7 @@ static struct view *full(void)
     v->sockets[2] = (struct view_socket){SOCKET_HTTP, address("[::1]:8081")};
     add_cluster(v);
     add_beats(v);
+    add_logs(v);
     v->services[0].n_sockets = 2;
     v->services[0].sockets = arena_array(&v->arena, 2, sizeof(uint32_t));
     v->services[0].sockets[1] = 2;
@@ -278,6 +299,15 @@ static void round_trip(void **state)
     assert_true(str_eq(back->beats[0].name, STR("backup")) && back->beats[0].secret);
     assert_int_equal(back->beats[0].grace, 60 * SECOND);
     assert_int_equal(back->beats[0].digest[2], 3);
+    assert_int_equal(back->n_logs, 2);
+    assert_true(str_eq(back->logs[0].path, STR("/var/log/app.log")));
+    assert_true(str_eq(back->logs[0].rules[0].except, STR("test")));
+    assert_int_equal(back->logs[0].rules[0].over, 5);
+    assert_int_equal(back->logs[0].rules[0].window, 10 * SECOND);
+    assert_int_equal(back->logs[0].rules[0].verdict, VERDICT_FAILED);
+    assert_true(str_eq(back->logs[1].unit, STR("redis.service")));
+    assert_true(str_eq(back->logs[1].packs.list[0], STR("systemd")));
+    assert_int_equal(back->logs[1].learn, 300 * SECOND);
     assert_true(str_eq(back->cluster.key_file, STR("/etc/cluster.key")));
     const struct view_service *web = view_service_find(back, STR("web"));
     assert_non_null(web);
@@ -546,6 +576,16 @@ static void bounds_are_checked(void **state)
     REFUSED(v->sockets[2].addr, v->sockets[0].addr);
     REFUSED(v->sockets[6].addr, address("unix:/run/beats"));
     REFUSED(v->sockets[6].use, (uint8_t)SOCKET_BEAT); /* of the other's address */
+    REFUSED(v->logs[0].subject, SUBJECT_DISK);
+    REFUSED(v->logs[0].service, STR(""));
+    REFUSED(v->logs[0].instance, STR(""));
+    REFUSED(v->logs[0].path, STR("app.log"));
+    REFUSED(v->logs[0].unit, STR("a.service"));
+    REFUSED(v->logs[0].rules[0].match, STR(""));
+    REFUSED(v->logs[0].rules[0].over, 0);
+    REFUSED(v->logs[0].rules[0].window, (uint64_t)0);
+    REFUSED(v->logs[0].rules[0].verdict, VERDICT_SUSPECT);
+    REFUSED(v->logs[1].learn, VIEW_MAX_DURATION + 1);
     REFUSED(v->beats[1].name, STR("backup"));
     REFUSED(v->beats[1].name, STR(""));
     REFUSED(v->beats[1].every, (uint64_t)0);
@@ -656,7 +696,7 @@ static void format_and_size(void **state)
     b.p[4] = 9;
     repair(&b);
     assert_int_equal(view_decode(buf_str(&b), &out, &e), -ERR_PROTO);
-    assert_string_equal(e.text, "the view has format 9, this program reads format 5");
+    assert_string_equal(e.text, "the view has format 9, this program reads format 6");
     assert_int_equal(view_decode((struct str){b.p, VIEW_MAX_BYTES + 1u}, &out, &e), -ERR_LIMIT);
     buf_free(&b);
     view_free(v);

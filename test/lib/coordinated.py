@@ -78,12 +78,29 @@ class Members:
         """Any node's certificate will do."""
         return {name: os.path.join(self.tls, file) for name, file in (("ca", "ca.pem"), ("cert", "node.pem"), ("key", "node.key"))}
 
+    def _etcdctl(self, urls, *words):
+        return subprocess.run([*self.prefix, "etcdctl", f"--cacert={self.files['ca']}", f"--cert={self.files['cert']}", f"--key={self.files['key']}",
+                               "--endpoints", ",".join(urls), *words],
+                              env=dict(os.environ, ETCDCTL_API="3"), capture_output=True, text=True, timeout=60 * PATIENCE)
+
+    def _status(self):
+        return json.loads(self._etcdctl(self.urls, "endpoint", "status", "-w", "json").stdout)
+
     def terms(self):
         """The highest term that a member knows."""
-        asked = subprocess.run([*self.prefix, "etcdctl", f"--cacert={self.files['ca']}", f"--cert={self.files['cert']}", f"--key={self.files['key']}",
-                                "--endpoints", ",".join(self.urls), "endpoint", "status", "-w", "json"],
-                               env=dict(os.environ, ETCDCTL_API="3"), capture_output=True, text=True, timeout=60 * PATIENCE)
-        return max(answer["Status"]["raftTerm"] for answer in json.loads(asked.stdout))
+        return max(answer["Status"]["raftTerm"] for answer in self._status())
+
+    def lead(self, name):
+        """That node's member is made the leader. Whether it was asked for: it takes a moment."""
+        url = self.urls[self.names.index(name)]
+        said = self._status()
+        leader = said[0]["Status"]["leader"]
+        by = {answer["Endpoint"]: answer["Status"]["header"]["member_id"] for answer in said}
+        if by[url] == leader:
+            return False
+        leads = next(u for u, member in by.items() if member == leader)
+        self._etcdctl([leads], "move-leader", f"{by[url]:x}")
+        return True
 
     def engine(self, prefix):
         options = [word for name, path in self.files.items() for word in (f"--{name}", path)]

@@ -21,7 +21,7 @@ FRONT_DOORS = {
     'wire': {'beat.h', 'cookie.h', 'dns.h', 'gossip.h', 'health.h', 'http1.h', 'lease.h', 'neighbour.h', 'proxy_protocol.h', 'resp.h', 'resp_frame.h', 'role.h', 'trace_context.h'},
     'conf': {'conf.h'},
     'view': {'view.h', 'cells.h', 'log_format.h'},
-    'detect': {'arrival.h', 'beat.h', 'detect.h', 'fuse.h', 'logs/logs.h', 'pace.h', 'probe.h', 'sketch.h'},
+    'detect': {'arrival.h', 'beat.h', 'detect.h', 'findings.h', 'fuse.h', 'logs/logs.h', 'pace.h', 'probe.h', 'sketch.h', 'vitals.h', 'vitals_parse.h'},
     'balance': {'admit.h', 'balance.h', 'breaker.h', 'outlier.h', 'quantile.h', 'rate.h', 'sticky.h'},
     'member': {'member.h'},
     'mesh': {'engine.h', 'leases.h', 'mesh.h', 'mesh_join.h', 'mesh_keys.h', 'mesh_token.h', 'seal.h'},      # the simulator runs the engine
@@ -31,6 +31,7 @@ FRONT_DOORS = {
     'proxy': {'proxy.h'},
     'audit': {'audit.h'},
     'admin': {'access.h', 'admin.h'},
+    'sense': {'follow.h', 'sense.h'},
     'daemon': {'daemon.h', 'paths.h'},      # a client finds the node's directory as the daemon does
     'cli': set(),       # the program itself: nobody includes it
 }
@@ -52,7 +53,8 @@ MAY_INCLUDE = {
     'proxy': {'os', 'wire', 'view', 'balance', 'detect'},
     'audit': {'os'},
     'admin': {'audit', 'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member'},
-    'daemon': {'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member', 'mesh', 'coord', 'recover', 'proxy', 'audit', 'admin'},
+    'sense': {'os', 'view', 'balance', 'detect'},
+    'daemon': {'sense', 'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member', 'mesh', 'coord', 'recover', 'proxy', 'audit', 'admin'},
     'cli': {'os', 'wire', 'view', 'conf', 'daemon', 'detect', 'admin', 'member', 'mesh', 'coord'},
 }
 SERVICES = {'proxy', 'admin'}

@@ -255,6 +255,43 @@ def test_a_killed_primary_is_known_at_once_and_comes_back_refusing_writes(three)
     assert a.redis()("GET", "x") == "1"
 
 
+def damage(node):
+    """Zeros in the middle of the file that it reads at its start, as a full disk may leave them; and it is killed."""
+    folder = os.path.join(node.state, "redis-cache", "appendonlydir")
+    time.sleep(1.2 * PATIENCE)      # appendfsync everysec
+    path = next(os.path.join(folder, f) for f in os.listdir(folder) if f.endswith(".incr.aof"))
+    with open(path, "r+b") as f:
+        f.seek(os.path.getsize(path) // 2)
+        f.write(bytes(64))
+    os.kill(node.last["pid"], signal.SIGKILL)
+    node.report("it is killed", state="down")
+
+
+def test_one_that_cannot_read_its_data_gets_all_of_it_from_the_primary(three):
+    a, b, _ = three
+    for i in range(200):
+        assert a.redis()("SET", f"key{i}", i) == "OK"
+    assert a.redis()("WAIT", 2, 5000) == 2
+    for _ in range(2):      # what was set aside before makes room
+        damage(b)
+        b.report("it cannot read its data", state="down", sentence="redis-server ended with status 1: it cannot read its data")
+        b.report("it joins again", joined=True, history=1)
+        assert b.redis()("GET", "key199") == "199"
+        assert os.path.isdir(os.path.join(b.state, "redis-cache.unreadable", "appendonlydir"))
+    assert "redis-cache.unreadable" in b.text()
+
+
+def test_one_that_follows_nobody_keeps_what_it_cannot_read(one):
+    one.promote(1)
+    for i in range(200):
+        assert one.redis()("SET", f"key{i}", i) == "OK"
+    damage(one)
+    for _ in range(3):
+        one.report("it cannot read its data", state="down", sentence="redis-server ended with status 1: it cannot read its data")
+    assert not os.path.exists(os.path.join(one.state, "redis-cache.unreadable"))
+    assert os.listdir(os.path.join(one.state, "redis-cache", "appendonlydir"))
+
+
 def test_it_may_be_promoted_again_with_what_lies_on_its_disk(one):
     one.promote(1)
     assert one.redis()("SET", "x", 1) == "OK"

@@ -26,7 +26,7 @@ INSTANCE = 6379
 
 @pytest.fixture
 def cluster(site):
-    with Roles(site, "abc", sync=1) as made:
+    with Roles(site, "abc", sync=1, more="flaps = 0") as made:
         yield made.begin()
 
 

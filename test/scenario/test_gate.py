@@ -573,6 +573,14 @@ def test_a_large_command_is_finished_before_the_hold(cluster):
         assert t.read() == "PONG"
 
 
+def test_large_commands_over_new_hops(cluster):
+    """A hop that is new finds more at once than fits beside what introduced it: all of it goes on."""
+    c = cluster(2)
+    c.elect(0)
+    for i in range(20):
+        assert c.gates[1].talk().do("SET", f"big{i}", "x" * 300_000) == "OK"
+
+
 def test_the_node_of_a_hop_is_lost(cluster):
     """Its connections hang; the record names another: those with nothing under way go on there, the others are cut within 1 s."""
     c = cluster(3)

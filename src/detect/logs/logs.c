@@ -271,7 +271,8 @@ struct logs *logs_new(const struct logs_params *p, uint64_t now)
     l->p = *p;
     l->now = now;
     l->due = now + RATES_TICK;
-    l->learn = (uint32_t)MIN(MAX(p->learning / RATES_TICK, RATES_LEAST), UINT32_MAX);
+    uint64_t ticks = p->learning ? p->learning / RATES_TICK : RATES_LEAST;
+    l->learn = (uint32_t)MIN(MAX(ticks, LOGS_LEARN_LEAST), UINT32_MAX);
     uint32_t n = p->rules ? rules_n(p->rules) : 0;
     l->rules = mem_zero(MAX(n, 1), sizeof *l->rules);
     l->miner = p->learn ? miner_new(MINER_MOST, gone, l) : NULL;

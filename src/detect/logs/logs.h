@@ -32,6 +32,7 @@
 enum {
     LOGS_QUIET = 12, /* ticks of RATES_TICK: a minute */
     LOGS_PAUSE = 3,
+    LOGS_LEARN_LEAST = 2,
     LOGS_TIMES = 3,
     LOGS_RAISED_MOST = 16,
     LOGS_BASELINE_MOST = 4 << 20
@@ -54,7 +55,9 @@ struct logs_finding {
 struct logs_params {
     struct rules *rules; /* NULL: none. Outlives the source */
     bool learn;
-    uint64_t learning; /* ns, at least RATES_LEAST ticks; 0: as many */
+    /* ns until new errors are told, at least LOGS_LEARN_LEAST ticks; rates take RATES_LEAST at
+     * least. 0: as many. */
+    uint64_t learning;
     void (*found)(void *context, const struct logs_finding *f);
     void *context;
 };

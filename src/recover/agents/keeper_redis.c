@@ -1,14 +1,21 @@
 /* The process: its directory is made by a program as the children's user (a disk that hangs hangs
- * that), then redis-server is executed and connected to, and again when it has ended. */
+ * that), then redis-server is executed and connected to, and again when it has ended.
+ *
+ * One that cannot read its own data (a full disk left zeros in its file) would end at each start.
+ * When it is to follow a primary all its data comes from there: what it has is set aside in a
+ * directory beside (one; an older one goes), for somebody to look at, and it begins with nothing.
+ * One that follows nobody keeps trying: what it has may be all there is. */
 #include "recover/agents/keeper_redis.h"
 
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define SHORTEST      (50 * NS_PER_MS)
 #define LONGEST       (5 * NS_PER_S)
 #define STEADY        (10 * NS_PER_S) /* so long it ran: the next wait is the shortest again */
 #define FOLDER_LIMIT  (10 * NS_PER_S)
+#define ASIDE_LIMIT   (60 * NS_PER_S) /* an older one may be large */
 #define CONNECT_EVERY (20 * NS_PER_MS)
 enum { REDIS_FILES = 65536 };
 
@@ -59,7 +66,8 @@ static void on_exit(struct runner *runner, int status)
     loop_timer_stop(k->loop, &r->look);
     r->life = REDIS_IDLE;
     k->report.pid = 0;
-    keeper_well(k, "redis-server %s", what);
+    r->unreadable = r->unreadable && WIFEXITED(status) && WEXITSTATUS(status);
+    keeper_well(k, "redis-server %s%s", what, r->unreadable ? ": it cannot read its data" : "");
     keeper_log(k, !k->ending, "%s", k->report.sentence);
     redis_role_dead(r);
     if (k->ending) {
@@ -95,9 +103,24 @@ static bool complains(struct str line)
     return any && has(line, STR(" # ")) && !has(line, STR("WARNING"));
 }
 
+/* What it says when a file of its own makes no sense; not when it could not be read. */
+static bool is_unreadable(struct str line)
+{
+    static const struct str says[] = {{"Bad file format reading the append only file", 44},
+                                      {"Wrong RDB checksum", 18},
+                                      {"RDB CRC error", 13},
+                                      {"Wrong signature trying to load DB", 33},
+                                      {"Internal error in RDB reading", 29}};
+    bool any = false;
+    for (size_t i = 0; i < ARRAY_LEN(says); i++)
+        any |= has(line, says[i]);
+    return any;
+}
+
 static void on_line(void *context, struct str line)
 {
     struct kept_redis *r = context;
+    r->unreadable |= is_unreadable(line);
     keeper_log(r->keeper, complains(line), "redis: " STR_FMT, STR_ARG(line));
 }
 
@@ -196,6 +219,7 @@ static void begin(struct kept_redis *r)
     r->asked_at = r->started;
     starved_open(&r->starved, r->runner.pid);
     r->fresh = true;
+    r->unreadable = false;
     k->report.pid = (uint32_t)r->runner.pid;
     k->report.starts++;
     keeper_well(k, "redis-server starts");
@@ -216,9 +240,49 @@ static void on_folder(void *context, const struct command_end *end)
         begin(r);
 }
 
+static void on_aside(void *context, const struct command_end *end)
+{
+    struct kept_redis *r = context;
+    struct err e;
+    r->folder = NULL;
+    if (command_result(end, "setting its data aside", &e)) {
+        unable(r, &e);
+        return;
+    }
+    keeper_log(r->keeper, true,
+               "redis-server cannot read its data, which is set aside as redis-%s.unreadable in "
+               "the state directory; all of it comes from the primary: delete what was set aside "
+               "when it is of no more use",
+               r->keeper->spec.service);
+    r->unreadable = false;
+    prepare(r);
+}
+
+static void set_aside(struct kept_redis *r)
+{
+    struct keeper *k = r->keeper;
+    char folder[REDIS_PATH], aside[REDIS_PATH + 16];
+    const char *const argv[] = {
+        "sh", "-c", "rm -rf -- \"$2\" && mv -T -- \"$1\" \"$2\"", "sh", folder, aside, NULL};
+    struct program what = {.path = "/bin/sh", .argv = argv, .envp = environment};
+    struct err e;
+    k->host->fill(k->host->context, &what);
+    r->life = REDIS_PREPARES;
+    loop_refresh(k->loop);
+    int rc = folder_of(k, folder, &e);
+    if (rc == 0)
+        snprintf(aside, sizeof aside, "%s.unreadable", folder);
+    if (rc || command_start(&r->folder, k->loop, &what, ASIDE_LIMIT, on_aside, r, &e))
+        unable(r, &e);
+}
+
 static void prepare(struct kept_redis *r)
 {
     struct keeper *k = r->keeper;
+    if (r->unreadable && r->follows == FOLLOWS_PRIMARY) {
+        set_aside(r);
+        return;
+    }
     char folder[REDIS_PATH];
     const char *const argv[] = {"mkdir", "-p", "-m", "0700", "--", folder, NULL};
     struct program what = {.path = "/bin/mkdir", .argv = argv, .envp = environment};

@@ -67,6 +67,7 @@ struct kept_redis {
     struct timer look;  /* the next look */
     struct timer limit; /* an order, or a demotion, must be done by then */
     uint64_t started, wait;
+    bool unreadable; /* it said so of its data since it was started */
     /* what it should follow, and what it was told last */
     enum redis_follows follows;
     uint8_t primary;        /* place; FOLLOWS_PRIMARY */
