@@ -232,6 +232,16 @@ static void passage_over(struct passage *p)
         client_linger(c);
 }
 
+/* Who is demoted ends its connections, and that may be seen here before it is heard that the gate
+ * has shut: then it is no end but a way that leads elsewhere, and is found to be that at once. */
+static bool is_demoted(struct passage *p)
+{
+    if (!p->here || !(p->leg.eof || p->leg.broken) || door_open(p->door))
+        return false;
+    door_look(p->door);
+    return true;
+}
+
 static bool more_in(const struct passage *p)
 {
     const struct stream *s = &p->client->s;
@@ -257,6 +267,8 @@ void passage_pump(struct passage *p)
             p->active_at = loop_now(c->worker->loop);
     }
     look_for_mark(p);
+    if (!c->s.broken && is_demoted(p))
+        return;
     pass_ends_on(p);
     if (c->s.broken || p->leg.broken)
         passage_cut(p);

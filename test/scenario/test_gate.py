@@ -313,6 +313,23 @@ def test_the_way_back_from_an_instance_that_ends(cluster):
             t.more()
 
 
+@pytest.mark.parametrize("front", [0, 1])
+def test_who_is_demoted_ends_no_client(cluster, front):
+    """Its connections end before anybody was told that the gate has shut: clients are led on, through one node and through two."""
+    c = cluster(2)
+    killed = 0
+    for _ in range(10):
+        c.elect(0)
+        t = c.gates[front].talk()
+        assert t.do("CLIENT", "SETNAME", "me") == "OK"
+        c.gates[0].quiet(gate=0)
+        killed += c.redis[0].do("CLIENT", "KILL", "TYPE", "normal")  # none, where the gate has looked by itself
+        c.elect(1)
+        assert t.do("CLIENT", "GETNAME") == "me"
+        t.close()
+    assert killed > 0
+
+
 def test_the_gate_speaks_its_secret(cluster):
     c = cluster(2)
     c.redis[0].do("CONFIG", "SET", "requirepass", "s3cret")
