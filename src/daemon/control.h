@@ -17,6 +17,7 @@
  *   control_gate.c    what the gates of services of kind primary are told beside the cells
  *   control_keys.c    the cluster's keys: who gets them, and when they become others
  *   control_pace.c    which instances are slower than their pool
+ *   control_pacer.c   which have become slow, err more or hang, as their answers show
  *   control_findings.c what the senses hold against subjects: logs, pressure, disks
  *   control_health.c  what the other nodes see of the instances, and what is made of it
  *   control_beat.c    jobs that say themselves that they live, kept in STATE/beats.json
@@ -128,6 +129,21 @@ struct pacing {
     uint64_t *scratch;       /* owned */
 };
 
+struct pacer;
+struct pacer_row;
+
+/* control_pacer.c's own. */
+struct pacers {
+    struct timer timer;
+    uint64_t at;                 /* ns, the latest look */
+    struct pacer_row **rows;     /* owned, by slot; NULL: it had no request yet */
+    uint64_t *idle;              /* owned, by slot: the requests that do not count */
+    struct pacer_row **services; /* owned, by the service's slot */
+    struct pacer **pool;         /* owned: of one service, for a look */
+    uint32_t *members;           /* owned: its instances */
+    uint32_t n_rows, n_services;
+};
+
 enum reload_state {
     RELOAD_IDLE,
     RELOAD_ASKED,     /* the supervisor has the view; somebody may wait for the answer */
@@ -170,6 +186,7 @@ struct control_options {
     uint64_t reload_deadline; /* ns */
     uint32_t probes;          /* in flight at most */
     uint64_t pace_window;     /* ns; 0: control_pace.c's own */
+    uint64_t pacer_look;      /* ns; 0: control_pacer.c's own */
     int memory_fd;            /* of process_memory.h */
 };
 
@@ -235,6 +252,7 @@ struct control {
     struct meshing meshing;
     struct timer beat, judge;
     struct pacing pacing;
+    struct pacers pacers;
     struct beating beating;
     struct configuring configuring;
     struct coordinating coordinating;
@@ -340,6 +358,11 @@ int pacing_init(struct control *c, struct err *e);
 void pacing_end(struct control *c);
 /* The slot has a new subject. */
 void pacing_begin(struct control *c, uint32_t slot);
+
+/* control_pacer.c, the same */
+int pacers_init(struct control *c, struct err *e);
+void pacers_end(struct control *c);
+void pacers_begin(struct control *c, uint32_t slot);
 
 /* control_health.c. For the mesh: */
 /* It is there (its send and isolated are called from now on), or gone (NULL). */

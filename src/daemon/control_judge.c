@@ -219,6 +219,8 @@ int judging_init(struct control *c, struct err *e)
     if (!c->subjects)
         return err_set(e, ERR_NOMEM, "no memory to judge %u instances", c->n_subjects);
     int code = pacing_init(c, e);
+    if (!code && (code = pacers_init(c, e)))
+        pacing_end(c);
     if (code) {
         mem_free(c->subjects);
         c->subjects = NULL;
@@ -234,6 +236,7 @@ void judging_end(struct control *c)
     if (c->subjects)
         loop_timer_stop(c->loop, &c->judge);
     pacing_end(c);
+    pacers_end(c);
     mem_free(c->subjects);
     c->subjects = NULL;
 }
@@ -307,6 +310,7 @@ static void adopt_slot(struct control *c, const struct view_service *service,
         s->good = (uint8_t)s->judge.verdict;
         s->good_reason = (uint8_t)s->judge.reason;
         pacing_begin(c, in->slot);
+        pacers_begin(c, in->slot);
     }
     s->epoch = c->view->epoch;
     s->service = service;

@@ -116,6 +116,7 @@ static void verdicts_stay_over_a_reload_and_go_with_their_address(void **state)
 static void answer(struct world *w, uint32_t slot, uint32_t n, uint64_t latency_us)
 {
     struct instance_row *row = cells_instance(&w->cells, 0, slot);
+    cell_add(&row->requests, n);
     cell_add(&row->ok, n);
     cell_add(&row->latency_us_sum, n * latency_us);
     cell_add(&row->latency[latency_bucket(latency_us)], n);
@@ -136,6 +137,7 @@ static void paced_world(struct world *w, const char *text)
     world_open(w);
     control_end(w);
     w->o.pace_window = 20 * NS_PER_MS;
+    w->o.pacer_look = 3600 * NS_PER_S; /* these tests are of who is left out */
     control_start(w);
     write_file(w, text);
     first_view(w);
@@ -218,6 +220,92 @@ static void slow_over_a_restart_and_a_reload(void **state)
     world_close(&w);
 }
 
+/* ---- pacers ---- */
+
+static const char pool[] = "workers = 1\n"
+                           "service web {\n"
+                           "  listen = http://127.0.0.1:8080\n"
+                           "  backend 127.0.0.1:1 { name = a }\n"
+                           "  backend 127.0.0.1:2 { name = b }\n"
+                           "  backend 127.0.0.1:3 { name = c }\n"
+                           "  check { none = yes }\n"
+                           "}\n";
+
+static void watched_world(struct world *w)
+{
+    world_open(w);
+    control_end(w);
+    w->o.pacer_look = 5 * NS_PER_MS;
+    control_start(w);
+    write_file(w, pool);
+    first_view(w);
+}
+
+static const struct finding *raised(struct world *w, enum subject_kind kind, const char *name)
+{
+    const struct finding_subject *s = control_held(&w->c, kind, str_of(name));
+    return s ? findings_worst(&s->findings) : NULL;
+}
+
+static void who_is_slower_is_degraded_without_a_setting(void **state)
+{
+    static struct world w;
+    watched_world(&w);
+    uint32_t slot = instance(&w, "b")->slot;
+    const struct instance_verdict *v = cells_verdict(&w.cells, slot);
+    ANSWER_UNTIL(&w, 200000, cell_get(&v->verdict) == VERDICT_DEGRADED);
+    const struct finding *f = raised(&w, SUBJECT_INSTANCE, "web/b");
+    CHECK(f);
+    assert_int_equal(f->kind, FINDING_SLOWER_THAN_POOL);
+    assert_int_equal(f->observer, FINDER_CONTROL);
+    assert_non_null(strstr(f->says, "the median of 2 others"));
+    const struct event *e = last_event(&w, EVENT_FINDING_RAISED);
+    CHECK(e);
+    assert_string_equal(e->subject, "web/b");
+    assert_null(raised(&w, SUBJECT_INSTANCE, "web/a"));
+    assert_null(raised(&w, SUBJECT_SERVICE, "web"));
+    ANSWER_UNTIL(&w, 39000, f->gone); /* its hold goes on */
+    world_close(&w);
+}
+
+static void who_errs_is_degraded(void **state)
+{
+    static struct world w;
+    watched_world(&w);
+    uint32_t slot = instance(&w, "c")->slot;
+    const struct instance_verdict *v = cells_verdict(&w.cells, slot);
+    for (int i = 0; i < 1000 && cell_get(&v->verdict) != VERDICT_DEGRADED; i++) {
+        cell_add(&cells_instance(&w.cells, 0, slot)->errors_5xx, i > 200 ? 2 : 0);
+        answer_all(&w, 40000);
+    }
+    const struct finding *f = raised(&w, SUBJECT_INSTANCE, "web/c");
+    CHECK(f);
+    assert_int_equal(f->kind, FINDING_MORE_ERRORS);
+    assert_null(raised(&w, SUBJECT_INSTANCE, "web/b"));
+    world_close(&w);
+}
+
+/* A worker's rows begin anew, and what a slot's former subject answered is not its successor's. */
+static void counters_that_fall_and_slots_that_change_say_nothing(void **state)
+{
+    static struct world w;
+    watched_world(&w);
+    uint32_t slot = instance(&w, "b")->slot;
+    struct instance_row *row = cells_instance(&w.cells, 0, slot);
+    for (int i = 0; i < 50; i++) {
+        answer_all(&w, 40000);
+        if (i % 10)
+            continue;
+        for (int k = 0; k < LATENCY_BUCKETS; k++)
+            cell_set(&row->latency[k], 0);
+        cell_set(&row->errors_5xx, i == 20 ? 1000 : 0);
+        cell_set(&row->requests, 0);
+        pacers_begin(&w.c, slot);
+    }
+    assert_null(raised(&w, SUBJECT_INSTANCE, "web/b"));
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +316,9 @@ int main(void)
         cmocka_unit_test(who_is_slower_than_the_pool_is_left_out_and_returns),
         cmocka_unit_test(without_the_setting_nobody_is_compared),
         cmocka_unit_test(slow_over_a_restart_and_a_reload),
+        cmocka_unit_test(who_is_slower_is_degraded_without_a_setting),
+        cmocka_unit_test(who_errs_is_degraded),
+        cmocka_unit_test(counters_that_fall_and_slots_that_change_say_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,7 +77,7 @@ def sleep(cluster, name):
     random.shuffle(pids)
     woke = now()
     for pid in pids:
-        os.kill(pid, signal.SIGCONT)
+        cluster.signal([pid], signal.SIGCONT)   # who woke before may have ended it
         time.sleep(random.choice((0, 0, 0.002, 0.02)))
     return at, woke
 
