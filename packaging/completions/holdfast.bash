@@ -48,13 +48,13 @@ _holdfast()
     --wait | -w)
         [[ ${COMP_WORDS[1]} == leave ]] || return
         ;;
-    --since | --until | --subject | --code | --at | --last | -n | --weight | --priority | --name | --node | --failed | --ttl | --note | --service) return ;;
+    --since | --until | --subject | --code | --at | --last | -n | --weight | --priority | --name | --node | --failed | --ttl | --note | --service | --mtbf | --repair | --copies | --voters | --sync | --detect | --failover | --data-mtbf | --resync | --lag) return ;;
     esac
     case ${COMP_WORDS[1]} in
     run) options='--log --node --state' ;;
     check) options='--node --json' ;;
     reload) options='--json --node --state --admin --token-file' ;;
-    plan) options='--json --node --state --admin --token-file' ;;
+    plan) options='--availability --mtbf --repair --copies --voters --sync --detect --failover --data-mtbf --resync --lag --json --node --state --admin --token-file' ;;
     apply | rollback) options='--yes --note --wait --json --node --state --admin --token-file' ;;
     history) options='--last --json --node --state --admin --token-file' ;;
     coordinator) options='backup restore --from --force --yes --wait --json --node --state --admin --token-file' ;;

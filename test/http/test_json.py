@@ -112,6 +112,7 @@ PRINTS = [
 ALONE = [("check", ["check", "FILE"], ["check"]), ("check", ["check", "BROKEN"], ["check"]),
          ("check", ["check", "CLUSTER", "--node", "b"], ["check"]),
          ("version", ["version"], ["version"]),
+         ("plan", ["plan", "--availability"], ["availability"]),
          ("key", ["key", "new", "KEYS"], ["key"]), ("key", ["key", "show", "KEYS"], ["key"])]
 CLUSTERED = {"join"}  # needs a cluster: scenario/test_keys.py
 

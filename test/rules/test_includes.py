@@ -19,9 +19,9 @@ FRONT_DOORS = {
     'base': {'base.h'},
     'os': {'os.h'},
     'wire': {'beat.h', 'cookie.h', 'dns.h', 'gossip.h', 'health.h', 'http1.h', 'lease.h', 'neighbour.h', 'proxy_protocol.h', 'resp.h', 'resp_frame.h', 'role.h', 'trace_context.h'},
-    'conf': {'conf.h'},
+    'conf': {'conf.h', 'scalar.h'},
     'view': {'view.h', 'cells.h', 'log_format.h'},
-    'detect': {'arrival.h', 'beat.h', 'detect.h', 'findings.h', 'fuse.h', 'logs/logs.h', 'pace.h', 'probe.h', 'sketch.h', 'vitals.h', 'vitals_parse.h'},
+    'detect': {'arrival.h', 'availability.h', 'beat.h', 'detect.h', 'findings.h', 'fuse.h', 'logs/logs.h', 'pace.h', 'probe.h', 'sketch.h', 'vitals.h', 'vitals_parse.h'},
     'balance': {'admit.h', 'balance.h', 'breaker.h', 'outlier.h', 'quantile.h', 'rate.h', 'sticky.h'},
     'member': {'member.h'},
     'mesh': {'engine.h', 'leases.h', 'mesh.h', 'mesh_join.h', 'mesh_keys.h', 'mesh_token.h', 'seal.h'},      # the simulator runs the engine
