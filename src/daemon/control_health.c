@@ -408,6 +408,17 @@ static const char *peer_name(void *context, uint64_t node)
     return node < c->health.n_peers ? c->health.peers[node].name : NULL;
 }
 
+/* What is raised: first where it decides, else last. */
+static size_t explain_found(const struct subject *s, const char *before, uint64_t now, char *out,
+                            size_t size)
+{
+    size_t said = str_copy(out, size, str_of(before));
+    if (said + 4 >= size)
+        return said;
+    said += findings_explain(&s->found->findings, now, out + said, size - said - 2);
+    return said + str_copy(out + said, size - said, STR(". "));
+}
+
 size_t health_explain(struct control *c, uint32_t slot, char *out, size_t size)
 {
     struct observation others[FUSE_OBSERVERS];
@@ -420,10 +431,10 @@ size_t health_explain(struct control *c, uint32_t slot, char *out, size_t size)
         out[0] = 0;
     if (s->shown.kept)
         said = str_copy(out, size, STR("Its node is in maintenance. "));
-    if (s->found && findings_worst(&s->found->findings) && said + 4 < size) {
-        said += findings_explain(&s->found->findings, now, out + said, size - said - 2);
-        said += str_copy(out + said, size - said, STR(". "));
-    }
+    bool found = s->found && findings_worst(&s->found->findings);
+    bool decides = found && reason_is_found(s->shown.reason);
+    if (decides && said + 4 < size)
+        said += explain_found(s, "", now, out + said, size - said);
     bool differs = s->shown.verdict != VERDICT_HEALTHY || s->judge.verdict != VERDICT_HEALTHY ||
                    s->shown.seen[VERDICT_FAILED];
     if (differs && said + 1 < size) {
@@ -432,7 +443,10 @@ size_t health_explain(struct control *c, uint32_t slot, char *out, size_t size)
         if (more)
             said += more + str_copy(out + said + more, size - said - more, STR(". "));
     }
-    return said + judge_explain(&s->judge, now, out + said, size - said);
+    said += judge_explain(&s->judge, now, out + said, size - said);
+    if (found && !decides && said + 4 < size)
+        said += explain_found(s, " Besides: ", now, out + said, size - said);
+    return said;
 }
 
 uint32_t health_observers(struct control *c, uint32_t slot, struct admin_observer *out,

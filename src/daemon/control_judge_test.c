@@ -235,7 +235,7 @@ static void watched_world(struct world *w)
 {
     world_open(w);
     control_end(w);
-    w->o.pacer_look = 5 * NS_PER_MS;
+    w->o.pacer_look = 20 * NS_PER_MS; /* one that is much later judges nobody */
     control_start(w);
     write_file(w, pool);
     first_view(w);
@@ -274,8 +274,8 @@ static void who_errs_is_degraded(void **state)
     watched_world(&w);
     uint32_t slot = instance(&w, "c")->slot;
     const struct instance_verdict *v = cells_verdict(&w.cells, slot);
-    for (int i = 0; i < 1000 && cell_get(&v->verdict) != VERDICT_DEGRADED; i++) {
-        cell_add(&cells_instance(&w.cells, 0, slot)->errors_5xx, i > 200 ? 2 : 0);
+    for (int i = 0; i < 2000 && cell_get(&v->verdict) != VERDICT_DEGRADED; i++) {
+        cell_add(&cells_instance(&w.cells, 0, slot)->errors_5xx, i > 200 ? 20 : 0);
         answer_all(&w, 40000);
     }
     const struct finding *f = raised(&w, SUBJECT_INSTANCE, "web/c");

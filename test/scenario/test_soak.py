@@ -28,7 +28,7 @@ MINUTES = float(os.environ.get("HOLDFAST_SOAK_MINUTES", "0.4"))
 SEED = int(os.environ.get("HOLDFAST_SOAK_SEED", str(random.SystemRandom().randrange(10**6))))
 # What a log may say above info, since it is what happens here. (A verdict on an instance that never failed is the judgement of a
 # machine that is too busy; it has cost nobody a request.)
-EXPECTED = re.compile(r"was killed by signal 9|starts again in|drain already|cannot be read by the user nobody|instance-verdict: |source-(failed|back)")
+EXPECTED = re.compile(r"was killed by signal 9|starts again in|drain already|cannot be read by the user nobody|instance-verdict: |finding-raised: \S+ (instance|service) (slower-than-|more-errors|hang)|source-(failed|back)")
 
 
 def say(line):
