@@ -3,7 +3,6 @@
 #include <jansson.h>
 #include <math.h>
 
-#include "conf/conf.h"
 #include "conf/scalar.h"
 #include "detect/availability.h"
 
@@ -12,6 +11,9 @@ bool plan_availability_asked(const struct availability_options *o)
     return o->mtbf || o->repair || o->detect || o->failover || o->data_mtbf || o->resync ||
            o->lag || o->copies || o->voters || o->sync;
 }
+
+/* 250 years: nanoseconds of it fit what they are told in. */
+#define LONGEST (UINT64_C(91250) * 86400 * 1000000000)
 
 /* ---- reading ---- */
 
@@ -23,11 +25,12 @@ static bool seconds(const char *name, const char *given, double usual, bool may_
     *out = usual;
     if (!given)
         return true;
-    if (scalar_duration(str_of(given), &ns) == SCALAR_OK && (ns || may_be_none)) {
+    if (scalar_duration(str_of(given), &ns) == SCALAR_OK && (ns || may_be_none) && ns <= LONGEST) {
         *out = (double)ns / 1e9;
         return true;
     }
-    cli_fail(CLI_BAD, "option --%s needs a time such as 90d, 4h or 350ms, not '%s'", name, given);
+    cli_fail(CLI_BAD, "option --%s needs a time such as 90d, 4h or 350ms, 91250d at most, not '%s'",
+             name, given);
     return false;
 }
 

@@ -31,7 +31,8 @@ def test_faster_and_more_is_better(run):
 
 
 @pytest.mark.parametrize("words, says", [
-    (("--mtbf", "90"), "option --mtbf needs a time such as 90d, 4h or 350ms, not '90'"),
+    (("--mtbf", "90"), "option --mtbf needs a time such as 90d, 4h or 350ms, 91250d at most, not '90'"),
+    (("--mtbf", "150000d"), "91250d at most, not '150000d'"),
     (("--repair", "0s"), "option --repair needs a time"),
     (("--copies", "17"), "option --copies needs a number from 1 to 16, not '17'"),
     (("--copies", "2", "--sync", "2"), "option --sync needs a number from 0 to 1, not '2'"),
