@@ -124,6 +124,8 @@ def test_a_full_disk_is_survived_at_a_replica_and_replaces_a_primary(site):
         assert cluster.pid(replica) == pid and os.path.exists(f"/proc/{pid}"), cluster.story(at)
         assert pause < 3000 * PATIENCE
         cluster.settle()
+        # the coordinator's member there had no room either: with the next one's it would have no majority
+        cluster.await_members(cluster.names)
         was = replaced(cluster, site, "the primary's disk is full", lambda name: fill(cluster[name]))
         os.unlink(os.path.join(cluster[was].state, "filler"))
         cluster.settle(seconds=60)
