@@ -9,6 +9,7 @@ PREFIX ?= /usr/local
 ROUNDS ?= 20
 RUNS   ?= 100000
 MINUTES ?= 120
+ROTATIONS ?= 10000
 HOURS  ?= 1
 JOBS   ?= $(shell nproc)
 export CC
@@ -20,7 +21,7 @@ STAMPS  := $(BUILD)/check
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: deb package-test help build demo test check fresh sanitize soak mixed soak-mesh soak-roles curve fuzz bench logs-accuracy scale profile sim sim-plants format install clean
+.PHONY: deb package-test help build demo test check fresh sanitize soak mixed soak-mesh soak-roles curve fuzz bench logs-accuracy logs-torture scale profile sim sim-plants format install clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -111,6 +112,12 @@ logs-accuracy: build ## how rightly lines of real programs are grouped by what t
 	@tools/compile.sh $(BUILD) -Dtests=enabled
 	@ninja -C $(BUILD) --quiet src/detect/bench_logs
 	@HOLDFAST_BUILD=$(abspath $(BUILD)) bench/logs/accuracy.py $(ARGS)
+
+logs-torture: ## a log that is rotated ROTATIONS times while it is followed, with five seeds, and a flood: fifteen minutes
+	@tools/need.sh build
+	@tools/compile.sh $(BUILD)
+	@ninja -C $(BUILD) --quiet src/sense/follow_torture
+	@tools/logs-torture.sh $(BUILD) $(ROTATIONS)
 
 scale: build ## what 1,000 services with 10 instances each cost: a minute
 	@tools/need.sh build test

@@ -152,7 +152,7 @@ static void restore(struct follow *f, struct str saved)
         return;
     memcpy(f->past, p, n * sizeof *p);
     for (uint32_t i = 0; i < n; i++)
-        f->past[i].until = p[i].open ? p[i].birth : p[i].until;
+        f->past[i].until = p[i].open ? MAX(p[i].birth, p[i].until) : p[i].until;
     f->n_past = n;
     f->floor = floor;
     f->met = f->restoring = true;
@@ -211,7 +211,9 @@ void follow_stop(struct follow *f)
     follow_free(f);
 }
 
-/* At a border of lines; in the rest of a line that does not count, where that is. */
+/* At a border of lines; in the rest of a line that does not count, where that is. The bytes before
+ * the border are read again, which counts only if they are still those that were read: with those
+ * of what was written over them, neither the file nor its copy would be known. */
 static struct place saved_place(const struct follow_file *g)
 {
     struct place p = g->place;
@@ -221,6 +223,8 @@ static struct place saved_place(const struct follow_file *g)
         return p;
     p.at = g->line;
     p.tail_n = (uint8_t)follow_edge(g->follow->set, g->fd, p.at, PLACE_EDGE, p.tail);
+    if (follow_holds(g->follow->set, g) != 1)
+        p.tail_n = 0;
     return p;
 }
 
@@ -240,8 +244,11 @@ void follow_save(struct follow *f, struct buf *out)
             floor = MAX(floor, f->past[i].until);
         else
             p[n++] = f->past[i];
-    list_for_each (it, &f->files)
-        p[n++] = saved_place(LIST_ENTRY(it, struct follow_file, link));
+    list_for_each (it, &f->files) {
+        struct follow_file *g = LIST_ENTRY(it, struct follow_file, link);
+        if (!g->unsettled) /* what it was is in `past`; what it is, a successor finds out */
+            p[n++] = saved_place(g);
+    }
     places_put(out, p, n, floor);
 }
 

@@ -62,6 +62,46 @@ void follow_file_at(struct follow_file *g, uint64_t at)
     g->place.tail_n = (uint8_t)follow_edge(s, g->fd, at, PLACE_EDGE, g->place.tail);
 }
 
+void follow_file_resume(struct follow_file *g, const struct place *p)
+{
+    struct place *to = &g->place;
+    to->at = g->line = p->at;
+    to->until = p->until;
+    to->head_n = p->head_n;
+    to->tail_n = p->tail_n;
+    memcpy(to->head, p->head, sizeof to->head);
+    memcpy(to->tail, p->tail, sizeof to->tail);
+    g->dropping = p->amid;
+}
+
+void follow_file_look_ahead(struct follow_file *g)
+{
+    struct place *p = &g->place;
+    struct follow_seen s;
+    char bytes[PLACE_EDGE];
+    if (p->head_n >= COPY_LEAST || follow_stat(g->fd, NULL, &s))
+        return;
+    uint32_t n = (uint32_t)MIN(s.size, (uint64_t)PLACE_EDGE);
+    n = follow_edge(g->follow->set, g->fd, n, n, bytes);
+    if (n <= p->head_n || memcmp(bytes, p->head, p->head_n) != 0 || bytes[0] == 0)
+        return;
+    memcpy(p->head, bytes, n);
+    p->head_n = (uint8_t)n;
+}
+
+int follow_holds(const struct follows *s, const struct follow_file *g)
+{
+    char bytes[PLACE_EDGE];
+    const struct place *p = &g->place;
+    size_t size = p->at ? p->tail_n : p->head_n;
+    if (!size)
+        return 1;
+    ssize_t n = s->calls.read(g->fd, bytes, size, (off_t)(p->at ? p->at - size : 0));
+    if (n < 0)
+        return -1;
+    return (size_t)n == size && memcmp(bytes, p->at ? p->tail : p->head, size) == 0;
+}
+
 struct follow_file *follow_file_new(struct follow *f, int fd, const struct follow_seen *s,
                                     struct follow_file *before)
 {
@@ -94,7 +134,8 @@ void follow_file_close(struct follow_file *g, bool ended)
         f->current = NULL;
     if (ended) {
         follow_end_lines(f, &g->lines);
-        follow_remember(f, &g->place, g->place.birth);
+        if (!g->unsettled)
+            follow_remember(f, &g->place, MAX(g->place.birth, g->place.until));
     }
     lines_free(&g->lines);
     close(g->fd);

@@ -7,7 +7,7 @@
 #include "sense/follow.h"
 #include "sense/follow_place.h"
 
-enum { FOLLOW_FILES = 16, FOLLOW_PAST = PLACES_MOST, FOLLOW_BUCKETS = 256 };
+enum { FOLLOW_FILES = 16, FOLLOW_PAST = PLACES_MOST, FOLLOW_BUCKETS = 256, COPY_LEAST = 8 };
 
 /* What tests replace. */
 struct follow_calls {
@@ -26,10 +26,11 @@ struct follow_file {
     uint64_t line; /* where the line that `place.at` is in begins */
     uint64_t size, grew;
     bool unlinked;
-    bool held;     /* others come first */
-    bool hole;     /* zeros at place.at are no content */
-    bool dropping; /* the rest of the line is skipped */
-    int failed;    /* errno of the last read */
+    bool held;      /* others come first */
+    bool hole;      /* zeros at place.at are no content */
+    bool dropping;  /* the rest of the line is skipped */
+    bool unsettled; /* an old one that was begun anew: as itself, or as a copy of another */
+    int failed;     /* errno of the last read */
     uint64_t failed_at;
     struct lines lines;
 };
@@ -47,6 +48,7 @@ struct follow {
     uint32_t n_files;
     struct follow_file *current; /* what was at the path at the last look that found something */
     struct follow_file *cut;     /* is being begun anew: its lines go to who has the rest */
+    bool continued;              /* ... who was found */
     struct place *past;          /* what is no more open, or no more the content; youngest last */
     uint32_t n_past;
     uint64_t floor; /* what was born before is read, or is none of ours */
@@ -102,9 +104,16 @@ int follow_stat(int fd, const char *path, struct follow_seen *out); /* errno */
 struct follow_file *follow_file_new(struct follow *f, int fd, const struct follow_seen *s,
                                     struct follow_file *before);
 void follow_file_at(struct follow_file *g, uint64_t at);
+/* Goes on where p ends. Nothing is read: it may have been begun anew since it was compared. */
+void follow_file_resume(struct follow_file *g, const struct place *p);
+/* What it begins with, where too little of that was read to know a copy of it. */
+void follow_file_look_ahead(struct follow_file *g);
 void follow_file_close(struct follow_file *g, bool ended);
 void follow_remember(struct follow *f, const struct place *p, uint64_t until);
 void follow_forget(struct follow *f, uint32_t i); /* it is open again */
+/* Is what is before the position still there, or at it what was when the file was opened? -1: it
+ * cannot be read. */
+int follow_holds(const struct follows *s, const struct follow_file *g);
 uint32_t follow_edge(const struct follows *s, int fd, uint64_t at, uint32_t n, char *to);
 /* Has it what p had, before p->at? */
 bool follow_goes_on(const struct follows *s, const struct place *p, int fd, uint64_t size);
@@ -116,6 +125,8 @@ void follow_look(struct follow *f);
 /* follow_others.c: opens the files that were at the path since the last look, and are no more.
  * False: there is no room for all of them now. */
 bool follow_others(struct follow *f, struct follow_file *before);
+/* What an old one has after it was begun anew. False: a copy of what is read elsewhere. */
+bool follow_settle(struct follow *f, struct follow_file *g);
 /* follow_read.c: bytes read; *more: there are more. */
 size_t follow_visit(struct follow *f, bool *more);
 /* follow_denied.c */

@@ -145,8 +145,7 @@ static void place_file(struct follow *f, struct follow_file *g)
     for (uint32_t i = f->n_past; i-- > 0;) {
         struct place *p = &f->past[i];
         if (place_same_file(p, &g->place) && follow_goes_on(f->set, p, g->fd, g->size)) {
-            g->dropping = p->amid;
-            follow_file_at(g, p->at);
+            follow_file_resume(g, p);
             follow_forget(f, i);
             return;
         }
@@ -164,6 +163,13 @@ static void await_others(struct follow *f, struct follow_file *g)
     f->restoring &= g->held;
 }
 
+/* What was there before it is found before the next one; nobody looks for it again. */
+static void release(struct follow *f)
+{
+    if (f->current)
+        f->current->held = false;
+}
+
 /* Another file is at the path. What was there since the last look comes before it. */
 static void begin(struct follow *f)
 {
@@ -175,6 +181,7 @@ static void begin(struct follow *f)
     if (g || !is_fit(f, &s) || !is_plain(f, fd, s.size)) {
         close(fd);
         if (g) { /* it was there before, and is again */
+            release(f);
             list_remove(&g->link);
             list_push_back(&f->files, &g->link);
             f->current = g;
@@ -193,6 +200,7 @@ static void begin(struct follow *f)
         return;
     }
     place_file(f, g);
+    release(f);
     f->current = g;
     g->held = f->met;
     f->met = true;

@@ -17,7 +17,7 @@
 
 #include "sense/follow_names.h"
 
-enum { ENTRIES_MOST = 4096, ROUNDS = 8, COPY_LEAST = 8 };
+enum { ENTRIES_MOST = 4096, ROUNDS = 8 };
 #define SETTLED (10 * NS_PER_MS) /* times of files are no finer than the kernel's tick */
 
 struct other {
@@ -64,20 +64,49 @@ static const struct place *past_of_file(struct follow *f, const struct other *o)
     return NULL;
 }
 
-static const struct place *past_of_copy(struct follow *f, const struct other *o)
+static struct place *past_of_copy(struct follow *f, const struct other *o,
+                                  const struct place *but_of)
 {
     for (uint32_t i = f->n_past; i-- > 0;)
-        if (is_copy(f, &f->past[i], o->fd, o->seen.size))
+        if (is_copy(f, &f->past[i], o->fd, o->seen.size) &&
+            !(but_of && place_same_file(but_of, &f->past[i])))
             return &f->past[i];
     return NULL;
 }
 
+/* What was cut off just now, if this has all that was read of it. Where that is less than tells
+ * files apart it is believed all the same: the line that was begun goes on with what it begins
+ * with.
+ */
+static struct place *past_of_cut(struct follow *f, const struct other *o)
+{
+    struct place *p = f->cut ? &f->past[f->n_past - 1] : NULL;
+    uint64_t size = o->seen.size;
+    if (!p || size < p->at)
+        return NULL;
+    bool little = p->at && p->at < COPY_LEAST && p->at == p->head_n;
+    bool same = little ? follow_goes_on(f->set, p, o->fd, size) : is_copy(f, p, o->fd, size);
+    return same ? p : NULL;
+}
+
+/* When that place is forgotten, this copy must not be taken for new. */
+static void pass_over(struct place *p, const struct other *o)
+{
+    p->until = MAX(p->until, o->seen.id.birth);
+}
+
+/* Also of what of an open file was not read yet: a copy is there before the file is truncated. */
 static bool is_copy_of_open(struct follow *f, const struct other *o)
 {
     list_for_each (it, &f->files) {
         struct follow_file *g = LIST_ENTRY(it, struct follow_file, link);
-        if (g != f->cut && is_copy(f, &g->place, o->fd, o->seen.size))
+        if (g->fd == o->fd)
+            continue;
+        follow_file_look_ahead(g);
+        if (is_copy(f, &g->place, o->fd, o->seen.size)) {
+            pass_over(&g->place, o);
             return true;
+        }
     }
     return false;
 }
@@ -86,18 +115,26 @@ static bool is_copy_of_open(struct follow *f, const struct other *o)
 static bool is_wanted(struct follow *f, struct other *o)
 {
     uint64_t size = o->seen.size;
-    const struct place *p = past_of_file(f, o);
-    bool itself = p;
-    if (!p && (o->seen.id.birth <= f->floor || !size || is_copy_of_open(f, o)))
+    const struct place *itself = past_of_file(f, o);
+    if (itself) {
+        o->goes_on = true;
+        o->past = *itself;
+        return size > itself->at || itself->open;
+    }
+    if (o->seen.id.birth <= f->floor || !size)
+        return false;
+    struct place *p = past_of_cut(f, o);
+    if (!p && is_copy_of_open(f, o))
         return false;
     if (!p)
-        p = past_of_copy(f, o);
+        p = past_of_copy(f, o, NULL);
     if (!p)
         return true;
     o->goes_on = true;
     o->past = *p;
-    o->of_cut = f->cut && !itself && p == &f->past[f->n_past - 1];
-    return size > p->at || (itself && p->open);
+    o->of_cut = f->cut && p == &f->past[f->n_past - 1];
+    pass_over(p, o);
+    return size > p->at;
 }
 
 static bool is_compressed(const struct follow *f, int fd, uint64_t size)
@@ -217,17 +254,20 @@ static void begin_other(struct follow *f, struct other *o, struct follow_file *b
     struct follow_file *g = follow_file_new(f, o->fd, &o->seen, before);
     if (!g)
         return;
-    follow_file_at(g, o->goes_on ? o->past.at : 0);
-    g->dropping = o->past.amid;
+    bool another = o->of_cut && f->continued && o->past.at < COPY_LEAST;
+    if (o->goes_on && !another)
+        follow_file_resume(g, &o->past);
+    else
+        follow_file_at(g, 0);
     for (uint32_t i = f->n_past; o->goes_on && i-- > 0;)
         if (place_same_file(&f->past[i], &g->place) && f->past[i].at == g->place.at)
             follow_forget(f, i);
-    if (!o->of_cut || !f->cut)
+    if (!o->of_cut || f->continued)
         return;
     g->lines = f->cut->lines;
     g->line = f->cut->line;
     f->cut->lines = (struct lines){0};
-    f->cut = NULL;
+    f->continued = true;
 }
 
 bool follow_others(struct follow *f, struct follow_file *before)
@@ -240,4 +280,21 @@ bool follow_others(struct follow *f, struct follow_file *before)
     for (uint32_t i = begun; i < all.n; i++)
         close(all.all[i].fd);
     return begun == all.n && !all.more;
+}
+
+bool follow_settle(struct follow *f, struct follow_file *g)
+{
+    struct other o = {.fd = g->fd};
+    if (follow_stat(g->fd, NULL, &o.seen) || o.seen.size == 0)
+        return true;
+    g->unsettled = false;
+    if (is_copy_of_open(f, &o))
+        return false;
+    struct place *p = past_of_copy(f, &o, &g->place);
+    if (!p)
+        return true;
+    pass_over(p, &o);
+    if (o.seen.size > p->at)
+        follow_file_resume(g, p);
+    return o.seen.size > p->at;
 }

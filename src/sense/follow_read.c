@@ -99,43 +99,30 @@ static void pass(struct follow_file *g, struct str bytes)
 
 /* --- truncation --- */
 
-/* Its old content is another's now: of a copy, which has what was not read, or nobody's. */
+/* Its old content is another's now: of a copy, which has what was not read, or nobody's. The new
+ * content of an old file is its own (it was truncated, and renamed before that was seen), or a copy
+ * of a younger one. */
 static void begin_anew(struct follow *f, struct follow_file *g)
 {
     struct place was = g->place;
     was.amid = g->dropping;
     f->counts.truncated++;
-    follow_remember(f, &was, follow_wall());
-    if (g != f->current) { /* an old one: what is written to it now is a copy of a younger */
-        follow_end_lines(f, &g->lines);
-        follow_file_close(g, false);
-        return;
-    }
     f->cut = g;
-    bool all = follow_has_room(f, 1) && follow_others(f, g);
-    if (f->cut)
+    f->continued = false;
+    bool all = follow_has_room(f, 1);
+    follow_remember(f, &was, MAX(was.until, follow_wall())); /* youngest: past_of_cut */
+    g->place.at = g->place.until = 0;
+    g->place.head_n = g->place.tail_n = 0;
+    all = all && follow_others(f, g);
+    if (!f->continued)
         follow_end_lines(f, &g->lines);
     f->cut = NULL;
     f->look |= !all;
-    g->place.at = g->line = 0;
-    g->place.head_n = g->place.tail_n = 0;
+    g->held |= !all && g == f->current;
+    g->line = 0;
     g->dropping = false;
     g->hole = true;
-}
-
-/* Is what is before the position still there, or at it what was when the file was opened? -1: it
- * cannot be read. */
-static int holds(const struct follows *s, const struct follow_file *g)
-{
-    char bytes[PLACE_EDGE];
-    const struct place *p = &g->place;
-    size_t size = p->at ? p->tail_n : p->head_n;
-    if (!size)
-        return 1;
-    ssize_t n = s->calls.read(g->fd, bytes, size, (off_t)(p->at ? p->at - size : 0));
-    if (n < 0)
-        return -1;
-    return (size_t)n == size && memcmp(bytes, p->at ? p->tail : p->head, size) == 0;
+    g->unsettled = g != f->current;
 }
 
 /* To what was written: a writer that does not append goes on where it was, and leaves zeros. */
@@ -184,10 +171,14 @@ static enum reading read_block(struct follow *f, struct follow_file *g, bool she
                                struct visit *v)
 {
     struct follows *s = f->set;
+    if (g->unsettled && !follow_settle(f, g)) {
+        follow_file_close(g, false);
+        return READ_ANEW;
+    }
     if (g->hole)
         leap_hole(f, g);
     ssize_t n = s->calls.read(g->fd, s->block, FOLLOW_BLOCK, (off_t)g->place.at);
-    int held = n > 0 ? holds(s, g) : 0;
+    int held = n > 0 ? follow_holds(s, g) : 0;
     if (n < 0 || held < 0)
         fail(f, g, errno, v->now);
     if (n <= 0 || held < 0)
@@ -225,7 +216,7 @@ static bool measure(struct follow *f)
     list_for_each (it, &f->files) {
         struct follow_file *g = LIST_ENTRY(it, struct follow_file, link);
         follow_at_end(g);
-        if (g->size < g->place.at) {
+        if (g->size < MAX(g->place.at, (uint64_t)g->place.head_n)) {
             begin_anew(f, g);
             return false;
         }

@@ -159,6 +159,234 @@ static void what_was_not_read_is_in_the_copy(void **state)
     reads_only(f, "one\nhalf\ntwo\nthree\nfour\nfive\n");
 }
 
+/* --- copies, seen at a bad moment --- */
+
+static int reads_until;
+static char truncated_then[96];
+
+static ssize_t read_and_truncate(int fd, void *to, size_t n, off_t at)
+{
+    ssize_t r = pread(fd, to, n, at);
+    if (--reads_until == 0)
+        assert_int_equal(truncate(truncated_then, 0), 0);
+    return r;
+}
+
+static void truncate_after(struct fixture *f, int reads)
+{
+    reads_until = reads;
+    str_copy(truncated_then, sizeof truncated_then, str_of(f->log));
+    f->set->calls.read = read_and_truncate;
+}
+
+static void a_truncated_one_may_be_renamed_before_it_is_seen(void **state)
+{
+    struct fixture *f = *state;
+    append(f, "old\n");
+    begin(f);
+    append(f, "one, which is long\nha");
+    reads(f, "one, which is long\n");
+    append(f, "lf\n");
+    copy(f, "app.log", "app.log.1");
+    assert_int_equal(truncate(f->log, 0), 0);
+    append(f, "two\n");
+    move(f, "app.log.1", "app.log.2");
+    move(f, "app.log", "app.log.1");
+    append(f, "three\n");
+    reads(f, "one, which is long\nhalf\ntwo\nthree\n");
+    append_to(in_dir(f, "app.log.1"), "late\n");
+    reads_only(f, "one, which is long\nhalf\ntwo\nthree\nlate\n");
+}
+
+static void what_was_read_may_be_less_than_tells_files_apart(void **state)
+{
+    struct fixture *f = *state;
+    begin(f);
+    append(f, "0 a");
+    for (int i = 0; i < 5000 && follow_counts(f->follow)->bytes < 3; i++)
+        turn(f, NULL, 1);
+    append(f, "bc\n1 of the first\n");
+    copy(f, "app.log", "app.log.2");
+    assert_int_equal(truncate(f->log, 0), 0);
+    append(f, "0 again, of another\n");
+    copy(f, "app.log", "app.log.1");
+    assert_int_equal(truncate(f->log, 0), 0);
+    append(f, "2\n");
+    reads_only(f, "0 abc\n1 of the first\n0 again, of another\n2\n");
+}
+
+static void a_copy_may_be_written_over(void **state)
+{
+    struct fixture *f = *state;
+    append(f, "old\n");
+    begin(f);
+    append(f, "one, which is long\n");
+    reads(f, "one, which is long\n");
+    move(f, "app.log", "app.log.1");
+    append(f, "two, as long\n");
+    reads(f, "one, which is long\ntwo, as long\n");
+    assert_int_equal(truncate(in_dir(f, "app.log.1"), 0), 0);
+    turn(f, NULL, 3 * FIXTURE_POLL / NS_PER_MS);
+    copy(f, "app.log", "app.log.1");
+    turn(f, NULL, 3 * FIXTURE_POLL / NS_PER_MS);
+    append(f, "three, to be copied\n");
+    copy(f, "app.log", "app.log.1");
+    assert_int_equal(truncate(f->log, 0), 0);
+    append(f, "four\n");
+    reads_only(f, "one, which is long\ntwo, as long\nthree, to be copied\nfour\n");
+}
+
+static void a_copy_is_there_before_the_truncation(void **state)
+{
+    struct fixture *f = *state;
+    append(f, "old\n");
+    begin(f);
+    append(f, "one, which is long\n");
+    reads(f, "one, which is long\n");
+    assert_int_equal(truncate(f->log, 0), 0);
+    append(f, "two, again\n");
+    copy(f, "app.log", "app.log.1"); /* and is not truncated yet */
+    reads_only(f, "one, which is long\ntwo, again\n");
+    assert_int_equal(truncate(f->log, 0), 0);
+    append(f, "three\n");
+    reads_only(f, "one, which is long\ntwo, again\nthree\n");
+}
+
+static void so_it_is_of_what_was_never_read(void **state)
+{
+    struct fixture *f = *state;
+    append(f, "old\n");
+    begin(f);
+    append(f, "one, which is long\n");
+    reads(f, "one, which is long\n");
+    assert_int_equal(truncate(f->log, 0), 0);
+    append(f, "two, again\n");
+    copy(f, "app.log", "app.log.1");
+    truncate_after(f, 4); /* the copy was compared with it */
+    reads_only(f, "one, which is long\ntwo, again\n");
+    append(f, "three\n");
+    reads_only(f, "one, which is long\ntwo, again\nthree\n");
+}
+
+/* What is remembered of the past is bounded, and copies outlive it. */
+static void forget_all(struct fixture *f)
+{
+    struct place p = {.birth = 1};
+    for (int i = 0; i < FOLLOW_PAST; i++) {
+        p.inode++;
+        follow_remember(f->follow, &p, 1);
+    }
+}
+
+static void a_copy_is_known_when_its_file_is_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    append(f, "old\n");
+    begin(f);
+    append(f, "one, which is long\n");
+    reads(f, "one, which is long\n");
+    save(f);
+    follow_stop(f->follow);
+    copy(f, "app.log", "app.log.1");
+    assert_int_equal(truncate(f->log, 0), 0);
+    append(f, "two\n");
+    start(f);
+    reads(f, "one, which is long\ntwo\n");
+    forget_all(f);
+    move(f, "app.log", "app.log.2");
+    append(f, "three\n");
+    reads_only(f, "one, which is long\ntwo\nthree\n");
+}
+
+static void so_is_one_of_a_file_that_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    append(f, "old\n");
+    begin(f);
+    append(f, "one, which is long\n");
+    reads(f, "one, which is long\n");
+    copy(f, "app.log", "app.log.8"); /* a backup */
+    move(f, "app.log", "app.log.1");
+    append(f, "two\n");
+    reads(f, "one, which is long\ntwo\n");
+    struct follow_file *old = LIST_ENTRY(f->follow->files.next, struct follow_file, link);
+    old->grew -= 2 * FOLLOW_GRACE;
+    turn(f, NULL, 3 * FIXTURE_POLL / NS_PER_MS);
+    assert_int_equal(f->follow->n_files, 1);
+    forget_all(f);
+    move(f, "app.log", "app.log.2");
+    append(f, "three\n");
+    reads_only(f, "one, which is long\ntwo\nthree\n");
+}
+
+static void what_is_saved_is_what_was_read(void **state)
+{
+    struct fixture *f = *state;
+    append(f, "old\n");
+    begin(f);
+    append(f, "one, which is long\nha");
+    reads(f, "one, which is long\n");
+    append(f, "lf\n");
+    copy(f, "app.log", "app.log.1");
+    assert_int_equal(truncate(f->log, 0), 0);
+    append(f, "two, which is longer than what was read of the other\n");
+    save(f);
+    follow_stop(f->follow);
+    start(f);
+    reads_only(f, "one, which is long\nhalf\ntwo, which is longer than what was read of the "
+                  "other\n");
+}
+
+static void truncated_while_it_is_found_again(void **state)
+{
+    struct fixture *f = *state;
+    append(f, "old\n");
+    begin(f);
+    append(f, "one, which is long\n");
+    reads(f, "one, which is long\n");
+    save(f);
+    follow_stop(f->follow);
+    copy(f, "app.log", "app.log.1");
+    truncate_after(f, 3); /* its first bytes and those before the place were compared */
+    start(f);
+    turn(f, NULL, 3 * FIXTURE_POLL / NS_PER_MS);
+    append(f, "two\n");
+    reads_only(f, "one, which is long\ntwo\n");
+}
+
+/* As many are open as may be: what is found needs the room of others, but not of the one that is
+ * begun anew. */
+static void one_is_begun_anew_where_there_is_no_room(void **state)
+{
+    struct fixture *f = *state;
+    struct buf all = {0};
+    append(f, "old\n");
+    begin(f);
+    for (int i = FOLLOW_FILES; i > 1; i--) {
+        char name[32], line[32];
+        snprintf(line, sizeof line, "a line of %d\n", i);
+        append(f, line);
+        buf_printf(&all, "%s", line);
+        reads(f, buf_add(&all, "", 1) ? all.p : "");
+        all.n--;
+        snprintf(name, sizeof name, "app.log.%d", i);
+        move(f, "app.log", name);
+        append(f, "");
+        turn(f, NULL, FIXTURE_POLL / NS_PER_MS);
+    }
+    for (int i = 0; i < 500 && f->follow->n_files < FOLLOW_FILES; i++)
+        turn(f, NULL, 1);
+    assert_int_equal(f->follow->n_files, FOLLOW_FILES);
+    append_to(in_dir(f, "app.log.16"), "late, of the oldest\n");
+    copy(f, "app.log.16", "app.log.40");
+    assert_int_equal(truncate(in_dir(f, "app.log.16"), 0), 0);
+    append_to(in_dir(f, "app.log.31"), "of a new one\n");
+    append_to(in_dir(f, "app.log.30"), "of another\n");
+    buf_printf(&all, "late, of the oldest\nof a new one\nof another\n");
+    reads_only(f, buf_add(&all, "", 1) ? all.p : "");
+    buf_free(&all);
+}
+
 static void a_hole_is_passed_over(void **state)
 {
     struct fixture *f = *state;
@@ -278,6 +506,16 @@ int main(void)
         CASE(a_truncated_one_begins_anew),
         CASE(so_does_one_that_grew_again_meanwhile),
         CASE(what_was_not_read_is_in_the_copy),
+        CASE(a_truncated_one_may_be_renamed_before_it_is_seen),
+        CASE(what_was_read_may_be_less_than_tells_files_apart),
+        CASE(a_copy_may_be_written_over),
+        CASE(a_copy_is_there_before_the_truncation),
+        CASE(so_it_is_of_what_was_never_read),
+        CASE(a_copy_is_known_when_its_file_is_forgotten),
+        CASE(so_is_one_of_a_file_that_goes_on),
+        CASE(what_is_saved_is_what_was_read),
+        CASE(truncated_while_it_is_found_again),
+        CASE(one_is_begun_anew_where_there_is_no_room),
         CASE(a_hole_is_passed_over),
         CASE(a_link_leads_elsewhere),
         CASE(deleted_and_made_anew),

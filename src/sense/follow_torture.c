@@ -1,8 +1,8 @@
 /* follow_torture: a log that is rotated thousands of times while it is written and followed.
  *
  *   follow_torture --rotations N [--seed S]   every line exactly once
- *   follow_torture --flood SECONDS            five times as much as can be read: read + shed =
- * written, in little memory
+ *   follow_torture --flood SECONDS            five times as much as can be read: read + shed are
+ *                                             what was written, in bytes and lines, in 32 MiB
  *
  * The writer is a thread that numbers its lines. It rotates by itself, for the truth to be known:
  * copying and truncating loses what is written in between, so nothing is; and what was never open
@@ -44,7 +44,7 @@ static const char *const kind_names[KINDS] = {"renamed",
 
 struct torture {
     char dir[64], path[PATH];
-    uint32_t rotations;
+    uint32_t rotations, seconds;
     struct prng prng;
     /* the writer's */
     int fd;
@@ -379,12 +379,11 @@ static void on_shed(void *context, uint64_t bytes, uint64_t lines, uint64_t now)
     t->shed += lines;
 }
 
-static void start(struct torture *t)
+static void start(struct torture *t, const struct follow_owner *owner)
 {
     struct err e;
-    struct follow_owner owner = {.context = t, .bytes = on_bytes, .end = on_end, .shed = on_shed};
     if (follows_new(&t->set, t->loop, &e) ||
-        follow_start(t->set, t->path, &owner, buf_str(&t->saved), &t->follow, &e)) {
+        follow_start(t->set, t->path, owner, buf_str(&t->saved), &t->follow, &e)) {
         fprintf(stderr, "%s\n", e.text);
         exit(2);
     }
@@ -401,6 +400,12 @@ static void stop(struct torture *t)
     t->set = NULL;
 }
 
+static void start_reading(struct torture *t)
+{
+    struct follow_owner owner = {.context = t, .bytes = on_bytes, .end = on_end, .shed = on_shed};
+    start(t, &owner);
+}
+
 /* Stopped for a moment, as when the process is replaced. */
 static void on_restart(struct timer *timer)
 {
@@ -411,7 +416,7 @@ static void on_restart(struct timer *timer)
         loop_timer_set(t->loop, timer, loop_now(t->loop) + (t->restarts % 5) * 4 * NS_PER_MS);
         return;
     }
-    start(t);
+    start_reading(t);
     loop_timer_set(t->loop, timer, loop_now(t->loop) + (50 + t->restarts * 7 % 500) * NS_PER_MS);
 }
 
@@ -463,7 +468,7 @@ static int torture_rotations(uint32_t rotations, uint64_t seed)
     t->rotations = rotations;
     prepare(t, seed);
     open_new(t);
-    start(t);
+    start_reading(t);
     loop_timer_set(t->loop, &t->tick, loop_now(t->loop) + 10 * NS_PER_MS);
     loop_run(t->loop, NULL);
     loop_timer_set(t->loop, &t->restart, loop_now(t->loop) + 100 * NS_PER_MS);
@@ -495,20 +500,146 @@ static int torture_rotations(uint32_t rotations, uint64_t seed)
     return bad;
 }
 
+/* --- the flood --- */
+
+/* Its owner is slow: reading alone is faster than the disk takes what is written. */
+enum { DRAIN = 1 << 20 /* bytes a second */, TIMES = 5, MEMORY_MOST = 32 << 20, PIECES = 20 };
+
+static void flood_line(struct torture *t, struct str line)
+{
+    char should[LINE_MOST];
+    uint64_t n = strtoull(line.p, NULL, 10);
+    size_t size = make_line(n, should);
+    t->lines++;
+    t->disordered += n < t->last;
+    t->last = n;
+    if ((size != line.n + 1 || memcmp(should, line.p, line.n) != 0) && t->wrong++ < 5)
+        fprintf(stderr, "no line of ours: " STR_FMT "\n", STR_ARG(line));
+}
+
+static void flood_bytes(void *context, struct lines *file, struct str bytes, uint64_t now)
+{
+    struct torture *t = context;
+    struct str line;
+    (void)now;
+    if (!atomic_load(&t->ended))
+        sleep_us(bytes.n * 1000000 / DRAIN);
+    while (lines_next(file, &bytes, &line))
+        flood_line(t, line);
+}
+
+static void *write_flood(void *context)
+{
+    struct torture *t = context;
+    uint64_t from = clock_now();
+    for (uint64_t piece = 0; piece < (uint64_t)t->seconds * PIECES; piece++) {
+        while (t->bytes < (piece + 1) * (DRAIN * TIMES / PIECES))
+            write_lines(t, t->fd, 100);
+        uint64_t due = from + (piece + 1) * (NS_PER_S / PIECES), now = clock_now();
+        if (due > now)
+            sleep_us((due - now) / 1000);
+    }
+    atomic_store(&t->ended, true);
+    return NULL;
+}
+
+static uint64_t flood_read(const struct torture *t)
+{
+    const struct follow_counts *c = follow_counts(t->follow);
+    return c->bytes + c->shed_bytes;
+}
+
+static void on_flood_tick(struct timer *timer)
+{
+    struct torture *t = CONTAINER_OF(timer, struct torture, tick);
+    uint64_t now = loop_now(t->loop);
+    bool ended = atomic_load(&t->ended);
+    if (!ended)
+        t->end_at = now + 60 * NS_PER_S;
+    if (follow_state(t->follow, NULL) == FOLLOW_READS && !t->seen) {
+        t->seen = mem_zero(1, 1); /* it is followed: the writer may begin */
+        loop_stop(t->loop);
+    }
+    if ((ended && flood_read(t) >= t->bytes) || now > t->end_at)
+        loop_stop(t->loop);
+    loop_timer_set(t->loop, timer, now + 10 * NS_PER_MS);
+}
+
+/* The most that this process ever had. */
+static uint64_t memory_peak(void)
+{
+    char line[256];
+    unsigned long long kib = 0;
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmHWM: %llu", &kib) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return (uint64_t)kib << 10;
+}
+
+static int flood_report(const struct torture *t, double seconds)
+{
+    const struct follow_counts *c = follow_counts(t->follow);
+    uint64_t peak = memory_peak();
+    bool sums = flood_read(t) == t->bytes && t->lines + c->shed_lines == t->next;
+    printf("flood of %.0f s: %llu bytes in %llu lines written, %llu in %llu read, %llu in %llu "
+           "shed: %s; %llu wrong, %llu not in order; %.1f MiB of memory at most\n",
+           seconds, (unsigned long long)t->bytes, (unsigned long long)t->next,
+           (unsigned long long)c->bytes, (unsigned long long)t->lines,
+           (unsigned long long)c->shed_bytes, (unsigned long long)c->shed_lines,
+           sums ? "all accounted for" : "NOT what was written", (unsigned long long)t->wrong,
+           (unsigned long long)t->disordered, (double)peak / (1 << 20));
+    return !sums || t->wrong || t->disordered || !c->shed_lines || !peak || peak > MEMORY_MOST;
+}
+
+static int torture_flood(uint32_t seconds, uint64_t seed)
+{
+    struct torture *t = mem_zero(1, sizeof *t);
+    struct follow_owner owner = {
+        .context = t, .bytes = flood_bytes, .end = on_end, .shed = on_shed};
+    pthread_t writer;
+    t->seconds = seconds;
+    prepare(t, seed);
+    mem_free((void *)t->seen);
+    t->seen = NULL;
+    open_new(t);
+    start(t, &owner);
+    timer_init(&t->tick, on_flood_tick);
+    loop_timer_set(t->loop, &t->tick, loop_now(t->loop));
+    loop_run(t->loop, NULL);
+    uint64_t from = clock_now();
+    if (pthread_create(&writer, NULL, write_flood, t) || loop_run(t->loop, NULL) ||
+        pthread_join(writer, NULL))
+        die("thread");
+    int bad = flood_report(t, (double)(clock_now() - from) / 1e9);
+    stop(t);
+    clean(t);
+    mem_free(t);
+    return bad;
+}
+
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"rotations", required_argument, NULL, 'r'}, {"seed", required_argument, NULL, 's'}, {0}};
+    static const struct option options[] = {{"rotations", required_argument, NULL, 'r'},
+                                            {"flood", required_argument, NULL, 'f'},
+                                            {"seed", required_argument, NULL, 's'},
+                                            {0}};
     uint64_t seed = 1;
-    uint32_t rotations = 0;
+    uint32_t rotations = 0, flood = 0;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'r')
             rotations = (uint32_t)atoi(optarg);
+        else if (o == 'f')
+            flood = (uint32_t)atoi(optarg);
         else if (o == 's')
             seed = strtoull(optarg, NULL, 10);
         else
             return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
+    if (flood)
+        return torture_flood(flood, seed);
     return rotations ? torture_rotations(rotations, seed) : 2;
 }

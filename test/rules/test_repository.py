@@ -33,6 +33,7 @@ DECODERS = {    # what reads bytes from outside -> its fuzz target
     'detect/logs/literals': 'logs_rules',
     'detect/logs/rules': 'logs_rules',
     'detect/logs/baseline': 'logs_baseline',
+    'sense/follow_place': 'log_place',
     'daemon/ipc': 'ipc',
     'daemon/agent_message': 'agent',
     'daemon/agent_message_instance': 'agent',
