@@ -7,8 +7,9 @@
  * The writer is a thread that numbers its lines. It rotates by itself, for the truth to be known:
  * copying and truncating loses what is written in between, so nothing is; and what was never open
  * in the follower is gone once it is compressed or deleted, so the writer first waits until the
- * follower has come to that file. Nothing else makes it wait. The follower is stopped and started
- * anew, from what it saved, a hundred times on the way. */
+ * follower has come to that file, and of a deleted one nobody stops the follower before it has all.
+ * Nothing else makes it wait. The follower is stopped and started anew, from what it saved, a
+ * hundred times on the way. */
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
@@ -62,6 +63,7 @@ struct torture {
     _Atomic uint64_t distinct; /* lines that were read */
     _Atomic uint8_t *seen;
     _Atomic bool ended;
+    pthread_mutex_t life; /* of the follower: held while it is down, or must not go down */
     /* the follower's */
     struct loop *loop;
     struct follows *set;
@@ -69,6 +71,7 @@ struct torture {
     struct buf saved;
     uint64_t room, lines, repeated, wrong, disordered, restarts, truncated, files, shed, last;
     uint64_t end_at;
+    bool down; /* until it has opened what is at the path */
     struct timer tick, restart;
 };
 
@@ -178,6 +181,7 @@ static void keep(struct torture *t, const char *name, uint64_t line)
     if (t->kept == KEPT) {
         t->kept--;
         await(t, t->firsts[t->kept]);
+        await(t, t->firsts[t->kept - 1]); /* older ones are read before */
         compress(t, t->names[t->kept]);
     }
     memmove(t->names + 1, t->names, t->kept * sizeof *t->names);
@@ -298,10 +302,14 @@ static void link_it(struct torture *t)
 static void delete_it(struct torture *t)
 {
     await(t, t->first);
+    pthread_mutex_lock(&t->life);
     if (is_link(t->path))
         keep(t, t->target, t->first);
     unlink(t->path);
     close(t->fd);
+    if (t->next) /* it is open in this follower, and nowhere else */
+        await(t, t->next - 1);
+    pthread_mutex_unlock(&t->life);
     open_new(t);
 }
 
@@ -411,6 +419,11 @@ static void on_restart(struct timer *timer)
 {
     struct torture *t = CONTAINER_OF(timer, struct torture, restart);
     if (t->set) {
+        if (pthread_mutex_trylock(&t->life)) {
+            loop_timer_set(t->loop, timer, loop_now(t->loop) + NS_PER_MS);
+            return;
+        }
+        t->down = true;
         stop(t);
         t->restarts++;
         loop_timer_set(t->loop, timer, loop_now(t->loop) + (t->restarts % 5) * 4 * NS_PER_MS);
@@ -425,6 +438,10 @@ static void on_tick(struct timer *timer)
     struct torture *t = CONTAINER_OF(timer, struct torture, tick);
     uint64_t now = loop_now(t->loop);
     loop_timer_set(t->loop, timer, now + 10 * NS_PER_MS);
+    if (t->down && t->set && follow_state(t->follow, NULL) == FOLLOW_READS) {
+        t->down = false;
+        pthread_mutex_unlock(&t->life);
+    }
     if (!t->end_at) /* it has been looked at: the writer may begin */
         loop_stop(t->loop);
     if (!atomic_load(&t->ended))
@@ -448,6 +465,7 @@ static void prepare(struct torture *t, uint64_t seed)
         die("memory");
     timer_init(&t->tick, on_tick);
     timer_init(&t->restart, on_restart);
+    pthread_mutex_init(&t->life, NULL);
 }
 
 static void clean(struct torture *t)
