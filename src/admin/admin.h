@@ -182,6 +182,12 @@ struct admin_found {
     uint64_t refused; /* for want of room or sense */
 };
 
+/* Somebody who is told of events, since control was started. */
+struct admin_notify {
+    const char *name;
+    uint64_t sent, failed, held, dropped, waiting;
+};
+
 struct admin_host {
     void *context;
     /* Who asks for what is done from now on; NULL: nobody does any more. May be NULL. */
@@ -204,6 +210,8 @@ struct admin_host {
     const struct findings *(*held)(void *context, enum subject_kind kind, struct str name);
     bool (*held_next)(void *context, size_t *at, struct admin_held *out);
     struct admin_found (*found)(void *context);
+    /* The i-th; false: there are no more. May be NULL: nobody is told. */
+    bool (*notify)(void *context, uint32_t i, struct admin_notify *out);
     /* Queues a reload; done is called later, never from inside. ERR_BUSY when too many wait. */
     int (*reload)(void *context, struct admin_reload *r, struct err *e);
     /* Drains (or resumes) an instance of the view. *changed: it was not so before. */

@@ -62,6 +62,9 @@ static const char *const code_names[EVENT_CODES] = {
     [EVENT_FAILOVER_FORCED] = "failover-forced",
     [EVENT_FINDING_RAISED] = "finding-raised",
     [EVENT_FINDING_CLEARED] = "finding-cleared",
+    [EVENT_NOTIFY_FAILED] = "notify-failed",
+    [EVENT_NOTIFY_BACK] = "notify-back",
+    [EVENT_NOTIFY_DROPPED] = "notify-dropped",
 };
 
 const char *event_code_name(enum event_code c)

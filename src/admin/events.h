@@ -74,6 +74,9 @@ enum event_code {
     EVENT_FAILOVER_FORCED,   /* an operator wants another primary, whatever is lost */
     EVENT_FINDING_RAISED,    /* a sense holds something against a subject */
     EVENT_FINDING_CLEARED,   /* and no longer does */
+    EVENT_NOTIFY_FAILED,     /* somebody who is to be told cannot be (docs/notifications.md) */
+    EVENT_NOTIFY_BACK,       /* and can be again */
+    EVENT_NOTIFY_DROPPED,    /* something will not be told */
     EVENT_CODES
 };
 /* "instance-verdict" */

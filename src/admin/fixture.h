@@ -510,6 +510,14 @@ static inline bool fixture_held_next(void *context, size_t *at, struct admin_hel
     return true;
 }
 
+static bool fixture_notify(void *context, uint32_t i, struct admin_notify *out)
+{
+    (void)context;
+    *out = (struct admin_notify){
+        .name = "ops", .sent = 3, .failed = 2, .held = 1, .dropped = 4, .waiting = 5};
+    return i == 0;
+}
+
 static inline struct admin_found fixture_found(void *context)
 {
     (void)context;
@@ -582,6 +590,7 @@ static inline void fixture_open(struct fixture *f, struct view *view)
         .held_at = fixture_held_at,
         .held_next = fixture_held_next,
         .found = fixture_found,
+        .notify = fixture_notify,
         .beat = fixture_beat,
         .beaten = fixture_beaten,
         .beat_counts = fixture_beat_counts,

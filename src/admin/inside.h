@@ -193,6 +193,8 @@ enum verdict role_verdict(const struct admin *a, const struct view_service *s);
 json_t *role_json(const struct admin *a, const struct view *v, const struct view_service *s);
 json_t *role_short_json(const struct admin *a, const struct view *v, const struct view_service *s);
 void metrics_roles(struct admin *a, struct exposition *x);
+/* metrics_notify.c */
+void metrics_notify(struct admin *a, struct exposition *x);
 void metrics_findings(struct admin *a, struct exposition *x);
 
 /* coordinator.c */

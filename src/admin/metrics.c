@@ -611,6 +611,7 @@ void metrics_write(struct admin *a, enum exposition_form form, struct buf *out)
     metrics_coordinator(a, &s.x);
     metrics_roles(a, &s.x);
     metrics_findings(a, &s.x);
+    metrics_notify(a, &s.x);
     if (s.v) {
         services_families(&s);
         listeners_families(&s);

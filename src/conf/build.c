@@ -450,6 +450,7 @@ void conf_build(struct conf *c, const struct node *top, bool damaged)
     resolver_build(c, top);
     audit_build(c, top);
     beats_build(&b, top);
+    notify_build(&b, top);
     logs_expect(&b, top);
     logs_of_node(&b, top);
     links_expect(&b, top);

@@ -64,6 +64,8 @@ void tokens_build(struct builder *b, const struct node *admin);
 bool tokens_secret(struct conf *c, const struct node *n, uint8_t digest[32]);
 /* beats.c */
 void beats_build(struct builder *b, const struct node *top);
+/* notify.c */
+void notify_build(struct builder *b, const struct node *top);
 /* cluster.c: the nodes, and which of them this is. */
 void cluster_build(struct builder *b, const struct node *top, const struct node *zone);
 /* A file that the block names and whose contents stay there: its absolute path, or "". secret: it

@@ -58,6 +58,8 @@ struct conf_env {
     int (*check_key)(void *self, const char *path, struct err *e);
     /* Whether a log may be read by who reads logs; if not, why, and what to do. NULL: not asked. */
     bool (*readable)(void *self, const char *path, struct err *why, struct err *remedy);
+    /* The names of events, from 0, NULL behind the last. NULL: they are not looked at. */
+    const char *(*event)(void *self, unsigned i);
     uint32_t cpus; /* the default number of workers */
     bool whole;    /* services too that this node, a witness, does not host */
     bool partial; /* what a configuration cannot do without may lie elsewhere: only what is there is

@@ -378,6 +378,7 @@ int conf_diff(const struct view *now, const struct view *next, struct buf *out)
     diff_tokens(&d);
     diff_beats(&d);
     diff_logs(&d);
+    diff_notify(&d);
     for (uint32_t i = 0; i < next->n_services; i++) {
         const struct view_service *s = &next->services[i];
         const struct view_service *was = view_index_find(&d.before, i, s->name);

@@ -28,6 +28,8 @@ bool diff_has_socket(const struct view *v, const struct view_socket *s);
 void diff_beats(struct diff *d);
 /* diff_logs.c */
 void diff_logs(struct diff *d);
+/* diff_notify.c */
+void diff_notify(struct diff *d);
 /* diff_cluster.c */
 void diff_cluster(struct diff *d);
 

@@ -65,6 +65,14 @@ static const struct setting resolver[] = {
     NUMBER("ttl-max", KIND_DURATION, struct view_resolver, ttl_most, 10 * MS, D, "5m",
            "an answer is asked for again no later, whatever its TTL"),
 };
+static const struct setting notify[] = {
+    FIELD("webhook", KIND_TEXT, struct view_notify, webhook, "",
+          "where events are sent by POST: an http:// or https:// URL; required"),
+    SPECIAL("key", KIND_KEY, "", "the file of the key that signs; none: nothing is signed"),
+    SPECIAL("events", KIND_EVENTS, "{warning, error}", "which: levels and codes"),
+    NUMBER("repeat", KIND_DURATION, struct view_notify, repeat, S, D, "5m",
+           "the same of the same subject is told once in it"),
+};
 static const struct setting audit[] = {
     NUMBER("keep", KIND_DURATION, struct view_audit, keep, H, 366 * D, "30d",
            "verdicts and events are forgotten after it, decisions and actions after four times it"),
@@ -441,6 +449,8 @@ static const struct block blocks[BLOCKS] = {
                    "of the file, of each node (docs/logs.md). PATH is absolute, or `journal:UNIT`. "
                    "Without a block it is learnt; several of one PATH are one log with several "
                    "rules. A backend's is read on the node whose address it has."},
+    [BLOCK_NOTIFY] = {"notify", IN(BLOCK_TOP), "NAME", true, ANY_MODE, 0, NO_RULES,
+                      SETTINGS(notify), "Who is told of events (docs/notifications.md)."},
     [BLOCK_CLUSTER] = {"cluster", IN(BLOCK_TOP), "NAME", false, ANY_MODE, 0, NO_RULES,
                        SETTINGS(cluster),
                        "The nodes that belong together: the same block on each of them "
@@ -664,6 +674,7 @@ static const struct {
                     FIELD_NONE},
     [KIND_APART] = {"names of services, as in {cache, db}", true, FIELD_NONE},
     [KIND_OVER] = {"a number of lines and a time from 1s to 1d, as in 5/10s", false, FIELD_NONE},
+    [KIND_EVENTS] = {"levels and codes, as in {error, role-promoted}", true, FIELD_NONE},
     [KIND_PACKS] = {"some of {postgresql, redis, nginx, kernel, systemd}", true, FIELD_NONE},
 };
 

@@ -57,6 +57,7 @@ enum kind {
     KIND_APART,       /* {cache, db}: services */
     KIND_OVER,        /* 5/10s: lines in a time */
     KIND_PACKS,       /* {postgresql, kernel}: rules of logs */
+    KIND_EVENTS,      /* {error, role-promoted}: levels and codes */
     KINDS
 };
 
@@ -95,6 +96,7 @@ enum block_id {
     BLOCK_BEATS,
     BLOCK_BEAT,
     BLOCK_LOG,
+    BLOCK_NOTIFY,
     BLOCK_CLUSTER,
     BLOCK_NODE,
     BLOCK_SERVICE,

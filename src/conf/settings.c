@@ -253,6 +253,7 @@ static void set_value(struct conf *c, const struct setting *s, const struct valu
     case KIND_APART:
     case KIND_OVER:
     case KIND_PACKS:
+    case KIND_EVENTS:
     case KINDS: return; /* the caller's */
     }
 }

@@ -427,6 +427,8 @@ static bool add_headers(struct etcd_call *c)
     struct buf line = {0};
     bool ok = add_header(c, "Content-Type: application/json") && add_header(c, "Expect:") &&
               add_header(c, "Accept:");
+    for (uint32_t i = 0; ok && i < c->n_lines; i++)
+        ok = add_header(c, c->lines[i]);
     if (ok && c->require_leader)
         ok = add_header(c, "Grpc-Metadata-hasleader: true");
     if (ok && c->token) {

@@ -41,9 +41,11 @@ int etcd_http_refresh(struct etcd_http *h, struct err *e);
 
 struct etcd_call {
     /* What is asked; to be set before etcd_call_start. */
-    const char *base, *path; /* of the URL; copied */
-    const char *token;       /* for "Authorization"; NULL: none; copied */
-    struct buf request;      /* the body; not to be touched while it is under way */
+    const char *base, *path;  /* of the URL; copied */
+    const char *token;        /* for "Authorization"; NULL: none; copied */
+    const char *const *lines; /* of the head, besides its own; not copied before the start */
+    uint32_t n_lines;
+    struct buf request; /* the body; not to be touched while it is under way */
     bool once;
     bool secret;         /* request and answer are wiped when they have been used */
     bool require_leader; /* the member ends it when it loses sight of a leader */

@@ -156,6 +156,7 @@ struct admin_host control_host(struct control *c)
         .held = finding_host_held,
         .held_next = finding_host_next,
         .found = finding_host_found,
+        .notify = notifying_counts,
         .beat = host_beat,
         .beaten = host_beaten,
         .beat_counts = host_beat_counts,
@@ -265,6 +266,8 @@ static int open_parts(struct control *c, struct err *e)
     if (r == 0)
         auditing_init(c);
     if (r == 0)
+        notifying_init(c);
+    if (r == 0)
         r = judging_init(c, e);
     if (r == 0)
         r = discovering_init(c, e);
@@ -330,6 +333,7 @@ void control_close(struct control *c)
     health_end(c);
     beating_end(c);
     drains_end(c);
+    notifying_end(c);
     auditing_end(c);
     events_free(&c->events);
     arriving_close(&c->arriving);

@@ -258,6 +258,7 @@ struct control {
     struct coordinating coordinating;
     struct rolling rolling;
     struct healthing health;
+    struct notifying *notifying; /* owned; NULL: no memory */
     struct finding_out found;
     uint64_t rows_read_at;
     uint64_t nonsense; /* messages or signals from the proxy that were refused */
@@ -461,6 +462,15 @@ void audit_states(struct control *c, const char *before, const char *after, cons
 /* control_evidence.c: between control_event and control_event_end */
 void evidence_verdict(struct control *c, uint32_t slot);
 void evidence_member(struct control *c, const struct member_info *about, enum member_state was);
+
+/* control_notify.c */
+void notifying_init(struct control *c);
+void notifying_end(struct control *c);
+void notifying_adopt(struct control *c); /* c->view is in force */
+/* It is committed. Makes no event itself. */
+void notifying_event(struct control *c, const struct event *ev);
+/* For struct admin_host. */
+bool notifying_counts(void *context, uint32_t i, struct admin_notify *out);
 
 /* control_event.c */
 struct event *control_event(struct control *c, enum event_code code, enum event_level level);

@@ -141,6 +141,7 @@ static void keep(void *keeper, const struct event *ev)
     if (g->audit)
         audit_add(g->audit, &r);
     forget_gathered(g);
+    notifying_event(c, ev);
 }
 
 /* ---- what the store says of itself ---- */

@@ -90,6 +90,7 @@ void control_adopt(struct control *c, struct view *view, bool restore)
     drains_prune(c);
     beating_adopt(c);
     auditing_adopt(c);
+    notifying_adopt(c);
     listen_all(c);
     take_mesh_sockets(c);
     configuring_adopt(c, old);

@@ -29,6 +29,20 @@ static void known_digests(void **state)
     }
 }
 
+/* RFC 4231, cases 2 and 6. */
+static void known_hmacs(void **state)
+{
+    static const uint8_t jefe[] = {0x5b, 0xdc, 0xc1, 0x46}, lng[] = {0x60, 0xe4, 0x31, 0x59};
+    uint8_t out[DIGEST_BYTES];
+    char key[131];
+    memset(key, 0xaa, sizeof key);
+    assert_true(digest_hmac(STR("Jefe"), STR("what do ya want for nothing?"), out));
+    assert_memory_equal(out, jefe, sizeof jefe);
+    assert_true(digest_hmac((struct str){key, sizeof key},
+                            STR("Test Using Larger Than Block-Size Key - Hash Key First"), out));
+    assert_memory_equal(out, lng, sizeof lng);
+}
+
 static void two_are_the_same_only_when_every_byte_is(void **state)
 {
     uint8_t a[DIGEST_BYTES] = {0}, b[DIGEST_BYTES] = {0};
@@ -44,6 +58,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_digests),
+        cmocka_unit_test(known_hmacs),
         cmocka_unit_test(two_are_the_same_only_when_every_byte_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

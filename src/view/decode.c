@@ -251,6 +251,20 @@ static void get_log_rules(struct decoder *d, struct view_read_log *l)
     }
 }
 
+static void get_notifies(struct decoder *d)
+{
+    struct view *v = d->v;
+    v->notifies = get_array(d, &v->n_notifies, VIEW_NOTIFY_MIN, sizeof *v->notifies);
+    for (uint32_t i = 0; i < v->n_notifies && !d->r.failed; i++) {
+        struct view_notify *t = &v->notifies[i];
+        t->name = get_text(d);
+        t->webhook = get_text(d);
+        t->key_file = get_text(d);
+        get_words(d, &t->events);
+        t->repeat = get_u64(&d->r);
+    }
+}
+
 static void get_logs(struct decoder *d)
 {
     struct view *v = d->v;
@@ -332,6 +346,7 @@ static void get_view(struct decoder *d)
     }
     get_beats(d);
     get_logs(d);
+    get_notifies(d);
     get_cluster(d, &v->cluster);
 }
 

@@ -176,6 +176,19 @@ static void put_beats(struct buf *b, const struct view *v)
     }
 }
 
+static void put_notifies(struct buf *b, const struct view *v)
+{
+    put_u32(b, v->n_notifies);
+    for (uint32_t i = 0; i < v->n_notifies; i++) {
+        const struct view_notify *t = &v->notifies[i];
+        put_str(b, t->name);
+        put_str(b, t->webhook);
+        put_str(b, t->key_file);
+        put_words(b, &t->events);
+        put_u64(b, t->repeat);
+    }
+}
+
 static void put_logs(struct buf *b, const struct view *v)
 {
     put_u32(b, v->n_logs);
@@ -278,6 +291,7 @@ void view_encode(const struct view *v, struct buf *out)
     }
     put_beats(out, v);
     put_logs(out, v);
+    put_notifies(out, v);
     put_cluster(out, &v->cluster);
     if (!out->failed)
         put_u64(out, view_sum((struct str){out->p + start, out->n - start}));

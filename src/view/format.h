@@ -9,6 +9,7 @@ enum {
     /* The least bytes that a record takes, so that a count can be trusted before its records. */
     VIEW_TOKEN_MIN = 4 + 32 + 4,
     VIEW_BEAT_MIN = 4 + 8 + 8 + 1 + 32,
+    VIEW_NOTIFY_MIN = 4 + 4 + 4 + 4 + 8,
     VIEW_LOG_RULE_MIN = 4 + 4 + 4 + 8 + 1,
     VIEW_LOG_MIN = 1 + 4 + 4 + 4 + 4 + 4 + 4 + 8,
     VIEW_ADDR_MIN = 1 + 2 + 16 + 4,

@@ -229,6 +229,22 @@ static int verify_beats(const struct view *v, struct err *e)
     return rc;
 }
 
+static int verify_notifies(const struct view *v, struct err *e)
+{
+    struct map names = {0};
+    int rc = v->n_notifies > VIEW_MAX_NOTIFIES ? verify_bad(e, STR(""), "too much to notify") : 0;
+    for (uint32_t i = 0; i < v->n_notifies && !rc; i++) {
+        const struct view_notify *t = &v->notifies[i];
+        if (t->name.n == 0 || t->webhook.n == 0 || t->webhook.n > VIEW_MAX_WEBHOOK ||
+            t->events.n > VIEW_MAX_NOTIFY_EVENTS || t->repeat > VIEW_MAX_DURATION)
+            rc = verify_bad(e, STR(""), "an invalid notify");
+        else
+            rc = verify_unique(&names, t->name, STR(""), "two notifies of one name", e);
+    }
+    map_free(&names);
+    return rc;
+}
+
 int view_verify(const struct view *v, struct err *e)
 {
     if (v->workers < 1 || v->workers > VIEW_MAX_WORKERS || v->n_services > VIEW_MAX_SERVICES)
@@ -237,6 +253,7 @@ int view_verify(const struct view *v, struct err *e)
     rc = rc ? rc : verify_tokens(v, e);
     rc = rc ? rc : verify_beats(v, e);
     rc = rc ? rc : verify_logs(v, e);
+    rc = rc ? rc : verify_notifies(v, e);
     rc = rc ? rc : verify_resolver(&v->resolver, e);
     rc = rc ? rc : verify_audit(&v->audit, e);
     rc = rc ? rc : verify_cluster(v, e);

@@ -25,13 +25,16 @@ enum {
     VIEW_MAX_ENDPOINTS = 16,
     VIEW_MAX_BEATS = 1024,
     VIEW_MAX_LOGS = 1024,
+    VIEW_MAX_NOTIFIES = 4,
+    VIEW_MAX_NOTIFY_EVENTS = 64,
+    VIEW_MAX_WEBHOOK = 400,  /* bytes */
     VIEW_MAX_LOG_RULES = 64, /* of one log */
     VIEW_MAX_LOG_PATTERN = 1024,
     VIEW_MAX_LOG_OVER = 1000000,
     VIEW_MAX_LOG_PATH = 1024,
     VIEW_MAX_ON = 16,      /* nodes that one service may run on */
     VIEW_MAX_COMMAND = 64, /* a program and its arguments */
-    VIEW_FORMAT = 6,       /* of the encoding; a decoder refuses others */
+    VIEW_FORMAT = 7,       /* of the encoding; a decoder refuses others */
     VIEW_MAX_WORKERS = 64,
     VIEW_MAX_WEIGHT = 1000,
     VIEW_MAX_ATTEMPTS = 16,
@@ -449,6 +452,15 @@ struct view_beat {
     uint8_t digest[32];    /* SHA-256 of that; else zeros */
 };
 
+/* Somebody who is told of events (docs/notifications.md). */
+struct view_notify {
+    struct str name;          /* unique */
+    struct str webhook;       /* a URL, which may hold a secret */
+    struct str key_file;      /* absolute: what signs; empty: nothing does */
+    struct view_words events; /* levels and codes; none: warning and error */
+    uint64_t repeat;          /* ns: the same is told once in it */
+};
+
 /* A log that is read for what it tells of its subject (docs/logs.md). */
 struct view_log_rule {
     struct str match;  /* a pattern */
@@ -548,6 +560,8 @@ struct view {
     uint32_t n_beats;
     struct view_read_log *logs; /* no two have one subject and place */
     uint32_t n_logs;
+    struct view_notify *notifies;
+    uint32_t n_notifies;
     struct view_cluster cluster;
 };
 

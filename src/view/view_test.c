@@ -175,8 +175,19 @@ static void add_logs(struct view *v)
                                         .learn = 300 * SECOND};
 }
 
+static void add_notifies(struct view *v)
+{
+    struct str *events = arena_array(&v->arena, 1, sizeof *events);
+    events[0] = STR("error");
+    v->n_notifies = 2;
+    v->notifies = arena_array(&v->arena, 2, sizeof *v->notifies);
+    v->notifies[0] = (struct view_notify){STR("a"), STR("h"), STR("/etc/key"), {events, 1}, SECOND};
+    v->notifies[1] = (struct view_notify){STR("dev"), STR("http://c"), STR(""), {NULL, 0}, SECOND};
+}
+
 static void add_beats(struct view *v)
 {
+    add_notifies(v);
     v->n_beats = 2;
     v->beats = arena_array(&v->arena, 2, sizeof *v->beats);
     v->beats[0] = (struct view_beat){STR("backup"), 3600 * SECOND, 60 * SECOND, true, {1, 2, 3}};
@@ -299,6 +310,9 @@ static void round_trip(void **state)
     assert_true(str_eq(back->beats[0].name, STR("backup")) && back->beats[0].secret);
     assert_int_equal(back->beats[0].grace, 60 * SECOND);
     assert_int_equal(back->beats[0].digest[2], 3);
+    assert_int_equal(back->n_notifies, 2);
+    assert_true(str_eq(back->notifies[0].key_file, STR("/etc/key")));
+    assert_int_equal(back->notifies[1].repeat, SECOND);
     assert_int_equal(back->n_logs, 2);
     assert_true(str_eq(back->logs[0].path, STR("/var/log/app.log")));
     assert_true(str_eq(back->logs[0].rules[0].except, STR("test")));
@@ -586,6 +600,7 @@ static void bounds_are_checked(void **state)
     REFUSED(v->logs[0].rules[0].window, (uint64_t)0);
     REFUSED(v->logs[0].rules[0].verdict, VERDICT_SUSPECT);
     REFUSED(v->logs[1].learn, VIEW_MAX_DURATION + 1);
+    REFUSED(v->notifies[1].name, STR("a"));
     REFUSED(v->beats[1].name, STR("backup"));
     REFUSED(v->beats[1].name, STR(""));
     REFUSED(v->beats[1].every, (uint64_t)0);
@@ -696,7 +711,7 @@ static void format_and_size(void **state)
     b.p[4] = 9;
     repair(&b);
     assert_int_equal(view_decode(buf_str(&b), &out, &e), -ERR_PROTO);
-    assert_string_equal(e.text, "the view has format 9, this program reads format 6");
+    assert_string_equal(e.text, "the view has format 9, this program reads format 7");
     assert_int_equal(view_decode((struct str){b.p, VIEW_MAX_BYTES + 1u}, &out, &e), -ERR_LIMIT);
     buf_free(&b);
     view_free(v);

@@ -26,8 +26,9 @@ FRONT_DOORS = {
     'member': {'member.h'},
     'mesh': {'engine.h', 'leases.h', 'mesh.h', 'mesh_join.h', 'mesh_keys.h', 'mesh_token.h', 'seal.h'},      # the simulator runs the engine
     'discover': {'discover.h'},
-    'coord': {'bundle.h', 'coord.h', 'etcd_members.h', 'etcd_space.h', 'etcd_timers.h', 'managed.h', 'model.h', 'standing.h', 'store.h', 'versions.h', 'voters.h'},    # the simulator keeps its map in the store; control's tests have the model
+    'coord': {'bundle.h', 'coord.h', 'etcd_http.h', 'etcd_members.h', 'etcd_space.h', 'etcd_timers.h', 'managed.h', 'model.h', 'standing.h', 'store.h', 'versions.h', 'voters.h'},    # the simulator keeps its map in the store; control's tests have the model
     'recover': {'agents/instance.h', 'agents/keeper.h', 'agents/process.h', 'agents/vip.h', 'failover.h', 'lease.h', 'role.h'},
+    'notify': {'notify.h'},
     'proxy': {'proxy.h'},
     'audit': {'audit.h'},
     'admin': {'access.h', 'admin.h'},
@@ -41,6 +42,7 @@ MAY_INCLUDE = {
     'base': set(),
     'os': set(),
     'wire': set(),
+    'notify': set(),
     'detect': {'wire'},     # a check must read the answer that it gets
     'balance': {'detect'},
     'view': {'balance', 'detect'},
@@ -54,11 +56,11 @@ MAY_INCLUDE = {
     'audit': {'os'},
     'admin': {'audit', 'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member'},
     'sense': {'os', 'view', 'balance', 'detect'},
-    'daemon': {'sense', 'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member', 'mesh', 'coord', 'recover', 'proxy', 'audit', 'admin'},
+    'daemon': {'notify', 'sense', 'os', 'wire', 'view', 'balance', 'detect', 'conf', 'discover', 'member', 'mesh', 'coord', 'recover', 'proxy', 'audit', 'admin'},
     'cli': {'os', 'wire', 'view', 'conf', 'daemon', 'detect', 'admin', 'member', 'mesh', 'coord'},
 }
 SERVICES = {'proxy', 'admin'}
-PURE = {'wire', 'detect', 'balance', 'view', 'member'}
+PURE = {'notify', 'wire', 'detect', 'balance', 'view', 'member'}
 
 # What a pure room has no use for.
 IMPURE_HEADERS = {'errno.h', 'time.h', 'sys/time.h', 'sys/socket.h', 'sys/epoll.h', 'netinet/in.h', 'netinet/tcp.h',
