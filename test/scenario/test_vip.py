@@ -19,6 +19,7 @@ from roles import PORT, Roles
 ROUNDS = int(os.environ.get("HOLDFAST_ROUNDS", "1"))
 VIP = address(FLOATING)
 ISOLATION = 6  # s
+LONG = 1000  # ms: what happened is told
 BLACK_HOLE = 3e9  # ns: of a machine that does much else; what was measured is told
 
 
@@ -106,6 +107,8 @@ def moves(cluster, site, fault):
         cluster.settle()
         watch.again(healed)
         gap = watch.judge(at)
+        if took > LONG:
+            site.report(f"  {took:.0f} ms:\n{cluster.story(at)}")
     return took, gap
 
 

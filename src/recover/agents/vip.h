@@ -20,8 +20,8 @@
  * the address by itself to a tick (4 ms). The address on the interface has a life of its own (a few
  * seconds), so that nothing is left of it. What remains: the element's time is counted from the
  * moment in which the kernel hears of it. Whoever is held up just between reading the clock and
- * that moment would admit the address for too long: so the clock is read again right after, and
- * what took longer than SLACK is taken back.
+ * that moment would admit the address for too long: so both tables are told in one commit, and the
+ * clock is read again right after: what took longer than SLACK is taken back.
  *
  * **Who must learn.** Announcements (neighbour.h) go out at once, four times more within 0.6 s, and
  * every second for as long as the address is held: a neighbour that was cut off, or missed them,

@@ -1,7 +1,6 @@
 /* Addresses go by rtnetlink(7), the admission by nfnetlink's batches: what a batch says happens
- * whole or not at all. An element of a set cannot be made to last longer; it is deleted and added
- * anew in one batch, and where none is left to delete (it has run out) the batch is refused and a
- * second one only adds. */
+ * whole or not at all. An element of a set cannot be made to last longer: it is deleted and added
+ * anew, in one batch. */
 #include "recover/agents/vip_kernel.h"
 
 #include <arpa/inet.h>
@@ -290,9 +289,8 @@ static void put_element(struct mnl_nlmsg_batch *b, const struct addr *a, uint8_t
     uint8_t protocol = a->kind == ADDR_IP4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
     vip_table(a, table);
     uint16_t type = ms ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM;
-    struct nlmsghdr *h =
-        put_header(b, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type),
-                   NLM_F_ACK | (ms ? NLM_F_CREATE | NLM_F_EXCL : 0), family, 0, sequence);
+    struct nlmsghdr *h = put_header(b, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type),
+                                    NLM_F_ACK | (ms ? NLM_F_CREATE : 0), family, 0, sequence);
     mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, table);
     mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, "live");
     struct nlattr *list = mnl_attr_nest_start(h, NFTA_SET_ELEM_LIST_ELEMENTS);
@@ -310,40 +308,36 @@ static void put_element(struct mnl_nlmsg_batch *b, const struct addr *a, uint8_t
     mnl_nlmsg_batch_next(b);
 }
 
-/* One batch: what is there goes, and a new one comes. errno's value, or 0. */
-static int replace(struct vip_kernel *k, const struct addr *a, uint8_t family, bool old,
-                   uint64_t ms)
+/* What is there goes, and a new one comes. It is added first, so that there always is one to
+ * delete: of an element that has run out the kernel says that there is none. */
+static uint32_t put_renewal(struct mnl_nlmsg_batch *b, const struct addr *a, uint8_t family,
+                            uint64_t ms, uint32_t sequence)
+{
+    uint32_t messages = 0;
+    put_element(b, a, family, MAX(ms, 1u), sequence + messages++);
+    put_element(b, a, family, 0, sequence + messages++);
+    if (ms)
+        put_element(b, a, family, ms, sequence + messages++);
+    return messages;
+}
+
+/* One batch for both tables: a commit takes milliseconds, and whoever was stopped between two would
+ * write the second one when it goes on, for a time that is over. */
+int vip_kernel_admit(struct vip_kernel *k, const struct addr *a, uint64_t ms, struct err *e)
 {
     char room[2 * BATCH];
-    uint32_t messages = 0, first = k->sequence + 2;
+    uint32_t first = k->sequence + 2, messages = 0;
     struct mnl_nlmsg_batch *b = mnl_nlmsg_batch_start(room, BATCH);
     if (!b)
-        return ENOMEM;
+        return err_set(e, ERR_NOMEM, "no memory to admit the address");
     put_edge(b, NFNL_MSG_BATCH_BEGIN, first - 1);
-    if (old)
-        put_element(b, a, family, 0, first + messages++);
-    if (ms)
-        put_element(b, a, family, ms, first + messages++);
+    messages += put_renewal(b, a, NFPROTO_INET, ms, first);
+    if (a->kind == ADDR_IP4) /* IPv6 has no ARP */
+        messages += put_renewal(b, a, NFPROTO_ARP, ms, first + messages);
     put_edge(b, NFNL_MSG_BATCH_END, first + messages);
     k->sequence = first + messages;
     int error = ask(k->filter, mnl_nlmsg_batch_head(b), mnl_nlmsg_batch_size(b), first, messages);
     mnl_nlmsg_batch_stop(b);
-    return error;
-}
-
-static int admit(struct vip_kernel *k, const struct addr *a, uint8_t family, uint64_t ms)
-{
-    int error = replace(k, a, family, true, ms);
-    if (error != ENOENT)
-        return error;
-    return ms ? replace(k, a, family, false, ms) : 0;
-}
-
-int vip_kernel_admit(struct vip_kernel *k, const struct addr *a, uint64_t ms, struct err *e)
-{
-    int error = admit(k, a, NFPROTO_INET, ms);
-    if (error == 0 && a->kind == ADDR_IP4) /* IPv6 has no ARP */
-        error = admit(k, a, NFPROTO_ARP, ms);
     return error ? refused(e, error, "cannot admit the address", a) : 0;
 }
 

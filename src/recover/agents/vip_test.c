@@ -5,6 +5,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <net/ethernet.h>
 #include <netinet/icmp6.h>
 #include <netpacket/packet.h>
@@ -264,6 +268,52 @@ static void renewing_goes_on_without_a_gap(void **state)
     assert_true(t->changes > 0);
 }
 
+/* What the kernel tells of its rules: how often they were changed since the last look, and how many
+ * elements came to which table. */
+struct changes {
+    unsigned commits, inet, arp;
+};
+
+static struct changes read_changes(struct mnl_socket *s)
+{
+    struct changes c = {0};
+    char room[8192];
+    for (ssize_t size; (size = mnl_socket_recvfrom(s, room, sizeof room)) > 0;) {
+        int left = (int)size;
+        for (const struct nlmsghdr *h = (const void *)room; mnl_nlmsg_ok(h, left);
+             h = mnl_nlmsg_next(h, &left)) {
+            const struct nfgenmsg *g = mnl_nlmsg_get_payload(h);
+            unsigned type = NFNL_MSG_TYPE(h->nlmsg_type);
+            c.commits += type == NFT_MSG_NEWGEN;
+            c.inet += type == NFT_MSG_NEWSETELEM && g->nfgen_family == NFPROTO_INET;
+            c.arp += type == NFT_MSG_NEWSETELEM && g->nfgen_family == NFPROTO_ARP;
+        }
+    }
+    return c;
+}
+
+/* A commit takes milliseconds. Who is stopped between two of them and goes on when somebody else
+ * has the address would admit the second half for a time that is over. */
+static void a_renewal_is_one_commit(void **state)
+{
+    struct test *t = *state;
+    struct mnl_socket *s = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int group = NFNLGRP_NFTABLES;
+    assert_non_null(s);
+    assert_int_equal(mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID), 0);
+    begin_open(t, "10.9.0.100:1", 24);
+    assert_int_equal(mnl_socket_setsockopt(s, NETLINK_ADD_MEMBERSHIP, &group, sizeof group), 0);
+    for (uint64_t round = 1; round <= 3; round++) {
+        assert_int_equal(vip_hold(t->vip, clock_now() + round * NS_PER_S, NULL), 0);
+        struct changes c = read_changes(s);
+        assert_int_equal(c.commits, 1);
+        assert_true(c.inet > 0 && c.arp > 0);
+    }
+    vip_release(t->vip);
+    assert_int_equal(read_changes(s).commits, 1);
+    mnl_socket_close(s);
+}
+
 static void time_that_is_over_holds_nothing(void **state)
 {
     struct test *t = *state;
@@ -449,6 +499,7 @@ int main(void)
         T(it_is_there_while_it_is_held),
         T(it_ends_by_itself),
         T(renewing_goes_on_without_a_gap),
+        T(a_renewal_is_one_commit),
         T(time_that_is_over_holds_nothing),
         T(neighbours_are_told_until_they_must_know),
         T(a_rival_is_told_of_and_answered),
